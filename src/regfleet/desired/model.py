@@ -1,0 +1,146 @@
+"""The vocabulary of a host's wanted state, shared by engines, runtimes and the plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regfleet.fleet.model import EngineName, Json
+from regfleet.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that regfleet owns whole.
+
+    Attributes:
+        content: the bytes; never shown when `secret`.
+        mode: permission bits, such as 0o444.
+        reason: what in the fleet file asks for it, such as `client.build.registries`.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
+    reason: str
+    secret: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory that has to exist; root owns it. Contents that are not ours stay."""
+
+    path: str
+    mode: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """What regfleet wants to own in daemon.json.
+
+    Attributes:
+        lists: entries to be in a list, by key; other entries and their order stay.
+        values: whole values, by key.
+        reasons: what in the fleet file asks for a key, by key.
+    """
+
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: Mapping[str, Json] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that has to be on the host: pulled or, where `archive` is given, loaded from it.
+
+    Attributes:
+        archive_digest: SHA-256 of the archive, hexadecimal; empty without one.
+    """
+
+    reference: str
+    archive: Path | None = None
+    archive_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that runs for good.
+
+    Attributes:
+        arguments: `docker run` arguments between the name and the image, labels left out.
+        command: what stands behind the image.
+        inputs: digests of files that are read at start alone: new ones mean a new container.
+        port: TCP port on the host that has to answer `/v2/`.
+        tls: whether it answers HTTPS.
+    """
+
+    name: str
+    image: Image
+    arguments: tuple[str, ...]
+    command: tuple[str, ...]
+    inputs: tuple[str, ...]
+    port: int
+    tls: bool
+    registry: str
+    fleet: str
+    reason: str
+
+    @property
+    def specification(self) -> str:
+        """A hash over all that a running container cannot change: kept in its label."""
+        parts = [
+            self.name,
+            self.image.reference,
+            self.image.archive_digest,
+            self.arguments,
+            self.command,
+            self.inputs,
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginEntry:
+    """A login to keep in an account's Docker configuration."""
+
+    account: str
+    endpoint: str
+    user: str
+    password: Secret
+    registry: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredHost:
+    """All that regfleet wants of one host.
+
+    Attributes:
+        name: the host's name in the fleet.
+        fleet: the fleet's name; what regfleet owns on a host it owns for one fleet.
+        engine: the container engine that the host has to run, or None when nothing is wanted.
+        install: whether the engine may be installed where it is missing.
+        images: images to look for, so that a missing archive can travel (the smoke test's).
+        delete_storage: directories whose data goes with the last of regfleet (`--delete-data`).
+    """
+
+    name: str
+    fleet: str
+    engine: EngineName | None = None
+    install: bool = False
+    directories: tuple[Directory, ...] = ()
+    files: tuple[File, ...] = ()
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    containers: tuple[Container, ...] = ()
+    logins: tuple[LoginEntry, ...] = ()
+    images: tuple[Image, ...] = ()
+    delete_storage: tuple[str, ...] = ()

@@ -1,0 +1,116 @@
+# regfleet's look at a host: reads, changes nothing, prints lines that begin with @.
+# POSIX sh and coreutils (or busybox); fed by standard input, followed by calls of the
+# functions below. Each takes what to look for as arguments.
+# shellcheck shell=sh
+set -u
+LC_ALL=C
+PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
+export LC_ALL PATH
+
+say() { printf '@%s\n' "$*"; }
+
+whole() { # NAME PATH: a file's whole content, base64 in one line
+  [ -f "$2" ] || return 0
+  printf '@whole %s ' "$1"
+  base64 <"$2" | tr -d '\n'
+  echo
+}
+
+look_host() {
+  say "uid $(id -u)"
+  say "clock $(date +%s)"
+  if [ -d /run/systemd/system ]; then say 'init systemd'; else say 'init scripts'; fi
+  for tool in apt-get dnf yum zypper apk pacman; do
+    if command -v "$tool" >/dev/null 2>&1; then say "packages $tool"; break; fi
+  done
+  if [ -r /etc/os-release ]; then
+    # The file is shell syntax by its specification (os-release(5)); a subshell keeps it apart.
+    (. /etc/os-release; say "os ${ID:-unknown} ${VERSION_ID:-}")
+  fi
+  whole owned /var/lib/regfleet/owned.json
+}
+
+look_paths() { # PATH...: raw mode, owner and digest of each that exists
+  [ $# -gt 0 ] || return 0
+  stat -L -c '@stat %f %u %g %n' "$@" 2>/dev/null
+  sha256sum "$@" 2>/dev/null | sed 's/^/@sum /'
+}
+
+docker_pid() { # the running dockerd, whoever started it
+  for file in /var/run/docker.pid /run/docker.pid; do
+    if [ -r "$file" ]; then
+      read -r pid <"$file" || :
+      [ -n "${pid:-}" ] && [ -d "/proc/$pid" ] && { echo "$pid"; return; }
+    fi
+  done
+  if [ -d /run/systemd/system ]; then
+    pid=$(systemctl show --property MainPID --value docker.service 2>/dev/null)
+    [ "${pid:-0}" != 0 ] && echo "$pid"
+  fi
+}
+
+look_docker() { # the engine; daemon.json follows the daemon's own --config-file
+  config=/etc/docker/daemon.json
+  if ! command -v dockerd >/dev/null 2>&1; then
+    say 'engine missing'
+    if command -v docker >/dev/null 2>&1; then say "client $(command -v docker)"; fi
+    return 0
+  fi
+  pid=$(docker_pid)
+  if [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ]; then
+    printf '@flags '
+    base64 <"/proc/$pid/cmdline" | tr -d '\n'
+    echo
+    given=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n -e 's/^--config-file=//p' -e '/^--config-file$/{n;p;}')
+    [ -n "$given" ] && config=$given
+  fi
+  config=$(readlink -f "$config" 2>/dev/null || echo "$config")
+  say "daemon $config"
+  whole daemon "$config"
+  stat -L -c '@stat %f %u %g %n' "$config" 2>/dev/null
+  if [ -z "$pid" ]; then
+    say 'engine down'
+    say "version $(dockerd --version 2>/dev/null)"
+    return 0
+  fi
+  # A socket-activated engine would be started by asking it: it is asked only when it runs.
+  if info=$(docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
+    say 'engine up'
+    say "info $info"
+  else
+    say 'engine silent'
+    docker info 2>&1 | grep -i -m 1 error | sed 's/^/@silent /'
+  fi
+}
+
+look_container() { # NAME
+  docker container inspect --format \
+    '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
+    "$1" 2>/dev/null || :
+}
+
+look_image() { # REFERENCE
+  id=$(docker image inspect --format '{{.Id}}' "$1" 2>/dev/null) && say "image $1 $id"
+}
+
+home_of() { # ACCOUNT
+  line=$(getent passwd "$1" 2>/dev/null || sed -n "/^$1:/p" /etc/passwd)
+  echo "$line" | cut -d: -f6
+}
+
+look_login() { # ACCOUNT ENDPOINT ENDPOINT-AS-SED-PATTERN SALT: never the login, only its salted digest
+  home=$(home_of "$1")
+  if [ -z "$home" ]; then say "login $1 $2 no-account"; return 0; fi
+  file=$home/.docker/config.json
+  [ -f "$file" ] || return 0
+  compact=$(tr -d ' \t\r\n' <"$file")
+  auth=$(printf '%s' "$compact" | sed -n 's/.*"'"$3"'":{[^}]*"auth":"\([^"]*\)".*/\1/p')
+  if [ -n "$auth" ]; then
+    say "login $1 $2 $(printf '%s%s' "$4" "$auth" | sha256sum | cut -d' ' -f1)"
+  else
+    case $compact in
+      *'"credsStore":"'?*'"'"$2"'":{'* | *'"'"$2"'":{'*'"credsStore":"'?* | \
+      *'"credHelpers":{'*'"'"$2"'":"'?*) say "login $1 $2 helper" ;;
+    esac
+  fi
+}

@@ -1,0 +1,92 @@
+"""What one look found on a host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from regfleet.record import Owned
+
+EngineState = Literal["missing", "down", "silent", "up"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPath:
+    """A file or directory. `digest` is the file's SHA-256, empty for a directory."""
+
+    path: str
+    directory: bool
+    mode: int
+    owner: tuple[int, int]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedContainer:
+    """A container by name. `specification` and `fleet` are its regfleet labels or empty."""
+
+    name: str
+    running: bool
+    image: str
+    specification: str
+    fleet: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedEngine:
+    """A Docker engine.
+
+    Attributes:
+        state: `missing` (no dockerd), `down` (not running), `silent` (runs, does not answer), `up`.
+        version: as the daemon says it, `20.10.24+dfsg1`; empty when it does not.
+        detail: why it is silent, or the client program found without a daemon.
+        flags: the running daemon's arguments.
+        config: path of daemon.json, symbolic links followed.
+        insecure: names and networks that the live daemon holds insecure.
+        mirrors: the live daemon's mirrors, each with its closing slash.
+        values: further live settings by daemon.json key, where `docker info` shows them.
+        running: containers that run now.
+        live_restore: whether they outlive a restart of the daemon.
+    """
+
+    state: EngineState
+    version: str = ""
+    detail: str = ""
+    flags: tuple[str, ...] = ()
+    config: str = "/etc/docker/daemon.json"
+    insecure: frozenset[str] = frozenset()
+    mirrors: tuple[str, ...] = ()
+    values: Mapping[str, str | bool] = field(default_factory=dict)
+    running: int = 0
+    live_restore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedHost:
+    """One host at one moment.
+
+    Attributes:
+        clock: its clock, seconds since the epoch.
+        init: `systemd` or `scripts`.
+        packages: its package manager's command (`apt-get`, ...) or empty.
+        daemon_json: the whole of daemon.json, None when absent.
+        owned: the ownership record by fleet; `record` is its exact text.
+        images: identifiers of the images that were asked for and are there, by reference.
+        logins: by account and endpoint: a salted digest, `helper` or `no-account`.
+    """
+
+    uid: int
+    clock: int
+    os: str
+    os_version: str
+    init: Literal["systemd", "scripts"]
+    packages: str
+    paths: Mapping[str, ObservedPath]
+    daemon_json: str | None
+    record: str | None
+    owned: Mapping[str, Owned]
+    engine: ObservedEngine
+    containers: Mapping[str, ObservedContainer]
+    images: Mapping[str, str]
+    logins: Mapping[tuple[str, str], str]

@@ -1,0 +1,178 @@
+"""From the look's lines to an `ObservedHost`. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import stat
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Literal, cast
+
+from regfleet import record
+from regfleet.errors import HostError
+from regfleet.look.observed import (
+    EngineState,
+    ObservedContainer,
+    ObservedEngine,
+    ObservedHost,
+    ObservedPath,
+)
+
+# daemon.json keys whose live value `docker info` shows, and its name there.
+SHOWN = {
+    "live-restore": "LiveRestoreEnabled",
+    "debug": "Debug",
+    "log-driver": "LoggingDriver",
+    "storage-driver": "Driver",
+    "data-root": "DockerRootDir",
+    "default-runtime": "DefaultRuntime",
+}
+
+
+def parse(host: str, lines: Iterable[str]) -> ObservedHost:
+    """An `ObservedHost` from the look's output.
+
+    Raises:
+        HostError: the lines are not a look's (the shell failed, sudo refused), or the host's
+            daemon.json or record cannot be decoded.
+    """
+    fields: dict[str, list[str]] = defaultdict(list)
+    stray: list[str] = []
+    for line in lines:
+        if line.startswith("@"):
+            key, _, rest = line[1:].partition(" ")
+            fields[key].append(rest)
+        elif line.strip():
+            stray.append(line.strip())
+    if "uid" not in fields:
+        raise _no_look(host, stray)
+    whole = dict(value.split(" ", 1) for value in fields["whole"] if " " in value)
+    written = _decode(host, "the ownership record", whole.get("owned"))
+    try:
+        owned = record.parse(written)
+    except record.RecordError as error:
+        raise HostError(
+            host,
+            f"{record.PATH} cannot be read: {error}",
+            "it was written by another version of regfleet, or edited; restore it, "
+            "or move it away to start without ownership of what is there",
+        ) from error
+    os_id, _, os_version = (fields["os"] or ["unknown"])[0].partition(" ")
+    return ObservedHost(
+        uid=int(fields["uid"][0]),
+        clock=int((fields["clock"] or ["0"])[0]),
+        os=os_id,
+        os_version=os_version,
+        init=cast("Literal['systemd', 'scripts']", (fields["init"] or ["scripts"])[0]),
+        packages=(fields["packages"] or [""])[0],
+        paths=_paths(fields["stat"], fields["sum"]),
+        daemon_json=_decode(host, "daemon.json", whole.get("daemon")),
+        record=written,
+        owned=owned,
+        engine=_engine(fields),
+        containers={
+            container.name: container for container in map(_container, fields["container"])
+        },
+        images=dict(_pair(value) for value in fields["image"]),
+        logins=dict(_login(value) for value in fields["login"]),
+    )
+
+
+def _no_look(host: str, stray: list[str]) -> HostError:
+    text = "; ".join(stray[-3:]) or "no output"
+    if "sudo" in text and ("password" in text or "authentication" in text):
+        return HostError(
+            host,
+            f"sudo asks for a password ({text})",
+            "give the user NOPASSWD in sudoers for `sh`, or log in as root with `sudo = false`",
+        )
+    if "sudo" in text:
+        return HostError(
+            host,
+            f"sudo does not work ({text})",
+            "install and configure sudo there, or log in as root with `sudo = false`",
+        )
+    return HostError(
+        host, f"looking at the host failed: {text}", "log in by hand and see whether `sh` works"
+    )
+
+
+def _decode(host: str, what: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise HostError(
+            host, f"{what} is not UTF-8 text: {error}", "look at the file on the host; it is broken"
+        ) from error
+
+
+def _paths(stats: list[str], sums: list[str]) -> dict[str, ObservedPath]:
+    digests = {path: digest for digest, path in (line.split("  ", 1) for line in sums)}
+    found = {}
+    for line in stats:
+        mode, uid, gid, path = line.split(" ", 3)
+        bits = int(mode, 16)
+        found[path] = ObservedPath(
+            path,
+            directory=stat.S_ISDIR(bits),
+            mode=stat.S_IMODE(bits),
+            owner=(int(uid), int(gid)),
+            digest=digests.get(path, ""),
+        )
+    return found
+
+
+def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
+    state = cast("EngineState", (fields["engine"] or ["missing"])[0])
+    flags: tuple[str, ...] = ()
+    if fields["flags"]:
+        raw = base64.b64decode(fields["flags"][0]).decode(errors="replace")
+        flags = tuple(flag for flag in raw.split("\0") if flag)
+    config = (fields["daemon"] or ["/etc/docker/daemon.json"])[0]
+    if state != "up":
+        version = (fields["version"] or [""])[0].removeprefix("Docker version ").partition(",")[0]
+        detail = (fields["silent"] or fields["client"] or [""])[0]
+        return ObservedEngine(state, version, detail, flags, config)
+    info = json.loads(fields["info"][0])
+    registry = info.get("RegistryConfig") or {}
+    insecure = {
+        name
+        for name, index in (registry.get("IndexConfigs") or {}).items()
+        if not index.get("Secure", True)
+    }
+    return ObservedEngine(
+        state,
+        version=str(info.get("ServerVersion", "")),
+        flags=flags,
+        config=config,
+        insecure=frozenset(insecure | set(registry.get("InsecureRegistryCIDRs") or ())),
+        mirrors=tuple(registry.get("Mirrors") or ()),
+        values={key: info[name] for key, name in SHOWN.items() if name in info},
+        running=int(info.get("ContainersRunning") or 0),
+        live_restore=bool(info.get("LiveRestoreEnabled")),
+    )
+
+
+def _container(value: str) -> ObservedContainer:
+    name, running, image, specification, fleet = value.split(" ", 4)
+    return ObservedContainer(
+        name.removeprefix("/"),
+        running == "true",
+        image,
+        "" if specification == "-" else specification,
+        "" if fleet == "-" else fleet,
+    )
+
+
+def _pair(value: str) -> tuple[str, str]:
+    first, _, second = value.partition(" ")
+    return first, second
+
+
+def _login(value: str) -> tuple[tuple[str, str], str]:
+    account, endpoint, digest = value.split(" ", 2)
+    return (account, endpoint), digest

@@ -1,0 +1,59 @@
+"""The program that looks at one host: `look.sh` and the calls for what is wanted of it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib.resources import files
+from shlex import quote
+
+from regfleet.desired.model import DesiredHost, LoginEntry
+
+
+@cache
+def program() -> str:
+    """The look's shell functions."""
+    return files("regfleet.look").joinpath("look.sh").read_text()
+
+
+def render(want: DesiredHost, salt: str) -> str:
+    """The whole program for standard input.
+
+    Args:
+        want: what the host should have; the look asks about just that.
+        salt: the fleet's salt for the digests of logins.
+    """
+    paths = [item.path for item in (*want.directories, *want.files)]
+    calls = ["look_host", " ".join(["look_paths", *map(quote, paths)]), "look_docker"]
+    calls += [f"look_container {quote(container.name)}" for container in want.containers]
+    images = {container.image for container in want.containers} | set(want.images)
+    calls += [f"look_image {quote(ref)}" for ref in sorted({image.reference for image in images})]
+    calls += [
+        " ".join(
+            [
+                "look_login",
+                quote(login.account),
+                quote(login.endpoint),
+                quote(_sed_pattern(login.endpoint)),
+                salt,
+            ]
+        )
+        for login in want.logins
+    ]
+    body = "\n  ".join(calls)
+    return f"{program()}\nlook() {{\n  {body}\n}}\nlook </dev/null\n"
+
+
+def login_digest(login: LoginEntry, salt: str) -> str:
+    """What the look says of a login that is in place: SHA-256 of the salt and the `auth` value.
+
+    `auth` is base64 of `user:password` (Docker's config.json, `docker login` reference).
+    """
+    auth = base64.b64encode(f"{login.user}:{login.password.reveal()}".encode()).decode()
+    return hashlib.sha256((salt + auth).encode()).hexdigest()
+
+
+def _sed_pattern(text: str) -> str:
+    return re.sub(r"([.\[\]*^$/\\])", r"\\\1", text)

@@ -1,0 +1,186 @@
+"""A plan: typed changes, what each needs and disturbs, and the steps that make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from regfleet.desired.model import Container, Directory, File, Image, LoginEntry
+
+Action = Literal["create", "update", "delete", "run"]
+Activation = Literal["none", "reload", "restart"]
+
+_WEIGHT: dict[Activation, int] = {"none": 0, "reload": 1, "restart": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class InstallEngine:
+    """Install packages with the host's package manager and start the service."""
+
+    manager: str
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Start an engine that does not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDirectory:
+    """Make a directory, or give it its mode."""
+
+    directory: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class PutFile:
+    """Write a file that is wholly ours."""
+
+    file: File
+    foreign: bool  # it is there and is not ours: kept aside, to come back when ours goes
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePath:
+    """Take out a file of ours (what was there before comes back) or an empty directory of ours."""
+
+    path: str
+    directory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditDaemon:
+    """Replace daemon.json.
+
+    Attributes:
+        active: the text while the daemon takes it up, with explicit empties for removed keys.
+        final: the text that stays, or None when the file goes.
+        expect: lines that the live daemon must show afterwards, and `refuse` those it must not.
+    """
+
+    path: str
+    active: str = field(repr=False)
+    final: str | None = field(repr=False)
+    existing: bool
+    expect: tuple[str, ...]
+    refuse: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PullImage:
+    """Get an image from where its name says."""
+
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
+class RunContainer:
+    """Run a container, or replace it by one of another specification."""
+
+    container: Container
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Start a container that is as it should be but does not run."""
+
+    container: Container
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveContainer:
+    """Stop and remove a container of ours; its data stays unless `delete` names the directory."""
+
+    name: str
+    delete: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """`docker login` for one account."""
+
+    login: LoginEntry
+
+
+@dataclass(frozen=True, slots=True)
+class LogOut:
+    """`docker logout` for one account."""
+
+    account: str
+    endpoint: str
+
+
+Step: TypeAlias = (
+    InstallEngine
+    | StartEngine
+    | MakeDirectory
+    | PutFile
+    | RemovePath
+    | EditDaemon
+    | PullImage
+    | RunContainer
+    | StartContainer
+    | RemoveContainer
+    | LogIn
+    | LogOut
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan.
+
+    Attributes:
+        resource: what changes: `file /etc/...`, `daemon.json insecure-registries`, ...
+        reason: why: the place in the fleet file that asks for it, or what drifted.
+        diff: what changes inside, as unified diff lines; empty where secret or not text.
+    """
+
+    resource: str
+    action: Action
+    reason: str
+    activation: Activation = "none"
+    diff: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one touch will do to one host.
+
+    Attributes:
+        changes: what people and JSON see.
+        steps: what the touch does, in the order in which it does it.
+        record: the ownership record's text afterwards.
+        expected: SHA-256 by path of what was looked at and must not have changed since.
+        archives: images to send before the touch.
+        running: containers that run on the host now; `live_restore`: they survive restarts.
+        may_restart: a reload that does not take may be followed by a restart (a known quirk).
+    """
+
+    host: str
+    changes: tuple[Change, ...] = ()
+    steps: tuple[Step, ...] = ()
+    record: str = ""
+    expected: tuple[tuple[str, str], ...] = ()
+    archives: tuple[Image, ...] = ()
+    running: int = 0
+    live_restore: bool = False
+    may_restart: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.changes
+
+    @property
+    def activation(self) -> Activation:
+        """The heaviest activation among the changes."""
+        return max(
+            (change.activation for change in self.changes), key=_WEIGHT.__getitem__, default="none"
+        )
+
+    @property
+    def containers_affected(self) -> int:
+        """Running containers that stop when the daemon restarts."""
+        return self.running if self.activation == "restart" and not self.live_restore else 0

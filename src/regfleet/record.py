@@ -1,0 +1,123 @@
+"""The ownership record: what regfleet wrote on a host, so that it can take just that out again.
+
+One JSON document on the host, `/var/lib/regfleet/owned.json`, root's and 0600, with one section
+a fleet: two fleets may share a host and neither removes what the other still wants.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import cast
+
+from regfleet.fleet.model import Json
+
+DIRECTORY = "/var/lib/regfleet"
+PATH = f"{DIRECTORY}/owned.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedList:
+    """Entries of a daemon.json list that are ours; `existed`: the key was there before us."""
+
+    entries: tuple[str, ...]
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedValue:
+    """A daemon.json value that is ours, and what stood there before if `existed`."""
+
+    value: Json
+    before: Json
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedLogin:
+    """A login that is ours. `digest` is the salted SHA-256 of its `user:password`."""
+
+    account: str
+    endpoint: str
+    user: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedContainer:
+    """A container that is ours and the host directory that holds its data."""
+
+    name: str
+    storage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What one fleet owns on one host."""
+
+    files: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+    daemon_created: bool = False
+    lists: Mapping[str, OwnedList] = field(default_factory=dict)
+    values: Mapping[str, OwnedValue] = field(default_factory=dict)
+    logins: tuple[OwnedLogin, ...] = ()
+    containers: tuple[OwnedContainer, ...] = ()
+
+    def __bool__(self) -> bool:
+        return any(
+            (self.files, self.directories, self.lists, self.values, self.logins, self.containers)
+        )
+
+
+class RecordError(ValueError):
+    """The record on the host is not one that this version wrote."""
+
+
+def parse(text: str | None) -> dict[str, Owned]:
+    """The record as fleets by name; an absent or empty file is an empty record.
+
+    Raises:
+        RecordError: not JSON, another version's, or with a field missing.
+    """
+    if not text or not text.strip():
+        return {}
+    try:
+        document = json.loads(text)
+        if document["version"] != VERSION:
+            raise RecordError(f"version {document['version']} is not {VERSION}")
+        return {name: _owned(section) for name, section in document["fleets"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(str(error)) from error
+
+
+def render(fleets: Mapping[str, Owned]) -> str:
+    """The record as JSON; fleets that own nothing any more are left out."""
+    sections = {name: asdict(owned) for name, owned in sorted(fleets.items()) if owned}
+    return json.dumps({"version": VERSION, "fleets": sections}, indent=1) + "\n"
+
+
+def _owned(section: Mapping[str, Json]) -> Owned:
+    lists = cast("dict[str, dict[str, Json]]", section["lists"])
+    values = cast("dict[str, dict[str, Json]]", section["values"])
+    return Owned(
+        files=tuple(cast("list[str]", section["files"])),
+        directories=tuple(cast("list[str]", section["directories"])),
+        daemon_created=bool(section["daemon_created"]),
+        lists={
+            key: OwnedList(tuple(cast("list[str]", value["entries"])), bool(value["existed"]))
+            for key, value in lists.items()
+        },
+        values={
+            key: OwnedValue(value["value"], value["before"], bool(value["existed"]))
+            for key, value in values.items()
+        },
+        logins=tuple(
+            OwnedLogin(**login) for login in cast("list[dict[str, str]]", section["logins"])
+        ),
+        containers=tuple(
+            OwnedContainer(**container)
+            for container in cast("list[dict[str, str]]", section["containers"])
+        ),
+    )
