@@ -1,0 +1,127 @@
+"""The images that twin hosts need: host images by suite and variant, and the seed archives.
+
+Both are made once and kept under a cache directory; a host image's name carries the digest of
+the recipe that made it, so that a changed recipe makes a new image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from regfleet.errors import RegfleetError, UsageError
+from regfleet.rehearse.docker import Docker
+from regfleet.seed import build_busybox, build_registry
+
+VARIANTS = ("docker", "bare", "sysv", "light")
+LABEL = "regfleet.build"
+
+Progress = Callable[[str], None]
+
+
+def silent(_line: str) -> None:
+    """A progress listener that says nothing."""
+
+
+def recipe() -> Path:
+    """The recipe `host-image.sh`: beside the sources, or inside the installed package."""
+    package = Path(__file__).resolve().parent.parent
+    for place in (package.parent.parent / "vagrant", package / "_bundled"):
+        if (place / "host-image.sh").is_file():
+            return place / "host-image.sh"
+    raise RegfleetError(
+        "host-image.sh, the recipe of the test hosts, is missing from this installation",
+        "reinstall regfleet, or run from a clone",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seeds:
+    """docker-archives of the two images that every fleet needs (see `regfleet.seed`)."""
+
+    registry: Path
+    busybox: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images for one engine.
+
+    Attributes:
+        docker: the engine that gets the host images.
+        cache: directory for root filesystems and archives, made when missing.
+        progress: told in a line what takes time.
+    """
+
+    docker: Docker
+    cache: Path
+    progress: Progress = silent
+
+    def host(self, suite: str, variant: str) -> str:
+        """The name of the host image for `suite` and `variant`, built and imported when missing.
+
+        Raises:
+            RegfleetError: mmdebstrap is missing or fails (its own words are in the message).
+        """
+        if variant not in VARIANTS:
+            raise UsageError(f"no host variant {variant!r}", f"one of: {', '.join(VARIANTS)}")
+        script = recipe()
+        digest = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
+        tag = f"regfleet-host:{suite}-{variant}-{digest}"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.cache / f"{suite}-{variant}.lock"):
+            if self.docker.try_run("image", "inspect", tag).returncode == 0:
+                return tag
+            tar = self.cache / f"{suite}-{variant}-{digest}.tar"
+            if not tar.exists():
+                self.progress(f"building the {suite} host image ({variant}), about half a minute")
+                _bootstrap(script, suite, variant, tar)
+            self.progress(f"importing the {suite} host image ({variant})")
+            self.docker.import_image(
+                tar, tag, 'CMD ["/sbin/regfleet-boot"]', f'LABEL {LABEL}="{self.cache.parent}"'
+            )
+        return tag
+
+    def seeds(self) -> Seeds:
+        """The archives of registry and busybox, built when missing."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        seeds = Seeds(self.cache / "registry.tar", self.cache / "busybox.tar")
+        with FileLock(self.cache / "seeds.lock"):
+            if not seeds.registry.exists():
+                self.progress("packing registry:2 from the distribution's packages")
+                build_registry(seeds.registry)
+            if not seeds.busybox.exists():
+                self.progress("packing busybox from the distribution's packages")
+                build_busybox(seeds.busybox)
+        return seeds
+
+
+def _bootstrap(script: Path, suite: str, variant: str, tar: Path) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise RegfleetError(
+            "mmdebstrap is not installed; host images are built with it",
+            "apt-get install mmdebstrap",
+        )
+    if os.geteuid() != 0:
+        raise RegfleetError("building a host image needs root", "run it with sudo")
+    done = subprocess.run(
+        ["sh", str(script), suite, variant, str(tar)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        said = "\n".join(done.stderr.strip().splitlines()[-12:])
+        raise RegfleetError(
+            f"the {suite} host image ({variant}) could not be built:\n{said}",
+            "see whether this machine's package sources can be reached: apt-get update",
+        )

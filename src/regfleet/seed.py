@@ -1,0 +1,345 @@
+"""Images for where Docker Hub cannot be reached: docker-archives made of Debian packages.
+
+`registry:2` from docker-registry and `busybox:latest` from busybox-static, each a tar for
+`docker load`. No engine and no docker client takes part: packages come through `apt-get download`
+(so from the machine's own sources, with their signatures checked) and are unpacked by dpkg-deb.
+The same packages give the same bytes, so the image's digest is stable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from regfleet.errors import RegfleetError
+
+ARCHIVE_HINT = "give an archive of the image (image_archive), made elsewhere by `docker save`"
+EPOCH = "1970-01-01T00:00:00Z"
+
+# Debian's names of architectures to Go's, and the variant (image-spec, image index).
+ARCHITECTURES = {
+    "amd64": ("amd64", ""),
+    "arm64": ("arm64", "v8"),
+    "armhf": ("arm", "v7"),
+    "i386": ("386", ""),
+    "ppc64el": ("ppc64le", ""),
+    "riscv64": ("riscv64", ""),
+    "s390x": ("s390x", ""),
+}
+
+# The configuration of the registry:2 image, for runs that mount none of their own.
+REGISTRY_CONFIG = b"""\
+version: 0.1
+log:
+  fields:
+    service: registry
+storage:
+  cache:
+    blobdescriptor: inmemory
+  filesystem:
+    rootdirectory: /var/lib/registry
+http:
+  addr: :5000
+  headers:
+    X-Content-Type-Options: [nosniff]
+health:
+  storagedriver:
+    enabled: true
+    interval: 10s
+    threshold: 3
+"""
+
+ACCOUNTS = {
+    "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/home:/bin/false\n",
+    "etc/group": b"root:x:0:\nnobody:x:65534:\n",
+    "etc/nsswitch.conf": b"hosts: files dns\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A docker-archive that has been written.
+
+    Attributes:
+        path: the archive, for `docker load --input`.
+        reference: the name that the image has when loaded.
+        image_id: `sha256:...` of its configuration, as `docker images --no-trunc` shows it.
+        packages: the versions of the packages it was made of, by name.
+    """
+
+    path: Path
+    reference: str
+    image_id: str
+    packages: Mapping[str, str]
+
+    def __str__(self) -> str:
+        made_of = ", ".join(f"{name} {version}" for name, version in self.packages.items())
+        return f"{self.reference} (from {made_of})"
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """What stands at one path of an image: a file, a symbolic link or an empty directory."""
+
+    content: bytes = b""
+    mode: int = 0o644
+    link: str = ""
+    directory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    name: str
+    version: str
+    architecture: str
+    depends: tuple[str, ...]
+    files: Mapping[str, _Node]
+
+
+def build_registry(out: Path) -> Seed:
+    """Write an image that behaves like `registry:2`, made of the package docker-registry.
+
+    Its entry point is `/bin/registry serve`, its command the configuration's path, so that a run
+    which gives the path as the only argument works with this image, official v2 and official v3.
+
+    Raises:
+        RegfleetError: not Debian or Ubuntu, or the packages cannot be had.
+    """
+    with _workspace() as work:
+        registry = _fetch("docker-registry", work)
+        libraries = [_fetch(name, work) for name in registry.depends if name.startswith("lib")]
+    tree = _rooted(
+        {
+            "usr/bin/registry": _take(registry, "usr/bin/docker-registry"),
+            "etc/docker/registry/config.yml": _Node(REGISTRY_CONFIG),
+            "etc/distribution/config.yml": _Node(REGISTRY_CONFIG),
+            "var/lib/registry": _Node(mode=0o755, directory=True),
+        }
+    )
+    for package in libraries:
+        tree.update(
+            (path, node)
+            for path, node in package.files.items()
+            if ".so" in PurePosixPath(path).name and "gconv" not in path and "audit" not in path
+        )
+    settings = {
+        "Entrypoint": ["/bin/registry", "serve"],
+        "Cmd": ["/etc/docker/registry/config.yml"],
+        "ExposedPorts": {"5000/tcp": {}},
+        "Volumes": {"/var/lib/registry": {}},
+    }
+    return _write(out, "registry:2", tree, settings, (registry, *libraries))
+
+
+def build_busybox(out: Path) -> Seed:
+    """Write an image that behaves like `busybox:latest`, made of the package busybox-static.
+
+    Raises:
+        RegfleetError: not Debian or Ubuntu, or the package cannot be had.
+    """
+    with _workspace() as work:
+        package = _fetch("busybox-static", work)
+        binary = _take(package, "usr/bin/busybox")
+        program = work / "busybox"
+        program.write_bytes(binary.content)
+        program.chmod(0o755)
+        applets = _output([str(program), "--list"]).split()
+    tree = _rooted({"usr/bin/busybox": binary})
+    for applet in applets:
+        tree.setdefault(f"usr/bin/{applet}", _Node(mode=0o777, link="busybox"))
+    return _write(out, "busybox:latest", tree, {"Cmd": ["sh"]}, (package,))
+
+
+def _rooted(files: Mapping[str, _Node]) -> dict[str, _Node]:
+    """The root filesystem that every image has, and `files`. Merged /usr, as Debian's is."""
+    merged = {name: _Node(mode=0o777, link=f"usr/{name}") for name in ("bin", "lib", "lib64")}
+    accounts = {path: _Node(content) for path, content in ACCOUNTS.items()}
+    places = {
+        "root": _Node(mode=0o700, directory=True),
+        "tmp": _Node(mode=0o1777, directory=True),
+        "usr/lib": _Node(mode=0o755, directory=True),
+        "usr/lib64": _Node(mode=0o755, directory=True),
+    }
+    return {**merged, **accounts, **places, **files}
+
+
+def _take(package: _Package, path: str) -> _Node:
+    try:
+        return package.files[path]
+    except KeyError:
+        raise RegfleetError(
+            f"the package {package.name} {package.version} has no {path}",
+            ARCHIVE_HINT,
+        ) from None
+
+
+# --- packages ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    missing = [name for name in ("apt-get", "dpkg-deb", "dpkg") if shutil.which(name) is None]
+    if missing:
+        raise RegfleetError(
+            f"images can be made from packages on Debian and Ubuntu only: no {missing[0]} here",
+            ARCHIVE_HINT,
+        )
+    with tempfile.TemporaryDirectory(prefix="regfleet-seed-") as work:
+        yield Path(work)
+
+
+def _fetch(name: str, work: Path) -> _Package:
+    """Download one package and read it. Refreshes apt's lists once where that may help."""
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "--quiet", "download", name]
+    target = work / name
+    target.mkdir()
+    done = _run(download, target)
+    if done.returncode != 0 and os.geteuid() == 0:
+        _run(["apt-get", "--quiet", "update"], target)
+        done = _run(download, target)
+    found = sorted(target.glob("*.deb"))
+    if done.returncode != 0 or not found:
+        said = "\n".join(done.stderr.decode(errors="replace").strip().splitlines()[-3:])
+        raise RegfleetError(
+            f"the package {name} cannot be had: {said or 'apt-get downloaded nothing'}",
+            f"see whether `apt-get update` works; otherwise {ARCHIVE_HINT}",
+        )
+    fields = [
+        _output(["dpkg-deb", "--field", str(found[0]), field])
+        for field in ("Version", "Architecture", "Depends")
+    ]
+    return _Package(
+        name=name,
+        version=fields[0],
+        architecture=fields[1],
+        depends=tuple(_first_choices(fields[2])),
+        files=_unpack(found[0]),
+    )
+
+
+def _first_choices(depends: str) -> Iterator[str]:
+    """The names in a Depends field (deb-control(5)), the first of alternatives each."""
+    for clause in depends.split(","):
+        first = clause.split("|")[0].split("(")[0].strip()
+        if first:
+            yield first.split(":")[0]
+
+
+def _unpack(package: Path) -> dict[str, _Node]:
+    """The files and links of a package by path, moved to where a merged /usr has them."""
+    nodes: dict[str, _Node] = {}
+    stream = io.BytesIO(_run_checked(["dpkg-deb", "--fsys-tarfile", str(package)]))
+    with tarfile.open(fileobj=stream) as archive:
+        for member in archive:
+            path = str(PurePosixPath(member.name))
+            if path.split("/")[0] in ("bin", "sbin", "lib", "lib64"):
+                path = f"usr/{path}"
+            if member.issym():
+                nodes[path] = _Node(mode=0o777, link=member.linkname)
+            elif member.isfile() or member.islnk():
+                content = archive.extractfile(member)
+                nodes[path] = _Node(content.read() if content else b"", member.mode)
+    return nodes
+
+
+def _run(
+    command: list[str], directory: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+
+
+def _run_checked(command: list[str]) -> bytes:
+    done = _run(command)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise RegfleetError(f"`{' '.join(command)}` failed: {said}")
+    return done.stdout
+
+
+def _output(command: list[str]) -> str:
+    return _run_checked(command).decode().strip()
+
+
+# --- archives ---------------------------------------------------------------------------------
+
+
+def _layer(tree: Mapping[str, _Node]) -> bytes:
+    """The tree as an uncompressed tar: sorted, owned by root, at the epoch."""
+    parents = {
+        str(parent): _Node(mode=0o755, directory=True)
+        for path in tree
+        for parent in PurePosixPath(path).parents
+        if str(parent) != "."
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path, node in sorted({**parents, **tree}.items()):
+            member = tarfile.TarInfo(path)
+            member.mode = node.mode
+            if node.directory:
+                member.type = tarfile.DIRTYPE
+            elif node.link:
+                member.type, member.linkname = tarfile.SYMTYPE, node.link
+            else:
+                member.size = len(node.content)
+            archive.addfile(member, io.BytesIO(node.content))
+    return buffer.getvalue()
+
+
+def _write(
+    out: Path,
+    reference: str,
+    tree: Mapping[str, _Node],
+    settings: Mapping[str, object],
+    packages: tuple[_Package, ...],
+) -> Seed:
+    """Write a docker-archive (docker image spec v1.2, "Combined Image JSON"), all or nothing."""
+    versions = {package.name: package.version for package in packages}
+    architecture, variant = ARCHITECTURES.get(
+        packages[0].architecture, (packages[0].architecture, "")
+    )
+    layer = _layer(tree)
+    digest = hashlib.sha256(layer).hexdigest()
+    labels = {f"regfleet.package.{name}": version for name, version in versions.items()}
+    described: dict[str, object] = {
+        "architecture": architecture,
+        "os": "linux",
+        "created": EPOCH,
+        "config": {
+            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            "WorkingDir": "/",
+            "Labels": labels,
+            **settings,
+        },
+        "history": [{"created": EPOCH, "created_by": f"regfleet: {reference} from packages"}],
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    if variant:
+        described["variant"] = variant
+    configuration = json.dumps(described, sort_keys=True).encode()
+    image = hashlib.sha256(configuration).hexdigest()
+    manifest = [
+        {"Config": f"{image}.json", "RepoTags": [reference], "Layers": [f"{digest}/layer.tar"]}
+    ]
+    archive = {
+        f"{digest}/layer.tar": _Node(layer),
+        f"{image}.json": _Node(configuration),
+        "manifest.json": _Node(json.dumps(manifest).encode()),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.part")
+    part.write_bytes(_layer(archive))
+    part.replace(out)
+    return Seed(out, reference, f"sha256:{image}", versions)

@@ -1,0 +1,160 @@
+#!/bin/sh
+# Builds the root filesystem of a test host: Debian or Ubuntu with sshd, sudo and,
+# by variant, systemd and a Docker engine.
+#
+#   host-image.sh SUITE [VARIANT] OUT.tar
+#   docker import -c 'CMD ["/sbin/regfleet-boot"]' OUT.tar NAME
+#
+# Variants:
+#   docker  systemd, sshd, a Docker engine (the default)
+#   bare    systemd, sshd, no engine: what `install = true` starts from
+#   sysv    no systemd: sshd as the first process, the engine under /etc/init.d
+#   light   sshd alone, for fleets of many hosts
+#
+# Root logs in by key. `ops` and `vagrant` have sudo without a password. Keys are not in the
+# image (Vagrant's well-known one apart, in vagrant's account); host keys are made at boot.
+# Needs root and mmdebstrap. Takes 20 to 60 seconds and about 500 MB.
+set -eu
+
+usage() {
+    echo "usage: host-image.sh SUITE [docker|bare|sysv|light] OUT.tar" >&2
+    exit 2
+}
+
+case $# in
+    2) suite=$1 variant=docker out=$2 ;;
+    3) suite=$1 variant=$2 out=$3 ;;
+    *) usage ;;
+esac
+
+packages=openssh-server,sudo,iproute2,ca-certificates,procps
+systemd=systemd,systemd-sysv,dbus
+engine=
+case $variant in
+    docker) packages=$packages,$systemd,iptables,docker.io engine=yes ;;
+    bare) packages=$packages,$systemd ;;
+    sysv) packages=$packages,iptables,docker.io engine=yes ;;
+    light) ;;
+    *) usage ;;
+esac
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The machine's own package sources where they are of the suite asked for; what mmdebstrap
+# knows of the suite otherwise.
+mkdir "$work/sources"
+machine_id='' machine_suite=''
+if [ -r /etc/os-release ]; then
+    # shellcheck source=/dev/null
+    machine_id=$(. /etc/os-release && echo "${ID:-}")
+    # shellcheck source=/dev/null
+    machine_suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+fi
+if [ "$suite" = "$machine_suite" ]; then
+    for file in /etc/apt/sources.list "/etc/apt/sources.list.d/$machine_id.sources"; do
+        if [ -r "$file" ]; then
+            # A file of comments alone is none, and mmdebstrap would refuse it.
+            grep -v '^[[:space:]]*#' "$file" >"$work/sources/${file##*/}" ||
+                rm "$work/sources/${file##*/}"
+        fi
+    done
+fi
+
+# Settings of the machine's apt that decide whether packages can be had at all.
+set --
+for option in Acquire::http::Proxy Acquire::https::Proxy Acquire::Check-Valid-Until \
+    Acquire::Check-Date; do
+    value=''
+    eval "$(apt-config shell value "$option")"
+    [ -z "$value" ] || set -- "$@" "--aptopt=$option \"$value\""
+done
+# The unstable suite's index expires within days, wherever a mirror lags.
+[ "$suite" != sid ] || set -- "$@" '--aptopt=Acquire::Check-Valid-Until "false"'
+
+# Runs before the host's own first process.
+cat >"$work/regfleet-boot" <<'BOOT'
+#!/bin/sh
+# First process of a test host: what a machine's firmware and installer would have done.
+set -eu
+# Keys of its own for each host.
+[ -s /etc/ssh/ssh_host_ed25519_key ] ||
+    ssh-keygen -q -t ed25519 -N '' -C "$(hostname)" -f /etc/ssh/ssh_host_ed25519_key
+# A private cgroup namespace comes with a read-only hierarchy: mount the host's own over it.
+if [ ! -w /sys/fs/cgroup ]; then
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
+# Mounts of engines inside must not travel to other mount namespaces.
+mount --make-rshared /
+if [ -x /lib/systemd/systemd ]; then
+    exec /lib/systemd/systemd
+fi
+mkdir -p /run/sshd
+[ ! -x /etc/init.d/docker ] || service docker start >>/var/log/boot.log 2>&1 || true
+# shellcheck disable=SC2086  # options, as the service script reads them
+. /etc/default/ssh && exec /usr/sbin/sshd -D $SSHD_OPTS
+BOOT
+
+cat >"$work/sshd.conf" <<'SSHD'
+# One line per session in /var/log/sshd.log: `Starting session: command for USER from ...`.
+LogLevel VERBOSE
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+MaxStartups 200
+MaxSessions 100
+UseDNS no
+SSHD
+
+cat >"$work/setup" <<'SETUP'
+set -eu
+for user in ops vagrant; do
+    id "$user" >/dev/null 2>&1 || useradd --create-home --shell /bin/bash "$user"
+    echo "$user ALL=(ALL) NOPASSWD: ALL" >"/etc/sudoers.d/$user"
+    chmod 0440 "/etc/sudoers.d/$user"
+    install -d -m 0700 -o "$user" -g "$user" "/home/$user/.ssh"
+done
+install -d -m 0700 /root/.ssh
+# The key that Vagrant replaces at its first login (its own keys/vagrant.pub).
+echo "ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4TjGYe7gHzIw+niNltGEFHzD8+v1I2YJ6oXevct1YeS0o9HZyN1Q9qgCgzUFtdOKLv6IedplqoPkcmF0aYet2PkEDo3MlTBckFXPITAMzF8dJSIFo9D8HfdOV0IAdx4O7PtixWKn5y2hMNG0zQPyUecp4pzC6kivAIhyfHilFR61RGL+GPXQ2MWZWFYbAGjyiYJnAmCP3NOTd0jMZEnDkbUvxhMmBYSdETk1rRgm+R4LOzFUGaHqHDLKLX+FIPKcF96hrucXzcWyLbIbEgE98OHlnVYCzRdK8jlqm8tehUc9c9WhQ== vagrant insecure public key" \
+    >/home/vagrant/.ssh/authorized_keys
+chown vagrant:vagrant /home/vagrant/.ssh/authorized_keys
+rm -f /etc/ssh/ssh_host_*
+# -E: the log is a file in every variant, with systemd and without.
+echo "SSHD_OPTS='-E /var/log/sshd.log'" >/etc/default/ssh
+: >/etc/machine-id
+rm -f /var/log/apt/* /var/log/dpkg.log /var/log/bootstrap.log
+# Nothing of the machine's clockwork: tests decide what runs when.
+if [ -x /bin/systemctl ]; then
+    systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+        e2scrub_all.timer fstrim.timer >/dev/null 2>&1 || true
+    systemctl mask systemd-modules-load.service systemd-binfmt.service \
+        systemd-udevd.service getty@tty1.service console-getty.service >/dev/null 2>&1 || true
+fi
+SETUP
+
+# Newer suites split the client off. $1, in hooks, is the new root.
+# shellcheck disable=SC2016
+[ -z "$engine" ] || set -- "$@" --customize-hook='[ -x "$1/usr/bin/docker" ] ||
+    APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes install -o DPkg::Chroot-Directory="$1" docker-cli'
+
+set -- "$@" "$suite" "$out.part"
+for file in "$work"/sources/*; do
+    [ ! -e "$file" ] || set -- "$@" "$file"
+done
+# shellcheck disable=SC2016  # as above
+mmdebstrap --quiet --variant=apt --format=tar --include="$packages" \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+    --customize-hook="upload $work/regfleet-boot /sbin/regfleet-boot" \
+    --customize-hook='chmod 0755 "$1/sbin/regfleet-boot"' \
+    --customize-hook="upload $work/sshd.conf /etc/ssh/sshd_config.d/regfleet.conf" \
+    --customize-hook='chroot "$1" /bin/sh <'"$work/setup" \
+    "$@" || {
+    rm -f "$out.part"
+    exit 1
+}
+mv "$out.part" "$out"
