@@ -78,6 +78,7 @@ class Container:
     Attributes:
         arguments: `docker run` arguments between the name and the image, labels left out.
         command: what stands behind the image.
+        storage: directory on the host that holds its data.
         inputs: digests of files that are read at start alone: new ones mean a new container.
         port: TCP port on the host that has to answer `/v2/`.
         tls: whether it answers HTTPS.
@@ -87,6 +88,7 @@ class Container:
     image: Image
     arguments: tuple[str, ...]
     command: tuple[str, ...]
+    storage: str
     inputs: tuple[str, ...]
     port: int
     tls: bool
@@ -100,12 +102,16 @@ class Container:
         parts = [
             self.name,
             self.image.reference,
-            self.image.archive_digest,
             self.arguments,
             self.command,
             self.inputs,
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32] + self.archive_mark
+
+    @property
+    def archive_mark(self) -> str:
+        """How a specification ends that was made from the image's archive."""
+        return f".{self.image.archive_digest[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

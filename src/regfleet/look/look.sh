@@ -25,6 +25,7 @@ look_host() {
   done
   if [ -r /etc/os-release ]; then
     # The file is shell syntax by its specification (os-release(5)); a subshell keeps it apart.
+    # shellcheck source=/dev/null
     (. /etc/os-release; say "os ${ID:-unknown} ${VERSION_ID:-}")
   fi
   whole owned /var/lib/regfleet/owned.json

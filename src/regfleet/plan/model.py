@@ -56,13 +56,15 @@ class EditDaemon:
     Attributes:
         active: the text while the daemon takes it up, with explicit empties for removed keys.
         final: the text that stays, or None when the file goes.
+        undo: the old text, with explicit empties for keys that are new: what makes the daemon
+            forget them when the touch has to be taken back.
         expect: lines that the live daemon must show afterwards, and `refuse` those it must not.
     """
 
     path: str
     active: str = field(repr=False)
     final: str | None = field(repr=False)
-    existing: bool
+    undo: str = field(repr=False)
     expect: tuple[str, ...]
     refuse: tuple[str, ...]
 

@@ -1,0 +1,12 @@
+"""Client engines, one file each behind `Engine`: what a client's needs become on such a host.
+
+To add one: write the file, add it to `ENGINES`, name it in the schema. Nothing else asks which
+engine it is.
+"""
+
+from __future__ import annotations
+
+from regfleet.engines.docker import Docker
+from regfleet.engines.interface import Engine
+
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Docker(),)}

@@ -1,0 +1,298 @@
+"""Docker: daemon.json by ownership, certs.d, a reload where one will do."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.engines import docker_facts as facts
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.errors import HostError
+from regfleet.fleet.model import EngineName, Json
+from regfleet.look.observed import ObservedHost
+from regfleet.plan import daemon_json
+from regfleet.plan.model import Activation, Change, EditDaemon, InstallEngine, StartEngine, Step
+from regfleet.record import Owned
+
+CERTS = "/etc/docker/certs.d"
+INSECURE = "insecure-registries"
+MIRRORS = "registry-mirrors"
+
+
+class Docker:
+    """dockerd as distributions ship it: /etc/docker/daemon.json and the unit's flags."""
+
+    @property
+    def name(self) -> EngineName:
+        """`docker`."""
+        return "docker"
+
+    def wants(self, needs: ClientNeeds) -> EngineWants:
+        """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json.
+
+        Modes are those of the CIS Docker Benchmark: directories 0755, CA files 0444.
+        """
+        trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
+        directories = [Directory("/etc/docker", 0o755, needs.reason)]
+        directories += [Directory(CERTS, 0o755, trusted[0][0].reason)] if trusted else []
+        directories += [
+            Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason) for trust, _ in trusted
+        ]
+        files = [
+            File(f"{CERTS}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
+            for trust, ca in trusted
+        ]
+        plain = tuple(trust.endpoint for trust in needs.trusts if trust.plain)
+        lists = {INSECURE: plain, MIRRORS: needs.mirrors}
+        reasons = dict.fromkeys(needs.daemon, f"{needs.reason}.daemon")
+        reasons |= {MIRRORS: f"{needs.reason}.mirrors", INSECURE: f"{needs.reason}.registries"}
+        return EngineWants(
+            tuple(directories),
+            tuple(files),
+            DaemonSettings(
+                {key: entries for key, entries in lists.items() if entries}, needs.daemon, reasons
+            ),
+        )
+
+    def plan(
+        self,
+        want: DesiredHost,
+        seen: ObservedHost,
+        owned: Owned,
+        elsewhere: Mapping[str, frozenset[str]],
+    ) -> EnginePlan:
+        """Install, start, merge, and the least activation that works."""
+        installing, changes = _engine_itself(want, seen)
+        merged = _merge(want, seen, owned, elsewhere)
+        created = owned.daemon_created or seen.daemon_json is None
+        edited, configure, may_restart = _daemon(want, seen, merged)
+        if seen.engine.state == "down" and want.engine:
+            configure = (*configure, StartEngine())
+        return EnginePlan(
+            changes=(*changes, *edited),
+            install=installing,
+            configure=configure,
+            daemon_created=created and bool(merged.owned_lists or merged.owned_values),
+            lists=merged.owned_lists,
+            values=merged.owned_values,
+            expected=((seen.engine.config, _digest(seen.daemon_json)),) if edited else (),
+            may_restart=may_restart,
+        )
+
+
+def _engine_itself(
+    want: DesiredHost, seen: ObservedHost
+) -> tuple[tuple[Step, ...], tuple[Change, ...]]:
+    engine = seen.engine
+    if want.engine is None and engine.state != "silent":
+        return (), ()  # everything of ours goes: an engine is neither installed nor started for it
+    if engine.state == "silent":
+        raise HostError(
+            want.name,
+            f"dockerd runs but does not answer ({engine.detail or 'no error text'})",
+            "see `journalctl -u docker` on the host, and restart it when it is safe",
+        )
+    if engine.state == "down":
+        return (), (Change("service docker", "run", "the engine does not run"),)
+    if engine.state == "up":
+        return (), ()
+    if not want.install:
+        raise HostError(
+            want.name,
+            "there is no Docker engine (no dockerd)",
+            "install one, or set `install = true` for this client",
+        )
+    packages = facts.PACKAGES.get(seen.packages)
+    if packages is None:
+        raise HostError(
+            want.name,
+            f"there is no Docker engine, and no package manager that is known "
+            f"({seen.os} {seen.os_version})",
+            "install Docker by hand; then run this again",
+        )
+    change = Change(f"package {packages[0]}", "create", "the engine is missing")
+    return (InstallEngine(seen.packages, packages),), (change,)
+
+
+def _merge(
+    want: DesiredHost,
+    seen: ObservedHost,
+    owned: Owned,
+    elsewhere: Mapping[str, frozenset[str]],
+) -> daemon_json.Merged:
+    path = seen.engine.config
+    try:
+        document = daemon_json.parse(seen.daemon_json)
+        merged = daemon_json.merge(document, want.daemon, owned, elsewhere)
+    except daemon_json.NotJsonError as error:
+        raise HostError(
+            want.name,
+            f"{path} is not what dockerd can read: {error}",
+            "mend the file by hand (it was left as it is), then run this again",
+        ) from error
+    _refuse_flag_conflicts(want, seen, merged)
+    _refuse_mirror_paths(want, seen)
+    return merged
+
+
+def _refuse_flag_conflicts(
+    want: DesiredHost, seen: ObservedHost, merged: daemon_json.Merged
+) -> None:
+    """The same directive as flag and in the file keeps dockerd from starting, even when equal.
+
+    moby daemon/config/config.go, findConfigurationConflicts.
+    """
+    flags = facts.flag_keys(seen.engine.flags)
+    for change in merged.changes:
+        if change.key in flags and change.after is not None:
+            raise HostError(
+                want.name,
+                f"dockerd runs with the flag `{flags[change.key]}`, which cannot stand beside "
+                f'"{change.key}" in {seen.engine.config}: dockerd would not start again',
+                "take the flag out where it is set (the unit or a drop-in: `systemctl cat "
+                "docker`, /etc/default/docker, /etc/sysconfig/docker), then run this again",
+            )
+
+
+def _refuse_mirror_paths(want: DesiredHost, seen: ObservedHost) -> None:
+    version = facts.version_of(seen.engine.version)
+    for mirror in want.daemon.lists.get(MIRRORS, ()):
+        path = urlsplit(mirror).path.strip("/")
+        if path and version and facts.MIRROR_PATH_REFUSED.holds(version):
+            raise HostError(
+                want.name,
+                f"Docker {seen.engine.version} refuses the mirror {mirror}: it has a path",
+                "use a mirror without a path, or Docker 24.0.8 or later",
+            )
+
+
+def _daemon(
+    want: DesiredHost, seen: ObservedHost, merged: daemon_json.Merged
+) -> tuple[tuple[Change, ...], tuple[Step, ...], bool]:
+    changed = {change.key: change for change in merged.changes}
+    after = merged.after if merged.after is not None else {}
+    stale = _stale_keys(seen, merged, set(changed))
+    if not changed and not stale:
+        return (), (), False
+    removed = [key for key in changed if key not in after]
+    activation = _activation(want, seen, [*changed, *stale], removed)
+    active = dict(after)
+    if activation == "reload":
+        active |= {key: facts.EXPLICIT_DEFAULTS[key] for key in removed}
+    text = daemon_json.render(active, like=seen.daemon_json)
+    final: str | None = daemon_json.render(after, like=seen.daemon_json)
+    if not changed:
+        text = final = seen.daemon_json or text
+    if merged.after is None:
+        final = None
+    changes = [
+        Change(
+            f"daemon.json {key}",
+            "create" if key not in merged.before else "update" if key in after else "delete",
+            change.reason,
+            activation,
+            _diff(key, change.before, change.after),
+        )
+        for key, change in changed.items()
+    ]
+    changes += [
+        Change(f"daemon.json {key}", "run", "the running daemon has another value", activation)
+        for key in stale
+    ]
+    expect, refuse = _live(seen, after, merged)
+    edit = EditDaemon(seen.engine.config, text, final, _undo(merged), expect, refuse)
+    version = facts.version_of(seen.engine.version)
+    quirk = bool(after.get(MIRRORS) and after.get(INSECURE))
+    may_restart = quirk and any(item.holds(version) for item in facts.RELOAD_DROPS_INSECURE)
+    return tuple(changes), (edit,), may_restart
+
+
+def _undo(merged: daemon_json.Merged) -> str:
+    new = [change.key for change in merged.changes if change.key not in merged.before]
+    explicit = {
+        key: facts.EXPLICIT_DEFAULTS[key] for key in new if key in facts.EXPLICIT_DEFAULTS
+    }
+    return daemon_json.render({**merged.before, **explicit})
+
+
+def _activation(
+    want: DesiredHost, seen: ObservedHost, keys: list[str], removed: list[str]
+) -> Activation:
+    if seen.engine.state == "down" or (seen.engine.state == "missing" and not want.engine):
+        return "none"  # it starts with the new file, today or another day
+    if any(key not in facts.RELOADABLE for key in keys):
+        return "restart"
+    if any(key not in facts.EXPLICIT_DEFAULTS for key in removed):
+        return "restart"
+    return "reload"
+
+
+def _stale_keys(
+    seen: ObservedHost, merged: daemon_json.Merged, changed: set[str]
+) -> tuple[str, ...]:
+    """Keys of ours that the file holds and the live daemon does not."""
+    if seen.engine.state != "up":
+        return ()
+    stale = []
+    insecure = merged.owned_lists.get(INSECURE)
+    if insecure and not set(insecure.entries) <= seen.engine.insecure:
+        stale.append(INSECURE)
+    mirrors = merged.owned_lists.get(MIRRORS)
+    if mirrors and not {_slashed(url) for url in mirrors.entries} <= set(seen.engine.mirrors):
+        stale.append(MIRRORS)
+    stale += [
+        key
+        for key, owned in merged.owned_values.items()
+        if key in seen.engine.values and seen.engine.values[key] != owned.value
+    ]
+    return tuple(key for key in stale if key not in changed)
+
+
+def _live(
+    seen: ObservedHost, after: daemon_json.Document, merged: daemon_json.Merged
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What `docker info` has to show after the activation, and what it must not.
+
+    Entries that are not ours are expected only where the daemon held them before: it may spell
+    them otherwise (networks are made canonical).
+    """
+    insecure, mirrors = _strings(after.get(INSECURE)), _strings(after.get(MIRRORS))
+    ours = merged.owned_lists.get(INSECURE)
+    known = seen.engine.insecure | set(ours.entries if ours else ())
+    expect = [f"insecure {entry}" for entry in insecure if entry in known]
+    expect += [f"mirror {_slashed(url)}" for url in mirrors]
+    expect += [
+        f"{key} {str(owned.value).lower() if isinstance(owned.value, bool) else owned.value}"
+        for key, owned in merged.owned_values.items()
+        if key in seen.engine.values
+    ]
+    gone = set(_strings(merged.before.get(INSECURE))) - set(insecure)
+    refuse = [f"insecure {entry}" for entry in sorted(gone)]
+    gone_mirrors = {_slashed(url) for url in _strings(merged.before.get(MIRRORS))}
+    gone_mirrors -= {_slashed(url) for url in mirrors}
+    refuse += [f"mirror {url}" for url in sorted(gone_mirrors)]
+    return tuple(expect), tuple(refuse)
+
+
+def _strings(value: Json) -> list[str]:
+    return [str(entry) for entry in value] if isinstance(value, list) else []
+
+
+def _slashed(url: str) -> str:
+    """A mirror as dockerd shows it: with one slash at its end (registry.ValidateMirror)."""
+    return url.rstrip("/") + "/"
+
+
+def _diff(key: str, before: Json, after: Json) -> str:
+    def lines(value: Json) -> list[str]:
+        return daemon_json.render({key: value}).splitlines() if value is not None else []
+
+    pairs = difflib.unified_diff(lines(before), lines(after), lineterm="", n=3)
+    return "\n".join(list(pairs)[2:])
+
+
+def _digest(text: str | None) -> str:
+    return "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()

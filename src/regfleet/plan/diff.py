@@ -1,0 +1,314 @@
+"""`(DesiredHost, ObservedHost) -> Plan`. Pure: the same two give the same plan."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from regfleet import record
+from regfleet.desired.model import Container, DesiredHost, File, Image, LoginEntry
+from regfleet.engines.docker import Docker
+from regfleet.engines.interface import Engine, EnginePlan
+from regfleet.errors import HostError
+from regfleet.look.observed import ObservedHost
+from regfleet.look.request import login_digest
+from regfleet.plan.model import (
+    Change,
+    LogIn,
+    LogOut,
+    MakeDirectory,
+    Plan,
+    PullImage,
+    PutFile,
+    RemoveContainer,
+    RemovePath,
+    RunContainer,
+    StartContainer,
+    Step,
+)
+from regfleet.record import Owned, OwnedContainer, OwnedLogin
+
+ROOT = (0, 0)
+
+
+@dataclass(slots=True)
+class _Part:
+    """Changes and steps of one kind of resource, collected while it is compared."""
+
+    changes: list[Change] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def add(self, change: Change, *steps: Step) -> None:
+        self.changes.append(change)
+        self.steps.extend(steps)
+
+
+def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None = None) -> Plan:
+    """What to do on a host.
+
+    Args:
+        want: what it should have; an empty one takes out all that the fleet owns there.
+        seen: what one look found.
+        salt: the salt that the look was given for the digests of logins.
+        engine: the host's engine; Docker where the host is no client.
+
+    Raises:
+        HostError: the host cannot be brought there; nothing has been touched.
+    """
+    if seen.uid != 0:
+        raise HostError(
+            want.name,
+            f"commands run as user id {seen.uid} there, not as root",
+            "set `sudo = true` under [ssh], or log in as root",
+        )
+    owned = seen.owned.get(want.fleet, Owned())
+    others = {fleet: theirs for fleet, theirs in seen.owned.items() if fleet != want.fleet}
+    part = (engine or Docker()).plan(want, seen, owned, _elsewhere(others))
+    directories, files = _directories(want, seen), _files(want, seen, owned)
+    containers, archives = _containers(want, seen, owned)
+    logins = _logins(want, seen, owned, salt)
+    shared = frozenset(path for theirs in others.values() for path in theirs.files)
+    shared_dirs = frozenset(path for theirs in others.values() for path in theirs.directories)
+    removals = _removals(want, seen, owned, shared)
+    leftover = _leftover_directories(want, owned, shared_dirs)
+    parts = (directories, files, containers, logins, removals)
+    changes = (*part.changes, *(change for each in parts for change in each.changes))
+    if not changes and not leftover.changes:
+        return Plan(want.name, running=seen.engine.running, live_restore=seen.engine.live_restore)
+    mine = _owned_after(want, seen, owned, part, salt)
+    text = record.render({**others, want.fleet: mine}) if mine or any(others.values()) else ""
+    return Plan(
+        host=want.name,
+        changes=(*changes, *leftover.changes),
+        steps=(
+            *part.install,
+            *directories.steps,
+            *files.steps,
+            *(step for step in removals.steps if isinstance(step, RemovePath)),
+            *part.configure,
+            *containers.steps,
+            *(step for step in removals.steps if not isinstance(step, RemovePath)),
+            *logins.steps,
+            *leftover.steps,
+        ),
+        record=text,
+        expected=_expected(seen, part, files.steps),
+        archives=archives,
+        running=seen.engine.running,
+        live_restore=seen.engine.live_restore,
+        may_restart=part.may_restart,
+    )
+
+
+def _elsewhere(others: Mapping[str, Owned]) -> dict[str, frozenset[str]]:
+    entries: dict[str, frozenset[str]] = {}
+    for owned in others.values():
+        for key, value in owned.lists.items():
+            entries[key] = entries.get(key, frozenset()) | set(value.entries)
+    return entries
+
+
+def _directories(want: DesiredHost, seen: ObservedHost) -> _Part:
+    part = _Part()
+    ours = set(seen.owned.get(want.fleet, Owned()).directories)
+    for directory in want.directories:
+        found = seen.paths.get(directory.path)
+        if found is None:
+            change = Change(f"directory {directory.path}", "create", directory.reason)
+            part.add(change, MakeDirectory(directory))
+        elif not found.directory:
+            raise HostError(
+                want.name,
+                f"{directory.path} is a file where a directory belongs",
+                "move it away by hand, then run this again",
+            )
+        elif directory.path in ours and (found.mode, found.owner) != (directory.mode, ROOT):
+            reason = f"mode {found.mode:04o} is not {directory.mode:04o}"
+            change = Change(f"directory {directory.path}", "update", reason)
+            part.add(change, MakeDirectory(directory))
+    return part
+
+
+def _files(want: DesiredHost, seen: ObservedHost, owned: Owned) -> _Part:
+    part = _Part()
+    for file in want.files:
+        found = seen.paths.get(file.path)
+        ours = file.path in owned.files
+        if found is None:
+            reason = "it was deleted by hand" if ours else file.reason
+            change = Change(f"file {file.path}", "create", reason, diff=_added(file))
+            part.add(change, PutFile(file, foreign=False))
+        elif found.directory:
+            raise HostError(
+                want.name,
+                f"{file.path} is a directory where a file belongs",
+                "move it away by hand, then run this again",
+            )
+        elif found.digest != file.digest:
+            change = Change(f"file {file.path}", "update", file.reason, diff=_added(file))
+            part.add(change, PutFile(file, foreign=not ours))
+        elif (found.mode, found.owner) != (file.mode, ROOT) and (ours or file.secret):
+            reason = f"mode {found.mode:04o} is not root's {file.mode:04o}"
+            change = Change(f"file {file.path}", "update", reason)
+            part.add(change, PutFile(file, foreign=not ours))
+    return part
+
+
+def _added(file: File) -> str:
+    if file.secret:
+        return "(secret: not shown)"
+    return "\n".join(f"+{line}" for line in file.content.decode(errors="replace").splitlines())
+
+
+def _containers(
+    want: DesiredHost, seen: ObservedHost, owned: Owned
+) -> tuple[_Part, tuple[Image, ...]]:
+    part = _Part()
+    archives: dict[str, Image] = {}
+    ours = {container.name for container in owned.containers}
+    for container in want.containers:
+        found = seen.containers.get(container.name)
+        resource = f"container {container.name}"
+        if found and found.fleet != want.fleet:
+            raise HostError(
+                want.name,
+                f"a container named {container.name} is there and belongs to "
+                f"{f'the fleet {found.fleet}' if found.fleet else 'somebody else'}",
+                f"rename or remove it (`docker rename {container.name} ...`), then run this again",
+            )
+        if found and found.specification == container.specification:
+            if not found.running:
+                change = Change(resource, "run", "it does not run")
+                part.add(change, StartContainer(container))
+            continue
+        image = container.image
+        if image.reference not in seen.images:
+            change = Change(f"image {image.reference}", "create", f"{container.reason}.image")
+            part.add(change) if image.archive else part.add(change, PullImage(image))
+        if image.archive and _archive_needed(container, found, seen):
+            archives[image.reference] = image
+        reason = container.reason
+        if not found and container.name in ours:
+            reason = "it was removed by hand"
+        elif found:
+            reason = f"{container.reason}: its specification changed"
+        part.add(Change(resource, "update" if found else "create", reason), RunContainer(container))
+    return part, tuple(archives.values())
+
+
+def _archive_needed(container: Container, found: object, seen: ObservedHost) -> bool:
+    """Whether the archive has to travel: no such image, or the container had another archive."""
+    if container.image.reference not in seen.images:
+        return True
+    specification = getattr(found, "specification", "")
+    return bool(specification) and not specification.endswith(container.archive_mark)
+
+
+def _logins(want: DesiredHost, seen: ObservedHost, owned: Owned, salt: str) -> _Part:
+    part = _Part()
+    recorded = {(login.account, login.endpoint): login.digest for login in owned.logins}
+    for login in want.logins:
+        key = (login.account, login.endpoint)
+        found = seen.logins.get(key, "")
+        if found == "no-account":
+            raise HostError(
+                want.name,
+                f"there is no account {login.account} to log in",
+                f"make the account, or take it out of {login.reason}",
+            )
+        if found == "helper":  # a credential helper keeps it: what we wrote last is what counts
+            found = recorded.get(key, "")
+        if found == login_digest(login, salt):
+            continue
+        change = Change(
+            f"login {login.account}@{login.endpoint}", "update" if found else "create", login.reason
+        )
+        part.add(change, LogIn(login))
+    wanted = {(login.account, login.endpoint) for login in want.logins}
+    for account, endpoint in recorded:
+        if (account, endpoint) not in wanted:
+            change = Change(f"login {account}@{endpoint}", "delete", "no longer declared")
+            part.add(change, LogOut(account, endpoint))
+    return part
+
+
+def _removals(
+    want: DesiredHost, seen: ObservedHost, owned: Owned, shared: frozenset[str]
+) -> _Part:
+    part = _Part()
+    wanted_files = {file.path for file in want.files} | shared
+    for path in owned.files:
+        if path not in wanted_files:
+            part.add(Change(f"file {path}", "delete", "no longer declared"), RemovePath(path))
+    wanted = {container.name for container in want.containers}
+    for container in owned.containers:
+        if container.name in wanted:
+            continue
+        delete = container.storage if container.storage in want.delete_storage else ""
+        change = Change(f"container {container.name}", "delete", "no longer declared")
+        part.add(change, RemoveContainer(container.name, delete))
+        if delete:
+            part.add(Change(f"data {delete}", "delete", "--delete-data"))
+    return part
+
+
+def _leftover_directories(want: DesiredHost, owned: Owned, shared: frozenset[str]) -> _Part:
+    """Directories of ours that nothing wants; deepest first, removed only when empty."""
+    part = _Part()
+    wanted = {directory.path for directory in want.directories} | shared
+    for path in sorted(owned.directories, key=len, reverse=True):
+        if path not in wanted:
+            change = Change(f"directory {path}", "delete", "no longer declared, when it is empty")
+            part.add(change, RemovePath(path, directory=True))
+    return part
+
+
+def _owned_after(
+    want: DesiredHost, seen: ObservedHost, owned: Owned, part: EnginePlan, salt: str
+) -> Owned:
+    """The ownership once the plan is done: what was ours and is wanted, and what we write now."""
+    files = tuple(
+        file.path
+        for file in want.files
+        if file.path in owned.files or _differs(file, seen)
+    )
+    directories = tuple(
+        directory.path
+        for directory in want.directories
+        if directory.path in owned.directories or directory.path not in seen.paths
+    )
+    return Owned(
+        files=files,
+        directories=directories,
+        daemon_created=part.daemon_created,
+        lists=part.lists,
+        values=part.values,
+        logins=tuple(_owned_login(login, salt) for login in want.logins),
+        containers=tuple(
+            OwnedContainer(container.name, container.storage) for container in want.containers
+        ),
+    )
+
+
+def _differs(file: File, seen: ObservedHost) -> bool:
+    found = seen.paths.get(file.path)
+    return found is None or found.digest != file.digest
+
+
+def _owned_login(login: LoginEntry, salt: str) -> OwnedLogin:
+    return OwnedLogin(login.account, login.endpoint, login.user, login_digest(login, salt))
+
+
+def _expected(
+    seen: ObservedHost, part: EnginePlan, steps: Iterable[Step]
+) -> tuple[tuple[str, str], ...]:
+    expected = dict(part.expected)
+    for step in steps:
+        if isinstance(step, PutFile):
+            found = seen.paths.get(step.file.path)
+            expected[step.file.path] = found.digest if found else "absent"
+    text = seen.record
+    digest = "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
+    expected[record.PATH] = digest
+    return tuple(expected.items())

@@ -1,0 +1,66 @@
+"""Image archives travel ahead of a touch: one command each, streamed, checked, loaded or spooled."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from shlex import quote
+
+from regfleet.desired.model import Image
+from regfleet.record import DIRECTORY
+
+CHUNK = 57 * 1024  # a multiple of three, so that base64 pieces join without padding
+
+
+def spool_path(image: Image) -> str:
+    """Where an archive waits on the host for an engine that is not there yet."""
+    return f"{DIRECTORY}/spool/{image.archive_digest[:32]}.tar"
+
+
+@lru_cache
+def digest(archive: Path) -> str:
+    """SHA-256 of an archive, hexadecimal; read once a run."""
+    running = hashlib.sha256()
+    with archive.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            running.update(chunk)
+    return running.hexdigest()
+
+
+def receive(image: Image, *, load: bool) -> str:
+    """The command that takes an archive from standard input (base64 in lines).
+
+    Args:
+        load: load it into the engine at once; otherwise it waits in the spool for the touch.
+    """
+    path = quote(spool_path(image))
+    directory = quote(f"{DIRECTORY}/spool")
+    check = f"echo '{image.archive_digest}  '{path} | sha256sum -c - >/dev/null"
+    then = f"docker load -q -i {path} && rm -f {path}" if load else ":"
+    return (
+        f"umask 077; mkdir -p {directory} && base64 -d >{path} && {check} && {then} "
+        f"|| {{ rm -f {path}; exit 1; }}"
+    )
+
+
+class Chunks(list[str]):
+    """An archive as base64 lines, read as it is iterated: pyinfra takes a list for stdin.
+
+    A list by type and an iterator by behaviour, so that an image of gigabytes is never held in
+    memory whole (pyinfra.connectors.util.write_stdin iterates lists and reads everything else).
+    """
+
+    def __init__(self, archive: Path) -> None:
+        super().__init__()
+        self._archive = archive
+
+    def __iter__(self) -> Iterator[str]:
+        with self._archive.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                yield base64.b64encode(chunk).decode() + "\n"
+
+    def __bool__(self) -> bool:
+        return True
