@@ -212,9 +212,7 @@ def _daemon(
 
 def _undo(merged: daemon_json.Merged) -> str:
     new = [change.key for change in merged.changes if change.key not in merged.before]
-    explicit = {
-        key: facts.EXPLICIT_DEFAULTS[key] for key in new if key in facts.EXPLICIT_DEFAULTS
-    }
+    explicit = {key: facts.EXPLICIT_DEFAULTS[key] for key in new if key in facts.EXPLICIT_DEFAULTS}
     return daemon_json.render({**merged.before, **explicit})
 
 

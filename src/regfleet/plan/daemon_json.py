@@ -137,9 +137,7 @@ def _merge_list(
     ]
     added = [entry for entry in wanted if entry not in kept]
     ours = tuple(
-        entry
-        for entry in wanted
-        if entry in added or entry in before.entries or entry in elsewhere
+        entry for entry in wanted if entry in added or entry in before.entries or entry in elsewhere
     )
     if kept or added or before.existed:
         after[key] = [*kept, *added]

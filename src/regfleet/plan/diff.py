@@ -233,9 +233,7 @@ def _logins(want: DesiredHost, seen: ObservedHost, owned: Owned, salt: str) -> _
     return part
 
 
-def _removals(
-    want: DesiredHost, seen: ObservedHost, owned: Owned, shared: frozenset[str]
-) -> _Part:
+def _removals(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: frozenset[str]) -> _Part:
     part = _Part()
     wanted_files = {file.path for file in want.files} | shared
     for path in owned.files:
@@ -269,9 +267,7 @@ def _owned_after(
 ) -> Owned:
     """The ownership once the plan is done: what was ours and is wanted, and what we write now."""
     files = tuple(
-        file.path
-        for file in want.files
-        if file.path in owned.files or _differs(file, seen)
+        file.path for file in want.files if file.path in owned.files or _differs(file, seen)
     )
     directories = tuple(
         directory.path

@@ -56,7 +56,9 @@ def render(plan: Plan, who: str) -> str:
         lines.append(_call("activate", plan.activation, may))
     lines += [_call("load", spool_path(image)) for image in plan.archives]
     for step in plan.steps:
-        if not (isinstance(step, _STAGING) or (isinstance(step, RemovePath) and not step.directory)):
+        if not (
+            isinstance(step, _STAGING) or (isinstance(step, RemovePath) and not step.directory)
+        ):
             lines += lines_of(step)
     if edited:
         lines.append(_call("settle"))
@@ -169,5 +171,3 @@ def _call(function: str, *arguments: str) -> str:
 
 def _encode(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-

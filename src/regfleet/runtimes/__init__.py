@@ -1,0 +1,11 @@
+"""How a registry runs on its host, one file each behind `interface.Runtime`.
+
+To add one: write the file, add it to `RUNTIMES`, name it in the schema.
+"""
+
+from __future__ import annotations
+
+from regfleet.runtimes import container
+from regfleet.runtimes.interface import Runtime
+
+RUNTIMES: dict[str, Runtime] = {"container": container.wants}
