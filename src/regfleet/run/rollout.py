@@ -1,0 +1,36 @@
+"""In which order hosts are touched: registries first, then waves. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+
+from regfleet.fleet.model import Fleet, Rollout
+
+
+def waves(hosts: Sequence[str], rollout: Rollout) -> list[tuple[str, ...]]:
+    """Hosts in the order of the fleet file: the canaries, then batches.
+
+    Args:
+        hosts: the hosts that change; percentages are of their number.
+        rollout: the fleet's `[rollout]`.
+    """
+    found = [tuple(hosts[: rollout.canary])]
+    size = _size(rollout.batch, len(hosts))
+    rest = hosts[rollout.canary :]
+    found += [tuple(rest[start : start + size]) for start in range(0, len(rest), size)]
+    return [wave for wave in found if wave]
+
+
+def phases(fleet: Fleet, hosts: Sequence[str]) -> list[tuple[str, ...]]:
+    """The same hosts, those with registries before all others."""
+    registries = {host.name for each in fleet.registries.values() for host in each.hosts}
+    first = tuple(name for name in hosts if name in registries)
+    then = tuple(name for name in hosts if name not in registries)
+    return [phase for phase in (first, then) if phase]
+
+
+def _size(batch: int | str, count: int) -> int:
+    if isinstance(batch, int):
+        return batch
+    return max(1, ceil(count * float(batch.removesuffix("%")) / 100))

@@ -1,0 +1,49 @@
+"""`--limit` and `--exclude`: hosts, groups and patterns, as pyinfra's users know them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+
+from regfleet.errors import UsageError
+from regfleet.fleet.model import Fleet
+
+
+def select(fleet: Fleet, limit: Iterable[str] = (), exclude: Iterable[str] = ()) -> list[str]:
+    """The hosts to work on, in the fleet's order.
+
+    Args:
+        limit: names or patterns (`web*`) of hosts or groups, several in one by commas; all hosts
+            where none is given.
+        exclude: the same, taken out again.
+
+    Raises:
+        UsageError: a name that is no host and no group, or nothing is left.
+    """
+    everyone = list(fleet.hosts())
+    wanted = _matching(fleet, limit, "--limit") if limit else set(everyone)
+    unwanted = _matching(fleet, exclude, "--exclude")
+    chosen = [name for name in everyone if name in wanted and name not in unwanted]
+    if not chosen:
+        raise UsageError(
+            "no host is left to work on", "see --limit and --exclude, and the fleet file's hosts"
+        )
+    return chosen
+
+
+def _matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
+    groups = fleet.groups()
+    known = [*fleet.hosts(), *groups]
+    found: set[str] = set()
+    for pattern in (part.strip() for text in patterns for part in text.split(",")):
+        names = [name for name in known if fnmatchcase(name, pattern)]
+        if not names:
+            close = get_close_matches(pattern, known, n=1)
+            raise UsageError(
+                f"{option} {pattern}: there is no such host or group in {fleet.path.name}",
+                f"did you mean {close[0]}?" if close else f"groups are {', '.join(groups)}",
+            )
+        for name in names:
+            found.update(groups.get(name, (name,)))
+    return found

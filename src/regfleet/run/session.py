@@ -1,0 +1,217 @@
+"""Connections to a fleet's hosts, held for a whole run: pyinfra's inventory, state and pool."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import gevent
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.exceptions import ConnectError, PyinfraError
+from pyinfra.api.facts import get_fact
+from pyinfra.context import ctx_host, ctx_state
+
+from regfleet.errors import HostError, RegfleetError, UnreachableError
+from regfleet.fleet.model import Fleet, Host
+from regfleet.look import parse
+from regfleet.look.fact import HostLook
+from regfleet.look.observed import ObservedHost
+from regfleet.run import remote
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host as PyinfraHost
+
+    from regfleet.desired.model import Image
+    from regfleet.registry_api.tunnel import SocketLike
+
+T = TypeVar("T")
+CONNECT_SECONDS = 10
+
+
+def connection_data(host: Host) -> dict[str, object]:
+    """A host's SSH settings as pyinfra's host data."""
+    if host.is_local:
+        return {}
+    checking = {"strict": "yes", "accept-new": "accept-new", "off": "off"}
+    data: dict[str, object] = {
+        "ssh_hostname": host.address,
+        "ssh_port": host.ssh.port,
+        "ssh_strict_host_key_checking": checking[host.ssh.host_key_checking],
+    }
+    if host.ssh.user:
+        data["ssh_user"] = host.ssh.user
+    if host.ssh.key:
+        data["ssh_key"] = str(host.ssh.key)
+    if host.ssh.known_hosts:
+        data["ssh_known_hosts_file"] = str(host.ssh.known_hosts)
+    return data
+
+
+class Session:
+    """Connections to hosts, made once and kept until `close`.
+
+    Args:
+        fleet: whose hosts.
+        names: the hosts to work on.
+        parallel: how many at the same time; pyinfra's own choice by default.
+    """
+
+    def __init__(self, fleet: Fleet, names: Iterable[str], parallel: int | None = None) -> None:
+        _quiet_libraries()
+        everyone = fleet.hosts()
+        self._hosts = {name: everyone[name] for name in names}
+        pairs = [(name, connection_data(host)) for name, host in self._hosts.items()]
+        inventory = Inventory((pairs, {}))
+        config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
+        self._state = State(inventory, config)
+
+    def each(
+        self, work: Callable[[str], T], names: Iterable[str]
+    ) -> Iterator[tuple[str, T | RegfleetError]]:
+        """Do the work for each host, in parallel; results come as they are ready.
+
+        An error of one host is its result; the others go on.
+        """
+        with ctx_state.use(self._state):
+            greenlets = {
+                self._state.pool.spawn(partial(self._guarded, work, name)): name for name in names
+            }
+            try:
+                for greenlet in gevent.iwait(list(greenlets)):
+                    yield greenlets[greenlet], greenlet.get()
+            finally:
+                gevent.killall([each for each in greenlets if not each.ready()], block=False)
+
+    def _guarded(self, work: Callable[[str], T], name: str) -> T | RegfleetError:
+        with ctx_host.use(self._pyinfra(name)):
+            try:
+                return work(name)
+            except RegfleetError as error:
+                return error
+
+    def connect(self, name: str) -> None:
+        """Connect to a host, unless that is done.
+
+        Raises:
+            UnreachableError: with what was tried and what to do.
+        """
+        host = self._pyinfra(name)
+        if host.connected:
+            return
+        try:
+            host.connect(show_errors=False, raise_exceptions=True)
+        except (ConnectError, PyinfraError, OSError, ValueError) as error:
+            raise _unreachable(self._hosts[name], str(error)) from error
+
+    def look(self, name: str, program: str) -> ObservedHost:
+        """One look: connect, one command.
+
+        Raises:
+            HostError: unreachable, or the look failed.
+        """
+        self.connect(name)
+        lines = get_fact(
+            self._state,
+            self._pyinfra(name),
+            HostLook,
+            kwargs={
+                "sudo": self._hosts[name].ssh.sudo,
+                "_stdin": [program],
+                "_timeout": remote.LOOK_SECONDS,
+            },
+            apply_failed_hosts=False,
+        )
+        if not lines:
+            raise HostError(
+                name,
+                "the connection broke, or the host did not answer the look in time",
+                "log in by hand and see what it is busy with",
+            )
+        return parse.parse(name, lines)
+
+    def run(self, name: str, program: str, seconds: int) -> list[str]:
+        """Run a program; see `remote.run_program`."""
+        return remote.run_program(
+            self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo, seconds=seconds
+        )
+
+    def send(self, name: str, image: Image, *, load: bool) -> None:
+        """Send an archive; see `remote.send_archive`."""
+        remote.send_archive(
+            self._pyinfra(name), image, sudo=self._hosts[name].ssh.sudo, load=load
+        )
+
+    def tunnel(self, name: str, port: int) -> Callable[[], SocketLike] | None:
+        """A way to a TCP port of the host itself through its SSH connection.
+
+        Returns:
+            A factory of connections, or None where the host is this machine.
+        """
+        if self._hosts[name].is_local:
+            return None
+        return partial(_channel, self._pyinfra(name), port)
+
+    def close(self) -> None:
+        """End all connections."""
+        for host in self._state.inventory:
+            client = getattr(host.connector, "client", None)
+            if client is not None:
+                with suppress(Exception):
+                    client.close()
+
+    def _pyinfra(self, name: str) -> PyinfraHost:
+        return self._state.inventory.get_host(name)
+
+
+def _channel(host: PyinfraHost, port: int) -> SocketLike:
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    if transport is None:
+        raise HostError(host.name, "there is no SSH connection to tunnel through")
+    return transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=10)
+
+
+def _quiet_libraries() -> None:
+    """pyinfra and paramiko log for programs that have no messages of their own."""
+    for name in ("pyinfra", "paramiko"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
+            logger.propagate = False
+
+
+def _unreachable(host: Host, said: str) -> UnreachableError:
+    where = f"{host.ssh.user + '@' if host.ssh.user else ''}{host.address}, port {host.ssh.port}"
+    known = host.ssh.known_hosts or Path("~/.ssh/known_hosts")
+    hints = (
+        (("Authentication", "authentication"), _key_hint(host)),
+        (("No such private key", "Invalid private key", "encrypted"), _key_hint(host)),
+        (
+            ("No host key", "StrictPolicy"),
+            f"add its key to {known} (`ssh-keyscan -p {host.ssh.port} {host.address}`, compared "
+            'with the host\'s own), or set `host_key_checking = "accept-new"` under [ssh]',
+        ),
+        (
+            ("does not match", "host key"),
+            f"the host was installed anew, or somebody is in between; if it is the former: "
+            f"`ssh-keygen -R {host.address} -f {known}`",
+        ),
+        (("resolve",), "give the host an `address` in the fleet file, or a DNS entry"),
+        (("refused",), "is sshd running there, and is the port right?"),
+        (("timed out", "timeout"), "is the host up, and does a firewall let SSH through?"),
+    )
+    hint = next(
+        (text for words, text in hints if any(word in said for word in words)),
+        f"try `ssh -p {host.ssh.port} {host.address}` by hand",
+    )
+    return UnreachableError(host.name, f"no SSH connection to {where}: {said}", hint)
+
+
+def _key_hint(host: Host) -> str:
+    if host.ssh.key:
+        return f"does {host.ssh.key} exist, and is its public half in authorized_keys there?"
+    return "no `key` is set under [ssh]: the agent's and your default keys were tried"
