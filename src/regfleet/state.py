@@ -29,6 +29,7 @@ _HINTS = {
     errno.EROFS: "name a writable place with --state-dir",
     errno.EACCES: "run as the user who owns it, or name another place with --state-dir",
     errno.EPERM: "run as the user who owns it, or name another place with --state-dir",
+    errno.EEXIST: "something that is no directory stands there; move it away",
     errno.ENOTDIR: "something that is no directory stands there; move it away",
     errno.EISDIR: "a directory stands where a file should be; move it away",
     errno.ENAMETOOLONG: "a name in the fleet file is too long for a file name",
