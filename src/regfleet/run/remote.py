@@ -13,15 +13,12 @@ from pyinfra.api.command import StringCommand
 
 from regfleet.desired.model import Image
 from regfleet.errors import HostError
+from regfleet.run.limits import ARCHIVE_SECONDS
 from regfleet.touch import archive
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
 
-LOOK_SECONDS = 90
-SMOKE_SECONDS = 900
-TOUCH_SECONDS = 1800
-ARCHIVE_SECONDS = 3600
 
 
 def shell_command(command: str, *, sudo: bool) -> str:

@@ -21,6 +21,7 @@ from regfleet.look import parse
 from regfleet.look.fact import HostLook
 from regfleet.look.observed import ObservedHost
 from regfleet.run import remote
+from regfleet.run.limits import CONNECT_SECONDS, LOOK_SECONDS
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host as PyinfraHost
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from regfleet.registry_api.tunnel import SocketLike
 
 T = TypeVar("T")
-CONNECT_SECONDS = 10
 
 
 def connection_data(host: Host) -> dict[str, object]:
@@ -121,7 +121,7 @@ class Session:
             kwargs={
                 "sudo": self._hosts[name].ssh.sudo,
                 "_stdin": [program],
-                "_timeout": remote.LOOK_SECONDS,
+                "_timeout": LOOK_SECONDS,
             },
             apply_failed_hosts=False,
         )

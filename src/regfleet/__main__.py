@@ -1,0 +1,5 @@
+"""`python -m regfleet`."""
+
+from regfleet.cli import main
+
+main()

@@ -1,0 +1,165 @@
+"""Commands and options (Contract); what they do stands in `commands`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from regfleet import __version__
+from regfleet.errors import EXIT_FAILED, RegfleetError
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are met, not in the alphabet's."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As declared."""
+        del ctx
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="regfleet")
+def cli() -> None:
+    """Private Docker registries and all their clients, from one TOML file.
+
+    \b
+    regfleet up                 a private registry on this machine
+    regfleet init fleet.toml    a commented fleet file to start from
+    regfleet plan fleet.toml    what would change, why, and what it disturbs
+    regfleet apply fleet.toml   make it so, and prove it
+    """
+
+
+def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+fleet_file = click.argument("file", type=FILE)
+state_dir = click.option(
+    "--state-dir", type=FILE, help="Where CA, passwords and reports are kept."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv shows pyinfra's log.")
+hosts = _options(
+    click.option("--limit", multiple=True, metavar="HOSTS", help="Only these hosts or groups."),
+    click.option("--exclude", multiple=True, metavar="HOSTS", help="All but these."),
+    click.option("--parallel", type=click.IntRange(min=1), help="Hosts at the same time."),
+    state_dir,
+    as_json,
+    verbose,
+)
+junit = click.option("--junit", type=FILE, help="Write the checks as JUnit XML.")
+yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+diff = click.option("--diff", is_flag=True, help="Show what changes inside files.")
+
+
+@cli.command()
+@click.option("--endpoint", help="What clients type; default: this machine's name and :5000.")
+@click.option("--user", default="admin", show_default=True, help="The registry's user.")
+@click.option("--directory", type=FILE, default=Path("regfleet-up"), show_default=True,
+              help="Where the fleet file and its state go.")
+@yes
+@verbose
+def up(**options: Any) -> NoReturn:
+    """A private registry on this machine: TLS, a user, this machine's client, smoke-tested."""
+    from regfleet.cli import up as command
+
+    _end(command.up, **options)
+
+
+@cli.command()
+@click.argument("file", type=FILE, default=Path("fleet.toml"))
+def init(file: Path) -> NoReturn:
+    """Write a commented fleet file (FILE, default fleet.toml)."""
+    from regfleet.cli import files
+
+    _end(files.init, file)
+
+
+@cli.command()
+@fleet_file
+@as_json
+def validate(**options: Any) -> NoReturn:
+    """Check a fleet file; contacts nothing."""
+    from regfleet.cli import files
+
+    _end(files.validate, **options)
+
+
+@cli.command()
+@fleet_file
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there are changes.")
+@diff
+@hosts
+def plan(**options: Any) -> NoReturn:
+    """Look at every host and show what would change; changes nothing."""
+    from regfleet.cli import runs
+
+    _end(runs.plan, **options)
+
+
+@cli.command()
+@fleet_file
+@yes
+@click.option("--smoke/--no-smoke", default=None, help="Smoke-test all clients, or none.")
+@diff
+@junit
+@hosts
+def apply(**options: Any) -> NoReturn:
+    """Make it so: plan, ask, touch in waves, smoke-test what changed, report."""
+    from regfleet.cli import runs
+
+    _end(runs.apply, **options)
+
+
+@cli.command()
+@fleet_file
+@junit
+@hosts
+def smoke(**options: Any) -> NoReturn:
+    """Tag, push, remove and pull an image on every client."""
+    from regfleet.cli import runs
+
+    _end(runs.smoke, **options)
+
+
+@cli.command()
+@fleet_file
+@yes
+@click.option("--delete-data", is_flag=True, help="Delete the registries' image data, too.")
+@diff
+@hosts
+def destroy(**options: Any) -> NoReturn:
+    """Take out what regfleet put in, and nothing else."""
+    from regfleet.cli import runs
+
+    _end(runs.destroy, **options)
+
+
+def _end(command: Callable[..., int], *arguments: Any, **options: Any) -> NoReturn:
+    sys.exit(command(*arguments, **options))
+
+
+def main() -> None:
+    """The `regfleet` command: errors become a message and an exit code, never a traceback."""
+    try:
+        cli.main(prog_name="regfleet", standalone_mode=True)
+    except RegfleetError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone; there is nobody to tell
+        sys.exit(EXIT_FAILED)

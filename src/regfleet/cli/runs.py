@@ -1,0 +1,203 @@
+"""Commands that contact hosts: `plan`, `apply`, `smoke`, `destroy`."""
+
+from __future__ import annotations
+
+import gevent.monkey
+
+# pyinfra works with greenlets; this has to come before anything that opens a socket.
+gevent.monkey.patch_all()
+
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from regfleet.desired.model import DesiredHost
+from regfleet.desired.resolve import emptied, resolve
+from regfleet.errors import EXIT_CHANGES, EXIT_FAILED, EXIT_OK, UsageError
+from regfleet.fleet.load import load
+from regfleet.fleet.model import Fleet
+from regfleet.materials import Materials, gather
+from regfleet.report import as_json as documents
+from regfleet.report import junit as junit_xml
+from regfleet.report import text
+from regfleet.report.model import HostReport, Report
+from regfleet.run.apply import Runner
+from regfleet.run.selection import select
+from regfleet.run.session import Session
+from regfleet.run.work import Work
+from regfleet.state import StateDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that all of these commands have."""
+
+    file: Path
+    limit: tuple[str, ...]
+    exclude: tuple[str, ...]
+    parallel: int | None
+    state_dir: Path | None
+    as_json: bool
+    verbose: int
+
+    def console(self) -> Console:
+        """For people: standard output, or standard error when that belongs to JSON."""
+        return Console(stderr=self.as_json, highlight=False)
+
+
+def plan(*, detailed_exitcode: bool, diff: bool, **options: object) -> int:
+    """Look and plan."""
+    common = Common(**options)  # type: ignore[arg-type] # click has checked the types
+    with _runner(common, save=False) as (runner, _):
+        runner.plan()
+        text.plan(runner.report, common.console(), diff=diff)
+        if common.as_json:
+            click.echo(documents.plan_document(runner.report))
+        if not runner.report.ok:
+            return EXIT_FAILED
+        return EXIT_CHANGES if detailed_exitcode and runner.to_do else EXIT_OK
+
+
+def apply(
+    *, yes: bool, smoke: bool | None, diff: bool, junit: Path | None, **options: object
+) -> int:
+    """Plan, ask, touch, smoke, report."""
+    common = Common(**options)  # type: ignore[arg-type]
+    with _runner(common, save=True, locked="apply") as (runner, state):
+        runner.plan()
+        console = common.console()
+        text.plan(runner.report, console, diff=diff)
+        if runner.to_do:
+            _confirm(yes, "Apply this?")
+            runner.touch(smoke=smoke is not False)
+        if smoke is True:
+            done = {name for name, host in runner.report.hosts.items() if host.checks}
+            runner.smoke([n for n in runner.names if runner.report.hosts[n].ok and n not in done])
+        elif smoke is None:
+            runner.smoke(runner.also_to_smoke())
+        return _finish(runner, common, console, state, junit, "apply")
+
+
+def smoke(*, junit: Path | None, **options: object) -> int:
+    """The smoke test alone."""
+    common = Common(**options)  # type: ignore[arg-type]
+    with _runner(common, save=False) as (runner, state):
+        missing = [
+            registry.name
+            for registry in runner.fleet.registries.values()
+            if not registry.external
+            and registry.users
+            and state.read(f"registry/{registry.name}.htpasswd") is None
+        ]
+        if missing:
+            raise UsageError(
+                f"the registry {missing[0]} has not been applied from here: its users' passwords "
+                "are not in the state directory",
+                f"run `regfleet apply {common.file}` first, or give --state-dir",
+            )
+        console = common.console()
+        runner.connect()
+        runner.smoke([name for name in runner.names if runner.report.hosts[name].ok])
+        if not any(host.checks for host in runner.report.hosts.values()) and runner.report.ok:
+            console.print("There is nothing to smoke-test: no client has a registry.")
+        return _finish(runner, common, console, state, junit, "smoke")
+
+
+def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> int:
+    """Take everything of the fleet's out."""
+    common = Common(**options)  # type: ignore[arg-type]
+
+    def nothing(fleet: Fleet) -> Mapping[str, DesiredHost]:
+        return emptied(fleet, delete_data=delete_data)
+
+    with _runner(common, save=False, locked="destroy", desired=nothing) as (runner, state):
+        runner.plan()
+        console = common.console()
+        text.plan(runner.report, console, diff=diff)
+        if runner.to_do:
+            question = "Take this out, with all images in it?" if delete_data else "Take this out?"
+            _confirm(yes, question)
+            runner.touch(smoke=False, clients_first=True)
+        return _finish(runner, common, console, state, None, "destroy")
+
+
+@contextmanager
+def _runner(
+    common: Common,
+    *,
+    save: bool,
+    locked: str = "",
+    desired: Callable[[Fleet], Mapping[str, DesiredHost]] | None = None,
+) -> Iterator[tuple[Runner, StateDirectory]]:
+    """Everything a run needs, and the connections closed behind it."""
+    if common.verbose > 1:
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+        logging.getLogger("paramiko").setLevel(logging.INFO)
+    fleet = load(common.file)
+    names = select(fleet, common.limit, common.exclude)
+    state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
+    with _lock(state, locked):
+        if desired:  # to take things out no password is needed
+            materials, wanted = Materials({}, ""), desired(fleet)
+        else:
+            materials = gather(fleet, state, save=save)
+            wanted = resolve(fleet, materials)
+        session = Session(fleet, fleet.hosts(), common.parallel)
+        report = Report(fleet.name, {name: HostReport(name) for name in names})
+        work = Work(fleet, wanted, materials, session)
+        try:
+            yield Runner(fleet, work, session, names, report, _say), state
+        finally:
+            session.close()
+
+
+@contextmanager
+def _lock(state: StateDirectory, command: str) -> Iterator[None]:
+    if not command:
+        yield
+        return
+    with state.lock(command):
+        yield
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _confirm(yes: bool, question: str) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("there is nobody to ask: standard input is no terminal", "give --yes")
+    if not click.confirm(question, err=True):
+        raise click.Abort
+
+
+def _finish(
+    runner: Runner,
+    common: Common,
+    console: Console,
+    state: StateDirectory,
+    junit: Path | None,
+    command: str,
+) -> int:
+    del state
+    report = runner.report
+    text.summary(report, console, f"regfleet {command} {shlex.quote(str(common.file))}")
+    if common.as_json:
+        click.echo(documents.apply_document(report))
+    if junit:
+        try:
+            junit.write_text(junit_xml.render(report), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{junit} cannot be written: {error.strerror}") from error
+    return EXIT_OK if report.ok else EXIT_FAILED
+
+

@@ -1,0 +1,40 @@
+"""The checks as JUnit XML, one test suite a host, as CI systems read it (`--junit FILE`)."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from regfleet.report.model import Report
+
+
+def render(report: Report) -> str:
+    """A `testsuites` document: each check a case, each host's error a case named `host`."""
+    root = ET.Element("testsuites", name=f"regfleet {report.fleet}")
+    for host in report.hosts.values():
+        failures = len(host.failed_checks)
+        suite = ET.SubElement(
+            root,
+            "testsuite",
+            name=host.name,
+            tests=str(len(host.checks) + 1),
+            failures=str(failures),
+            errors="1" if host.error else "0",
+            skipped=str(sum(check.verdict == "skipped" for check in host.checks)),
+            time=f"{host.seconds:.3f}",
+        )
+        case = ET.SubElement(suite, "testcase", classname=host.name, name="host")
+        if host.error:
+            ET.SubElement(case, "error", message=_clean(host.error)).text = _clean(host.hint)
+        for check in host.checks:
+            case = ET.SubElement(suite, "testcase", classname=host.name, name=check.name)
+            if check.verdict == "failed":
+                ET.SubElement(case, "failure", message=_clean(check.detail))
+            elif check.verdict == "skipped":
+                ET.SubElement(case, "skipped", message=_clean(check.detail))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _clean(text: str) -> str:
+    """XML 1.0 has no place for most control characters, not even escaped (section 2.2)."""
+    return "".join(char if char >= " " or char in "\n\t" else "?" for char in text)

@@ -1,0 +1,138 @@
+"""The steps of a run on one host each: look and plan, touch, smoke. What they share is kept here."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from regfleet.desired.model import DesiredHost, Image
+from regfleet.engines import ENGINES
+from regfleet.errors import HostError
+from regfleet.fleet.model import Fleet
+from regfleet.look import request
+from regfleet.look.observed import ObservedHost
+from regfleet.materials import Materials
+from regfleet.plan.diff import diff
+from regfleet.plan.model import Plan
+from regfleet.run.limits import SMOKE_SECONDS, TOUCH_SECONDS
+from regfleet.smoke import outcome as smoke_outcome
+from regfleet.smoke import render as smoke_render
+from regfleet.smoke.outcome import Check
+from regfleet.touch import outcome, render
+
+if TYPE_CHECKING:
+    from regfleet.registry_api.tunnel import SocketLike
+
+
+class Connections(Protocol):
+    """Ways to hosts, by name: `session.Session`, or pyinfra's own command line."""
+
+    def look(self, name: str, program: str) -> ObservedHost:
+        """One look."""
+
+    def run(self, name: str, program: str, seconds: int) -> list[str]:
+        """Run a program, its output's lines."""
+
+    def send(self, name: str, image: Image, *, load: bool) -> None:
+        """Send an image archive."""
+
+    def tunnel(self, name: str, port: int) -> Callable[[], SocketLike] | None:
+        """A way to a port of the host, None where it is this machine."""
+
+
+class Work:
+    """One run's work on hosts.
+
+    Args:
+        fleet: the fleet.
+        desired: what each host should have.
+        materials: passwords and salts.
+        connections: the way to the hosts.
+
+    Attributes:
+        seen: what the look found, by host: looked at once a run.
+        token: this run's tag in smoke repositories.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        desired: Mapping[str, DesiredHost],
+        materials: Materials,
+        connections: Connections,
+    ) -> None:
+        self.fleet = fleet
+        self.desired = desired
+        self.materials = materials
+        self.connections = connections
+        self.seen: dict[str, ObservedHost] = {}
+        self.token = f"run-{secrets.token_hex(6)}"
+        self._who = f"{_user()}@{socket.gethostname()}: regfleet, fleet {fleet.name}"
+
+    def plan(self, name: str) -> Plan:
+        """Look at a host and say what is to be done there.
+
+        Raises:
+            HostError: unreachable, or it cannot be brought to what is wanted.
+        """
+        want = self.desired[name]
+        if name not in self.seen:
+            program = request.render(want, self.materials.salt)
+            self.seen[name] = self.connections.look(name, program)
+        engine = ENGINES[want.engine] if want.engine else None
+        return diff(want, self.seen[name], self.materials.salt, engine)
+
+    def touch(self, name: str, plan: Plan) -> outcome.Outcome:
+        """Carry out a plan that is not empty.
+
+        Raises:
+            HostError: the connection broke, or an archive did not arrive.
+        """
+        up = self.seen[name].engine.state == "up"
+        for image in plan.archives:
+            self.connections.send(name, image, load=up)
+        program = render.render(plan, self._who)
+        return outcome.parse(self.connections.run(name, program, TOUCH_SECONDS))
+
+    def smoke(self, name: str) -> tuple[Check, ...]:
+        """The smoke test of one client; no checks where it is none.
+
+        Raises:
+            HostError: the connection broke, or the image did not arrive.
+        """
+        skipped = tuple(
+            Check(f"{registry.name}/push", "skipped", "the fleet file does not let it be pushed to")
+            for registry in smoke_render.skipped(self.fleet, name)
+        )
+        tests = smoke_render.subjects(self.fleet, self.materials, name)
+        if not tests:
+            return skipped
+        brought = False
+        for image in self.desired[name].images:
+            if name not in self.seen:
+                self.plan(name)
+            if image.reference not in self.seen[name].images:
+                self.connections.send(name, image, load=True)
+                brought = True
+        program = smoke_render.render(tests, self.fleet.smoke.image, self.token, brought=brought)
+        lines = self.connections.run(name, program, SMOKE_SECONDS)
+        checks = smoke_outcome.parse(lines)
+        if not checks:
+            said = "; ".join(line for line in lines if not line.startswith("@"))[-300:]
+            raise HostError(
+                name,
+                f"the smoke test did not run: {said or 'no output'}",
+                "log in by hand and see whether `docker info` works",
+            )
+        return (*checks, *skipped)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.geteuid()}"
