@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase
 
-from regfleet.run.remote import shell_command
+from regfleet.run.command import shell_command
 
 
 class HostLook(FactBase[list[str]]):

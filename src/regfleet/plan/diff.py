@@ -166,6 +166,7 @@ def _containers(
 ) -> tuple[_Part, tuple[Image, ...]]:
     part = _Part()
     archives: dict[str, Image] = {}
+    fetched: set[str] = set()
     ours = {container.name for container in owned.containers}
     for container in want.containers:
         found = seen.containers.get(container.name)
@@ -183,9 +184,10 @@ def _containers(
                 part.add(change, StartContainer(container))
             continue
         image = container.image
-        if image.reference not in seen.images:
+        if image.reference not in seen.images and image.reference not in fetched:
+            fetched.add(image.reference)
             change = Change(f"image {image.reference}", "create", f"{container.reason}.image")
-            part.add(change) if image.archive else part.add(change, PullImage(image))
+            part.add(change, *(() if image.archive else (PullImage(image),)))
         if image.archive and _archive_needed(container, found, seen):
             archives[image.reference] = image
         reason = container.reason

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from regfleet import resources
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.rehearse.docker import Docker
 from regfleet.seed import build_busybox, build_registry
@@ -28,18 +29,6 @@ Progress = Callable[[str], None]
 
 def silent(_line: str) -> None:
     """A progress listener that says nothing."""
-
-
-def recipe() -> Path:
-    """The recipe `host-image.sh`: beside the sources, or inside the installed package."""
-    package = Path(__file__).resolve().parent.parent
-    for place in (package.parent.parent / "vagrant", package / "_bundled"):
-        if (place / "host-image.sh").is_file():
-            return place / "host-image.sh"
-    raise RegfleetError(
-        "host-image.sh, the recipe of the test hosts, is missing from this installation",
-        "reinstall regfleet, or run from a clone",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +61,7 @@ class Images:
         """
         if variant not in VARIANTS:
             raise UsageError(f"no host variant {variant!r}", f"one of: {', '.join(VARIANTS)}")
-        script = recipe()
+        script = resources.path("host-image.sh")
         digest = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
         tag = f"regfleet-host:{suite}-{variant}-{digest}"
         self.cache.mkdir(parents=True, exist_ok=True)

@@ -25,12 +25,6 @@ CAPABILITIES = (
 # No host has a use for these, and older engines do not know the last three.
 WITHHELD = frozenset({"SYS_MODULE", "SYS_TIME", "PERFMON", "BPF", "CHECKPOINT_RESTORE"})
 
-# systemd 256 and later do not start on cgroup v1 (systemd NEWS, 256 and 258).
-LAST_SUITES_WITH_CGROUP_1 = frozenset(
-    {"stretch", "buster", "bullseye", "bookworm", "bionic", "focal", "jammy", "noble"}
-)
-
-
 def permitted_capabilities(status: str) -> tuple[str, ...]:
     """The capabilities to give a host, from this process's bounding set.
 
@@ -48,25 +42,25 @@ def permitted_capabilities(status: str) -> tuple[str, ...]:
     )
 
 
-def cgroup_options(suite: str, cgroup_root: Path) -> tuple[str, ...]:
-    """How the host's systemd gets its control groups.
+def cgroup_options(systemd: bool, cgroup_root: Path) -> tuple[str, ...]:
+    """How a host gets its control groups.
 
-    On cgroup v1 (hybrid included) the machine's hierarchies are mounted as they are, and systemd
-    keeps to its container's subtree. Otherwise the host has a cgroup namespace of its own, and
-    regfleet-boot mounts cgroup v2 afresh in it: its root is the container's own group.
+    It has a cgroup namespace of its own, and regfleet-boot mounts cgroup v2 afresh in it: its root
+    is the container's own group, whatever the machine uses (systemd 256 and later want nothing
+    older). Only service scripts on a machine with cgroup v1 get an empty place instead, where they
+    mount v1 themselves, as they do on a machine.
     """
-    unified_machine = (cgroup_root / "cgroup.controllers").exists()
-    if unified_machine or suite not in LAST_SUITES_WITH_CGROUP_1:
+    unified = (cgroup_root / "cgroup.controllers").exists()
+    if unified or systemd:
         return ("--cgroupns=private",)
-    return ("--cgroupns=host", "--volume", f"{cgroup_root}:{cgroup_root}:rw")
+    return ("--cgroupns=private", f"--tmpfs={cgroup_root}:mode=755")
 
 
-def run_options(engine: str, suite: str, variant: str) -> tuple[str, ...]:
+def run_options(engine: str, variant: str) -> tuple[str, ...]:
     """The options of `docker run` for one host.
 
     Args:
         engine: the engine's address; hosts need one on this very machine.
-        suite: decides which cgroup version the host's systemd can use.
         variant: hosts without systemd are stopped by SIGTERM.
 
     Raises:
@@ -77,14 +71,15 @@ def run_options(engine: str, suite: str, variant: str) -> tuple[str, ...]:
             f"twin hosts need an engine on this machine, and DOCKER_HOST is {engine}",
             "unset DOCKER_HOST",
         )
-    signal = "SIGRTMIN+3" if variant in ("docker", "bare") else "SIGTERM"
+    systemd = variant in ("docker", "bare")
+    signal = "SIGRTMIN+3" if systemd else "SIGTERM"
     return (
         *(f"--cap-add={name}" for name in permitted_capabilities(STATUS.read_text())),
         "--security-opt=seccomp=unconfined",
         "--security-opt=apparmor=unconfined",
         "--security-opt=systempaths=unconfined",
         f"--stop-signal={signal}",
-        *cgroup_options(suite, CGROUP_ROOT),
+        *cgroup_options(systemd, CGROUP_ROOT),
         # Docker's tmpfs is noexec by default, a machine's /tmp and /run are not.
         "--tmpfs=/run:exec,mode=755",
         "--tmpfs=/run/lock",

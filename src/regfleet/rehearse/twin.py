@@ -234,7 +234,7 @@ class Twin:
             *("--name", container, "--hostname", spec.name, "--network", self.network),
             *aliases,
             *self._labels(),
-            *run_options(self.docker.host, spec.suite, spec.variant),
+            *run_options(self.docker.host, spec.variant),
             tag,
         )  # fmt: skip
         return container

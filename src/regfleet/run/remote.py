@@ -5,31 +5,29 @@ Both ways in use it: `regfleet apply` and plain `pyinfra INVENTORY deploys/site.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from paramiko import SSHException
 from pyinfra.api.command import StringCommand
+from pyinfra.api.facts import get_fact
 
 from regfleet.desired.model import Image
 from regfleet.errors import HostError
-from regfleet.run.limits import ARCHIVE_SECONDS
+from regfleet.look.fact import HostLook
+from regfleet.look.observed import ObservedHost
+from regfleet.look.parse import parse
+from regfleet.run.command import shell_command
+from regfleet.run.limits import ARCHIVE_SECONDS, CONNECT_SECONDS, LOOK_SECONDS
 from regfleet.touch import archive
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
+    from pyinfra.api.state import State
 
+    from regfleet.registry_api.tunnel import SocketLike
 
-
-def shell_command(command: str, *, sudo: bool) -> str:
-    """A command that takes its work from standard input and never fails itself.
-
-    sudo is called here and not by pyinfra, which answers sudo's refusal by asking for a password
-    at the terminal; so its exit status is said in a line, and what is left of the input is read,
-    so that writing it does not fail.
-    """
-    prefix = "sudo -n -H " if sudo else ""
-    return f"{prefix}{command} 2>&1; s=$?; cat >/dev/null; echo @exit $s"
 
 
 def run_program(host: Host, program: str, *, sudo: bool, seconds: int) -> list[str]:
@@ -48,6 +46,50 @@ def run_program(host: Host, program: str, *, sudo: bool, seconds: int) -> list[s
         HostError: the connection broke, or it took too long.
     """
     return _run(host, shell_command("sh -s", sudo=sudo), [program], seconds)
+
+
+def look(state: State, host: Host, program: str, *, sudo: bool) -> ObservedHost:
+    """One look at a connected host, as a pyinfra fact.
+
+    Raises:
+        HostError: the connection broke, or what came back is no look.
+    """
+    lines = get_fact(
+        state,
+        host,
+        HostLook,
+        kwargs={"sudo": sudo, "_stdin": [program], "_timeout": LOOK_SECONDS},
+        apply_failed_hosts=False,
+    )
+    if not lines:
+        raise HostError(
+            host.name,
+            "the connection broke, or the host did not answer the look in time",
+            "log in by hand and see what it is busy with",
+        )
+    return parse(host.name, lines)
+
+
+def tunnel(host: Host, port: int) -> Callable[[], SocketLike]:
+    """A factory of connections to a TCP port of the host itself, through its SSH connection."""
+
+    def connect() -> SocketLike:
+        client = getattr(host.connector, "client", None)
+        transport = client.get_transport() if client else None
+        if transport is None:
+            raise HostError(host.name, "there is no SSH connection to tunnel through")
+        try:
+            return transport.open_channel(
+                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
+            )
+        except (SSHException, OSError, EOFError) as error:
+            raise HostError(
+                host.name,
+                f"no tunnel to port {port} there: {error}",
+                "does its sshd allow TCP forwarding (AllowTcpForwarding)?",
+            ) from error
+
+    return connect
 
 
 def send_archive(host: Host, image: Image, *, sudo: bool, load: bool) -> None:

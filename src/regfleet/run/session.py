@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import gevent
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import ConnectError, PyinfraError
-from pyinfra.api.facts import get_fact
 from pyinfra.context import ctx_host, ctx_state
 
-from regfleet.errors import HostError, RegfleetError, UnreachableError
+from regfleet.errors import RegfleetError, UnreachableError
 from regfleet.fleet.model import Fleet, Host
-from regfleet.look import parse
-from regfleet.look.fact import HostLook
 from regfleet.look.observed import ObservedHost
 from regfleet.run import remote
-from regfleet.run.limits import CONNECT_SECONDS, LOOK_SECONDS
+from regfleet.run.connection import connection_data
+from regfleet.run.limits import CONNECT_SECONDS
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host as PyinfraHost
@@ -30,25 +28,6 @@ if TYPE_CHECKING:
     from regfleet.registry_api.tunnel import SocketLike
 
 T = TypeVar("T")
-
-
-def connection_data(host: Host) -> dict[str, object]:
-    """A host's SSH settings as pyinfra's host data."""
-    if host.is_local:
-        return {}
-    checking = {"strict": "yes", "accept-new": "accept-new", "off": "off"}
-    data: dict[str, object] = {
-        "ssh_hostname": host.address,
-        "ssh_port": host.ssh.port,
-        "ssh_strict_host_key_checking": checking[host.ssh.host_key_checking],
-    }
-    if host.ssh.user:
-        data["ssh_user"] = host.ssh.user
-    if host.ssh.key:
-        data["ssh_key"] = str(host.ssh.key)
-    if host.ssh.known_hosts:
-        data["ssh_known_hosts_file"] = str(host.ssh.known_hosts)
-    return data
 
 
 class Session:
@@ -114,24 +93,9 @@ class Session:
             HostError: unreachable, or the look failed.
         """
         self.connect(name)
-        lines = get_fact(
-            self._state,
-            self._pyinfra(name),
-            HostLook,
-            kwargs={
-                "sudo": self._hosts[name].ssh.sudo,
-                "_stdin": [program],
-                "_timeout": LOOK_SECONDS,
-            },
-            apply_failed_hosts=False,
+        return remote.look(
+            self._state, self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo
         )
-        if not lines:
-            raise HostError(
-                name,
-                "the connection broke, or the host did not answer the look in time",
-                "log in by hand and see what it is busy with",
-            )
-        return parse.parse(name, lines)
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
         """Run a program; see `remote.run_program`."""
@@ -153,7 +117,8 @@ class Session:
         """
         if self._hosts[name].is_local:
             return None
-        return partial(_channel, self._pyinfra(name), port)
+        self.connect(name)
+        return remote.tunnel(self._pyinfra(name), port)
 
     def close(self) -> None:
         """End all connections."""
@@ -165,14 +130,6 @@ class Session:
 
     def _pyinfra(self, name: str) -> PyinfraHost:
         return self._state.inventory.get_host(name)
-
-
-def _channel(host: PyinfraHost, port: int) -> SocketLike:
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
-    if transport is None:
-        raise HostError(host.name, "there is no SSH connection to tunnel through")
-    return transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=10)
 
 
 def _quiet_libraries() -> None:

@@ -1,0 +1,165 @@
+"""regfleet's work as pyinfra operations, for `pyinfra INVENTORY deploys/site.py`.
+
+The look happens once a host and a run and is kept in memory: pyinfra asks an operation twice,
+when it prepares and when it executes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pyinfra import host, logger, state
+from pyinfra.api import FunctionCommand, operation
+
+from regfleet.desired.model import Image
+from regfleet.desired.resolve import clients_of, registries_on, resolve
+from regfleet.errors import RegfleetError
+from regfleet.fleet.load import load
+from regfleet.inventory import FLEET_DATA
+from regfleet.look.observed import ObservedHost
+from regfleet.materials import gather
+from regfleet.plan.model import Plan
+from regfleet.run import remote
+from regfleet.run.registries import Registries
+from regfleet.run.work import Work
+from regfleet.smoke.outcome import Check
+from regfleet.state import StateDirectory
+
+if TYPE_CHECKING:
+    from pyinfra.api.host import Host
+    from pyinfra.api.state import State
+
+    from regfleet.registry_api.tunnel import SocketLike
+
+_LOCK = Lock()
+_RUNS: dict[str, Run] = {}
+_OPEN = contextlib.ExitStack()  # holds the fleet's lock until the process ends
+
+
+class Run:
+    """One pyinfra run over one fleet.
+
+    Attributes:
+        changed: hosts that were touched in this run.
+    """
+
+    def __init__(self, fleet_file: Path) -> None:
+        self.fleet = load(fleet_file)
+        state_directory = StateDirectory.beside(self.fleet.path, self.fleet.name)
+        _OPEN.enter_context(state_directory.lock("pyinfra"))
+        materials = gather(self.fleet, state_directory, save=True)
+        self.work = Work(
+            self.fleet, resolve(self.fleet, materials), materials, _Connections(self.fleet.hosts())
+        )
+        self.changed: set[str] = set()
+
+
+class _Connections:
+    """The hosts as the running pyinfra holds them."""
+
+    def __init__(self, hosts: object) -> None:
+        self._hosts = hosts
+
+    def look(self, name: str, program: str) -> ObservedHost:
+        return remote.look(state, _host(name), program, sudo=self._sudo(name))
+
+    def run(self, name: str, program: str, seconds: int) -> list[str]:
+        return remote.run_program(_host(name), program, sudo=self._sudo(name), seconds=seconds)
+
+    def send(self, name: str, image: Image, *, load: bool) -> None:
+        remote.send_archive(_host(name), image, sudo=self._sudo(name), load=load)
+
+    def tunnel(self, name: str, port: int) -> Callable[[], SocketLike] | None:
+        return None if self._hosts[name].is_local else remote.tunnel(_host(name), port)
+
+    def _sudo(self, name: str) -> bool:
+        return self._hosts[name].ssh.sudo
+
+
+@operation()
+def touch() -> Iterator[FunctionCommand]:
+    """Bring the host to what the fleet file declares: registry, client or both."""
+    try:
+        plan = _run().work.plan(host.name)
+    except RegfleetError as error:
+        yield FunctionCommand(_failed, (error,), {})
+        return
+    if plan.empty:
+        host.noop("as declared")
+        return
+    yield FunctionCommand(_touch, (), {})
+
+
+@operation()
+def smoke() -> Iterator[FunctionCommand]:
+    """The smoke test where something changed: the host, or a registry that it uses."""
+    run = _run()
+    registries = {
+        name for client in clients_of(run.fleet, host.name) for name in client.registries
+    }
+    touched = {
+        registry.name for name in run.changed for registry in registries_on(run.fleet, name)
+    }
+    if host.name in run.changed or registries & touched:
+        yield FunctionCommand(_smoke, (), {})
+    else:
+        host.noop("nothing changed here")
+
+
+def _run() -> Run:
+    path = str(getattr(host.data, FLEET_DATA))
+    with _LOCK:  # hosts prepare at the same time; the first makes what all share
+        if path not in _RUNS:
+            _RUNS[path] = Run(Path(path))
+        return _RUNS[path]
+
+
+def _host(name: str) -> Host:
+    return state.inventory.get_host(name)
+
+
+def _failed(state: State, host: Host, error: RegfleetError) -> bool:
+    del state
+    logger.error("%s%s", host.print_prefix, error)
+    return False
+
+
+def _touch(state: State, host: Host) -> bool:
+    run = _run()
+    try:
+        plan: Plan = run.work.plan(host.name)
+        for change in plan.changes:
+            logger.info("%s%s %s", host.print_prefix, change.action, change.resource)
+        outcome = run.work.touch(host.name, plan)
+    except RegfleetError as error:
+        return _failed(state, host, error)
+    for note in outcome.notes:
+        logger.warning("%s%s", host.print_prefix, note)
+    if outcome.result != "changed":
+        hint = f" ({outcome.hint})" if outcome.hint else ""
+        logger.error("%s%s: %s%s", host.print_prefix, outcome.result, outcome.error, hint)
+        return False
+    run.changed.add(host.name)
+    return True
+
+
+def _smoke(state: State, host: Host) -> bool:
+    run = _run()
+    side = Registries(run.work)
+    checks: tuple[Check, ...] = ()
+    try:
+        if clients_of(run.fleet, host.name):
+            checks = run.work.smoke(host.name)
+            checks += side.clean({host.name: checks}).get(host.name, ())
+        for registry in registries_on(run.fleet, host.name):
+            checks += side.refusals(registry)
+    except RegfleetError as error:
+        return _failed(state, host, error)
+    for check in checks:
+        log = logger.error if check.verdict == "failed" else logger.info
+        log("%s%s %s %s", host.print_prefix, check.name, check.verdict, check.detail)
+    return not any(check.verdict == "failed" for check in checks)

@@ -1,0 +1,168 @@
+"""What names, addresses, endpoints and URLs may look like. Pure; nothing is resolved."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from regfleet.fleet.findings import RefusedError
+from regfleet.fleet.toml_text import shown
+
+MAX_PORT = 65535
+_LONGEST_NAME = 253  # RFC 1035, 2.3.4, in text form
+# RFC 1123, 2.1. The underscore is not in it, but SSH aliases and container names have it, and
+# Go's certificate check takes it too (crypto/x509 validHostname).
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
+# distribution/reference, domain-component: no underscore, upper case left out on purpose.
+_ENDPOINT_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether a text is an IPv6 address, without brackets."""
+    if ":" not in text:
+        return False
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_address(text: str) -> None:
+    """Refuses what is neither an IP address nor a host name.
+
+    Raises:
+        RefusedError: with what is wrong.
+    """
+    if "@" in text:  # before all else: a password may stand before it
+        raise RefusedError("has an @ in it", 'the login name is written ssh = { user = "…" }')
+    if ":" in text:
+        _check_colons(text)
+        return
+    _check_name(text, _LABEL)
+
+
+def check_endpoint(text: str) -> None:
+    """Refuses what clients cannot type before a repository's name.
+
+    The first component of an image's name is taken for a registry only if it has a dot or a
+    colon or is `localhost` (distribution/reference, splitDockerDomain).
+
+    Raises:
+        RefusedError: with what is wrong.
+    """
+    if "@" in text:  # before all else: it may be followed or preceded by a password
+        raise RefusedError("has an @ in it", "an endpoint is HOST or HOST:PORT; see users, login")
+    if "://" in text:
+        bare = text.partition("://")[2].strip("/")
+        raise RefusedError("has a scheme", f"write {shown(bare)}: clients type no scheme")
+    if "/" in text:
+        raise RefusedError("has a path", f"write {shown(text.partition('/')[0])}")
+    if text != text.lower():
+        raise RefusedError("has upper case in it", f"write {shown(text.lower())}")
+    host = _split_port(text)
+    if host.startswith("["):
+        if not (host.endswith("]") and is_ipv6(host[1:-1]) and "%" not in host):
+            raise RefusedError(f"{shown(host)} is not an IPv6 address in brackets")
+    elif ":" in host:
+        raise RefusedError("has an IPv6 address without brackets", f'write "[{host}]"')
+    else:
+        _check_name(host, _ENDPOINT_LABEL)
+    if not re.search(r"[.:]", text) and text != "localhost":
+        raise RefusedError(
+            f"{shown(text)} would be taken for a repository on Docker Hub, not for a registry",
+            f'give it a port ("{text}:5000") or a domain ("{text}.example.com")',
+        )
+
+
+def check_mirror_url(text: str) -> None:
+    """Refuses what dockerd would not take as a registry mirror.
+
+    Raises:
+        RefusedError: with what is wrong. It never quotes the URL, which may hold a password.
+    """
+    if _BLANK.search(text):
+        raise RefusedError("has a blank or control character in it")
+    scheme, _, rest = text.partition("://")
+    if scheme not in ("http", "https"):
+        raise RefusedError(f"has the scheme {shown(scheme)}", "write https:// or http://")
+    authority = re.split(r"[/?#]", rest)[0]
+    if "@" in authority:
+        raise RefusedError(
+            "has a user or password in it", "the Docker engine sends no login to a mirror"
+        )
+    for mark, name in (("?", "a query"), ("#", "a fragment")):
+        if mark in rest:
+            raise RefusedError(f"has {name} in it", "a mirror is https://HOST or https://HOST:PORT")
+    host = _split_port(authority)
+    if host.startswith("[") and host.endswith("]") and is_ipv6(host[1:-1]):
+        return
+    if not host or "[" in host or ":" in host:
+        raise RefusedError(
+            "has no host that can be", "a mirror is https://HOST or https://HOST:PORT"
+        )
+    _check_name(host, _LABEL)
+    try:
+        urlsplit(text)
+    except ValueError as error:
+        raise RefusedError(f"is not a URL: {error}") from None
+
+
+def check_tls_name(text: str) -> None:
+    """Refuses what a certificate cannot name: a DNS name, `*.` before one, or an IP address.
+
+    Raises:
+        RefusedError: with what is wrong.
+    """
+    if "%" in text:
+        raise RefusedError("has an IPv6 zone, which a certificate cannot name")
+    check_address(text.removeprefix("*."))
+
+
+def _check_colons(text: str) -> None:
+    if is_ipv6(text):
+        return
+    if text.startswith("[") and is_ipv6(text.strip("[]")):
+        raise RefusedError("is an IPv6 address in brackets", f'write "{text.strip("[]")}"')
+    host, _, port = text.rpartition(":")
+    if ":" not in host and _NUMBER.fullmatch(port):
+        raise RefusedError(
+            "has a port in it",
+            f"write {{ name = {shown(host)}, ssh = {{ port = {shown(port)[1:-1]} }} }}",
+        )
+    raise RefusedError(f"{shown(text)} is not an IPv6 address")
+
+
+def _split_port(text: str) -> str:
+    """The host before a port, once the port has been found to be one."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or (":" in host and not host.endswith("]")):
+        return text
+    if not (_PORT.fullmatch(port) and 1 <= int(port) <= MAX_PORT):
+        raise RefusedError(
+            f"has the port {shown(port)[1:-1] or 'missing'}", f"a port is 1 to {MAX_PORT}"
+        )
+    return host
+
+
+def _check_name(text: str, label: re.Pattern[str]) -> None:
+    if not text:
+        raise RefusedError("has no host name" if label is _ENDPOINT_LABEL else "is empty")
+    if len(text) > _LONGEST_NAME:
+        raise RefusedError(f"is longer than the {_LONGEST_NAME} characters of a host name")
+    labels = text.split(".")
+    for part in labels:
+        if not label.fullmatch(part):
+            raise RefusedError(
+                f"{shown(text)} is not a host name",
+                "letters, digits and hyphens, up to 63 between two dots (RFC 1123)",
+            )
+    if _NUMBER.fullmatch(labels[-1]):
+        try:
+            ipaddress.IPv4Address(text)
+        except ValueError:
+            raise RefusedError(f"{shown(text)} is not an IPv4 address") from None

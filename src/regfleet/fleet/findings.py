@@ -1,0 +1,37 @@
+"""What the stages find wrong, before it has a line: a place, a message, a hint."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Keys and indexes from the top of the document: `("client", "build", "mirrors", 0)`."""
+
+Table: TypeAlias = Mapping[str, Any]
+"""A table of a fleet file. Behind the schema, its values have the types that the schema says, or
+are None where they had not and that has been reported."""
+
+
+class Finding(NamedTuple):
+    """One mistake. `message` goes on where the place ends: `registry.main.endpoint: is …`."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+
+class RefusedError(ValueError):
+    """A single value that cannot be, whatever the rest of the file says."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A hint that names the known word most like `word`, or `otherwise` where none is."""
+    close = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else otherwise

@@ -1,0 +1,159 @@
+"""The items of a `hosts` list: ranges expanded, names and addresses found to be possible."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from regfleet.fleet.addresses import check_address
+from regfleet.fleet.findings import RefusedError, Table
+from regfleet.fleet.model import LOCAL
+from regfleet.fleet.toml_text import shown
+
+MAX_HOSTS = 100_000
+_RANGE = re.compile(r"\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::([0-9]+))?\]", re.ASCII)
+_LONGEST_NUMBER = 9
+_FORMS = 'a range is "web[01:20]", "web[0:100:10]" or "web[a:f]"'
+
+
+class Named(NamedTuple):
+    """A host as an item of a list declares it."""
+
+    name: str
+    address: str
+
+
+def declared(item: str | Table) -> Iterator[Named]:
+    """The hosts that one item of a `hosts` list stands for.
+
+    A string and a table's name may hold ranges; a table's address then holds as many.
+
+    Args:
+        item: `"web[01:20].example.com"`, or a table with `name` and perhaps `address`.
+
+    Raises:
+        RefusedError: names and addresses are not equally many.
+    """
+    if isinstance(item, str):
+        return (Named(name, _address(name)) for name in expand(item))
+    name, address = item["name"], item.get("address")
+    if address is None:
+        return declared(name)
+    names, addresses = count(name), count(address)
+    if names != addresses:
+        raise RefusedError(
+            f"has {names} name{'s'[: names > 1]} and {addresses} address{'es'[: 2 * (addresses > 1)]}",
+            "give both the same range",
+        )
+    return itertools.starmap(Named, zip(expand(name), expand(address), strict=True))
+
+
+def _address(name: str) -> str:
+    return "localhost" if name == LOCAL else name
+
+
+def check_host(pattern: str) -> None:
+    """Refuses a host's name, or a range of them, that cannot be; `@local` can.
+
+    Raises:
+        RefusedError: with what is wrong.
+    """
+    if pattern == LOCAL:
+        return
+    if pattern.startswith("@"):
+        raise RefusedError(f"{shown(pattern)} is not known", f'only "{LOCAL}" is, this machine')
+    check_host_address(pattern)
+
+
+def check_host_address(pattern: str) -> None:
+    """Refuses an address, or a range of them, that cannot be.
+
+    The first and the last of a range are looked at: between them only digits or letters of
+    the same number change.
+
+    Raises:
+        RefusedError: with what is wrong.
+    """
+    if "[" not in pattern:
+        check_address(pattern)
+        return
+    if ":" in pattern and not _RANGE.search(pattern):
+        check_address(pattern)  # knows of IPv6 in brackets
+    count(pattern)
+    parts = _parts(pattern)
+    check_address("".join(part[0] for part in parts))
+    check_address("".join(part[-1] for part in parts))
+
+
+def count(pattern: str) -> int:
+    """How many names a pattern stands for, without making them.
+
+    Raises:
+        RefusedError: more than MAX_HOSTS, or a range that cannot be.
+    """
+    size = math.prod(len(part) for part in _parts(pattern))
+    if size > MAX_HOSTS:
+        raise RefusedError(f"stands for {size} hosts", f"{MAX_HOSTS} at most are taken")
+    return size
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """The names that a pattern stands for, the last range changing fastest.
+
+    Raises:
+        RefusedError: as `count` does.
+    """
+    if "[" not in pattern:
+        return iter((pattern,))
+    count(pattern)
+    return map("".join, itertools.product(*_parts(pattern)))
+
+
+class _Steps:
+    """One range: a sequence of the texts in it, made when asked for."""
+
+    def __init__(self, numbers: range, width: int) -> None:
+        self._numbers = numbers
+        self._width = width  # of a zero-padded number; 0 for letters
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> str:
+        number = self._numbers[index]
+        return f"{number:0{self._width}d}" if self._width else chr(number)
+
+
+def _parts(pattern: str) -> list[list[str] | _Steps]:
+    """The literal texts and the ranges of a pattern, in turn."""
+    literals = _RANGE.split(pattern)[::4]
+    if any("[" in text or "]" in text for text in literals):
+        raise RefusedError(f"{shown(pattern)} has a range that cannot be read", _FORMS)
+    parts: list[list[str] | _Steps] = [[literals[0]]]
+    for match, literal in zip(_RANGE.finditer(pattern), literals[1:], strict=True):
+        parts += [_steps(*match.groups()), [literal]]
+    return parts
+
+
+def _steps(first: str, last: str, step: str | None) -> _Steps:
+    written = f"[{first}:{last}{':' + step if step else ''}]"
+    if max(len(first), len(last), len(step or "")) > _LONGEST_NUMBER:
+        raise RefusedError(f"{shown(written)} stands for too many hosts", _FORMS)
+    if int(step or 1) == 0:
+        raise RefusedError(f"{written} has a step of 0", _FORMS)
+    if first.isdigit() != last.isdigit() or first.isupper() != last.isupper():
+        raise RefusedError(f"{written} begins and ends with different kinds", _FORMS)
+    padded = any(len(end) > 1 and end.startswith("0") for end in (first, last))
+    if padded and len(first) != len(last):
+        raise RefusedError(
+            f"{written} pads its ends differently",
+            f"write [{first.zfill(len(last))}:{last.zfill(len(first))}]",
+        )
+    low, high = (int(first), int(last)) if first.isdigit() else (ord(first), ord(last))
+    if low > high:
+        raise RefusedError(f"{written} ends before it begins", f"write [{last}:{first}]")
+    width = (len(first) if padded else 1) if first.isdigit() else 0
+    return _Steps(range(low, high + 1, int(step or 1)), width)

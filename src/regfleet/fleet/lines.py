@@ -1,0 +1,146 @@
+"""From a place in a TOML document to the line that it is written on.
+
+tomli keeps no positions, so the text is scanned once more, and only where there is a mistake to
+show. The scan relies on tomli having accepted the text; it checks nothing itself.
+"""
+
+from __future__ import annotations
+
+import re
+
+import tomli
+
+from regfleet.fleet.findings import Place
+
+_TOKEN = re.compile(
+    r'''
+      (?P<text>  """ (?:\\.|[^\\])*? "{3,5} | \'\'\' .*? \'{3,5}
+               | " (?:\\.|[^"\\\n])* " | ' [^'\n]* ' )
+    | (?P<comment> \#[^\n]* )
+    | (?P<mark> [\[\]{}=,\n.] )
+    | (?P<bare> [^\s\[\]{}=,."'\#]+ )
+    ''',
+    re.VERBOSE | re.DOTALL,
+)
+_KEY, _HEADER, _VALUE, _AFTER = range(4)  # what the scan stands in
+
+
+def locate(text: str) -> dict[Place, int]:
+    """The 1-based line of every key and array item in a TOML document."""
+    return _Scan(text).lines
+
+
+def line_of(lines: dict[Place, int], place: Place) -> int:
+    """The line of a place, or of the nearest thing around it that is written; 0 for none."""
+    while place:
+        if place in lines:
+            return lines[place]
+        place = place[:-1]
+    return 0
+
+
+class _Scan:
+    """One pass over the tokens, with the open arrays and inline tables on a stack."""
+
+    def __init__(self, text: str) -> None:
+        self.lines: dict[Place, int] = {}
+        self._line = 1
+        self._state = _KEY
+        self._table: Place = ()  # of the last header
+        self._key: tuple[str, ...] = ()  # the parts so far of the key being read
+        self._brackets = 0  # of the header being read
+        self._value: Place = ()  # what the value being read is for
+        self._open: list[tuple[Place, int | None]] = []  # with an array's index so far
+        self._last: dict[Place, int] = {}  # arrays of tables: the last index
+        for token in _TOKEN.finditer(text.replace("\r\n", "\n") + "\n"):
+            if token.lastgroup == "comment":
+                continue
+            mark = token[0] if token.lastgroup == "mark" else ""
+            _STEPS[self._state](self, mark, token[0])
+            self._line += token[0].count("\n")
+
+    def _in_key(self, mark: str, token: str) -> None:
+        if mark == "[":
+            self._state, self._brackets = _HEADER, 1
+        elif mark == "=":
+            start = self._open[-1][0] if self._open else self._table
+            self._value = self._note(start, self._key)
+            self._key, self._state = (), _VALUE
+        elif mark == "}":
+            self._close()
+        elif not mark:
+            self._key += (_unquoted(token),)
+
+    def _in_header(self, mark: str, token: str) -> None:
+        if mark == "[":
+            self._brackets += 1
+        elif mark == "\n":
+            self._table = self._note((), self._key, repeated=self._brackets > 1)
+            self._key, self._state = (), _KEY
+        elif not mark:
+            self._key += (_unquoted(token),)
+
+    def _in_value(self, mark: str, token: str) -> None:
+        if mark == "\n" or token == ".":
+            return
+        if mark == "]":
+            self._close()
+            return
+        place, index = self._open[-1] if self._open else ((), None)
+        if index is not None:
+            self._value = self._note(place, (index,))
+        if mark == "[":
+            self._open.append((self._value, 0))
+        elif mark == "{":
+            self._open.append((self._value, None))
+            self._state = _KEY
+        else:
+            self._state = _AFTER
+
+    def _after_value(self, mark: str, _token: str) -> None:
+        if mark == "," and self._open:
+            place, index = self._open[-1]
+            if index is None:
+                self._state = _KEY
+            else:
+                self._open[-1] = (place, index + 1)
+                self._state = _VALUE
+        elif mark in ("]", "}"):
+            self._close()
+        elif mark == "\n" and not self._open:
+            self._state = _KEY
+
+    def _close(self) -> None:
+        if self._open:
+            self._open.pop()
+        self._state = _AFTER
+
+    def _note(self, start: Place, parts: Place, *, repeated: bool = False) -> Place:
+        """Remembers the line of each prefix that is new, and gives the whole place."""
+        place = start
+        for position, part in enumerate(parts, 1):
+            place = (*place, part)
+            self.lines.setdefault(place, self._line)
+            if place in self._last and not (repeated and position == len(parts)):
+                place = (*place, self._last[place])
+        if repeated:
+            self._last[place] = self._last.get(place, -1) + 1
+            place = (*place, self._last[place])
+            self.lines.setdefault(place, self._line)
+        return place
+
+
+_STEPS = {
+    _KEY: _Scan._in_key,
+    _HEADER: _Scan._in_header,
+    _VALUE: _Scan._in_value,
+    _AFTER: _Scan._after_value,
+}
+
+
+def _unquoted(token: str) -> str:
+    if token[:1] == "'":
+        return token[1:-1]
+    if token[:1] == '"':
+        return str(tomli.loads(f"k = {token}")["k"]) if "\\" in token else token[1:-1]
+    return token

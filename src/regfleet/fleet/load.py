@@ -1,0 +1,45 @@
+"""A fleet file to a `Fleet`: the stages, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regfleet.errors import FleetFileError, Mistake
+from regfleet.fleet import lines, schema, toml_text
+from regfleet.fleet.build import build
+from regfleet.fleet.check.document import check
+from regfleet.fleet.findings import Finding
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.read import read
+
+
+def load(path: Path) -> Fleet:
+    """Loads and checks a fleet file. Contacts nothing.
+
+    Args:
+        path: the TOML file.
+
+    Raises:
+        FleetFileError: with every mistake that was found, in the file's order.
+    """
+    source = read(path)
+    absolute = path.absolute()
+    found = schema.check(source.document)
+    sound = schema.without(source.document, found) if found else source.document
+    found += check(sound, absolute.parent)
+    if found:
+        raise FleetFileError(str(path), _mistakes(found, source.text))
+    return build(source.document, absolute)
+
+
+def _mistakes(found: list[Finding], text: str) -> list[Mistake]:
+    written = lines.locate(text)
+    return [
+        Mistake(
+            line=lines.line_of(written, finding.place),
+            path=toml_text.place(finding.place),
+            message=finding.message,
+            hint=finding.hint,
+        )
+        for finding in found
+    ]
