@@ -27,7 +27,7 @@ case $# in
     *) usage ;;
 esac
 
-packages=openssh-server,sudo,iproute2,ca-certificates,procps
+packages=openssh-server,sudo,mount,iproute2,procps,ca-certificates
 systemd=systemd,systemd-sysv,dbus
 engine=
 case $variant in
@@ -81,9 +81,17 @@ set -eu
 # Keys of its own for each host.
 [ -s /etc/ssh/ssh_host_ed25519_key ] ||
     ssh-keygen -q -t ed25519 -N '' -C "$(hostname)" -f /etc/ssh/ssh_host_ed25519_key
-# A private cgroup namespace comes with a read-only hierarchy: mount the host's own over it.
-if [ ! -w /sys/fs/cgroup ]; then
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# A private cgroup namespace comes with read-only hierarchies (cgroup v2 at the first place, v1
+# at the second): mount v2 over them, its root the container's own group.
+for place in /sys/fs/cgroup /sys/fs/cgroup/systemd; do
+    if [ -e "$place" ] && [ ! -w "$place" ]; then
+        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        break
+    fi
+done
+# Where the kernel has no nf_tables, engines need the older kind.
+if [ -x /usr/sbin/iptables-legacy ] && ! iptables -t nat -S >/dev/null 2>&1; then
+    update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
 fi
 # Mounts of engines inside must not travel to other mount namespaces.
 mount --make-rshared /
@@ -125,6 +133,9 @@ rm -f /etc/ssh/ssh_host_*
 echo "SSHD_OPTS='-E /var/log/sshd.log'" >/etc/default/ssh
 : >/etc/machine-id
 rm -f /var/log/apt/* /var/log/dpkg.log /var/log/bootstrap.log
+# The service script gives up where it may not raise its limits, as in a container.
+[ ! -e /etc/init.d/docker ] ||
+    sed -i 's/^\([[:space:]]*ulimit .*\)$/\1 || true/' /etc/init.d/docker
 # Nothing of the machine's clockwork: tests decide what runs when.
 if [ -x /bin/systemctl ]; then
     systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
