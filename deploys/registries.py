@@ -1,5 +1,7 @@
-"""Registry hosts: engine, certificates, users, configuration, container. Clients' things too,
-where a registry host is a client as well: a host is touched once."""
+"""Registry hosts: engine, certificates, users, configuration, container.
+
+A registry host that is a client too gets both here: a host is touched once.
+"""
 
 from pyinfra import host
 

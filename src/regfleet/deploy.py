@@ -7,7 +7,7 @@ when it prepares and when it executes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -19,10 +19,12 @@ from regfleet.desired.model import Image
 from regfleet.desired.resolve import clients_of, registries_on, resolve
 from regfleet.errors import RegfleetError
 from regfleet.fleet.load import load
+from regfleet.fleet.model import Host as FleetHost
 from regfleet.inventory import FLEET_DATA
 from regfleet.look.observed import ObservedHost
 from regfleet.materials import gather
 from regfleet.plan.model import Plan
+from regfleet.registry_api.tunnel import Dial
 from regfleet.run import remote
 from regfleet.run.registries import Registries
 from regfleet.run.work import Work
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
-    from regfleet.registry_api.tunnel import SocketLike
 
 _LOCK = Lock()
 _RUNS: dict[str, Run] = {}
@@ -61,7 +62,7 @@ class Run:
 class _Connections:
     """The hosts as the running pyinfra holds them."""
 
-    def __init__(self, hosts: object) -> None:
+    def __init__(self, hosts: Mapping[str, FleetHost]) -> None:
         self._hosts = hosts
 
     def look(self, name: str, program: str) -> ObservedHost:
@@ -73,11 +74,12 @@ class _Connections:
     def send(self, name: str, image: Image, *, load: bool) -> None:
         remote.send_archive(_host(name), image, sudo=self._sudo(name), load=load)
 
-    def tunnel(self, name: str, port: int) -> Callable[[], SocketLike] | None:
+    def tunnel(self, name: str, port: int) -> Dial | None:
         return None if self._hosts[name].is_local else remote.tunnel(_host(name), port)
 
     def _sudo(self, name: str) -> bool:
-        return self._hosts[name].ssh.sudo
+        host: FleetHost = self._hosts[name]
+        return host.ssh.sudo
 
 
 @operation()
@@ -97,13 +99,13 @@ def touch() -> Iterator[FunctionCommand]:
 @operation()
 def smoke() -> Iterator[FunctionCommand]:
     """The smoke test where something changed: the host, or a registry that it uses."""
-    run = _run()
-    registries = {
-        name for client in clients_of(run.fleet, host.name) for name in client.registries
-    }
-    touched = {
-        registry.name for name in run.changed for registry in registries_on(run.fleet, name)
-    }
+    try:
+        run = _run()
+    except RegfleetError as error:
+        yield FunctionCommand(_failed, (error,), {})
+        return
+    registries = {name for client in clients_of(run.fleet, host.name) for name in client.registries}
+    touched = {registry.name for name in run.changed for registry in registries_on(run.fleet, name)}
     if host.name in run.changed or registries & touched:
         yield FunctionCommand(_smoke, (), {})
     else:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from regfleet.errors import UsageError
+from pyinfra.api.exceptions import PyinfraError
+
+from regfleet.errors import RegfleetError
 from regfleet.fleet.load import load
 from regfleet.run.connection import connection_data
 
@@ -14,30 +16,35 @@ VARIABLE = "REGFLEET_FLEET"
 
 
 def groups(fleet_file: Path) -> dict[str, list[tuple[str, dict[str, object]]]]:
-    """pyinfra's groups: `registry_NAME`, `client_NAME`, `registries`, `clients`.
+    """Pyinfra's groups: `registry_NAME`, `client_NAME`, `registries`, `clients`.
 
     Each host's data say how to reach it, and in `regfleet_fleet` where the fleet file is.
 
     Raises:
-        FleetFileError: with all its mistakes.
+        PyinfraError: the fleet file is wrong; with all its mistakes.
     """
-    fleet = load(fleet_file)
+    try:
+        fleet = load(fleet_file)
+    except RegfleetError as error:  # pyinfra shows its own errors plainly, others with a traceback
+        raise PyinfraError(str(error)) from error
     data = {
         name: {**connection_data(host), FLEET_DATA: str(fleet.path)}
         for name, host in fleet.hosts().items()
     }
-    return {group: [(name, data[name]) for name in names] for group, names in fleet.groups().items()}
+    return {
+        group: [(name, data[name]) for name in names] for group, names in fleet.groups().items()
+    }
 
 
 def from_environment() -> Path:
     """The fleet file that the variable REGFLEET_FLEET names.
 
     Raises:
-        UsageError: it is not set.
+        PyinfraError: it is not set.
     """
     value = os.environ.get(VARIABLE)
     if not value:
-        raise UsageError(
-            f"the variable {VARIABLE} is not set", f"try: {VARIABLE}=fleet.toml pyinfra ..."
+        raise PyinfraError(
+            f"the variable {VARIABLE} is not set; try: {VARIABLE}=fleet.toml pyinfra ..."
         )
     return Path(value)

@@ -47,10 +47,16 @@ class OwnedLogin:
 
 @dataclass(frozen=True, slots=True)
 class OwnedContainer:
-    """A container that is ours and the host directory that holds its data."""
+    """A container that is ours.
+
+    Attributes:
+        storage: the host directory that holds its data.
+        image: its image where that came with us, empty where it was there before.
+    """
 
     name: str
     storage: str
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

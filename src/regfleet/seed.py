@@ -252,9 +252,7 @@ def _unpack(package: Path) -> dict[str, _Node]:
     return nodes
 
 
-def _run(
-    command: list[str], directory: Path | None = None
-) -> subprocess.CompletedProcess[bytes]:
+def _run(command: list[str], directory: Path | None = None) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, check=False
     )

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 
 from regfleet import __version__
 from regfleet.errors import EXIT_FAILED, RegfleetError
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
+CONNECTING = {"runs", "up"}
 
 
 class Commands(click.Group):
@@ -28,7 +30,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="regfleet")
 def cli() -> None:
-    """Private Docker registries and all their clients, from one TOML file.
+    r"""Private Docker registries and all their clients, from one TOML file.
 
     \b
     regfleet up                 a private registry on this machine
@@ -48,9 +50,7 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 fleet_file = click.argument("file", type=FILE)
-state_dir = click.option(
-    "--state-dir", type=FILE, help="Where CA, passwords and reports are kept."
-)
+state_dir = click.option("--state-dir", type=FILE, help="Where CA, passwords and reports are kept.")
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv shows pyinfra's log.")
 hosts = _options(
@@ -69,34 +69,33 @@ diff = click.option("--diff", is_flag=True, help="Show what changes inside files
 @cli.command()
 @click.option("--endpoint", help="What clients type; default: this machine's name and :5000.")
 @click.option("--user", default="admin", show_default=True, help="The registry's user.")
-@click.option("--directory", type=FILE, default=Path("regfleet-up"), show_default=True,
-              help="Where the fleet file and its state go.")
+@click.option(
+    "--directory",
+    type=FILE,
+    default=Path("regfleet-up"),
+    show_default=True,
+    help="Where the fleet file and its state go.",
+)
 @yes
 @verbose
-def up(**options: Any) -> NoReturn:
+def up(**options: object) -> NoReturn:
     """A private registry on this machine: TLS, a user, this machine's client, smoke-tested."""
-    from regfleet.cli import up as command
-
-    _end(command.up, **options)
+    _end("up", "up", **options)
 
 
 @cli.command()
 @click.argument("file", type=FILE, default=Path("fleet.toml"))
-def init(file: Path) -> NoReturn:
+def init(**options: object) -> NoReturn:
     """Write a commented fleet file (FILE, default fleet.toml)."""
-    from regfleet.cli import files
-
-    _end(files.init, file)
+    _end("files", "init", **options)
 
 
 @cli.command()
 @fleet_file
 @as_json
-def validate(**options: Any) -> NoReturn:
+def validate(**options: object) -> NoReturn:
     """Check a fleet file; contacts nothing."""
-    from regfleet.cli import files
-
-    _end(files.validate, **options)
+    _end("files", "validate", **options)
 
 
 @cli.command()
@@ -104,11 +103,9 @@ def validate(**options: Any) -> NoReturn:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there are changes.")
 @diff
 @hosts
-def plan(**options: Any) -> NoReturn:
+def plan(**options: object) -> NoReturn:
     """Look at every host and show what would change; changes nothing."""
-    from regfleet.cli import runs
-
-    _end(runs.plan, **options)
+    _end("runs", "plan", **options)
 
 
 @cli.command()
@@ -118,22 +115,18 @@ def plan(**options: Any) -> NoReturn:
 @diff
 @junit
 @hosts
-def apply(**options: Any) -> NoReturn:
+def apply(**options: object) -> NoReturn:
     """Make it so: plan, ask, touch in waves, smoke-test what changed, report."""
-    from regfleet.cli import runs
-
-    _end(runs.apply, **options)
+    _end("runs", "apply", **options)
 
 
 @cli.command()
 @fleet_file
 @junit
 @hosts
-def smoke(**options: Any) -> NoReturn:
+def smoke(**options: object) -> NoReturn:
     """Tag, push, remove and pull an image on every client."""
-    from regfleet.cli import runs
-
-    _end(runs.smoke, **options)
+    _end("runs", "smoke", **options)
 
 
 @cli.command()
@@ -142,15 +135,16 @@ def smoke(**options: Any) -> NoReturn:
 @click.option("--delete-data", is_flag=True, help="Delete the registries' image data, too.")
 @diff
 @hosts
-def destroy(**options: Any) -> NoReturn:
+def destroy(**options: object) -> NoReturn:
     """Take out what regfleet put in, and nothing else."""
-    from regfleet.cli import runs
-
-    _end(runs.destroy, **options)
+    _end("runs", "destroy", **options)
 
 
-def _end(command: Callable[..., int], *arguments: Any, **options: Any) -> NoReturn:
-    sys.exit(command(*arguments, **options))
+def _end(module: str, function: str, **options: object) -> NoReturn:
+    if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
+        import_module("gevent.monkey").patch_all()
+    command = getattr(import_module(f"regfleet.cli.{module}"), function)
+    sys.exit(command(**options))
 
 
 def main() -> None:

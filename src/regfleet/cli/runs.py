@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import gevent.monkey
-
-# pyinfra works with greenlets; this has to come before anything that opens a socket.
-gevent.monkey.patch_all()
-
 import logging
 import shlex
 import sys
@@ -70,7 +65,7 @@ def apply(
 ) -> int:
     """Plan, ask, touch, smoke, report."""
     common = Common(**options)  # type: ignore[arg-type]
-    with _runner(common, save=True, locked="apply") as (runner, state):
+    with _runner(common, save=True, locked="apply") as (runner, _):
         runner.plan()
         console = common.console()
         text.plan(runner.report, console, diff=diff)
@@ -82,7 +77,7 @@ def apply(
             runner.smoke([n for n in runner.names if runner.report.hosts[n].ok and n not in done])
         elif smoke is None:
             runner.smoke(runner.also_to_smoke())
-        return _finish(runner, common, console, state, junit, "apply")
+        return _finish(runner, common, console, junit, "apply")
 
 
 def smoke(*, junit: Path | None, **options: object) -> int:
@@ -107,7 +102,7 @@ def smoke(*, junit: Path | None, **options: object) -> int:
         runner.smoke([name for name in runner.names if runner.report.hosts[name].ok])
         if not any(host.checks for host in runner.report.hosts.values()) and runner.report.ok:
             console.print("There is nothing to smoke-test: no client has a registry.")
-        return _finish(runner, common, console, state, junit, "smoke")
+        return _finish(runner, common, console, junit, "smoke")
 
 
 def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> int:
@@ -117,7 +112,7 @@ def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> i
     def nothing(fleet: Fleet) -> Mapping[str, DesiredHost]:
         return emptied(fleet, delete_data=delete_data)
 
-    with _runner(common, save=False, locked="destroy", desired=nothing) as (runner, state):
+    with _runner(common, save=False, locked="destroy", desired=nothing) as (runner, _):
         runner.plan()
         console = common.console()
         text.plan(runner.report, console, diff=diff)
@@ -125,7 +120,7 @@ def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> i
             question = "Take this out, with all images in it?" if delete_data else "Take this out?"
             _confirm(yes, question)
             runner.touch(smoke=False, clients_first=True)
-        return _finish(runner, common, console, state, None, "destroy")
+        return _finish(runner, common, console, None, "destroy")
 
 
 @contextmanager
@@ -181,14 +176,8 @@ def _confirm(yes: bool, question: str) -> None:
 
 
 def _finish(
-    runner: Runner,
-    common: Common,
-    console: Console,
-    state: StateDirectory,
-    junit: Path | None,
-    command: str,
+    runner: Runner, common: Common, console: Console, junit: Path | None, command: str
 ) -> int:
-    del state
     report = runner.report
     text.summary(report, console, f"regfleet {command} {shlex.quote(str(common.file))}")
     if common.as_json:
@@ -199,5 +188,3 @@ def _finish(
         except OSError as error:
             raise UsageError(f"{junit} cannot be written: {error.strerror}") from error
     return EXIT_OK if report.ok else EXIT_FAILED
-
-

@@ -196,9 +196,10 @@ class Fleet:
     def hosts(self) -> dict[str, Host]:
         """Every host by name, registries' first, each once."""
         found: dict[str, Host] = {}
-        for group in (*self.registries.values(), *self.clients.values()):
-            for host in group.hosts:
-                found.setdefault(host.name, host)
+        for registry in self.registries.values():
+            found |= {host.name: host for host in registry.hosts if host.name not in found}
+        for client in self.clients.values():
+            found |= {host.name: host for host in client.hosts if host.name not in found}
         return found
 
     def groups(self) -> dict[str, tuple[str, ...]]:

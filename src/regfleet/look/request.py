@@ -25,7 +25,7 @@ def render(want: DesiredHost, salt: str) -> str:
         want: what the host should have; the look asks about just that.
         salt: the fleet's salt for the digests of logins.
     """
-    paths = [item.path for item in (*want.directories, *want.files)]
+    paths = [item.path for item in want.directories] + [item.path for item in want.files]
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)]), "look_docker"]
     calls += [f"look_container {quote(container.name)}" for container in want.containers]
     images = {container.image for container in want.containers} | set(want.images)

@@ -70,7 +70,7 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
     logins = _logins(want, seen, owned, salt)
     shared = frozenset(path for theirs in others.values() for path in theirs.files)
     shared_dirs = frozenset(path for theirs in others.values() for path in theirs.directories)
-    removals = _removals(want, seen, owned, shared)
+    removals = _removals(want, owned, shared)
     leftover = _leftover_directories(want, owned, shared_dirs)
     parts = (directories, files, containers, logins, removals)
     changes = (*part.changes, *(change for each in parts for change in each.changes))
@@ -235,7 +235,7 @@ def _logins(want: DesiredHost, seen: ObservedHost, owned: Owned, salt: str) -> _
     return part
 
 
-def _removals(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: frozenset[str]) -> _Part:
+def _removals(want: DesiredHost, owned: Owned, shared: frozenset[str]) -> _Part:
     part = _Part()
     wanted_files = {file.path for file in want.files} | shared
     for path in owned.files:
@@ -247,7 +247,7 @@ def _removals(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: froze
             continue
         delete = container.storage if container.storage in want.delete_storage else ""
         change = Change(f"container {container.name}", "delete", "no longer declared")
-        part.add(change, RemoveContainer(container.name, delete))
+        part.add(change, RemoveContainer(container.name, delete, container.image))
         if delete:
             part.add(Change(f"data {delete}", "delete", "--delete-data"))
     return part
@@ -284,9 +284,17 @@ def _owned_after(
         values=part.values,
         logins=tuple(_owned_login(login, salt) for login in want.logins),
         containers=tuple(
-            OwnedContainer(container.name, container.storage) for container in want.containers
+            OwnedContainer(container.name, container.storage, _brought(container, seen, owned))
+            for container in want.containers
         ),
     )
+
+
+def _brought(container: Container, seen: ObservedHost, owned: Owned) -> str:
+    """The container's image where it came with us, so that it goes with us; empty otherwise."""
+    reference = container.image.reference
+    ours = reference in {each.image for each in owned.containers}
+    return reference if ours or reference not in seen.images else ""
 
 
 def _differs(file: File, seen: ObservedHost) -> bool:

@@ -92,10 +92,16 @@ class StartContainer:
 
 @dataclass(frozen=True, slots=True)
 class RemoveContainer:
-    """Stop and remove a container of ours; its data stays unless `delete` names the directory."""
+    """Stop and remove a container of ours.
+
+    Attributes:
+        delete: the directory of its data where that goes, too.
+        image: its image where that came with us; it stays when something else uses it.
+    """
 
     name: str
     delete: str = ""
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """temporary"""
+
 import sys
 from pathlib import Path
 from regfleet.rehearse.docker import Docker
 from regfleet.rehearse.images import Images
 from regfleet.rehearse.twin import HostSpec, Twin
 import os
+
+
 def main() -> None:
     say = lambda line: print(line, file=sys.stderr, flush=True)
     docker = Docker(os.environ["DOCKER_HOST"])
@@ -13,11 +16,14 @@ def main() -> None:
     place = Path(directory).resolve()
     twin = Twin(place.name, images, place)
     if verb == "down":
-        twin.stop(); return
+        twin.stop()
+        return
     seeds = images.seeds()
     print(seeds)
     twin.boot([HostSpec(*name.split(":")) for name in names])
     for host in twin.hosts.values():
         print(host.name, host.address, host.container)
     print(twin.key, twin.known_hosts)
+
+
 main()

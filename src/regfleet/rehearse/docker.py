@@ -29,9 +29,7 @@ class Docker:
         kept = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
         return {**kept, "DOCKER_HOST": self.host}
 
-    def try_run(
-        self, *arguments: str, stdin: str = "", timeout: float | None = None
-    ) -> Completed:
+    def try_run(self, *arguments: str, stdin: str = "", timeout: float | None = None) -> Completed:
         """Run `docker ARGUMENTS`, feeding it `stdin`; the caller looks at the return code.
 
         Raises:
@@ -76,7 +74,10 @@ class Docker:
     def answers(self) -> bool:
         """Whether the engine is there."""
         try:
-            return self.try_run("version", "--format", "{{.Server.Version}}", timeout=20).returncode == 0
+            return (
+                self.try_run("version", "--format", "{{.Server.Version}}", timeout=20).returncode
+                == 0
+            )
         except RegfleetError:
             return False
 

@@ -25,6 +25,7 @@ CAPABILITIES = (
 # No host has a use for these, and older engines do not know the last three.
 WITHHELD = frozenset({"SYS_MODULE", "SYS_TIME", "PERFMON", "BPF", "CHECKPOINT_RESTORE"})
 
+
 def permitted_capabilities(status: str) -> tuple[str, ...]:
     """The capabilities to give a host, from this process's bounding set.
 

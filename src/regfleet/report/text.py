@@ -11,8 +11,12 @@ from rich.markup import escape
 from regfleet.plan.model import Change, Plan
 from regfleet.report.model import HostReport, Report
 
-_SIGNS = {"create": "[green]+[/]", "update": "[yellow]~[/]", "delete": "[red]-[/]",
-          "run": "[cyan]>[/]"}
+_SIGNS = {
+    "create": "[green]+[/]",
+    "update": "[yellow]~[/]",
+    "delete": "[red]-[/]",
+    "run": "[cyan]>[/]",
+}
 _MANY = 6
 
 
@@ -25,8 +29,8 @@ def plan(report: Report, console: Console, *, diff: bool = False) -> None:
     by_hosts: dict[tuple[str, ...], list[Change]] = defaultdict(list)
     for change, names in groups.items():
         by_hosts[tuple(names)].append(change)
-    for names, changes in by_hosts.items():
-        console.print(f"[bold]{escape(_names(names))}[/]")
+    for together, changes in by_hosts.items():
+        console.print(f"[bold]{escape(_names(together))}[/]")
         for change in changes:
             effect = "" if change.activation == "none" else f" [{change.activation}]"
             console.print(
@@ -82,8 +86,10 @@ def summary(report: Report, console: Console, again: str) -> None:
     words = ", ".join(f"{count} {status}" for status, count in counts.items())
     console.print(f"[bold]{'Done' if report.ok else 'Not done'}[/]: {words}", highlight=False)
     if not report.ok:
-        console.print(f"Next: mend the above, then `{escape(again)}` (what is done stays done).",
-                      soft_wrap=True)
+        console.print(
+            f"Next: mend the above, then `{escape(again)}` (what is done stays done).",
+            soft_wrap=True,
+        )
 
 
 def errors(report: Report, console: Console) -> None:

@@ -5,7 +5,6 @@ Both ways in use it: `regfleet apply` and plain `pyinfra INVENTORY deploys/site.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -18,16 +17,14 @@ from regfleet.errors import HostError
 from regfleet.look.fact import HostLook
 from regfleet.look.observed import ObservedHost
 from regfleet.look.parse import parse
+from regfleet.registry_api.tunnel import Dial, through
 from regfleet.run.command import shell_command
-from regfleet.run.limits import ARCHIVE_SECONDS, CONNECT_SECONDS, LOOK_SECONDS
+from regfleet.run.limits import ARCHIVE_SECONDS, LOOK_SECONDS
 from regfleet.touch import archive
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
-
-    from regfleet.registry_api.tunnel import SocketLike
-
 
 
 def run_program(host: Host, program: str, *, sudo: bool, seconds: int) -> list[str]:
@@ -70,26 +67,17 @@ def look(state: State, host: Host, program: str, *, sudo: bool) -> ObservedHost:
     return parse(host.name, lines)
 
 
-def tunnel(host: Host, port: int) -> Callable[[], SocketLike]:
-    """A factory of connections to a TCP port of the host itself, through its SSH connection."""
+def tunnel(host: Host, port: int) -> Dial:
+    """The way to a TCP port of a connected host itself, through its SSH connection.
 
-    def connect() -> SocketLike:
-        client = getattr(host.connector, "client", None)
-        transport = client.get_transport() if client else None
-        if transport is None:
-            raise HostError(host.name, "there is no SSH connection to tunnel through")
-        try:
-            return transport.open_channel(
-                "direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
-            )
-        except (SSHException, OSError, EOFError) as error:
-            raise HostError(
-                host.name,
-                f"no tunnel to port {port} there: {error}",
-                "does its sshd allow TCP forwarding (AllowTcpForwarding)?",
-            ) from error
-
-    return connect
+    Raises:
+        HostError: it has none.
+    """
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    if transport is None:
+        raise HostError(host.name, "there is no SSH connection to tunnel through")
+    return through(transport, port)
 
 
 def send_archive(host: Host, image: Image, *, sudo: bool, load: bool) -> None:

@@ -17,6 +17,7 @@ from pyinfra.context import ctx_host, ctx_state
 from regfleet.errors import RegfleetError, UnreachableError
 from regfleet.fleet.model import Fleet, Host
 from regfleet.look.observed import ObservedHost
+from regfleet.registry_api.tunnel import Dial
 from regfleet.run import remote
 from regfleet.run.connection import connection_data
 from regfleet.run.limits import CONNECT_SECONDS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host as PyinfraHost
 
     from regfleet.desired.model import Image
-    from regfleet.registry_api.tunnel import SocketLike
 
 T = TypeVar("T")
 
@@ -105,11 +105,9 @@ class Session:
 
     def send(self, name: str, image: Image, *, load: bool) -> None:
         """Send an archive; see `remote.send_archive`."""
-        remote.send_archive(
-            self._pyinfra(name), image, sudo=self._hosts[name].ssh.sudo, load=load
-        )
+        remote.send_archive(self._pyinfra(name), image, sudo=self._hosts[name].ssh.sudo, load=load)
 
-    def tunnel(self, name: str, port: int) -> Callable[[], SocketLike] | None:
+    def tunnel(self, name: str, port: int) -> Dial | None:
         """A way to a TCP port of the host itself through its SSH connection.
 
         Returns:
@@ -133,7 +131,7 @@ class Session:
 
 
 def _quiet_libraries() -> None:
-    """pyinfra and paramiko log for programs that have no messages of their own."""
+    """Pyinfra and paramiko log for programs that have no messages of their own."""
     for name in ("pyinfra", "paramiko"):
         logger = logging.getLogger(name)
         if not logger.handlers:
@@ -149,13 +147,18 @@ def _unreachable(host: Host, said: str) -> UnreachableError:
         (("No such private key", "Invalid private key", "encrypted"), _key_hint(host)),
         (
             ("No host key", "StrictPolicy"),
-            f"add its key to {known} (`ssh-keyscan -p {host.ssh.port} {host.address}`, compared "
-            'with the host\'s own), or set `host_key_checking = "accept-new"` under [ssh]',
+            (
+                f"add its key to {known} (`ssh-keyscan -p {host.ssh.port} {host.address}`, "
+                "compared with the host's own), or set "
+                '`host_key_checking = "accept-new"` under [ssh]'
+            ),
         ),
         (
             ("does not match", "host key"),
-            f"the host was installed anew, or somebody is in between; if it is the former: "
-            f"`ssh-keygen -R {host.address} -f {known}`",
+            (
+                "the host was installed anew, or somebody is in between; if it is the former: "
+                f"`ssh-keygen -R {host.address} -f {known}`"
+            ),
         ),
         (("resolve",), "give the host an `address` in the fleet file, or a DNS entry"),
         (("refused",), "is sshd running there, and is the port right?"),

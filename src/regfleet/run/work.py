@@ -1,4 +1,4 @@
-"""The steps of a run on one host each: look and plan, touch, smoke. What they share is kept here."""
+"""The steps of a run on one host each: look and plan, touch, smoke; what they share is here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from typing import Protocol
 
 from regfleet.desired.model import DesiredHost, Image
 from regfleet.engines import ENGINES
@@ -18,14 +18,12 @@ from regfleet.look.observed import ObservedHost
 from regfleet.materials import Materials
 from regfleet.plan.diff import diff
 from regfleet.plan.model import Plan
+from regfleet.registry_api.tunnel import Dial
 from regfleet.run.limits import SMOKE_SECONDS, TOUCH_SECONDS
 from regfleet.smoke import outcome as smoke_outcome
 from regfleet.smoke import render as smoke_render
 from regfleet.smoke.outcome import Check
 from regfleet.touch import outcome, render
-
-if TYPE_CHECKING:
-    from regfleet.registry_api.tunnel import SocketLike
 
 
 class Connections(Protocol):
@@ -40,7 +38,7 @@ class Connections(Protocol):
     def send(self, name: str, image: Image, *, load: bool) -> None:
         """Send an image archive."""
 
-    def tunnel(self, name: str, port: int) -> Callable[[], SocketLike] | None:
+    def tunnel(self, name: str, port: int) -> Dial | None:
         """A way to a port of the host, None where it is this machine."""
 
 

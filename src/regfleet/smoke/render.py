@@ -47,9 +47,7 @@ def subjects(fleet: Fleet, materials: Materials, host: str) -> tuple[Subject, ..
     return tuple(found.values())
 
 
-def _subject(
-    registry: Registry, host: str, login: Login | None, materials: Materials
-) -> Subject:
+def _subject(registry: Registry, host: str, login: Login | None, materials: Materials) -> Subject:
     repository = f"{REPOSITORY}/{repository_name(host)}"
     if login:
         return Subject(registry, repository, account=login.accounts[0])

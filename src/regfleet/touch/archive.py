@@ -1,4 +1,4 @@
-"""Image archives travel ahead of a touch: one command each, streamed, checked, loaded or spooled."""
+"""Image archives travel ahead of a touch: one command each, streamed, checked, loaded or kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def receive(image: Image, *, load: bool) -> str:
     path = quote(spool_path(image))
     directory = quote(f"{DIRECTORY}/spool")
     check = f"echo '{image.archive_digest}  '{path} | sha256sum -c - >/dev/null"
-    then = f"docker load -q -i {path} && rm -f {path}" if load else ":"
+    then = f"docker load -q -i {path} && rm -f {path} && rmdir {directory}" if load else ":"
     return (
         f"umask 077; mkdir -p {directory} && base64 -d >{path} && {check} && {then} "
         f"|| {{ rm -f {path}; exit 1; }}"

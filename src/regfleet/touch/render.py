@@ -47,7 +47,7 @@ def render(plan: Plan, who: str) -> str:
     lines = [_call("begin", who)]
     lines += [_call("expect", path, digest) for path, digest in plan.expected]
     for step in plan.steps:
-        if isinstance(step, _STAGING) or (isinstance(step, RemovePath) and not step.directory):
+        if _is_staging(step):
             lines += lines_of(step)
     lines += [_call("record", _encode(plan.record)), _call("swap")]
     edited = any(isinstance(step, EditDaemon) for step in plan.steps)
@@ -64,6 +64,10 @@ def render(plan: Plan, who: str) -> str:
         lines.append(_call("settle"))
     body = "\n".join(f"  step {line}" for line in lines)
     return f"{program()}\nplan() {{\n{body}\n}}\ntouch_host </dev/null\n"
+
+
+def _is_staging(step: Step) -> bool:
+    return isinstance(step, _STAGING) or (isinstance(step, RemovePath) and not step.directory)
 
 
 @singledispatch
@@ -130,7 +134,7 @@ def _(step: StartContainer) -> Iterator[str]:
 
 @lines_of.register
 def _(step: RemoveContainer) -> Iterator[str]:
-    yield _call("remove_container", step.name, step.delete)
+    yield _call("remove_container", step.name, step.delete, step.image)
 
 
 @lines_of.register

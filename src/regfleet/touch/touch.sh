@@ -434,6 +434,8 @@ load() { # FILE: an archive that was sent ahead
   said=$(run docker load -q -i "$1" 2>&1) || fail "the image archive cannot be loaded: $(printf '%s' "$said" | tail -n 2 | flat)" \
     'see whether it is a `docker save` archive, and the free space in /var/lib/docker'
   rm -f "$1"
+  rmdir "$BASE/spool" 2>/dev/null
+  return 0
 }
 
 exists() { run docker container inspect "$1" >/dev/null 2>&1; }
@@ -521,7 +523,7 @@ probe() { # PORT TLS: 200 or 401 from /v2/, by whatever client the host has
   return 1
 }
 
-remove_container() { # NAME DATA-DIRECTORY: the data stays unless the directory is named
+remove_container() { # NAME DATA-DIRECTORY IMAGE: data and image stay unless they are named
   changed=1
   if exists "$1"; then
     owner=$(run docker container inspect --format '{{index .Config.Labels "regfleet.registry"}}' "$1" 2>/dev/null)
@@ -533,6 +535,7 @@ remove_container() { # NAME DATA-DIRECTORY: the data stays unless the directory 
     fi
   fi
   if [ -n "$2" ]; then try "delete $2" rm -rf "$2"; fi
+  if [ -n "$3" ]; then run docker rmi "$3" >/dev/null 2>&1; fi # stays where something uses it
   return 0
 }
 

@@ -1,0 +1,206 @@
+"""What registries answer, parsed. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+from regfleet.registry_api.errors import Kind, RegistryError
+
+MANIFEST_TYPES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+)
+"""Without these in `Accept`, a registry answers schema 1 or 404 (distribution, spec/manifest-v2-2;
+OCI image specification, media-types)."""
+
+# distribution/reference: regexp.go; OCI distribution specification, "Pulling manifests".
+_REPOSITORY = re.compile(
+    r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*"
+)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,}")
+_SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+_MAX_REPOSITORY = 255
+
+_LINK = re.compile(r"\s*<([^>]*)>([^,]*)")
+_NEXT = re.compile(r""";\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)""", re.IGNORECASE)
+
+_STATUS: Mapping[int, tuple[Kind, str]] = {
+    403: ("forbidden", "may this user do that?"),
+    404: ("not-found", ""),
+    405: ("unsupported", "turn deletion on: delete = true in the registry's declaration"),
+    429: ("protocol", "it limits how often it may be asked; wait a little"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An image's manifest, or an index of several.
+
+    Attributes:
+        digest: `sha256:…` of the manifest itself; what `delete` takes.
+        media_type: one of `MANIFEST_TYPES`.
+        size: bytes of the manifest.
+        config: digest of the image's configuration, which is its ID; None for an index.
+        members: digests of an index's manifests.
+    """
+
+    digest: str
+    media_type: str
+    size: int
+    config: str | None
+    members: tuple[str, ...] = ()
+
+
+def is_repository(name: str) -> bool:
+    """Whether a registry would take it as a repository's name."""
+    return len(name) <= _MAX_REPOSITORY and _REPOSITORY.fullmatch(name) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Whether it is a digest such as `sha256:…`."""
+    if text.startswith("sha256:"):
+        return _SHA256.fullmatch(text) is not None
+    return _DIGEST.fullmatch(text) is not None
+
+
+def is_reference(text: str) -> bool:
+    """Whether it is a tag or a digest."""
+    return _TAG.fullmatch(text) is not None or is_digest(text)
+
+
+def next_page(link: str | None, path: str) -> str | None:
+    """Path and query of the next page by a `Link` header (RFC 8288), or None on the last.
+
+    Host and scheme in it are ignored: behind a proxy that does not forward them, distribution
+    writes its own, and credentials go nowhere but to the endpoint.
+
+    Args:
+        link: the header's value.
+        path: of the page that came with it.
+    """
+    for match in _LINK.finditer(link or ""):
+        if _NEXT.search(match.group(2)):
+            parts = urlsplit(urljoin(path, match.group(1)))
+            return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    return None
+
+
+def document(answer: Answer, endpoint: str) -> Mapping[str, object]:
+    """The answer's JSON object.
+
+    Raises:
+        RegistryError: `not-a-registry` where it is none.
+    """
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise RegistryError(
+            "not-a-registry",
+            f"{endpoint} answers, and not as a registry does: "
+            f"{answer.headers.get('content-type', 'no content type')}",
+            "is another service on that port, or a proxy in between?",
+        )
+    return found
+
+
+def strings(found: object) -> tuple[str, ...]:
+    """The strings of a JSON list; `null` is an empty one (distribution's empty tag lists)."""
+    return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
+
+
+def refusal(answer: Answer, endpoint: str, asked: str, user: str | None) -> RegistryError:
+    """An answer that is no success, in words.
+
+    Args:
+        answer: of status 300 or more.
+        endpoint: the registry's.
+        asked: method and path.
+        user: as whom it was asked, None for nobody.
+    """
+    said = _said(answer)
+    if answer.status == 401:  # noqa: PLR2004 - RFC 9110, 15.5.2
+        challenge = answer.headers.get("www-authenticate", "")
+        if challenge.lower().startswith("bearer"):
+            return RegistryError(
+                "unauthorized",
+                f"{endpoint} wants a token from another service: {challenge}",
+                "regfleet logs in with a name and a password only",
+            )
+        who = f"does not accept the password of user {user!r}" if user else "wants a login"
+        return RegistryError(
+            "unauthorized", f"{endpoint} {who}", "is this the password that the registry knows?"
+        )
+    if b"HTTP request to an HTTPS server" in answer.body:
+        return RegistryError(
+            "tls", f"{endpoint} speaks TLS, and was asked without", "is tls.source right?"
+        )
+    kind, hint = _STATUS.get(answer.status, ("protocol", "see the registry's log"))
+    return RegistryError(kind, f"{endpoint}: {asked}: {answer.status}{said}", hint)
+
+
+def manifest(answer: Answer, endpoint: str, reference: str) -> Manifest:
+    """A manifest and its digest, which must be that of the bytes that came.
+
+    Raises:
+        RegistryError: `protocol` where the digests differ.
+    """
+    found = document(answer, endpoint)
+    computed = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
+    stated = (answer.headers.get("docker-content-digest"), reference if ":" in reference else None)
+    for digest in stated:
+        if digest and digest.startswith("sha256:") and digest != computed:
+            raise RegistryError(
+                "protocol",
+                f"{endpoint}: the manifest {reference} should have digest {digest} and has "
+                f"{computed}",
+                "the registry's storage is damaged, or something in between changes answers",
+            )
+    config, members = found.get("config"), found.get("manifests")
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+    return Manifest(
+        digest=computed,
+        media_type=media_type or str(found.get("mediaType", "")),
+        size=len(answer.body),
+        config=_digest_of(config),
+        members=tuple(
+            digest
+            for member in (members if isinstance(members, list) else ())
+            if (digest := _digest_of(member)) is not None
+        ),
+    )
+
+
+def _digest_of(descriptor: object) -> str | None:
+    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _said(answer: Answer) -> str:
+    """Code and message of the first error in the body, or nothing.
+
+    OCI distribution specification, "Error codes".
+    """
+    try:
+        first = json.loads(answer.body)["errors"][0]
+        return f" {first['code']}: {first['message']}"[:200]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return ""

@@ -1,0 +1,165 @@
+"""What a registry must refuse, tried from this machine for the smoke test.
+
+A check passes only where the refusal was seen. A registry that cannot be reached, or refuses for
+another reason, has shown nothing: that is a failure, with what was seen as its detail. A closed
+connection counts as a refusal only where TLS as it should be does work, since something in between
+(Docker's port proxy, sshd) accepts connections for a registry that is down.
+"""
+
+from __future__ import annotations
+
+import secrets
+import ssl
+import warnings
+from collections.abc import Callable
+from datetime import datetime, timezone
+
+from regfleet.pki.authority import new_authority
+from regfleet.registry_api.client import RegistryClient
+from regfleet.registry_api.errors import RegistryError, explain
+from regfleet.registry_api.target import Credentials, Target, trusting
+from regfleet.secret import Secret
+from regfleet.smoke.outcome import Check, Verdict
+
+Finding = tuple[Verdict, str]
+
+_TLS_1_1 = b"\x03\x02"  # ProtocolVersion, RFC 4346
+
+
+def negative_checks(registry: str, target: Target, user: str | None) -> tuple[Check, ...]:
+    """Every check that makes sense for a registry, in a fixed order.
+
+    Args:
+        registry: its name, for the checks' names: `main/anonymous-refused`.
+        target: which registry, and which way.
+        user: a real user of it, whose password is not needed; None where it has no users, and
+            then nobody needs to be refused.
+    """
+    checks: list[tuple[str, Callable[[], Finding]]] = []
+    if user is not None:
+        name = user
+        checks.append(("anonymous-refused", lambda: anonymous_refused(target)))
+        checks.append(("wrong-password-refused", lambda: wrong_password_refused(target, name)))
+    if target.tls:
+        checks.append(("untrusted-ca-refused", lambda: untrusted_ca_refused(target)))
+        checks.append(("plain-http-refused", lambda: plain_http_refused(target)))
+        checks.append(("old-tls-refused", lambda: old_tls_refused(target)))
+    return tuple(Check(f"{registry}/{name}", *_run(check)) for name, check in checks)
+
+
+def anonymous_refused(target: Target) -> Finding:
+    """Without a login, `/v2/` answers 401 and says how to log in (RFC 9110, 11.6.1)."""
+    return _refused(target, None, "without a login")
+
+
+def wrong_password_refused(target: Target, user: str) -> Finding:
+    """A real user with a password nobody has gets 401."""
+    credentials = Credentials(user, Secret(secrets.token_urlsafe(24)))
+    return _refused(target, credentials, "with a wrong password")
+
+
+def untrusted_ca_refused(target: Target) -> Finding:
+    """A client that trusts a CA nobody knows breaks off, for that reason."""
+    stranger = new_authority("nobody", datetime.now(timezone.utc))
+    try:
+        target.connect_tls(trusting(stranger.certificate_pem)).close()
+    except (ssl.SSLError, OSError) as error:
+        said = explain(error, target.endpoint)
+        if said.kind == "untrusted":
+            return "passed", "unknown authority"
+        return "failed", f"could not be tried: {said.message}"
+    return "failed", "a client that trusts another CA was connected"
+
+
+def plain_http_refused(target: Target) -> Finding:
+    """Plain HTTP sent to the TLS port gets no registry's answer; Go's server says 400."""
+    stream = target.connect()
+    try:
+        stream.sendall(
+            f"GET /v2/ HTTP/1.1\r\nHost: {target.endpoint}\r\nConnection: close\r\n\r\n".encode()
+        )
+        with stream.makefile("rb") as file:
+            line = file.readline(200)
+    except TimeoutError:
+        return _silence(target, "no answer")
+    except OSError:
+        return _silence(target, "connection closed")
+    finally:
+        stream.close()
+    if not line.startswith(b"HTTP/"):
+        return _silence(target, "no HTTP answer" if line else "connection closed")
+    status = line.split()[1].decode("ascii", "replace") if len(line.split()) > 1 else "?"
+    if status.startswith("2") or status == "401":
+        return "failed", f"/v2/ is served without TLS: {status}"
+    return "passed", f"status {status}"
+
+
+def old_tls_refused(target: Target) -> Finding:
+    """TLS 1.1 (deprecated by RFC 8996) is refused, where this machine can offer it at all."""
+    context = _old_context()
+    if context is None:
+        return "skipped", f"{ssl.OPENSSL_VERSION} here cannot offer TLS 1.1"
+    try:
+        transport = target.connect_tls(context)
+    except TimeoutError:
+        return "failed", "could not be tried: no answer in time"
+    except ssl.SSLError as error:
+        return _silence(target, (error.reason or "refused").lower().replace("_", " "))
+    except OSError:
+        return _silence(target, "connection closed")
+    version = transport.version()
+    transport.close()
+    return "failed", f"{version} was accepted"
+
+
+def _silence(target: Target, seen: str) -> Finding:
+    """A refusal without words, to be believed where TLS as it should be works."""
+    try:
+        target.connect_tls().close()
+    except (ssl.SSLError, OSError) as error:
+        return "failed", f"could not be tried: {explain(error, target.endpoint).message}"
+    return "passed", seen
+
+
+def _run(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except RegistryError as error:
+        return "failed", f"could not be tried: {error.message}"
+
+
+def _refused(target: Target, credentials: Credentials | None, how: str) -> Finding:
+    with RegistryClient(target, credentials) as client:
+        answer = client.request("GET", "/v2/")
+    if answer.status != 401:  # noqa: PLR2004
+        return "failed", f"/v2/ {how} answers {answer.status}"
+    if "www-authenticate" not in answer.headers:
+        return "failed", f"/v2/ {how} answers 401 without WWW-Authenticate"
+    return "passed", "401"
+
+
+def _old_context() -> ssl.SSLContext | None:
+    """TLS 1.1 and nothing else, trusting anyone; None where the local OpenSSL has it no more.
+
+    Whether it has is read from the ClientHello that it would send: distributions turn it off in
+    several ways, and some fail only there.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.TLSv1_1
+            context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        hello = ssl.MemoryBIO()
+        dry = context.wrap_bio(ssl.MemoryBIO(), hello)
+        try:
+            dry.do_handshake()
+        except ssl.SSLWantReadError:
+            # 5 bytes of record header, 4 of handshake header, client_version (RFC 5246, 7.4.1.2)
+            return context if hello.read()[9:11] == _TLS_1_1 else None
+    except (ssl.SSLError, ValueError, AttributeError):
+        return None
+    return None
