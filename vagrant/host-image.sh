@@ -27,7 +27,7 @@ case $# in
     *) usage ;;
 esac
 
-packages=openssh-server,sudo,mount,iproute2,procps,ca-certificates
+packages=openssh-server,passwd,sudo,mount,iproute2,procps,ca-certificates
 systemd=systemd,systemd-sysv,dbus
 engine=
 case $variant in
@@ -129,6 +129,9 @@ echo "ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAQEA6NF8iallvQVp22WDkTkyrtvp9eWW6A8YVr+kz4
     >/home/vagrant/.ssh/authorized_keys
 chown vagrant:vagrant /home/vagrant/.ssh/authorized_keys
 rm -f /etc/ssh/ssh_host_*
+# Newer sshd shuts out addresses that fail at logins, which tests do on purpose.
+! /usr/sbin/sshd -G -o PerSourcePenalties=no >/dev/null 2>&1 ||
+    echo "PerSourcePenalties no" >>/etc/ssh/sshd_config.d/regfleet.conf
 # -E: the log is a file in every variant, with systemd and without.
 echo "SSHD_OPTS='-E /var/log/sshd.log'" >/etc/default/ssh
 : >/etc/machine-id

@@ -1,0 +1,71 @@
+# Two commands matter: `make demo` and `make test`. Both set up what they need, under .venv and
+# .build, and `make clean` takes it away again.
+
+PYTHON ?= python3
+BUILD := $(CURDIR)/.build
+BIN := .venv/bin
+# Hosts in containers need root; what needs none runs without.
+SUDO := $(shell [ "$$(id -u)" -eq 0 ] || echo sudo)
+SCRIPTS = $(shell find src vagrant tests deploys -name '*.sh') .ci/run
+
+# Program that must be there, and the Debian package that has it.
+PACKAGES := python3-ensurepip:python3-venv dockerd:docker.io docker:docker-cli \
+	iptables:iptables mmdebstrap:mmdebstrap ssh:openssh-client busybox:busybox-static
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit lint format packages lock clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: ## A registry and two clients in containers, provisioned and smoke-tested
+	@echo "[1/6] Debian packages"
+	@sh vagrant/packages.sh $(BUILD)/installed-packages $(PACKAGES)
+	@echo "[2/6] Python environment"
+	@$(MAKE) --no-print-directory .venv/complete
+	@$(SUDO) $(BIN)/python -m regfleet.rehearse.demo --build $(BUILD) up
+
+test: packages .venv/complete lint ## Everything: lint, unit tests, tests on real hosts
+	@$(SUDO) $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/fleet
+
+unit: .venv/complete ## The tests that need no hosts (seconds)
+	@$(BIN)/python -m pytest tests/unit
+
+lint: .venv/complete ## ruff, mypy, shellcheck
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/shellcheck $(SCRIPTS)
+
+format: .venv/complete ## Format the code
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+packages:
+	@sh vagrant/packages.sh $(BUILD)/installed-packages $(PACKAGES)
+
+# The dependencies of pyproject.toml at the versions that requirements.lock pins.
+.venv/complete: requirements.lock pyproject.toml
+	@rm -f $@
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: ## Pin the newest versions that pyproject.toml allows
+	@$(PYTHON) -m venv $(BUILD)/lock
+	@$(BUILD)/lock/bin/python -m pip install --quiet uv
+	@printf 'hatchling\neditables\n' >$(BUILD)/lock/build-system.in
+	@$(BUILD)/lock/bin/uv pip compile --quiet --universal --python-version 3.10 --upgrade \
+		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' \
+		--output-file requirements.lock --group dev pyproject.toml $(BUILD)/lock/build-system.in
+
+clean: ## Remove all that demo and test made, hosts and engine included
+	@[ ! -x $(BIN)/python ] || $(SUDO) $(BIN)/python -m regfleet.rehearse.demo --build $(BUILD) clean
+	@if [ -s $(BUILD)/installed-packages ]; then \
+		echo "Packages stay. To remove those that were installed here:"; \
+		echo "  $(SUDO) apt-get purge $$(sort -u $(BUILD)/installed-packages | tr '\n' ' ')"; \
+	fi
+	@$(SUDO) rm -rf $(BUILD) .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec $(SUDO) rm -rf {} +
