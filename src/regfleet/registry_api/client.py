@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from types import TracebackType
+from typing import final
 
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
@@ -18,6 +19,7 @@ PAGE = 1000  # distribution: http.catalog.maxentries
 MAX_BODY = 16 * 1024 * 1024  # distribution takes manifests of up to 4 MiB
 
 
+@final
 class RegistryClient:
     """One connection to a registry, opened at the first request and kept; not for two threads.
 
