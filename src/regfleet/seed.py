@@ -242,7 +242,7 @@ def _unpack(package: Path) -> dict[str, _Node]:
     with tarfile.open(fileobj=stream) as archive:
         for member in archive:
             path = str(PurePosixPath(member.name))
-            if path.split("/")[0] in ("bin", "sbin", "lib", "lib64"):
+            if path.split("/", maxsplit=1)[0] in ("bin", "sbin", "lib", "lib64"):
                 path = f"usr/{path}"
             if member.issym():
                 nodes[path] = _Node(mode=0o777, link=member.linkname)

@@ -229,7 +229,7 @@ def connect(directory: Path, progress: Progress = silent) -> Engine:
 def _free_pool() -> str:
     """The first pool that overlaps no route of this machine but the default one."""
     routes = [
-        ipaddress.ip_network((_address(destination), str(_address(mask))))
+        ipaddress.ip_network(f"{_address(destination)}/{_address(mask)}")
         for destination, mask in (
             (fields[1], fields[7])
             for fields in map(str.split, Path("/proc/net/route").read_text().splitlines()[1:])

@@ -3,9 +3,10 @@
 Each has its own first process, sshd, host key and, by variant, engine; they resolve each other
 by name. They are reached from this machine by address.
 
-    with Twin("demo", images, directory) as twin:
-        twin.boot([HostSpec("reg1", aliases=("registry.demo",)), HostSpec("client1")])
-        twin.hosts["reg1"].address, twin.key, twin.known_hosts
+    twin = Twin("demo", images, directory)
+    twin.boot([HostSpec("reg1", aliases=("registry.demo",)), HostSpec("client1")])
+    twin.hosts["reg1"].address, twin.key, twin.known_hosts
+    twin.stop()
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -137,17 +137,6 @@ class Twin:
     def known_hosts(self) -> Path:
         """Each host's key, under its name and its address, unhashed."""
         return self.directory / "known_hosts"
-
-    def __enter__(self) -> Twin:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def boot(self, specs: Iterable[HostSpec]) -> None:
         """Boot hosts, and return when each is up and answers SSH.
