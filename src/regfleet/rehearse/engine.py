@@ -1,7 +1,7 @@
 """The engine that carries twin hosts: the machine's own, or one that is started for them.
 
-An engine of ours keeps everything under two directories and listens on a socket of its own; it
-has no bridge of its own, reads no configuration of the machine's, and leaves none behind.
+An engine of ours keeps everything under two directories, listens on a socket and has a bridge of
+its own; it reads no configuration of the machine's, and leaves nothing behind when it is stopped.
 """
 
 from __future__ import annotations
@@ -43,8 +43,12 @@ class OwnEngine:
     @property
     def runtime(self) -> Path:
         """Sockets and mounts; short, because a socket's path has 107 bytes (unix(7))."""
-        digest = hashlib.sha256(str(self.directory).encode()).hexdigest()[:8]
-        return Path("/run", f"regfleet-{digest}")
+        return Path("/run", f"regfleet-{self._digest}")
+
+    @property
+    def bridge(self) -> str:
+        """The default bridge. With `none`, dockerd would delete docker0, whoever's it is."""
+        return f"rf{self._digest}"
 
     @property
     def docker(self) -> Docker:
@@ -55,6 +59,10 @@ class OwnEngine:
     def log(self) -> Path:
         """What dockerd writes."""
         return self.directory / "dockerd.log"
+
+    @property
+    def _digest(self) -> str:
+        return hashlib.sha256(str(self.directory).encode()).hexdigest()[:8]
 
     @property
     def _pidfile(self) -> Path:
@@ -96,8 +104,11 @@ class OwnEngine:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rules_before.write_text(json.dumps(firewall.snapshot(self._path())))
+        pool = free_pool(Path("/proc/net/route").read_text())
+        _ip("link", "add", self.bridge, "type", "bridge")
+        _ip("address", "add", f"{_gateway(pool)}/24", "dev", self.bridge)
         settings = self.directory / "daemon.json"
-        settings.write_text(json.dumps(self._settings(), indent=2))
+        settings.write_text(json.dumps(self._settings(pool), indent=2))
         # In the background and in a session of its own, so that it outlives this process.
         launched = subprocess.run(
             [
@@ -138,6 +149,8 @@ class OwnEngine:
             if machine_engine() is None:
                 firewall.restore(json.loads(self._rules_before.read_text()), self._path())
             self._rules_before.unlink()
+        if Path("/sys/class/net", self.bridge).exists():
+            _ip("link", "delete", self.bridge)
         self._pidfile.unlink(missing_ok=True)
         shutil.rmtree(self.runtime, ignore_errors=True)
 
@@ -158,13 +171,13 @@ class OwnEngine:
     def _path(self) -> str:
         return firewall.path_with_working_iptables(self.directory / "bin")
 
-    def _settings(self) -> dict[str, object]:
+    def _settings(self, pool: str) -> dict[str, object]:
         return {
             "data-root": str(self.directory / "data"),
             "exec-root": str(self.runtime),
             "hosts": [self.docker.host],
-            "bridge": "none",
-            "default-address-pools": [{"base": _free_pool(), "size": 24}],
+            "bridge": self.bridge,
+            "default-address-pools": [{"base": pool, "size": 24}],
             "ip6tables": False,
             "live-restore": False,
             "log-opts": {"max-size": "10m"},
@@ -226,23 +239,43 @@ def connect(directory: Path, progress: Progress = silent) -> Engine:
     return Engine(own.docker, own)
 
 
-def _free_pool() -> str:
-    """The first pool that overlaps no route of this machine but the default one."""
-    routes = [
+def free_pool(routes: str) -> str:
+    """The first pool that overlaps no route of this machine but the default one.
+
+    Args:
+        routes: the text of /proc/net/route (proc_net(5)).
+
+    Raises:
+        RegfleetError: each overlaps one.
+    """
+    fields = [line.split() for line in routes.splitlines()[1:]]
+    networks = [
         ipaddress.ip_network(f"{_address(destination)}/{_address(mask)}")
-        for destination, mask in (
-            (fields[1], fields[7])
-            for fields in map(str.split, Path("/proc/net/route").read_text().splitlines()[1:])
-        )
+        for _, destination, *_, mask in (line[:8] for line in fields)
         if mask != "00000000"
     ]
     for pool in POOLS:
-        if not any(ipaddress.ip_network(pool).overlaps(route) for route in routes):
+        if not any(ipaddress.ip_network(pool).overlaps(network) for network in networks):
             return pool
     raise RegfleetError(
         f"this machine has routes into each of {', '.join(POOLS)}; no address range is left",
         "set DOCKER_HOST to an engine on this machine that has one",
     )
+
+
+def _gateway(pool: str) -> str:
+    """The default bridge's address, in the last /24: networks are given out from the first."""
+    *_, last = ipaddress.ip_network(pool).subnets(new_prefix=24)
+    return str(last[1])
+
+
+def _ip(*arguments: str) -> None:
+    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RegfleetError(
+            f"`ip {' '.join(arguments)}` failed: {done.stderr.strip()}",
+            "the engine for the test hosts needs a network bridge of its own",
+        )
 
 
 def _address(word: str) -> ipaddress.IPv4Address:
