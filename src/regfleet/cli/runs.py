@@ -77,7 +77,7 @@ def apply(
             runner.smoke([n for n in runner.names if runner.report.hosts[n].ok and n not in done])
         elif smoke is None:
             runner.smoke(runner.also_to_smoke())
-        return _finish(runner, common, console, junit, "apply")
+        return _finish(runner, common, console, junit)
 
 
 def smoke(*, junit: Path | None, **options: object) -> int:
@@ -102,7 +102,7 @@ def smoke(*, junit: Path | None, **options: object) -> int:
         runner.smoke([name for name in runner.names if runner.report.hosts[name].ok])
         if not any(host.checks for host in runner.report.hosts.values()) and runner.report.ok:
             console.print("There is nothing to smoke-test: no client has a registry.")
-        return _finish(runner, common, console, junit, "smoke")
+        return _finish(runner, common, console, junit)
 
 
 def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> int:
@@ -120,7 +120,7 @@ def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> i
             question = "Take this out, with all images in it?" if delete_data else "Take this out?"
             _confirm(yes, question)
             runner.touch(smoke=False, clients_first=True)
-        return _finish(runner, common, console, None, "destroy")
+        return _finish(runner, common, console, None)
 
 
 @contextmanager
@@ -175,11 +175,9 @@ def _confirm(yes: bool, question: str) -> None:
         raise click.Abort
 
 
-def _finish(
-    runner: Runner, common: Common, console: Console, junit: Path | None, command: str
-) -> int:
+def _finish(runner: Runner, common: Common, console: Console, junit: Path | None) -> int:
     report = runner.report
-    text.summary(report, console, f"regfleet {command} {shlex.quote(str(common.file))}")
+    text.summary(report, console, f"regfleet {shlex.join(sys.argv[1:])}")
     if common.as_json:
         click.echo(documents.apply_document(report))
     if junit:

@@ -23,7 +23,6 @@ HUB_SECONDS = 5.0
 PORT = 5000
 
 FLEET = """\
-#:schema https://regfleet.dev/fleet.schema.json
 # Written by `regfleet up`. It is yours now: `regfleet plan` and `regfleet apply` take it from here.
 version = 1
 name = "up"

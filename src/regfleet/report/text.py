@@ -108,8 +108,11 @@ def errors(report: Report, console: Console) -> None:
 def _sum(report: Report) -> str:
     changing = sum(1 for host in report.hosts.values() if host.plan and not host.plan.empty)
     count = sum(len(host.plan.changes) for host in report.hosts.values() if host.plan)
+    planned = sum(1 for host in report.hosts.values() if host.plan)
+    if not planned:
+        return "Plan: no host could be looked at."
     if not changing:
-        return f"Plan: nothing to do on {_hosts(sum(1 for h in report.hosts.values() if h.plan))}."
+        return f"Plan: nothing to do on {_hosts(planned)}."
     changes = f"{count} change{'' if count == 1 else 's'}"
     return f"Plan: {changes} on {changing} of {_hosts(len(report.hosts))}."
 

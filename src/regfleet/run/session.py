@@ -140,6 +140,7 @@ def _quiet_libraries() -> None:
 
 
 def _unreachable(host: Host, said: str) -> UnreachableError:
+    said = said.replace("[Errno None] ", "")
     where = f"{host.ssh.user + '@' if host.ssh.user else ''}{host.address}, port {host.ssh.port}"
     known = host.ssh.known_hosts or Path("~/.ssh/known_hosts")
     hints = (
@@ -162,7 +163,10 @@ def _unreachable(host: Host, said: str) -> UnreachableError:
         ),
         (("resolve",), "give the host an `address` in the fleet file, or a DNS entry"),
         (("refused",), "is sshd running there, and is the port right?"),
-        (("timed out", "timeout"), "is the host up, and does a firewall let SSH through?"),
+        (
+            ("timed out", "timeout", "Unable to connect"),
+            "is the host up, and does a firewall let SSH through?",
+        ),
     )
     hint = next(
         (text for words, text in hints if any(word in said for word in words)),

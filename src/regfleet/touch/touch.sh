@@ -134,12 +134,14 @@ service() { # start | restart
   fi
 }
 
-answers() { # SECONDS: the engine answers within them
+answers() { # SECONDS: the engine answers within them; sooner when its process is gone
   tries=$(($1 * 4))
+  gone=0
   while :; do
     run docker version --format '{{.Server.Version}}' >/dev/null 2>&1 && return 0
     tries=$((tries - 1))
-    [ "$tries" -le 0 ] && return 1
+    if [ -n "$(docker_pid)" ]; then gone=0; else gone=$((gone + 1)); fi
+    if [ "$tries" -le 0 ] || [ "$gone" -gt 20 ]; then return 1; fi
     nap
   done
 }
@@ -666,6 +668,8 @@ rollback() {
   else
     say 'outcome failed'
   fi
+  # A first touch that failed leaves no trace of itself.
+  if [ -z "$broken" ] && [ ! -e "$BASE/owned.json" ]; then rm -rf "$BASE"; fi
 }
 
 forget_before() { run docker rm -f "$1-before" >/dev/null 2>&1; return 0; }
