@@ -1,4 +1,4 @@
-"""Files that ship with regfleet and are not code: found in an installed package and in its source."""
+"""Files of ours that are not code, found in an installed package as in the source tree."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 
 from regfleet.fleet import defaults, hosts
 from regfleet.fleet.findings import Table
 from regfleet.fleet.model import (
+    LOCAL,
     Client,
     Fleet,
     Host,
@@ -39,7 +39,7 @@ class _Builder:
         self._path = path
         self._folder = path.parent
         # Hosts without an ssh table of their own, which is most, share one object.
-        self._ssh = {local: self._ssh_of(None, local) for local in ("", hosts.LOCAL)}
+        self._ssh = {local: self._ssh_of(None, local) for local in ("", LOCAL)}
 
     def fleet(self) -> Fleet:
         document = self._document
@@ -52,13 +52,11 @@ class _Builder:
         return Fleet(
             name=document["name"],
             path=self._path,
-            registries=MappingProxyType(registries),
-            clients=MappingProxyType(
-                {
-                    name: self._client(name, table, registries)
-                    for name, table in document.get("client", {}).items()
-                }
-            ),
+            registries=registries,
+            clients={
+                name: self._client(name, table, registries)
+                for name, table in document.get("client", {}).items()
+            },
             rollout=Rollout(
                 canary=rollout["canary"],
                 batch=rollout["batch"],
@@ -118,7 +116,7 @@ class _Builder:
             registries=tuple(settings["registries"]),
             mirrors=tuple(_mirror(each, registries) for each in settings["mirrors"]),
             logins=tuple(_logins(settings["login"])),
-            daemon=MappingProxyType(settings["daemon"]),
+            daemon=settings["daemon"],
         )
 
     def _hosts(self, table: Table) -> tuple[Host, ...]:
@@ -132,7 +130,7 @@ class _Builder:
         own = None if isinstance(item, str) else item.get("ssh")
         if own:
             return self._ssh_of(own, name)
-        return self._ssh[name if name == hosts.LOCAL else ""]
+        return self._ssh[name if name == LOCAL else ""]
 
     def _ssh_of(self, own: Table | None, name: str) -> Ssh:
         settings = defaults.ssh(self._document.get("ssh"), own, name)

@@ -1,4 +1,4 @@
-"""The `format`s of the schema: what a single string may look like, and what to say where it does not.
+"""The `format`s of the schema: what a single string may look like, and what to say otherwise.
 
 A name here is a `format` in fleet.schema.json; a unit test holds the two together.
 """

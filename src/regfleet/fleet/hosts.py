@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, overload
 
 from regfleet.fleet.addresses import check_address
 from regfleet.fleet.findings import RefusedError, Table
@@ -45,8 +45,7 @@ def declared(item: str | Table) -> Iterator[Named]:
     names, addresses = count(name), count(address)
     if names != addresses:
         raise RefusedError(
-            f"has {names} name{'s'[: names > 1]} and {addresses} address{'es'[: 2 * (addresses > 1)]}",
-            "give both the same range",
+            f"has names for {names} and addresses for {addresses}", "give both the same range"
         )
     return itertools.starmap(Named, zip(expand(name), expand(address), strict=True))
 
@@ -112,7 +111,7 @@ def expand(pattern: str) -> Iterator[str]:
     return map("".join, itertools.product(*_parts(pattern)))
 
 
-class _Steps:
+class _Steps(Sequence[str]):
     """One range: a sequence of the texts in it, made when asked for."""
 
     def __init__(self, numbers: range, width: int) -> None:
@@ -122,17 +121,23 @@ class _Steps:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __getitem__(self, index: int) -> str:
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        if isinstance(index, slice):
+            return _Steps(self._numbers[index], self._width)
         number = self._numbers[index]
         return f"{number:0{self._width}d}" if self._width else chr(number)
 
 
-def _parts(pattern: str) -> list[list[str] | _Steps]:
+def _parts(pattern: str) -> list[Sequence[str]]:
     """The literal texts and the ranges of a pattern, in turn."""
     literals = _RANGE.split(pattern)[::4]
     if any("[" in text or "]" in text for text in literals):
         raise RefusedError(f"{shown(pattern)} has a range that cannot be read", _FORMS)
-    parts: list[list[str] | _Steps] = [[literals[0]]]
+    parts: list[Sequence[str]] = [[literals[0]]]
     for match, literal in zip(_RANGE.finditer(pattern), literals[1:], strict=True):
         parts += [_steps(*match.groups()), [literal]]
     return parts

@@ -7,6 +7,7 @@ show. The scan relies on tomli having accepted the text; it checks nothing itsel
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import tomli
 
@@ -22,7 +23,6 @@ _TOKEN = re.compile(
     ''',
     re.VERBOSE | re.DOTALL,
 )
-_KEY, _HEADER, _VALUE, _AFTER = range(4)  # what the scan stands in
 
 
 def locate(text: str) -> dict[Place, int]:
@@ -45,7 +45,7 @@ class _Scan:
     def __init__(self, text: str) -> None:
         self.lines: dict[Place, int] = {}
         self._line = 1
-        self._state = _KEY
+        self._step: Callable[[str, str], None] = self._in_key
         self._table: Place = ()  # of the last header
         self._key: tuple[str, ...] = ()  # the parts so far of the key being read
         self._brackets = 0  # of the header being read
@@ -56,32 +56,32 @@ class _Scan:
             if token.lastgroup == "comment":
                 continue
             mark = token[0] if token.lastgroup == "mark" else ""
-            _STEPS[self._state](self, mark, token[0])
+            self._step(mark, token[0])
             self._line += token[0].count("\n")
 
-    def _in_key(self, mark: str, token: str) -> None:
+    def _in_key(self, mark: str, text: str) -> None:
         if mark == "[":
-            self._state, self._brackets = _HEADER, 1
+            self._step, self._brackets = self._in_header, 1
         elif mark == "=":
             start = self._open[-1][0] if self._open else self._table
             self._value = self._note(start, self._key)
-            self._key, self._state = (), _VALUE
+            self._key, self._step = (), self._in_value
         elif mark == "}":
             self._close()
         elif not mark:
-            self._key += (_unquoted(token),)
+            self._key += (_unquoted(text),)
 
-    def _in_header(self, mark: str, token: str) -> None:
+    def _in_header(self, mark: str, text: str) -> None:
         if mark == "[":
             self._brackets += 1
         elif mark == "\n":
             self._table = self._note((), self._key, repeated=self._brackets > 1)
-            self._key, self._state = (), _KEY
+            self._key, self._step = (), self._in_key
         elif not mark:
-            self._key += (_unquoted(token),)
+            self._key += (_unquoted(text),)
 
-    def _in_value(self, mark: str, token: str) -> None:
-        if mark == "\n" or token == ".":
+    def _in_value(self, mark: str, text: str) -> None:
+        if mark == "\n" or text == ".":
             return
         if mark == "]":
             self._close()
@@ -93,27 +93,27 @@ class _Scan:
             self._open.append((self._value, 0))
         elif mark == "{":
             self._open.append((self._value, None))
-            self._state = _KEY
+            self._step = self._in_key
         else:
-            self._state = _AFTER
+            self._step = self._after_value
 
-    def _after_value(self, mark: str, _token: str) -> None:
+    def _after_value(self, mark: str, _text: str) -> None:
         if mark == "," and self._open:
             place, index = self._open[-1]
             if index is None:
-                self._state = _KEY
+                self._step = self._in_key
             else:
                 self._open[-1] = (place, index + 1)
-                self._state = _VALUE
+                self._step = self._in_value
         elif mark in ("]", "}"):
             self._close()
         elif mark == "\n" and not self._open:
-            self._state = _KEY
+            self._step = self._in_key
 
     def _close(self) -> None:
         if self._open:
             self._open.pop()
-        self._state = _AFTER
+        self._step = self._after_value
 
     def _note(self, start: Place, parts: Place, *, repeated: bool = False) -> Place:
         """Remembers the line of each prefix that is new, and gives the whole place."""
@@ -128,14 +128,6 @@ class _Scan:
             place = (*place, self._last[place])
             self.lines.setdefault(place, self._line)
         return place
-
-
-_STEPS = {
-    _KEY: _Scan._in_key,
-    _HEADER: _Scan._in_header,
-    _VALUE: _Scan._in_value,
-    _AFTER: _Scan._after_value,
-}
 
 
 def _unquoted(token: str) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from regfleet.errors import FleetFileError, Mistake
-from regfleet.fleet import lines, schema, toml_text
+from regfleet.fleet import lines, toml_text
 from regfleet.fleet.build import build
 from regfleet.fleet.check.document import check
 from regfleet.fleet.findings import Finding
 from regfleet.fleet.model import Fleet
 from regfleet.fleet.read import read
+from regfleet.fleet.validate import validate, without
 
 
 def load(path: Path) -> Fleet:
@@ -24,8 +25,8 @@ def load(path: Path) -> Fleet:
     """
     source = read(path)
     absolute = path.absolute()
-    found = schema.check(source.document)
-    sound = schema.without(source.document, found) if found else source.document
+    found = validate(source.document)
+    sound = without(source.document, found) if found else source.document
     found += check(sound, absolute.parent)
     if found:
         raise FleetFileError(str(path), _mistakes(found, source.text))

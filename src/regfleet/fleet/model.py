@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Json: TypeAlias = "str | int | float | bool | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 HostKeyChecking = Literal["strict", "accept-new", "off"]
 Runtime = Literal["container", "compose", "package"]
@@ -203,7 +203,7 @@ class Fleet:
         return found
 
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """pyinfra's groups: `registry_NAME`, `client_NAME`, `registries`, `clients`."""
+        """The groups for pyinfra: `registry_NAME`, `client_NAME`, `registries`, `clients`."""
         groups: dict[str, tuple[str, ...]] = {}
         for registry in self.registries.values():
             if registry.hosts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -60,9 +60,9 @@ _TYPES: tuple[tuple[type, str], ...] = (
     (str, "a string"),
     (list, "an array"),
     (dict, "a table"),
-    (datetime.datetime, "a date and time"),
-    (datetime.date, "a date"),
-    (datetime.time, "a time"),
+    (dt.datetime, "a date and time"),
+    (dt.date, "a date"),
+    (dt.time, "a time"),
 )
 
 

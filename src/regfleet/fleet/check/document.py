@@ -12,7 +12,7 @@ def check(document: Table, folder: Path) -> list[Finding]:
     """Everything that the schema cannot see.
 
     Args:
-        document: as `schema.without` leaves it.
+        document: as `validate.without` leaves it.
         folder: the fleet file's, which relative paths begin at.
     """
     claims, found = hosts.claims(document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
@@ -112,41 +113,61 @@ def _passwords(place: Place, registry: Table) -> Iterator[Finding]:
 
 
 def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
-    """Registries that cannot stand beside each other."""
-    endpoints: dict[str, Place] = {}
-    ports: dict[tuple[str, int], Place] = {}
-    storages: defaultdict[str, list[tuple[PurePosixPath, Place]]] = defaultdict(list)
+    """Registries that cannot stand beside each other: of one endpoint, or on one host."""
     hosts: dict[Place, str] = {}
     for claim in claims:
         hosts.setdefault(claim.group, claim.name)
+    neighbours: defaultdict[str, list[_Standing]] = defaultdict(list)
     for name, registry in tables.named(document, "registry"):
         place = ("registry", name)
-        host = hosts.get(place, "")
-        endpoint = _endpoint(registry)
-        if endpoint:
-            other = endpoints.setdefault(endpoint, place)
-            if other != place:
-                message = f"{endpoint} is the endpoint of {written(other)} too"
-                yield Finding((*place, "endpoint"), message, "an endpoint is one registry")
-        if not host or registry.get("external"):
-            continue
-        if endpoint:
-            number = defaults.port(endpoint, defaults.tls(registry)["source"])
-            holder = ports.setdefault((host, number), place)
-            if holder not in (place, endpoints[endpoint]):
-                message = f"port {number} of {host} is taken by {written(holder)}"
-                yield Finding((*place, "endpoint"), message, "give it another port")
-        storage = defaults.laid_over("registry", registry)["storage"]
-        if storage is not None:
-            directory = PurePosixPath(storage)
-            for taken, holder in storages[host]:
-                if directory.is_relative_to(taken) or taken.is_relative_to(directory):
-                    message = (
-                        f"{directory} on {host} would hold the images of {written(holder)} too"
-                    )
-                    yield Finding((*place, "storage"), message, f'write storage = "{taken}-{name}"')
-                    break
-            storages[host].append((directory, place))
+        new = _standing(place, registry, hosts.get(place, ""))
+        shared = {f"endpoint {new.endpoint}", f"host {new.host}"}
+        for other in dict.fromkeys(each for key in sorted(shared) for each in neighbours[key]):
+            yield from _clash(new, other)
+        for key in shared:
+            neighbours[key].append(new)
+
+
+class _Standing(NamedTuple):
+    """What a registry takes up. Empty, or None, is what is not known or not ours."""
+
+    place: Place
+    endpoint: str
+    host: str
+    port: int
+    storage: PurePosixPath | None
+
+
+def _standing(place: Place, registry: Table, host: str) -> _Standing:
+    endpoint = _endpoint(registry)
+    storage = defaults.laid_over("registry", registry)["storage"]
+    return _Standing(
+        place,
+        endpoint,
+        "" if registry.get("external") else host,
+        defaults.port(endpoint, defaults.tls(registry)["source"]),
+        None if storage is None else PurePosixPath(storage),
+    )
+
+
+def _clash(new: _Standing, other: _Standing) -> Iterator[Finding]:
+    theirs = written(other.place)
+    endpoint, storage = (*new.place, "endpoint"), (*new.place, "storage")
+    if new.endpoint and new.endpoint == other.endpoint:
+        message = f"{new.endpoint} is the endpoint of {theirs} too"
+        yield Finding(endpoint, message, "an endpoint is one registry")
+        return
+    if not new.host or new.host != other.host:
+        return
+    if new.endpoint and other.endpoint and new.port == other.port:
+        message = f"port {new.port} of {new.host} is taken by {theirs}"
+        yield Finding(endpoint, message, "give it another port")
+    if new.storage is None or other.storage is None:
+        return
+    if new.storage.is_relative_to(other.storage) or other.storage.is_relative_to(new.storage):
+        message = f"{new.storage} on {new.host} would hold the images of {theirs} too"
+        hint = f'write storage = "{other.storage}-{new.place[1]}"'
+        yield Finding(storage, message, hint)
 
 
 def _endpoint(registry: Table) -> str:
