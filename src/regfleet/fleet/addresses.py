@@ -17,16 +17,18 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 # distribution/reference, domain-component: no underscore, upper case left out on purpose.
 _ENDPOINT_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_ZONE = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
 def is_ipv6(text: str) -> bool:
     """Whether a text is an IPv6 address, without brackets."""
-    if ":" not in text:
+    address, percent, zone = text.partition("%")
+    if ":" not in address or (percent and not _ZONE.fullmatch(zone)):
         return False
     try:
-        ipaddress.IPv6Address(text)
+        ipaddress.IPv6Address(address)
     except ValueError:
         return False
     return True

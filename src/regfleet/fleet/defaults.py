@@ -33,10 +33,10 @@ def tls(registry: Table) -> dict[str, Any]:
 def ssh(fleet_wide: Table | None, own: Table | None, host: str = "") -> dict[str, Any]:
     """A host's SSH table: its own keys over `[ssh]`'s over the defaults.
 
-    `[ssh]` says nothing of `@local`, where sudo is for those who are not root already.
+    `@local` takes nothing but `sudo` from it; without one, it is for those who are not root.
     """
     if host == LOCAL:
-        fleet_wide = {"sudo": os.geteuid() != 0}
+        fleet_wide = {"sudo": (fleet_wide or {}).get("sudo", os.geteuid() != 0)}
     written = {**(fleet_wide or {}), **(own or {})}
     if "sudo" not in written and written.get("user") == "root":
         written["sudo"] = False
