@@ -189,26 +189,35 @@ def _give_to_caller(place: Path) -> None:
 
 
 def _closing_words(twin: Twin, fleet: Path) -> None:
-    client = twin.hosts["client1"]
-    login = f"-i {_short(twin.key)} -o UserKnownHostsFile={_short(twin.known_hosts)}"
+    state = fleet.parent / ".regfleet" / "demo"
+    ssh = f"ssh -F {_short(twin.ssh_config)}"
+    seeds = twin.images.seeds()
     say(
         f"""
-The fleet is up: a registry with TLS and a user on reg1, used by client1 and client2.
+The fleet is up: a registry with TLS and one user on reg1, used by client1 and client2.
 
-  {_short(fleet)}   what was declared
-  {_short(fleet.parent / ".regfleet" / "demo")}/   CA, the generated password, report.html
+What was declared, and what regfleet keeps (CA, generated password, reports):
+  {_short(fleet)}
+  {_short(state)}/
 
-Look around:
-  ssh {login} root@{client.address}
-      docker pull {ENDPOINT}/...; cat ~/.docker/config.json; ls /etc/docker/certs.d
+Use the registry from a client, which trusts it and is logged in:
+  {ssh} client1 docker load <{_short(seeds.busybox)}
+  {ssh} client1 docker tag busybox {ENDPOINT}/hello
+  {ssh} client1 docker push {ENDPOINT}/hello
+  {ssh} client2 docker run --rm {ENDPOINT}/hello echo hello
+
+Change a host by hand and see it found and put right:
+  {ssh} client2 rm -r /etc/docker/certs.d
   {_short(Path(sys.executable).with_name("regfleet"))} plan {_short(fleet)}
-  make clean   removes all of it"""
+
+`make clean` removes all of it."""
     )
 
 
 def _short(path: Path) -> str:
-    """The path as one types it here."""
-    return os.path.relpath(path)
+    """The path as one types it here: relative where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def main() -> None:

@@ -36,6 +36,15 @@ INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 1024
 SESSION = re.compile(r"Starting session: (command|subsystem '[^']*'|shell)")
 
+SSH_CONFIG = """\
+Host *
+    User root
+    IdentityFile "{twin.key}"
+    IdentitiesOnly yes
+    UserKnownHostsFile "{twin.known_hosts}"
+    StrictHostKeyChecking yes
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class HostSpec:
@@ -109,7 +118,7 @@ class Twin:
     Attributes:
         name: names the network and prefixes the containers; one twin of a name at a time.
         images: the engine and its images.
-        directory: gets `id_ed25519`, `id_ed25519.pub` and `known_hosts`.
+        directory: gets `id_ed25519`, `id_ed25519.pub`, `known_hosts` and `ssh_config`.
         hosts: the hosts that are up, by name.
     """
 
@@ -138,6 +147,11 @@ class Twin:
         """Each host's key, under its name and its address, unhashed."""
         return self.directory / "known_hosts"
 
+    @property
+    def ssh_config(self) -> Path:
+        """For people: `ssh -F SSH_CONFIG NAME`."""
+        return self.directory / "ssh_config"
+
     def boot(self, specs: Iterable[HostSpec]) -> None:
         """Boot hosts, and return when each is up and answers SSH.
 
@@ -164,7 +178,7 @@ class Twin:
         with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
             up = list(pool.map(self._await, wanted, containers))
         self.hosts.update({host.name: host for host in up})
-        self._write_known_hosts()
+        self._write_ssh_files()
 
     def stop(self) -> None:
         """Remove every host of this twin, their volumes and the network; nothing else."""
@@ -258,9 +272,12 @@ class Twin:
             f"look inside: DOCKER_HOST={self.docker.host} docker logs {container}",
         )
 
-    def _write_known_hosts(self) -> None:
-        lines = [f"{host.name},{host.address} {host.host_key}\n" for host in self.hosts.values()]
-        self.known_hosts.write_text("".join(lines))
+    def _write_ssh_files(self) -> None:
+        hosts = self.hosts.values()
+        known = [f"{host.name},{host.address} {host.host_key}\n" for host in hosts]
+        self.known_hosts.write_text("".join(known))
+        places = [f"Host {host.name}\n    HostName {host.address}\n" for host in hosts]
+        self.ssh_config.write_text("".join(places) + SSH_CONFIG.format(twin=self))
 
 
 # Fails until the host is up; then lets the key in and prints address and host key.

@@ -1,0 +1,159 @@
+"""The hosts themselves: what every other test here stands on."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from regfleet.rehearse import engine as engines
+from regfleet.rehearse.twin import TWIN_LABEL, HostSpec
+
+HOSTS = (
+    HostSpec("reg1", aliases=("registry.test",)),
+    HostSpec("bare1", variant="bare"),
+    HostSpec("sysv1", variant="sysv"),
+    HostSpec("light1", variant="light"),
+)
+NAMES = [spec.name for spec in HOSTS]
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module(*HOSTS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("user", "command"), [("root", "id -u"), ("ops", "sudo -n id -u"), ("vagrant", "sudo -n id -u")]
+)
+def test_logs_in_with_strict_host_keys(twin, ssh, name, user, command):
+    done = ssh(twin, user, name, command)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
+def test_each_host_has_its_own_key(twin):
+    assert len({host.host_key for host in twin.hosts.values()}) == len(HOSTS)
+
+
+def test_another_hosts_key_is_refused(twin, ssh, tmp_path):
+    impostor = f"{twin.hosts['reg1'].address} {twin.hosts['bare1'].host_key}\n"
+    (tmp_path / "known_hosts").write_text(impostor)
+    done = ssh(twin, "root", "reg1", "true", "-o", f"UserKnownHostsFile={tmp_path / 'known_hosts'}")
+    assert done.returncode == 255
+    assert "Host key verification failed" in done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hosts_resolve_each_other_by_every_name(twin, name):
+    for wanted, host in (("registry.test", "reg1"), *zip(NAMES, NAMES, strict=True)):
+        address = twin.hosts[name].read(f"getent ahostsv4 {wanted}").split()[0]
+        # A host finds its own name in /etc/hosts, with the same address.
+        assert address == twin.hosts[host].address
+
+
+@pytest.mark.parametrize(
+    ("name", "has"), [("reg1", True), ("sysv1", True), ("bare1", False), ("light1", False)]
+)
+def test_engines_answer_where_there_is_one(twin, name, has):
+    done = twin.hosts[name].run("docker version --format '{{.Server.Version}}'")
+    assert (done.returncode == 0) is has, done.stderr
+
+
+@pytest.mark.parametrize("name", ["reg1", "bare1"])
+def test_systemd_is_well(twin, name):
+    assert twin.hosts[name].read("systemctl is-system-running") == "running"
+
+
+def test_without_systemd_service_scripts_run_the_engine(twin):
+    host = twin.hosts["sysv1"]
+    assert host.run("test -e /run/systemd/system").returncode == 1
+    before = host.read("cat /var/run/docker.pid")
+    host.read(
+        "service docker restart && for i in 1 2 3 4 5; do docker info && break; sleep 1; done"
+    )
+    assert host.read("cat /var/run/docker.pid") != before
+
+
+def test_packages_can_be_installed_on_a_host(twin):
+    host = twin.hosts["bare1"]
+    done = host.run("apt-get -qq update && apt-get -qq install --simulate docker.io")
+    if "Temporary failure" in done.stderr or "Could not" in done.stderr:
+        pytest.skip(f"no package source can be reached: {done.stderr.strip().splitlines()[-1]}")
+    assert "Inst docker.io" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["light1", "reg1"])
+def test_sshd_counts_commands(twin, ssh, counted, name):
+    with counted(twin) as counts:
+        for user in ("root", "ops", "ops"):
+            ssh(twin, user, name, "true")
+    assert counts == {**dict.fromkeys(NAMES, 0), name: 3}
+
+
+def test_seed_images_serve(twin, seeds):
+    host = twin.hosts["reg1"]
+    for archive in (seeds.registry, seeds.busybox):
+        host.copy_in(archive, "/root/image.tar")
+        host.read("docker load --input /root/image.tar")
+    labels = host.read("docker image inspect --format '{{json .Config.Labels}}' registry:2")
+    assert "regfleet.package.docker-registry" in labels
+    host.read(
+        "docker run -d --name registry -p 5000:5000 registry:2 /etc/docker/registry/config.yml"
+    )
+    host.read("docker tag busybox localhost:5000/some/busybox")
+    push = "docker push --quiet localhost:5000/some/busybox"
+    host.read(f"for i in 1 2 3 4 5 6 7 8; do {push} && exit; sleep 0.5; done; exit 1")
+    host.read("docker rmi busybox localhost:5000/some/busybox")
+    said = "docker run --rm localhost:5000/some/busybox sh -c 'echo $((6 * 7)) | cat'"
+    assert host.read(said) == "42"
+    host.read("docker rm -fv registry")
+
+
+@pytest.mark.parametrize("suite", ["trixie"])
+def test_newer_suites_boot(boot, ssh, suite):
+    twin = boot("new1", suite=suite)
+    assert suite in twin.hosts["new1"].read("cat /etc/os-release")
+    done = ssh(twin, "ops", "new1", "sudo -n docker version --format '{{.Server.Version}}'")
+    assert int(done.stdout.split(".")[0]) > 20, done.stderr
+
+
+def test_a_stopped_twin_leaves_nothing(boot, engine):
+    twin = boot("gone1", variant="light")
+    label = f"label={TWIN_LABEL}={twin.name}"
+    mounted = engine.docker.run(
+        "inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", twin.hosts["gone1"].container
+    ).split()
+    assert len(mounted) == 2
+    twin.stop()
+    assert engine.docker.listing("ps", "--all", "--quiet", "--filter", label) == []
+    assert engine.docker.listing("network", "ls", "--quiet", "--filter", label) == []
+    assert not set(mounted) & set(engine.docker.listing("volume", "ls", "--quiet"))
+
+
+def test_an_engine_of_our_own_comes_and_goes(engine, tmp_path):
+    if engine.own is None:
+        pytest.skip("the machine's engine runs; a second one would meddle with its firewall rules")
+    own = engines.OwnEngine(tmp_path / "engine")
+    links = ["ip", "-brief", "link"]
+    before = subprocess.run(links, capture_output=True, check=True).stdout
+    own.start()
+    try:
+        pid = own.pid()
+        assert pid is not None
+        assert own.docker.answers()
+    finally:
+        own.remove()
+    assert own.pid() is None
+    assert not own.runtime.exists()
+    assert not own.directory.exists()
+    assert subprocess.run(links, capture_output=True, check=True).stdout == before
+
+
+def test_shellcheck_is_content_with_the_recipes():
+    program = shutil.which("shellcheck")
+    if program is None:
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(
+        [program, "vagrant/host-image.sh", "vagrant/packages.sh"], capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stdout.decode()
