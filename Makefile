@@ -25,8 +25,9 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 	@$(MAKE) --no-print-directory .venv/complete
 	@$(SUDO) $(BIN)/python -m regfleet.rehearse.demo --build $(BUILD) up
 
-test: packages .venv/complete lint ## Everything: lint, unit tests, tests on real hosts
-	@$(SUDO) $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/fleet
+test: packages .venv/complete ## Everything: lint, unit tests, tests on real hosts
+	@$(MAKE) --no-print-directory lint; linted=$$?; \
+	$(SUDO) $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/fleet && exit $$linted
 
 unit: .venv/complete ## The tests that need no hosts (seconds)
 	@$(BIN)/python -m pytest tests/unit
@@ -48,8 +49,8 @@ packages:
 .venv/complete: requirements.lock pyproject.toml
 	@rm -f $@
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lock: ## Pin the newest versions that pyproject.toml allows
