@@ -101,8 +101,8 @@ def covers(names: Iterable[str], wanted: str) -> bool:
     have = set(names)
     if name in have:
         return True
-    label, dot, rest = name.partition(".")
-    return bool(dot) and label != "*" and _address(name) is None and f"*.{rest}" in have
+    _, dot, rest = name.partition(".")
+    return bool(dot) and _address(name) is None and f"*.{rest}" in have
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:

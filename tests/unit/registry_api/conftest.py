@@ -128,7 +128,9 @@ def start_registry(registry_binary, authority, tmp_path_factory):
     """Start registries as asked for; all of them end with the session."""
     processes = []
 
-    def start(*, tls=True, users=True, delete=True, names=("127.0.0.1",), at=None, minimum=None):
+    def start(
+        *, tls=True, users=True, delete=True, names=("127.0.0.1",), at=None, minimum=None, page=None
+    ):
         directory = tmp_path_factory.mktemp("registry")
         port = free_port()
         config = {
@@ -140,6 +142,8 @@ def start_registry(registry_binary, authority, tmp_path_factory):
             },
             "http": {"addr": f"127.0.0.1:{port}"},
         }
+        if page:
+            config["catalog"] = {"maxentries": page}
         if tls:
             moment = at or datetime.now(timezone.utc)
             certificate, key = authority.issue("test", list(names), moment)

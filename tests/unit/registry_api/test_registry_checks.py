@@ -1,6 +1,7 @@
 """Each negative check, where it passes and where it must not."""
 
 import contextlib
+import http.server
 import socket
 import ssl
 import threading
@@ -58,9 +59,33 @@ def test_an_open_registry_fails(plain_registry):
     )
 
 
-def test_plain_http_fails_where_it_is_served(plain_registry):
-    verdict, detail = checks.plain_http_refused(plain_registry.target(tls=True))
-    assert (verdict, detail) == ("failed", "/v2/ is served without TLS: 200")
+@pytest.mark.parametrize(("users", "status"), [(False, 200), (True, 401)])
+def test_plain_http_fails_where_it_is_served(start_registry, users, status):
+    target = start_registry(tls=False, users=users).target(tls=True)
+    assert checks.plain_http_refused(target) == (
+        "failed",
+        f"/v2/ is served without TLS: {status}",
+    )
+
+
+def test_a_bare_401_is_no_challenge():
+    """A web server that is no registry, as a portal in between would be."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(401)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        target = Target("r:5000", direct("127.0.0.1", server.server_port), tls=False)
+        found = checks.anonymous_refused(target)
+        thread.join()
+    assert found == ("failed", "/v2/ without a login answers 401 without WWW-Authenticate")
 
 
 def test_untrusted_ca_fails_where_there_is_no_tls(plain_registry):
