@@ -146,7 +146,8 @@ def _split_port(text: str) -> str:
         return text
     if not (_PORT.fullmatch(port) and 1 <= int(port) <= MAX_PORT):
         raise RefusedError(
-            f"has the port {shown(port)[1:-1] or 'missing'}", f"a port is 1 to {MAX_PORT}"
+            f"has the port {shown(port)[1:-1]}" if port else "has no port after its colon",
+            f"a port is 1 to {MAX_PORT}",
         )
     return host
 

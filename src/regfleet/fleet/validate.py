@@ -18,11 +18,16 @@ from regfleet.fleet.schema import schema
 def validate(document: Table) -> list[Finding]:
     """Everything in a document that the schema does not allow."""
     errors = [wording.read(error) for error in _validator().iter_errors(document)]
+    # A value of the wrong type is not asked for more, and a pattern is for editors: where a
+    # format stands beside it, the format says the same in words.
+    mistyped = {error.place for error in errors if error.keyword == "type"}
     worded = {error.place for error in errors if error.keyword == "format"}
     found: dict[Finding, None] = {}
     for error in errors:
-        if error.keyword == "pattern" and error.place in worded:
-            continue  # the pattern is for editors; the format beside it says it in words
+        if error.place in mistyped and error.keyword != "type":
+            continue
+        if error.place in worded and error.keyword == "pattern":
+            continue
         found.update(dict.fromkeys(wording.findings(error)))
     return list(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -80,35 +81,53 @@ def _local(document: Table) -> Iterator[Finding]:
 
 
 def _repeated(claimed: list[Claim]) -> Iterator[Finding]:
-    """Hosts that are twice in one list: one finding an item."""
+    """Hosts that are in one group twice: one finding for each pair of items."""
     first: dict[tuple[Place, str], Claim] = {}
+    twice: defaultdict[tuple[Place, Place], list[str]] = defaultdict(list)
     for claim in claimed:
         other = first.setdefault((claim.group, claim.name), claim)
         if other is not claim:
-            where = "the same item" if other.place == claim.place else written(other.place)
-            yield Finding(claim.place, f"{claim.name} is already in {where}")
-            first[claim.group, claim.name] = claim
+            twice[claim.place, other.place].append(claim.name)
+    for (place, before), names in twice.items():
+        where = "twice in this item" if place == before else f"already in {written(before)}"
+        yield Finding(place, f"{_several(names)} {where}", "a host is in a group once")
+
+
+def _several(names: list[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
 
 
 def _contradicting(claimed: list[Claim]) -> Iterator[Finding]:
-    """Hosts of one name that are different machines in two places."""
+    """Hosts of one name that are different machines in two places, or in two spellings.
+
+    One finding for each pair of items and each kind of difference, whatever the hosts' number.
+    """
     first: dict[str, Claim] = {}
+    told: set[tuple[Place, Place, str]] = set()
     for claim in claimed:
         other = first.setdefault(claim.name.lower(), claim)
-        if other is claim or other.group == claim.group:
+        if other is claim:
             continue
-        if other.name != claim.name:
-            message = f"{claim.name} is written {other.name} in {written(other.place)}"
-            yield Finding(claim.place, message, "write a host's name the same everywhere")
-        elif other.address != claim.address:
-            message = f"{claim.name} has the address {claim.address} here"
-            elsewhere = f"and {other.address} in {written(other.place)}"
-            yield Finding(claim.place, f"{message}, {elsewhere}", "a name is one machine")
-        elif claim.ssh is not None and other.ssh is not None and claim.ssh != other.ssh:
-            keys = ", ".join(
-                key for key in claim.ssh | other.ssh if claim.ssh.get(key) != other.ssh.get(key)
-            )
-            message = (
-                f"{claim.name} has another ssh table ({keys}) here than in {written(other.place)}"
-            )
-            yield Finding(claim.place, message, "write the same table in both places")
+        difference = _difference(claim, other)
+        if difference and (pair := (claim.place, other.place, difference.hint)) not in told:
+            told.add(pair)
+            yield difference
+
+
+def _difference(claim: Claim, other: Claim) -> Finding | None:
+    before = written(other.place)
+    if other.name != claim.name:
+        message = f"{claim.name} is written {other.name} in {before}"
+        return Finding(claim.place, message, "write a host's name the same everywhere")
+    if other.group == claim.group:
+        return None  # repeated, which is said already
+    if other.address != claim.address:
+        message = f"{claim.name} has the address {claim.address} here"
+        both = f"{message}, and {other.address} in {before}"
+        return Finding(claim.place, both, "a name is one machine: give it one address")
+    if claim.ssh is not None and other.ssh is not None and claim.ssh != other.ssh:
+        keys = {*claim.ssh, *other.ssh}
+        differing = sorted(key for key in keys if claim.ssh.get(key) != other.ssh.get(key))
+        message = f"{claim.name} has another ssh table ({', '.join(differing)}) here"
+        return Finding(claim.place, f"{message} than in {before}", "write the same in both places")
+    return None

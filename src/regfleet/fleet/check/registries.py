@@ -64,7 +64,7 @@ def _ours(place: Place, registry: Table, members: list[Claim]) -> Iterator[Findi
         hint = 'name the machine that runs it, as in hosts = ["reg1"], or write external = true'
         yield Finding((*place, "hosts"), "is missing", hint)
     if len(members) > 1:
-        message = f"names {len(members)} hosts: a registry of several needs shared storage"
+        message = f"names {len(members)} hosts; a registry of several needs shared storage"
         reason = "and a balanced endpoint, which the file cannot declare yet"
         yield Finding((*place, "hosts"), f"{message} {reason}", "name one host")
     runtime = registry.get("runtime")

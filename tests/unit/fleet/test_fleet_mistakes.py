@@ -1,0 +1,445 @@
+"""Malformed fleets: each has one mistake, and that one is all that is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from regfleet.errors import Mistake
+
+HEAD = 'version = 1\nname = "acme"\n'
+MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'
+USER = MAIN + '[registry.main.users]\nci = { password = "generate" }\n'
+HUB = '[registry.hub]\nexternal = true\nendpoint = "hub.example.com"\n'
+BUILD = '[client.build]\nhosts = ["web1"]\n'
+
+# Text, line, path, and parts of message and hint. Line 0 is "not known". The text after HEAD begins on line 3.
+MISTAKES = [
+    # --- the document
+    ("", 0, "", "is empty"),
+    ("# nothing\n\n", 0, "", "is empty"),
+    (HEAD, 0, "", "declares neither a registry nor a client"),
+    (HEAD + "[registry]\n[client]\n", 0, "", "declares neither"),
+    (HEAD + "a = \n", 3, "", "is not TOML: invalid value"),
+    (HEAD + "name = 2\n", 3, "", "is not TOML: cannot overwrite a value"),
+    (HEAD + "[registry.main\n", 3, "", "is not TOML: expected ']'"),
+    (HEAD + 'x = "\0"', 3, "", r"is not TOML: illegal character '\x00'"),
+    (HEAD + "a = " + "[" * 100_000, 0, "", "too deep"),
+    (HEAD + "a = " + "[" * 90 + "]" * 90, 0, "a[0][0]", "more than 32 levels"),
+    (HEAD + ".".join("a" * 900) + " = 1", 0, "a.a.a", "more than 32 levels"),
+    (HEAD + f"port = {'9' * 5000}", 0, "", "does not fit in 64 bits"),
+    (HEAD + f"port = 0x{'f' * 9000}", 0, "port", "does not fit in 64 bits"),
+    (HEAD + f"{'k' * 9000} = 1\n" + MAIN, 3, "k" * 60 + "…", "is not a known key"),
+    ('name = "acme"\n' + MAIN, 0, "version", "is missing ... version = 1"),
+    ("version = 1\n" + MAIN, 0, "name", 'is missing ... name = "acme"'),
+    ('version = 2\nname = "acme"\n' + MAIN, 1, "version", "must be 1, not 2"),
+    ('version = true\nname = "acme"\n' + MAIN, 1, "version", "an integer, not a boolean"),
+    ('version = 1.0\nname = "acme"\n' + MAIN, 1, "version", "an integer, not a float"),
+    ('version = "1"\nname = "acme"\n' + MAIN, 1, "version", "write 1, without quotes"),
+    ('version = 1\nname = "Ac me"\n' + MAIN, 2, "name", '"Ac me" cannot be a name'),
+    ('version = 1\nname = ""\n' + MAIN, 2, "name", '"" cannot be a name'),
+    (f'version = 1\nname = "{"a" * 64}"\n' + MAIN, 2, "name", "cannot be a name ... up to 63"),
+    (HEAD + "[registri.main]\n" + MAIN, 3, "registri", "not a known key did you mean registry?"),
+    (HEAD + MAIN + '[client."Büld"]\nhosts = ["a"]\n', 5, 'client."Büld"', "cannot be a name"),
+    # --- tables where none belong, and the other way round
+    (HEAD + "registry = 3\n", 3, "registry", "must be a table, not an integer"),
+    (HEAD + "registry = []\n", 3, "registry", "must be a table, not an array"),
+    (HEAD + "registry = 1979-05-27\n", 3, "registry", "a table, not a date"),
+    (HEAD + "registry.main = 07:32:00\n", 3, "registry.main", "a table, not a time"),
+    (HEAD + '[registry]\nhosts = ["a"]\n', 4, "registry.hosts", "write [registry.NAME]"),
+    (HEAD + '[[client.build]]\nhosts = ["a"]\n', 3, "client.build", "write [client.build]"),
+    (HEAD + '[[registry]]\nname = "main"\n', 3, "registry", "a table, not an array of tables"),
+    (HEAD + MAIN + "ssh = 22\n", 5, "registry.main.ssh", "is not a known key"),
+    (HEAD + "ssh = 22\n" + MAIN, 3, "ssh", "must be a table, not an integer"),
+    # --- ssh
+    (HEAD + "ssh.port = 0\n" + MAIN, 3, "ssh.port", "must be 1 or more, not 0"),
+    (HEAD + "ssh.port = 65536\n" + MAIN, 3, "ssh.port", "must be 65535 or less, not 65536"),
+    (HEAD + "ssh.port = true\n" + MAIN, 3, "ssh.port", "must be an integer, not a boolean"),
+    (HEAD + "ssh.port = nan\n" + MAIN, 3, "ssh.port", "must be an integer, not a float"),
+    (HEAD + "ssh.port = 1979-05-27T07:32:00Z\n" + MAIN, 3, "ssh.port", "a date and time"),
+    (HEAD + "ssh.sudo = 1\n" + MAIN, 3, "ssh.sudo", "must be true or false, not an integer"),
+    (HEAD + 'ssh.sudo = "true"\n' + MAIN, 3, "ssh.sudo", "write true, without quotes"),
+    (HEAD + 'ssh.usr = "a"\n' + MAIN, 3, "ssh.usr", "did you mean user?"),
+    (HEAD + 'ssh.user = "-oProxyCommand=x"\n' + MAIN, 3, "ssh.user", "cannot be an account"),
+    (HEAD + 'ssh.user = ""\n' + MAIN, 3, "ssh.user", "cannot be an account"),
+    (HEAD + 'ssh.key = ""\n' + MAIN, 3, "ssh.key", "is empty"),
+    (HEAD + 'ssh.key = "a\\u0000b"\n' + MAIN, 3, "ssh.key", "control character"),
+    (HEAD + 'ssh.key = "~no-such-user/k"\n' + MAIN, 3, "ssh.key", "~no-such-user is no user"),
+    (
+        HEAD + 'ssh.host_key_checking = "stric"\n' + MAIN,
+        3,
+        "ssh.host_key_checking",
+        'must be one of "strict", "accept-new", "off" did you mean strict?',
+    ),
+    # --- hosts
+    (HEAD + "[registry.main]\n", 3, "registry.main.hosts", "is missing ... external = true"),
+    (HEAD + "[registry.main]\nhosts = []\n", 4, "registry.main.hosts", "must not be empty"),
+    (HEAD + '[registry.main]\nhosts = "a"\n', 4, "registry.main.hosts", "put it in brackets"),
+    (
+        HEAD + '[registry.main]\nhosts = ["a", "b"]\n',
+        4,
+        "registry.main.hosts",
+        "needs shared storage and a balanced endpoint, which the file cannot declare yet",
+    ),
+    (HEAD + '[registry.main]\nhosts = ["r[1:3]"]\n', 4, "registry.main.hosts", "names 3 hosts"),
+    (HEAD + "[client.b]\n", 3, "client.b.hosts", "is missing"),
+    (HEAD + "[client.b]\nhosts = [3]\n", 4, "client.b.hosts[0]", "a string or a table"),
+    (HEAD + '[client.b]\nhosts = ["a",\n""]\n', 5, "client.b.hosts[1]", "is empty"),
+    (HEAD + '[client.b]\nhosts = ["a b"]\n', 4, "client.b.hosts[0]", "is not a host name"),
+    (HEAD + '[client.b]\nhosts = ["-a"]\n', 4, "client.b.hosts[0]", "is not a host name"),
+    (HEAD + '[client.b]\nhosts = ["a..b"]\n', 4, "client.b.hosts[0]", "is not a host name"),
+    (HEAD + '[client.b]\nhosts = ["10.0.0.256"]\n', 4, "client.b.hosts[0]", "IPv4"),
+    (HEAD + '[client.b]\nhosts = ["a:22"]\n', 4, "client.b.hosts[0]", "ssh = { port = 22 }"),
+    (HEAD + '[client.b]\nhosts = ["::g"]\n', 4, "client.b.hosts[0]", "is not an IPv6 address"),
+    (HEAD + '[client.b]\nhosts = ["[::1]"]\n', 4, "client.b.hosts[0]", 'write "::1"'),
+    (HEAD + '[client.b]\nhosts = ["root@a"]\n', 4, "client.b.hosts[0]", "has an @"),
+    (HEAD + '[client.b]\nhosts = ["@docker"]\n', 4, "client.b.hosts[0]", 'only "@local"'),
+    (HEAD + '[client.b]\nhosts = ["w[0:999999999]"]\n', 4, "client.b.hosts[0]", "1000000000 hosts"),
+    (HEAD + '[client.b]\nhosts = ["w[9:1]"]\n', 4, "client.b.hosts[0]", "write [1:9]"),
+    (HEAD + '[client.b]\nhosts = ["w[1-9]"]\n', 4, "client.b.hosts[0]", "cannot be read"),
+    (HEAD + '[client.b]\nhosts = ["a", "b", "a"]\n', 4, "client.b.hosts[2]", "client.b.hosts[0]"),
+    (
+        HEAD + '[client.b]\nhosts = ["w[1:9]", "w[5:6]"]\n',
+        4,
+        "client.b.hosts[1]",
+        "w5 and 1 more are already in client.b.hosts[0]",
+    ),
+    (HEAD + '[client.b]\nhosts = [{ address = "a" }]\n', 4, "client.b.hosts[0].name", "missing"),
+    (HEAD + '[client.b]\nhosts = [{ name = "a", prt = 1 }]\n', 4, "client.b.hosts[0].prt", "known"),
+    (
+        HEAD + '[client.b]\nhosts = [{ name = "a", ssh = { port = 0 } }]\n',
+        4,
+        "client.b.hosts[0].ssh.port",
+        "must be 1 or more",
+    ),
+    (
+        HEAD + '[client.b]\nhosts = [{ name = "a[1:2]", address = "192.0.2.1" }]\n',
+        4,
+        "client.b.hosts[0]",
+        "names for 2 and addresses for 1",
+    ),
+    (
+        HEAD + '[client.b]\nhosts = [{ name = "@local", ssh = { port = 2 } }]\n',
+        4,
+        "client.b.hosts[0].ssh.port",
+        "does not go with @local",
+    ),
+    (
+        HEAD + '[client.b]\nhosts = [{ name = "@local", address = "a" }]\n',
+        4,
+        "client.b.hosts[0].address",
+        "does not go with @local",
+    ),
+    (
+        HEAD + MAIN + '[client.b]\nhosts = [{ name = "reg1.example.com", address = "a" }]\n',
+        6,
+        "client.b.hosts[0]",
+        "has the address a here, and reg1.example.com in registry.main.hosts[0]",
+    ),
+    (
+        HEAD + MAIN + '[client.b]\nhosts = [{ name = "reg1.example.com", ssh.port = 2 }]\n',
+        6,
+        "client.b.hosts[0]",
+        "another ssh table (port) here than in registry.main.hosts[0]",
+    ),
+    (
+        HEAD + MAIN + '[client.b]\nhosts = ["REG1.example.com"]\n',
+        6,
+        "client.b.hosts[0]",
+        "is written reg1.example.com in registry.main.hosts[0]",
+    ),
+    (
+        HEAD + BUILD + '[client.two]\nhosts = ["Web1", "Web2"]\n',
+        6,
+        "client.two.hosts[0]",
+        "Web1 is written web1 in client.build.hosts[0]",
+    ),
+    (
+        HEAD
+        + '[client.one]\nhosts = ["w[1:900]"]\n'
+        + '[client.two]\nhosts = [{ name = "w[1:900]", ssh = { port = 2 } }]\n',
+        6,
+        "client.two.hosts[0]",
+        "w1 has another ssh table (port) here than in client.one.hosts[0]",
+    ),
+    # --- endpoints
+    (HEAD + MAIN + 'endpoint = ""\n', 5, "registry.main.endpoint", "has no host name"),
+    (HEAD + MAIN + 'endpoint = "https://a.b"\n', 5, "registry.main.endpoint", 'write "a.b"'),
+    (HEAD + MAIN + 'endpoint = "a.b/c"\n', 5, "registry.main.endpoint", "has a path"),
+    (HEAD + MAIN + 'endpoint = "registry"\n', 5, "registry.main.endpoint", "Docker Hub"),
+    (HEAD + MAIN + 'endpoint = "A.b"\n', 5, "registry.main.endpoint", 'upper case ... write "a.b"'),
+    (HEAD + MAIN + 'endpoint = "a.b:0"\n', 5, "registry.main.endpoint", "port 0"),
+    (HEAD + MAIN + 'endpoint = "a.b:65536"\n', 5, "registry.main.endpoint", "port 65536"),
+    (HEAD + MAIN + 'endpoint = "a.b:"\n', 5, "registry.main.endpoint", "no port after"),
+    (HEAD + MAIN + 'endpoint = "a_b.c"\n', 5, "registry.main.endpoint", "is not a host name"),
+    (HEAD + MAIN + 'endpoint = "::1"\n', 5, "registry.main.endpoint", 'write "[::1]"'),
+    (HEAD + MAIN + 'endpoint = "[::g]:5000"\n', 5, "registry.main.endpoint", "in brackets"),
+    (HEAD + '[registry.main]\nhosts = ["@local"]\n', 3, "registry.main.endpoint", "@local"),
+    (
+        HEAD + '[registry.main]\nhosts = ["reg_1"]\n',
+        3,
+        "registry.main.endpoint",
+        "is missing, and cannot be the first host's address",
+    ),
+    # --- registries
+    (HEAD + MAIN + 'runtime = "compose"\n', 5, "registry.main.runtime", "not implemented yet"),
+    (HEAD + MAIN + 'runtime = "package"\n', 5, "registry.main.runtime", "not implemented yet"),
+    (HEAD + MAIN + 'runtime = "docker"\n', 5, "registry.main.runtime", "must be one of"),
+    (HEAD + MAIN + 'image = "a b"\n', 5, "registry.main.image", "is not an image"),
+    (HEAD + MAIN + 'image = ""\n', 5, "registry.main.image", "is not an image"),
+    (HEAD + MAIN + 'image = "Registry:2"\n', 5, "registry.main.image", "lower case"),
+    (HEAD + MAIN + 'image = "registry:"\n', 5, "registry.main.image", "tag"),
+    (HEAD + MAIN + 'image = "registry@sha256:ab"\n', 5, "registry.main.image", "digest"),
+    (HEAD + MAIN + 'image_archive = "no.tar"\n', 5, "registry.main.image_archive", "not exist"),
+    (HEAD + MAIN + 'image_archive = "."\n', 5, "registry.main.image_archive", "is not a file"),
+    (
+        HEAD + MAIN + f'image_archive = "{"a" * 5000}"\n',
+        5,
+        "registry.main.image_archive",
+        "cannot be looked at: File name too long",
+    ),
+    (HEAD + MAIN + 'storage = "data"\n', 5, "registry.main.storage", "from / on"),
+    (HEAD + MAIN + 'storage = "/"\n', 5, "registry.main.storage", "from / on"),
+    (HEAD + MAIN + 'storage = "/a/../b"\n', 5, "registry.main.storage", ".."),
+    (HEAD + MAIN + 'storage = "/a:b"\n', 5, "registry.main.storage", "which a volume cannot"),
+    (HEAD + MAIN + "delete = 0\n", 5, "registry.main.delete", "true or false, not an integer"),
+    (
+        HEAD + MAIN + 'endpoint = "a.b"\n[registry.two]\nhosts = ["r2"]\nendpoint = "a.b"\n',
+        8,
+        "registry.two.endpoint",
+        "a.b is the endpoint of registry.main too",
+    ),
+    (
+        HEAD
+        + MAIN
+        + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c:5000"\nstorage = "/two"\n',
+        7,
+        "registry.two.endpoint",
+        "port 5000 of reg1.example.com is taken by registry.main",
+    ),
+    (
+        HEAD + MAIN + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c:5001"\n',
+        5,
+        "registry.two.storage",
+        'images of registry.main too write storage = "/var/lib/registry-two"',
+    ),
+    # --- tls
+    (HEAD + MAIN + 'tls.source = "public"\n', 5, "registry.main.tls.source", "must be one of"),
+    (HEAD + MAIN + 'tls.ca = "fleet.toml"\n', 5, "registry.main.tls.ca", "has no effect"),
+    (
+        HEAD + MAIN + 'tls = { source = "files", key = "fleet.toml" }\n',
+        5,
+        "registry.main.tls.certificate",
+        "is missing",
+    ),
+    (
+        HEAD
+        + MAIN
+        + 'tls = { source = "files", certificate = "fleet.toml", key = "fleet.toml", ca = "no" }\n',
+        5,
+        "registry.main.tls.ca",
+        "does not exist",
+    ),
+    (HEAD + MAIN + 'tls.names = ["a", "b c"]\n', 5, "registry.main.tls.names[1]", "host name"),
+    (HEAD + MAIN + 'tls.names = ["fe80::1%0"]\n', 5, "registry.main.tls.names[0]", "zone"),
+    # --- users
+    (HEAD + MAIN + 'users.a = "hunter2"\n', 5, "registry.main.users.a", "a table, not a string"),
+    (HEAD + MAIN + "users.a = {}\n", 5, "registry.main.users.a.password", "is missing"),
+    (
+        HEAD + MAIN + 'users.a = { password = "hunter2" }\n',
+        5,
+        "registry.main.users.a.password",
+        'passwords do not belong in the file write "generate"',
+    ),
+    (
+        HEAD + MAIN + "users.a = { password = {} }\n",
+        5,
+        "registry.main.users.a.password",
+        "must have exactly one of env, file, command",
+    ),
+    (
+        HEAD + MAIN + 'users.a = { password = { env = "A", file = "b" } }\n',
+        5,
+        "registry.main.users.a.password",
+        "must have exactly one of env, file, command",
+    ),
+    (
+        HEAD + MAIN + 'users.a = { password = { env = "hunter-2" } }\n',
+        5,
+        "registry.main.users.a.password.env",
+        "is not the name of an environment variable",
+    ),
+    (
+        HEAD + MAIN + 'users.a = { password = { command = " " } }\n',
+        5,
+        "registry.main.users.a.password.command",
+        "is not a command",
+    ),
+    (
+        HEAD + MAIN + 'users.a = { password = { file = "~no-such-user/a" } }\n',
+        5,
+        "registry.main.users.a.password.file",
+        "is no user",
+    ),
+    (
+        HEAD + MAIN + 'users."a:b" = { password = "generate" }\n',
+        5,
+        'registry.main.users."a:b"',
+        "has a colon",
+    ),
+    (HEAD + MAIN + 'users."" = { password = "generate" }\n', 5, 'registry.main.users.""', "empty"),
+    (
+        HEAD + MAIN + 'users."#a" = { password = "generate" }\n',
+        5,
+        'registry.main.users."#a"',
+        "htpasswd",
+    ),
+    (
+        HEAD + MAIN + 'tls.source = "none"\nusers.a = { password = "generate" }\n',
+        6,
+        "registry.main.users",
+        "plain text ... allow_plaintext_passwords = true",
+    ),
+    # --- external registries
+    (HEAD + "[registry.x]\nexternal = true\n", 3, "registry.x.endpoint", "is missing"),
+    (HEAD + HUB + 'hosts = ["a"]\n', 6, "registry.hub.hosts", "does not go with external"),
+    (HEAD + HUB + 'storage = "/a"\n', 6, "registry.hub.storage", "does not go with external"),
+    (HEAD + HUB + 'image = "registry:2"\n', 6, "registry.hub.image", "does not go with external"),
+    (HEAD + HUB + 'tls.source = "fleet-ca"\n', 6, "registry.hub.tls.source", "cannot sign"),
+    (HEAD + HUB + 'tls.source = "files"\n', 6, "registry.hub.tls.ca", "is missing"),
+    (HEAD + HUB + 'tls.names = ["a"]\n', 6, "registry.hub.tls.names", "not ours to make"),
+    (
+        HEAD + HUB + 'users.a = { password = "generate" }\n',
+        6,
+        "registry.hub.users.a.password",
+        "cannot be generated",
+    ),
+    (
+        HEAD + HUB + 'external = "yes"\n'.replace("external", "smoke"),
+        6,
+        "registry.hub.smoke",
+        "true",
+    ),
+    # --- clients
+    (
+        HEAD + BUILD + 'engine = "podman"\n',
+        5,
+        "client.build.engine",
+        "not implemented yet ... docker",
+    ),
+    (HEAD + BUILD + 'engine = "containerd"\n', 5, "client.build.engine", "not implemented yet"),
+    (HEAD + BUILD + 'engine = "docker-sysconfig"\n', 5, "client.build.engine", "not implemented"),
+    (HEAD + BUILD + 'engine = "dockr"\n', 5, "client.build.engine", "did you mean docker?"),
+    (HEAD + MAIN + BUILD + 'registries = ["mian"]\n', 7, "client.build.registries[0]", "main?"),
+    (HEAD + BUILD + 'registries = ["main"]\n', 5, "client.build.registries[0]", "none is declared"),
+    (
+        HEAD + MAIN + BUILD + 'registries = ["main",\n"main"]\n',
+        8,
+        "client.build.registries[1]",
+        "is the same as registries[0]",
+    ),
+    (HEAD + MAIN + BUILD + 'mirrors = ["mian"]\n', 7, "client.build.mirrors[0]", "mean main?"),
+    (HEAD + BUILD + 'mirrors = ["m.example.com"]\n', 5, "client.build.mirrors[0]", "https://"),
+    (HEAD + BUILD + 'mirrors = ["ftp://m"]\n', 5, "client.build.mirrors[0]", 'scheme "ftp"'),
+    (HEAD + BUILD + 'mirrors = ["https://u:pw@m"]\n', 5, "client.build.mirrors[0]", "user or pass"),
+    (HEAD + BUILD + 'mirrors = ["https://m?a=b"]\n', 5, "client.build.mirrors[0]", "a query"),
+    (HEAD + BUILD + 'mirrors = ["https://m/?"]\n', 5, "client.build.mirrors[0]", "a query"),
+    (HEAD + BUILD + 'mirrors = ["https://m#a"]\n', 5, "client.build.mirrors[0]", "a fragment"),
+    (HEAD + BUILD + 'mirrors = ["https://"]\n', 5, "client.build.mirrors[0]", "no host"),
+    (HEAD + BUILD + 'mirrors = ["https://m:99999"]\n', 5, "client.build.mirrors[0]", "port 99999"),
+    (HEAD + BUILD + 'mirrors = ["https://[::1"]\n', 5, "client.build.mirrors[0]", "no host"),
+    (HEAD + BUILD + 'mirrors = ["https://m\\n"]\n', 5, "client.build.mirrors[0]", "blank"),
+    (HEAD + USER + BUILD + 'login = { mian = "ci" }\n', 9, "client.build.login.mian", "main?"),
+    (
+        HEAD + USER + BUILD + 'login = { main = "cii" }\n',
+        9,
+        "client.build.login.main",
+        "did you mean ci?",
+    ),
+    (HEAD + MAIN + BUILD + 'login = { main = "ci" }\n', 7, "client.build.login.main", "no users"),
+    (
+        HEAD + USER + BUILD + 'login = { main = { user = "x" } }\n',
+        9,
+        "client.build.login.main.user",
+        'registry.main has no user "x" its users are ci',
+    ),
+    (
+        HEAD + USER + BUILD + 'login = { main = { user = "ci", for = [] } }\n',
+        9,
+        "client.build.login.main.for",
+        "must not be empty",
+    ),
+    (
+        HEAD + USER + BUILD + 'login = { main = { user = "ci", for = ["a/b"] } }\n',
+        9,
+        "client.build.login.main.for[0]",
+        "cannot be an account's name",
+    ),
+    (HEAD + USER + BUILD + "login.main = {}\n", 9, "client.build.login.main.user", "is missing"),
+    (
+        HEAD + BUILD + "daemon = { insecure-registries = [] }\n",
+        5,
+        "client.build.daemon.insecure-registries",
+        "use registries instead",
+    ),
+    (
+        HEAD + BUILD + "daemon = { registry-mirrors = [] }\n",
+        5,
+        "client.build.daemon.registry-mirrors",
+        "use mirrors instead",
+    ),
+    (HEAD + BUILD + "daemon = { mtu = inf }\n", 5, "client.build.daemon.mtu", "inf cannot be"),
+    (HEAD + BUILD + "daemon = { mtu = [nan] }\n", 5, "client.build.daemon.mtu[0]", "nan cannot be"),
+    (
+        HEAD + BUILD + 'daemon = { log-opts = { "a b" = 1979-05-27 } }\n',
+        5,
+        'client.build.daemon.log-opts."a b"',
+        "a date cannot be written in daemon.json",
+    ),
+    # --- two clients, one host
+    (
+        HEAD + BUILD + '[client.two]\nhosts = ["web[1:2]"]\ninstall = false\n',
+        7,
+        "client.two.install",
+        "is false here and true in client.build.install, and both claim web1",
+    ),
+    (
+        HEAD + BUILD + 'daemon.mtu = 1\n[client.two]\nhosts = ["web1"]\ndaemon.mtu = true\n',
+        8,
+        "client.two.daemon.mtu",
+        "is true here and 1 in client.build.daemon.mtu",
+    ),
+    (
+        HEAD
+        + USER
+        + "x = { password = { env = 'X' } }\n"
+        + BUILD
+        + 'login.main = "ci"\n[client.two]\nhosts = ["web1"]\nlogin.main = "x"\n',
+        13,
+        "client.two.login.main",
+        'is "x" here and "ci" in client.build.login.main',
+    ),
+    # --- rollout and smoke
+    (HEAD + "rollout.canary = -1\n" + BUILD, 3, "rollout.canary", "must be 0 or more"),
+    (HEAD + "rollout.batch = 0\n" + BUILD, 3, "rollout.batch", "must be 1 or more"),
+    (HEAD + 'rollout.batch = "0%"\n' + BUILD, 3, "rollout.batch", '"1%" to "100%"'),
+    (HEAD + 'rollout.batch = "101%"\n' + BUILD, 3, "rollout.batch", '"101%" is not a batch'),
+    (HEAD + 'rollout.batch = "5"\n' + BUILD, 3, "rollout.batch", '"5" is not a batch'),
+    (HEAD + "rollout.batch = 0.5\n" + BUILD, 3, "rollout.batch", "not a float"),
+    (HEAD + 'smoke.image = "a//b"\n' + BUILD, 3, "smoke.image", "is not an image"),
+    (HEAD + 'smoke.image_archive = "no"\n' + BUILD, 3, "smoke.image_archive", "does not exist"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "path", "words"), MISTAKES, ids=[f"{m[2]}: {m[3]}"[:70] for m in MISTAKES]
+)
+def test_one_mistake(
+    mistakes_of: Callable[[str], tuple[Mistake, ...]], text: str, line: int, path: str, words: str
+) -> None:
+    (mistake,) = mistakes_of(text)
+    assert (mistake.line, mistake.path) == (line, path)
+    said = f"{mistake.message} {mistake.hint}"
+    missing = [part for part in words.split(" ... ") if part not in said]
+    assert not missing, said
