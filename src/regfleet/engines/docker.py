@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
@@ -62,12 +62,12 @@ class Docker:
         want: DesiredHost,
         seen: ObservedHost,
         owned: Owned,
-        elsewhere: Mapping[str, frozenset[str]],
+        others: Collection[Owned],
     ) -> EnginePlan:
         """Install, start, merge, and the least activation that works."""
         installing, changes = _engine_itself(want, seen)
-        merged = _merge(want, seen, owned, elsewhere)
-        created = owned.daemon_created or seen.daemon_json is None
+        merged = _merge(want, seen, owned, others)
+        created = any(each.daemon_created for each in (owned, *others)) or seen.daemon_json is None
         edited, configure, may_restart = _daemon(want, seen, merged)
         if seen.engine.state == "down" and want.engine:
             configure = (*configure, StartEngine())
@@ -121,12 +121,12 @@ def _merge(
     want: DesiredHost,
     seen: ObservedHost,
     owned: Owned,
-    elsewhere: Mapping[str, frozenset[str]],
+    others: Collection[Owned],
 ) -> daemon_json.Merged:
     path = seen.engine.config
     try:
         document = daemon_json.parse(seen.daemon_json)
-        merged = daemon_json.merge(document, want.daemon, owned, elsewhere)
+        merged = daemon_json.merge(document, want.daemon, owned, others)
     except daemon_json.NotJsonError as error:
         raise HostError(
             want.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,13 +84,13 @@ class Engine(Protocol):
         want: DesiredHost,
         seen: ObservedHost,
         owned: Owned,
-        elsewhere: Mapping[str, frozenset[str]],
+        others: Collection[Owned],
     ) -> EnginePlan:
         """What to do to the engine and its configuration. Pure.
 
         Args:
             owned: what this fleet owns on the host.
-            elsewhere: list entries of the configuration that other fleets own, by key.
+            others: what other fleets own on the host.
 
         Raises:
             HostError: the engine cannot be used as it is.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from regfleet import record
@@ -44,6 +44,24 @@ class _Part:
         self.steps.extend(steps)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What other fleets own on the host; what two fleets want goes with the last of them."""
+
+    files: frozenset[str]
+    directories: frozenset[str]
+    logins: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, others: Iterable[Owned]) -> _Shared:
+        others = list(others)
+        return cls(
+            frozenset(path for each in others for path in each.files),
+            frozenset(path for each in others for path in each.directories),
+            frozenset(_key(login) for each in others for login in each.logins),
+        )
+
+
 def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None = None) -> Plan:
     """What to do on a host.
 
@@ -64,23 +82,25 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
         )
     owned = seen.owned.get(want.fleet, Owned())
     others = {fleet: theirs for fleet, theirs in seen.owned.items() if fleet != want.fleet}
-    part = (engine or Docker()).plan(want, seen, owned, _elsewhere(others))
-    directories, files = _directories(want, seen), _files(want, seen, owned)
+    shared = _Shared.of(others.values())
+    part = (engine or Docker()).plan(want, seen, owned, tuple(others.values()))
+    directories, files = _directories(want, seen), _files(want, seen, owned, shared)
     containers, archives = _containers(want, seen, owned)
-    logins = _logins(want, seen, owned, salt)
-    shared = frozenset(path for theirs in others.values() for path in theirs.files)
-    shared_dirs = frozenset(path for theirs in others.values() for path in theirs.directories)
-    removals = _removals(want, owned, shared)
-    leftover = _leftover_directories(want, owned, shared_dirs)
-    parts = (directories, files, containers, logins, removals)
+    logins = _logins(want, seen, owned, shared, salt)
+    removals = _removals(want, seen, owned, shared)
+    leftover = _leftover_directories(want, owned, shared)
+    parts = (directories, files, containers, logins, removals, leftover)
     changes = (*part.changes, *(change for each in parts for change in each.changes))
-    if not changes and not leftover.changes:
+    steps = (*files.steps, *logins.steps)
+    mine = _owned_after(want, seen, owned, shared, part, steps=steps, salt=salt)
+    if not changes and _claims(mine) != _claims(owned):
+        changes = (Change(f"file {record.PATH}", "update", "another fleet keeps the same here"),)
+    if not changes:
         return Plan(want.name, running=seen.engine.running, live_restore=seen.engine.live_restore)
-    mine = _owned_after(want, seen, owned, part, salt)
     text = record.render({**others, want.fleet: mine}) if mine or any(others.values()) else ""
     return Plan(
         host=want.name,
-        changes=(*changes, *leftover.changes),
+        changes=changes,
         steps=(
             *part.install,
             *directories.steps,
@@ -99,14 +119,6 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
         live_restore=seen.engine.live_restore,
         may_restart=part.may_restart,
     )
-
-
-def _elsewhere(others: Mapping[str, Owned]) -> dict[str, frozenset[str]]:
-    entries: dict[str, frozenset[str]] = {}
-    for owned in others.values():
-        for key, value in owned.lists.items():
-            entries[key] = entries.get(key, frozenset()) | set(value.entries)
-    return entries
 
 
 def _directories(want: DesiredHost, seen: ObservedHost) -> _Part:
@@ -130,11 +142,12 @@ def _directories(want: DesiredHost, seen: ObservedHost) -> _Part:
     return part
 
 
-def _files(want: DesiredHost, seen: ObservedHost, owned: Owned) -> _Part:
+def _files(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: _Shared) -> _Part:
     part = _Part()
     for file in want.files:
         found = seen.paths.get(file.path)
         ours = file.path in owned.files
+        foreign = not ours and file.path not in shared.files
         if found is None:
             reason = "it was deleted by hand" if ours else file.reason
             change = Change(f"file {file.path}", "create", reason, diff=_added(file))
@@ -147,11 +160,11 @@ def _files(want: DesiredHost, seen: ObservedHost, owned: Owned) -> _Part:
             )
         elif found.digest != file.digest:
             change = Change(f"file {file.path}", "update", file.reason, diff=_added(file))
-            part.add(change, PutFile(file, foreign=not ours))
+            part.add(change, PutFile(file, foreign=foreign))
         elif (found.mode, found.owner) != (file.mode, ROOT) and (ours or file.secret):
             reason = f"mode {found.mode:04o} is not root's {file.mode:04o}"
             change = Change(f"file {file.path}", "update", reason)
-            part.add(change, PutFile(file, foreign=not ours))
+            part.add(change, PutFile(file, foreign=foreign))
     return part
 
 
@@ -207,11 +220,13 @@ def _archive_needed(container: Container, found: object, seen: ObservedHost) -> 
     return bool(specification) and not specification.endswith(container.archive_mark)
 
 
-def _logins(want: DesiredHost, seen: ObservedHost, owned: Owned, salt: str) -> _Part:
+def _logins(
+    want: DesiredHost, seen: ObservedHost, owned: Owned, shared: _Shared, salt: str
+) -> _Part:
     part = _Part()
-    recorded = {(login.account, login.endpoint): login.digest for login in owned.logins}
+    recorded = {_key(login): login.digest for login in owned.logins}
     for login in want.logins:
-        key = (login.account, login.endpoint)
+        key = _key(login)
         found = seen.logins.get(key, "")
         if found == "no-account":
             raise HostError(
@@ -227,7 +242,7 @@ def _logins(want: DesiredHost, seen: ObservedHost, owned: Owned, salt: str) -> _
             f"login {login.account}@{login.endpoint}", "update" if found else "create", login.reason
         )
         part.add(change, LogIn(login))
-    wanted = {(login.account, login.endpoint) for login in want.logins}
+    wanted = {_key(login) for login in want.logins} | shared.logins
     for account, endpoint in recorded:
         if (account, endpoint) not in wanted:
             change = Change(f"login {account}@{endpoint}", "delete", "no longer declared")
@@ -235,9 +250,9 @@ def _logins(want: DesiredHost, seen: ObservedHost, owned: Owned, salt: str) -> _
     return part
 
 
-def _removals(want: DesiredHost, owned: Owned, shared: frozenset[str]) -> _Part:
+def _removals(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: _Shared) -> _Part:
     part = _Part()
-    wanted_files = {file.path for file in want.files} | shared
+    wanted_files = {file.path for file in want.files} | shared.files
     for path in owned.files:
         if path not in wanted_files:
             part.add(Change(f"file {path}", "delete", "no longer declared"), RemovePath(path))
@@ -245,6 +260,12 @@ def _removals(want: DesiredHost, owned: Owned, shared: frozenset[str]) -> _Part:
     for container in owned.containers:
         if container.name in wanted:
             continue
+        if seen.engine.state == "down" and not want.engine:
+            raise HostError(
+                want.name,
+                f"the engine does not run, so the container {container.name} cannot be removed",
+                "start the engine (`systemctl start docker`), then run this again",
+            )
         delete = container.storage if container.storage in want.delete_storage else ""
         change = Change(f"container {container.name}", "delete", "no longer declared")
         part.add(change, RemoveContainer(container.name, delete, container.image))
@@ -253,10 +274,10 @@ def _removals(want: DesiredHost, owned: Owned, shared: frozenset[str]) -> _Part:
     return part
 
 
-def _leftover_directories(want: DesiredHost, owned: Owned, shared: frozenset[str]) -> _Part:
+def _leftover_directories(want: DesiredHost, owned: Owned, shared: _Shared) -> _Part:
     """Directories of ours that nothing wants; deepest first, removed only when empty."""
     part = _Part()
-    wanted = {directory.path for directory in want.directories} | shared
+    wanted = {directory.path for directory in want.directories} | shared.directories
     for path in sorted(owned.directories, key=len, reverse=True):
         if path not in wanted:
             change = Change(f"directory {path}", "delete", "no longer declared, when it is empty")
@@ -265,24 +286,37 @@ def _leftover_directories(want: DesiredHost, owned: Owned, shared: frozenset[str
 
 
 def _owned_after(
-    want: DesiredHost, seen: ObservedHost, owned: Owned, part: EnginePlan, salt: str
+    want: DesiredHost,
+    seen: ObservedHost,
+    owned: Owned,
+    shared: _Shared,
+    part: EnginePlan,
+    *,
+    steps: Iterable[Step],
+    salt: str,
 ) -> Owned:
-    """The ownership once the plan is done: what was ours and is wanted, and what we write now."""
-    files = tuple(
-        file.path for file in want.files if file.path in owned.files or _differs(file, seen)
-    )
-    directories = tuple(
-        directory.path
-        for directory in want.directories
-        if directory.path in owned.directories or directory.path not in seen.paths
-    )
+    """The ownership once the plan is done: what was ours and is wanted, and what we write now.
+
+    What another fleet owns and this one wants too is both's; what somebody put there by hand just
+    as it is wanted stays theirs.
+    """
+    steps = list(steps)
+    files = {step.file.path for step in steps if isinstance(step, PutFile)}
+    files |= {*owned.files, *shared.files}
+    directories = {*owned.directories, *shared.directories}
+    logins = {_key(step.login) for step in steps if isinstance(step, LogIn)}
+    logins |= {_key(login) for login in owned.logins} | shared.logins
     return Owned(
-        files=files,
-        directories=directories,
+        files=tuple(file.path for file in want.files if file.path in files),
+        directories=tuple(
+            directory.path
+            for directory in want.directories
+            if directory.path in directories or directory.path not in seen.paths
+        ),
         daemon_created=part.daemon_created,
         lists=part.lists,
         values=part.values,
-        logins=tuple(_owned_login(login, salt) for login in want.logins),
+        logins=tuple(_owned_login(login, salt) for login in want.logins if _key(login) in logins),
         containers=tuple(
             OwnedContainer(container.name, container.storage, _brought(container, seen, owned))
             for container in want.containers
@@ -297,9 +331,21 @@ def _brought(container: Container, seen: ObservedHost, owned: Owned) -> str:
     return reference if ours or reference not in seen.images else ""
 
 
-def _differs(file: File, seen: ObservedHost) -> bool:
-    found = seen.paths.get(file.path)
-    return found is None or found.digest != file.digest
+def _claims(owned: Owned) -> frozenset[tuple[str, ...]]:
+    """What the record says is a fleet's, without how it is."""
+    return frozenset(
+        (
+            *(("file", path) for path in owned.files),
+            *(("directory", path) for path in owned.directories),
+            *(("entry", key, each) for key, kept in owned.lists.items() for each in kept.entries),
+            *(("value", key) for key in owned.values),
+            *(("login", *_key(login)) for login in owned.logins),
+        )
+    )
+
+
+def _key(login: LoginEntry | OwnedLogin) -> tuple[str, str]:
+    return login.account, login.endpoint
 
 
 def _owned_login(login: LoginEntry, salt: str) -> OwnedLogin:
