@@ -228,7 +228,7 @@ class TestAnotherService:
                     return
                 if self.path.startswith("/v2/loop"):
                     self.send_response(200)
-                    self.send_header("Link", '</v2/loop/tags/list>; rel="next"')
+                    self.send_header("Link", '</v2/loop/tags/list?last=x>; rel="next"')
                     self.end_headers()
                     self.wfile.write(b"{}")
                     return
