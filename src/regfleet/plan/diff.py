@@ -51,6 +51,7 @@ class _Shared:
     files: frozenset[str]
     directories: frozenset[str]
     logins: frozenset[tuple[str, str]]
+    images: frozenset[str]
 
     @classmethod
     def of(cls, others: Iterable[Owned]) -> _Shared:
@@ -59,6 +60,7 @@ class _Shared:
             frozenset(path for each in others for path in each.files),
             frozenset(path for each in others for path in each.directories),
             frozenset(_key(login) for each in others for login in each.logins),
+            frozenset(item.image for each in others for item in each.containers),
         )
 
 
@@ -318,16 +320,18 @@ def _owned_after(
         values=part.values,
         logins=tuple(_owned_login(login, salt) for login in want.logins if _key(login) in logins),
         containers=tuple(
-            OwnedContainer(container.name, container.storage, _brought(container, seen, owned))
+            OwnedContainer(
+                container.name, container.storage, _brought(container, seen, owned, shared)
+            )
             for container in want.containers
         ),
     )
 
 
-def _brought(container: Container, seen: ObservedHost, owned: Owned) -> str:
+def _brought(container: Container, seen: ObservedHost, owned: Owned, shared: _Shared) -> str:
     """The container's image where it came with us, so that it goes with us; empty otherwise."""
     reference = container.image.reference
-    ours = reference in {each.image for each in owned.containers}
+    ours = reference in {each.image for each in owned.containers} | shared.images
     return reference if ours or reference not in seen.images else ""
 
 

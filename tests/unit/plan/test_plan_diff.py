@@ -1,0 +1,520 @@
+"""The difference between a host as it is and as it should be: laws on a host in memory."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from host_model import HostModel
+from hypothesis import given
+from hypothesis import strategies as st
+from making import SALT, container, desired, engine, login, observed
+
+from regfleet import record
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File, Image
+from regfleet.engines.docker import Docker
+from regfleet.engines.interface import ClientNeeds, Trust
+from regfleet.errors import HostError
+from regfleet.look.observed import ObservedContainer, ObservedPath
+from regfleet.look.request import login_digest
+from regfleet.plan.diff import diff
+from regfleet.plan.model import (
+    EditDaemon,
+    LogIn,
+    LogOut,
+    PullImage,
+    PutFile,
+    RemoveContainer,
+    RemovePath,
+    RunContainer,
+    StartContainer,
+)
+from regfleet.record import Owned, OwnedContainer, OwnedLogin
+
+ENDPOINTS = ("a.example:5000", "b.example:5000", "c.example")
+CAS = (b"CA one\n", b"CA two\n")
+
+# ---- wanted states, built by the engine itself ----
+
+
+@st.composite
+def trusts(draw):
+    found = []
+    for endpoint in draw(st.lists(st.sampled_from(ENDPOINTS), unique=True)):
+        plain = draw(st.booleans())
+        ca = None if plain else draw(st.sampled_from(CAS))
+        found.append(Trust(endpoint, ca, plain=plain, reason="client.build.registries"))
+    return tuple(found)
+
+
+needs = st.builds(
+    ClientNeeds,
+    trusts(),
+    st.lists(st.sampled_from(["https://m.example", "http://n.example:5000"]), unique=True).map(
+        tuple
+    ),
+    st.dictionaries(
+        st.sampled_from(["debug", "live-restore", "userland-proxy"]), st.booleans(), max_size=3
+    ),
+    st.just("client.build"),
+)
+
+
+@st.composite
+def wants(draw, fleet="acme"):
+    """A host of a fleet: a client, with registries or without; sometimes nothing at all."""
+    if draw(st.integers(0, 5)) == 0:
+        return DesiredHost("web1", fleet)
+    client = Docker().wants(draw(needs))
+    directories, files, containers = list(client.directories), list(client.files), []
+    for number in draw(st.sets(st.integers(0, 1))):
+        name = f"{fleet}{number}"
+        home, storage = f"/etc/regfleet/{name}", f"/var/lib/storage-{name}"
+        directories += [
+            Directory("/etc/regfleet", 0o755, "registry"),
+            Directory(home, 0o700, "registry"),
+            Directory(storage, 0o700, "registry"),
+        ]
+        content = draw(st.sampled_from([b"one", b"two"]))
+        config = File(f"{home}/config.yml", content, 0o600, "registry", secret=True)
+        files.append(config)
+        containers.append(
+            container(
+                f"regfleet-{name}",
+                image=Image(f"registry:{2 + number}"),
+                inputs=(config.digest,),
+                port=5000 + number + 10 * (fleet == "other"),
+                storage=storage,
+                fleet=fleet,
+            )
+        )
+    keys = draw(st.sets(st.tuples(st.sampled_from(["root", "ops"]), st.sampled_from(ENDPOINTS))))
+    return DesiredHost(
+        "web1",
+        fleet,
+        engine="docker",
+        install=True,
+        directories=tuple({each.path: each for each in directories}.values()),
+        files=tuple(files),
+        daemon=client.daemon,
+        containers=tuple(containers),
+        logins=tuple(
+            login(account, endpoint, password=draw(st.sampled_from(["one", "two"])))
+            for account, endpoint in sorted(keys)
+        ),
+    )
+
+
+foreign_daemon = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "dns": st.just(["192.0.2.1"]),
+        "insecure-registries": st.lists(
+            st.sampled_from([*ENDPOINTS, "f.example"]), max_size=2, unique=True
+        ),
+        "registry-mirrors": st.lists(
+            st.sampled_from(["https://m.example", "https://f.example/"]), max_size=2, unique=True
+        ),
+        "debug": st.booleans(),
+        "userland-proxy": st.booleans(),
+    },
+).map(lambda document: json.dumps(document, indent=4) + "\n")
+
+foreign_files = st.dictionaries(
+    st.sampled_from([f"/etc/docker/certs.d/{endpoint}/ca.crt" for endpoint in ENDPOINTS]),
+    st.tuples(st.sampled_from([*CAS, b"theirs\n"]), st.sampled_from([0o444, 0o644])),
+)
+
+
+@st.composite
+def hosts(draw, states=("up", "down", "missing")):
+    return HostModel(draw(foreign_files), draw(foreign_daemon), draw(st.sampled_from(states)))
+
+
+def run(host, want):
+    plan = diff(want, host.look(want, SALT), SALT)
+    if not plan.empty:
+        host.apply(plan)
+    return plan
+
+
+def nothing(fleet="acme"):
+    return DesiredHost("web1", fleet)
+
+
+# ---- laws ----
+
+
+@given(host=hosts(), want=wants())
+def test_apply_then_plan_is_empty(host, want):
+    run(host, want)
+    again = diff(want, host.look(want, SALT), SALT)
+    assert again.changes == ()
+    assert again.steps == ()
+
+
+@given(host=hosts(), sequence=st.lists(wants(), min_size=1, max_size=4))
+def test_apply_then_plan_is_empty_wherever_it_comes_from(host, sequence):
+    for want in sequence:
+        run(host, want)
+        assert diff(want, host.look(want, SALT), SALT).changes == ()
+
+
+def without_the_engine(content, host):
+    """An engine that was installed stays, with its directory and what it had to be told of."""
+    if host.installed:
+        content["directories"].pop("/etc/docker", None)
+    return content
+
+
+@given(host=hosts(), sequence=st.lists(wants(), max_size=4))
+def test_any_sequence_then_destroy_gives_the_host_back(host, sequence):
+    before = host.content()
+    for want in [*sequence, nothing()]:
+        run(host, want)
+    assert without_the_engine(host.content(), host) == without_the_engine(before, host)
+    assert diff(nothing(), host.look(nothing(), SALT), SALT).empty
+
+
+@given(
+    host=hosts(),
+    sequence=st.lists(wants("acme") | wants("other"), max_size=5),
+    last=st.permutations(["acme", "other"]),
+)
+def test_two_fleets_then_both_destroyed_give_the_host_back(host, sequence, last):
+    before = host.content()
+    for want in [*sequence, *map(nothing, last)]:
+        run(host, want)
+    assert without_the_engine(host.content(), host) == without_the_engine(before, host)
+
+
+@given(host=hosts(), one=wants("acme"), other=wants("other"))
+def test_a_fleet_that_goes_takes_nothing_that_another_wants(host, one, other):
+    for want in (one, other, nothing("acme")):
+        run(host, want)
+    assert diff(other, host.look(other, SALT), SALT).changes == ()
+
+
+@given(host=hosts(), want=wants())
+def test_every_step_has_its_change_and_every_change_its_reason(host, want):
+    plan = diff(want, host.look(want, SALT), SALT)
+    assert bool(plan.steps) <= bool(plan.changes)
+    for change in plan.changes:
+        assert change.reason
+        assert change.resource.split(" ")[0] in {
+            "file", "directory", "daemon.json", "container", "image", "login", "package", "service"
+        }  # fmt: skip
+
+
+@given(host=hosts(), want=wants())
+def test_the_plan_is_pure(host, want):
+    seen = host.look(want, SALT)
+    assert diff(want, seen, SALT) == diff(want, seen, SALT)
+
+
+# ---- refusals ----
+
+CA = File("/etc/docker/certs.d/a/ca.crt", b"CA\n", 0o444, "client.build.registries")
+HOME = Directory("/etc/docker/certs.d/a", 0o755, "client.build.registries")
+FOREIGN = ObservedContainer("regfleet-main", True, "registry:2", "x", "")
+
+
+def at(path, directory=False, mode=0o644, owner=(0, 0), digest="theirs"):
+    return {path: ObservedPath(path, directory, mode, owner, "" if directory else digest)}
+
+
+REFUSALS = {
+    "not root": (desired(), observed(uid=1000), "user id 1000"),
+    "no engine": (desired(install=False), observed(engine=engine("missing")), "no dockerd"),
+    "no package manager": (
+        desired(install=True),
+        observed(engine=engine("missing"), packages=""),
+        "no package manager",
+    ),
+    "silent": (desired(), observed(engine=engine("silent", detail="why")), "does not answer (why)"),
+    "silent, to be emptied": (nothing(), observed(engine=engine("silent")), "does not answer"),
+    "down, container to be removed": (
+        nothing(),
+        observed(
+            engine=engine("down"),
+            owned={"acme": Owned(containers=(OwnedContainer("regfleet-main", "/data"),))},
+        ),
+        "does not run",
+    ),
+    "a foreign container": (
+        desired(containers=(container(),)),
+        observed(containers={"regfleet-main": FOREIGN}),
+        "somebody else",
+    ),
+    "another fleet's container": (
+        desired(containers=(container(),)),
+        observed(containers={"regfleet-main": replace(FOREIGN, fleet="other")}),
+        "the fleet other",
+    ),
+    "a directory for a file": (
+        desired(files=(CA,)),
+        observed(paths=at(CA.path, directory=True)),
+        "is a directory",
+    ),
+    "a file for a directory": (
+        desired(directories=(HOME,)),
+        observed(paths=at(HOME.path)),
+        "is a file",
+    ),
+    "no account": (
+        desired(logins=(login("nobody1"),)),
+        observed(logins={("nobody1", "reg.example.com:5000"): "no-account"}),
+        "no account nobody1",
+    ),
+    "daemon.json is no JSON": (
+        desired(),
+        observed(daemon_json='{"debug": true,}'),
+        "line 1, column 16",
+    ),
+    "daemon.json is no JSON, to be emptied": (nothing(), observed(daemon_json="["), "line 1"),
+    "a list that is none": (
+        desired(daemon=DaemonSettings(lists={"registry-mirrors": ("https://m",)})),
+        observed(daemon_json='{"registry-mirrors": "x"}'),
+        "registry-mirrors",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_host_that_cannot_be_brought_there_is_refused(name):
+    want, seen, said = REFUSALS[name]
+    with pytest.raises(HostError) as caught:
+        diff(want, seen, SALT)
+    assert said in caught.value.message
+    assert caught.value.hint
+    assert caught.value.host == "web1"
+
+
+# ---- one by one ----
+
+
+def changes(want, seen):
+    return [(c.action, c.resource, c.reason) for c in diff(want, seen, SALT).changes]
+
+
+OURS = observed(owned={"acme": Owned(files=(CA.path,), directories=(HOME.path,))})
+MATCHING = {"digest": CA.digest, "mode": 0o444}
+PATH_CASES = {
+    "absent": (observed(), [("create", CA.reason)], False),
+    "deleted by hand": (OURS, [("create", "it was deleted by hand")], False),
+    "as wanted": (observed(paths=at(CA.path, **MATCHING)), [], None),
+    "another content": (observed(paths=at(CA.path)), [("update", CA.reason)], True),
+    "another content of ours": (replace(OURS, paths=at(CA.path)), [("update", CA.reason)], False),
+    "another mode": (observed(paths=at(CA.path, digest=CA.digest)), [], None),
+    "another mode of ours": (
+        replace(OURS, paths=at(CA.path, digest=CA.digest)),
+        [("update", "mode 0644 is not root's 0444")],
+        False,
+    ),
+    "another owner of ours": (
+        replace(OURS, paths=at(CA.path, owner=(0, 7), **MATCHING)),
+        [("update", "mode 0444 is not root's 0444")],
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATH_CASES)
+def test_files(name):
+    seen, expected, foreign = PATH_CASES[name]
+    plan = diff(desired(files=(CA,)), replace(seen, owned=_files_only(seen)), SALT)
+    assert [(c.action, c.reason) for c in plan.changes] == expected
+    assert [step.foreign for step in plan.steps if isinstance(step, PutFile)] == (
+        [] if foreign is None else [foreign]
+    )
+
+
+def _files_only(seen):
+    return {name: replace(owned, directories=()) for name, owned in seen.owned.items()}
+
+
+def test_a_secret_with_an_open_mode_is_closed_and_ours_from_then_on():
+    secret = replace(CA, mode=0o600, secret=True)
+    plan = diff(
+        desired(files=(secret,)), observed(paths=at(secret.path, digest=secret.digest)), SALT
+    )
+    assert [step.foreign for step in plan.steps] == [True]
+    assert record.parse(plan.record)["acme"].files == (secret.path,)
+
+
+def test_a_secrets_content_is_not_in_the_diff():
+    secret = replace(CA, content=b"canary", secret=True)
+    plan = diff(desired(files=(secret,)), observed(), SALT)
+    assert "canary" not in repr(plan)
+
+
+def test_files_that_are_not_wanted_any_more_go_and_empty_directories_behind_them():
+    plan = diff(desired(), OURS, SALT)
+    assert plan.steps == (RemovePath(CA.path), RemovePath(HOME.path, directory=True))
+    assert plan.record == ""
+
+
+def test_deeper_directories_go_first():
+    owned = Owned(directories=("/a", "/a/b/c", "/a/b"))
+    plan = diff(nothing(), observed(owned={"acme": owned}), SALT)
+    assert [step.path for step in plan.steps] == ["/a/b/c", "/a/b", "/a"]
+
+
+DIRECTORY_CASES = [
+    # ours, seen, changes
+    (False, {}, ["create"]),
+    (False, at(HOME.path, directory=True, mode=0o700), []),
+    (True, at(HOME.path, directory=True, mode=0o755), []),
+    (True, at(HOME.path, directory=True, mode=0o700), ["update"]),
+    (True, at(HOME.path, directory=True, mode=0o755, owner=(7, 0)), ["update"]),
+    (True, {}, ["create"]),
+]
+
+
+@pytest.mark.parametrize(("ours", "paths", "actions"), DIRECTORY_CASES)
+def test_directories(ours, paths, actions):
+    owned = {"acme": Owned(directories=(HOME.path,))} if ours else {}
+    plan = diff(desired(directories=(HOME,)), observed(paths=paths, owned=owned), SALT)
+    assert [change.action for change in plan.changes] == actions
+
+
+MAIN = container()
+THERE = ObservedContainer(MAIN.name, True, "registry:2", MAIN.specification, "acme")
+OWNED_MAIN = {"acme": Owned(containers=(OwnedContainer(MAIN.name, MAIN.storage),))}
+CONTAINER_CASES = {
+    "absent": (
+        observed(),
+        [("create", "image registry:2"), ("create", "container regfleet-main")],
+        (PullImage, RunContainer),
+    ),
+    "image there": (
+        observed(images={"registry:2": "sha256:1"}),
+        [("create", "container regfleet-main")],
+        (RunContainer,),
+    ),
+    "as wanted": (observed(containers={MAIN.name: THERE}, owned=OWNED_MAIN), [], ()),
+    "stopped": (
+        observed(containers={MAIN.name: replace(THERE, running=False)}),
+        [("run", "container regfleet-main")],
+        (StartContainer,),
+    ),
+    "another specification": (
+        observed(
+            containers={MAIN.name: replace(THERE, specification="old")},
+            images={"registry:2": "sha256:1"},
+        ),
+        [("update", "container regfleet-main")],
+        (RunContainer,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTAINER_CASES)
+def test_containers(name):
+    seen, expected, steps = CONTAINER_CASES[name]
+    plan = diff(desired(containers=(MAIN,)), seen, SALT)
+    assert [(c.action, c.resource) for c in plan.changes] == expected
+    assert tuple(type(step) for step in plan.steps) == steps
+
+
+ARCHIVED = replace(MAIN, image=Image("registry:2", "a.tar", "ab" * 32))
+OTHER_ARCHIVE = replace(MAIN, image=Image("registry:2", "a.tar", "cd" * 32))
+ARCHIVE_CASES = [
+    # seen container, images, travels
+    (None, {}, True),
+    (None, {"registry:2": "sha256:1"}, False),
+    (ARCHIVED, {"registry:2": "sha256:1"}, False),
+    (OTHER_ARCHIVE, {"registry:2": "sha256:1"}, True),
+    (OTHER_ARCHIVE, {}, True),
+    (replace(ARCHIVED, command=("old",)), {"registry:2": "sha256:1"}, False),
+]
+
+
+@pytest.mark.parametrize(("there", "images", "travels"), ARCHIVE_CASES)
+def test_an_archive_travels_where_the_image_is_missing_or_was_another_archives(
+    there, images, travels
+):
+    found = {} if there is None else {
+        MAIN.name: replace(THERE, specification=there.specification)
+    }  # fmt: skip
+    plan = diff(desired(containers=(ARCHIVED,)), observed(containers=found, images=images), SALT)
+    assert plan.archives == ((ARCHIVED.image,) if travels else ())
+    assert not any(isinstance(step, PullImage) for step in plan.steps)
+
+
+def test_two_containers_of_one_image_pull_it_once():
+    both = (MAIN, container("regfleet-two", port=5001, storage="/data2"))
+    steps = diff(desired(containers=both), observed(), SALT).steps
+    assert sum(isinstance(step, PullImage) for step in steps) == 1
+
+
+@pytest.mark.parametrize(("delete", "expected"), [((), ""), ((MAIN.storage,), MAIN.storage)])
+def test_a_container_goes_and_its_data_only_when_that_is_said(delete, expected):
+    want = replace(nothing(), delete_storage=delete)
+    plan = diff(want, observed(owned=OWNED_MAIN), SALT)
+    assert plan.steps == (RemoveContainer(MAIN.name, expected, ""),)
+    assert [c.resource for c in plan.changes if c.resource.startswith("data")] == (
+        [f"data {expected}"] if expected else []
+    )
+
+
+CI = login()
+KEY = (CI.account, CI.endpoint)
+DIGEST = login_digest(CI, SALT)
+OLD = OwnedLogin(*KEY, "ci", "old")
+NEW = OwnedLogin(*KEY, "ci", DIGEST)
+LOGIN_CASES = [
+    # recorded, seen, action
+    ((), {}, "create"),
+    ((), {KEY: DIGEST}, None),
+    ((), {KEY: "another"}, "update"),
+    ((OLD,), {KEY: "helper"}, "update"),
+    ((NEW,), {KEY: "helper"}, None),
+    ((), {KEY: "helper"}, "create"),
+    ((NEW,), {}, "create"),
+]
+
+
+@pytest.mark.parametrize(("recorded", "seen", "action"), LOGIN_CASES)
+def test_logins(recorded, seen, action):
+    owned = {"acme": Owned(logins=recorded)} if recorded else {}
+    plan = diff(desired(logins=(CI,)), observed(logins=seen, owned=owned), SALT)
+    assert [change.action for change in plan.changes] == ([action] if action else [])
+    assert [step for step in plan.steps if not isinstance(step, EditDaemon)] == (
+        [LogIn(CI)] if action else []
+    )
+
+
+def test_a_login_goes_with_its_declaration():
+    plan = diff(desired(), observed(owned={"acme": Owned(logins=(NEW,))}), SALT)
+    assert plan.steps == (LogOut(*KEY),)
+    assert plan.record == ""
+
+
+def test_a_login_that_somebody_made_just_so_stays_theirs():
+    want = desired(logins=(CI,), files=(CA,))
+    plan = diff(want, observed(logins={KEY: DIGEST}), SALT)
+    assert record.parse(plan.record)["acme"].logins == ()
+
+
+def test_the_record_keeps_the_other_fleets():
+    others = {"other": Owned(files=("/etc/other",))}
+    plan = diff(desired(files=(CA,)), observed(owned=others), SALT)
+    assert record.parse(plan.record) == {"acme": Owned(files=(CA.path,)), **others}
+    gone = diff(nothing(), observed(owned={**others, "acme": Owned(files=(CA.path,))}), SALT)
+    assert record.parse(gone.record) == others
+
+
+def test_what_was_looked_at_is_expected_to_be_so_still():
+    seen = observed(paths=at(CA.path), record="{}")
+    plan = diff(desired(files=(CA,)), seen, SALT)
+    digests = dict(plan.expected)
+    assert digests[CA.path] == "theirs"
+    assert len(digests[record.PATH]) == 64
+    fresh = diff(desired(files=(CA,)), observed(), SALT)
+    assert dict(fresh.expected) == {CA.path: "absent", record.PATH: "absent"}
+
+
+def test_no_password_in_a_plan():
+    plan = diff(desired(logins=(login(password="kanarienvogel"),)), observed(), SALT)
+    assert any(isinstance(step, LogIn) for step in plan.steps)
+    assert "kanarienvogel" not in repr(plan)
