@@ -69,7 +69,9 @@ def check_endpoint(text: str) -> None:
     host = _split_port(text)
     if host.startswith("["):
         if not (host.endswith("]") and is_ipv6(host[1:-1]) and "%" not in host):
-            raise RefusedError(f"{shown(host)} is not an IPv6 address in brackets")
+            raise RefusedError(
+                f"{shown(host)} is not an IPv6 address in brackets", "as in [2001:db8::10]:5000"
+            )
     elif ":" in host:
         raise RefusedError("has an IPv6 address without brackets", f'write "[{host}]"')
     else:
@@ -88,7 +90,7 @@ def check_mirror_url(text: str) -> None:
         RefusedError: with what is wrong. It never quotes the URL, which may hold a password.
     """
     if _BLANK.search(text):
-        raise RefusedError("has a blank or control character in it")
+        raise RefusedError("has a blank or control character in it", "leave it out")
     scheme, _, rest = text.partition("://")
     if scheme not in ("http", "https"):
         raise RefusedError(f"has the scheme {shown(scheme)}", "write https:// or http://")
@@ -121,7 +123,9 @@ def check_tls_name(text: str) -> None:
         RefusedError: with what is wrong.
     """
     if "%" in text:
-        raise RefusedError("has an IPv6 zone, which a certificate cannot name")
+        raise RefusedError(
+            "has an IPv6 zone, which a certificate cannot name", "leave the zone out"
+        )
     check_address(text.removeprefix("*."))
 
 
@@ -136,7 +140,7 @@ def _check_colons(text: str) -> None:
             "has a port in it",
             f"write {{ name = {shown(host)}, ssh = {{ port = {shown(port)[1:-1]} }} }}",
         )
-    raise RefusedError(f"{shown(text)} is not an IPv6 address")
+    raise RefusedError(f"{shown(text)} is not an IPv6 address", "as in 2001:db8::10")
 
 
 def _split_port(text: str) -> str:
@@ -154,9 +158,9 @@ def _split_port(text: str) -> str:
 
 def _check_name(text: str, label: re.Pattern[str]) -> None:
     if not text:
-        raise RefusedError("has no host name" if label is _ENDPOINT_LABEL else "is empty")
+        raise RefusedError("has no host name in it", "as in web1.example.com or 192.0.2.10")
     if len(text) > _LONGEST_NAME:
-        raise RefusedError(f"is longer than the {_LONGEST_NAME} characters of a host name")
+        raise RefusedError(f"is longer than a host name can be", f"{_LONGEST_NAME} characters")
     labels = text.split(".")
     for part in labels:
         if not label.fullmatch(part):
@@ -168,4 +172,6 @@ def _check_name(text: str, label: re.Pattern[str]) -> None:
         try:
             ipaddress.IPv4Address(text)
         except ValueError:
-            raise RefusedError(f"{shown(text)} is not an IPv4 address") from None
+            raise RefusedError(
+                f"{shown(text)} is not an IPv4 address", "as in 192.0.2.10"
+            ) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from regfleet.fleet import defaults, hosts
 from regfleet.fleet.findings import Table
 from regfleet.fleet.model import (
+    ALL_AT_ONCE,
     LOCAL,
     Client,
     Fleet,
@@ -47,7 +48,9 @@ class _Builder:
             name: self._registry(name, table)
             for name, table in document.get("registry", {}).items()
         }
-        rollout = defaults.laid_over("rollout", document.get("rollout"))
+        rollout = ALL_AT_ONCE
+        if "rollout" in document:
+            rollout = Rollout(**defaults.laid_over("rollout", document["rollout"]))
         smoke = defaults.laid_over("smoke", document.get("smoke"))
         return Fleet(
             name=document["name"],
@@ -57,11 +60,7 @@ class _Builder:
                 name: self._client(name, table, registries)
                 for name, table in document.get("client", {}).items()
             },
-            rollout=Rollout(
-                canary=rollout["canary"],
-                batch=rollout["batch"],
-                max_failures=rollout["max_failures"],
-            ),
+            rollout=rollout,
             smoke=Smoke(
                 image=smoke["image"], image_archive=self._local(smoke.get("image_archive"))
             ),

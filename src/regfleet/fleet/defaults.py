@@ -89,4 +89,6 @@ def local_path(text: str, folder: Path) -> Path:
     try:
         return folder / Path(text).expanduser()
     except RuntimeError:
-        raise RefusedError(f"{text.partition('/')[0]} is no user of this machine") from None
+        raise RefusedError(
+            f"{text.partition('/')[0]} is no user of this machine", "write the path from / on"
+        ) from None

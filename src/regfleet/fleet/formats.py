@@ -37,15 +37,20 @@ def check_name(text: str) -> None:
 def check_account(text: str) -> None:
     """A Unix account. Directory services allow more than useradd does, so little is refused."""
     if not _ACCOUNT.fullmatch(text) or _CONTROL.search(text):
-        raise RefusedError(f"{shown(text)} cannot be an account's name")
+        raise RefusedError(
+            f"{shown(text)} cannot be an account's name",
+            "no blanks, colons or slashes, no hyphen at its beginning",
+        )
 
 
 def check_registry_user(text: str) -> None:
     """A name in an htpasswd file, whose lines are trimmed and end at `#` or the first colon."""
     if not text:
-        raise RefusedError("a user's name cannot be empty")
+        raise RefusedError("a user's name cannot be empty", "as in ci")
     if ":" in text:
-        raise RefusedError(f"the user's name {shown(text)} has a colon in it")
+        raise RefusedError(
+            f"the user's name {shown(text)} has a colon in it", "a colon ends it in htpasswd"
+        )
     if _CONTROL.search(text) or text != text.strip() or text.startswith("#"):
         raise RefusedError(
             f"the user's name {shown(text)} cannot be in an htpasswd file",
@@ -75,7 +80,7 @@ def check_variable(text: str) -> None:
 def check_command(text: str) -> None:
     """A shell command."""
     if not text.strip() or "\x00" in text:
-        raise RefusedError("is not a command")
+        raise RefusedError("is not a command", "as in pass show registry/alice")
 
 
 def check_path(text: str) -> None:
@@ -83,7 +88,7 @@ def check_path(text: str) -> None:
     if not text.strip():
         raise RefusedError("is empty", "a file's path belongs here")
     if _CONTROL.search(text):
-        raise RefusedError("has a control character in it")
+        raise RefusedError("has a control character in it", "write the path as ls shows it")
 
 
 def check_absolute_path(text: str) -> None:
@@ -93,9 +98,12 @@ def check_absolute_path(text: str) -> None:
     if not text.startswith("/") or not text.strip("/"):
         raise RefusedError(f"{shown(text)} is not a directory from / on", "as in /var/lib/registry")
     if ".." in parts or "." in parts or "" in parts:
-        raise RefusedError(f"{shown(text)} has a part that is empty, . or ..")
+        raise RefusedError(f"{shown(text)} has a part that is empty, . or ..", "write it out")
     if re.search(r"[:,\"'\\]", text):
-        raise RefusedError(f"{shown(text)} has one of : , ' \" \\ in it, which a volume cannot")
+        raise RefusedError(
+            f"{shown(text)} has one of : , ' \" \\ in it, which a volume cannot",
+            "give it another name",
+        )
 
 
 def check_percent(text: str) -> None:
@@ -108,16 +116,15 @@ def check_image(text: str) -> None:
     """An image's reference: `[HOST[:PORT]/]REPOSITORY[:TAG][@DIGEST]`."""
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
-        raise RefusedError(
-            f"{shown(text)} has a digest that cannot be", "as in sha256: and 64 digits"
-        )
+        # Not shown: before an @ there may be a password.
+        raise RefusedError("has a digest that cannot be", "as in sha256: and 64 digits")
     head, slash, tail = rest.partition("/")
     if slash and (re.search(r"[.:]", head) or head == "localhost" or head != head.lower()):
         addresses.check_endpoint(head)
         rest = tail
     repository, colon, tag = rest.partition(":")
     if colon and not _TAG.fullmatch(tag):
-        raise RefusedError(f"{shown(text)} has a tag that cannot be")
+        raise RefusedError(f"{shown(text)} has a tag that cannot be", "as in registry:2")
     if not _REPOSITORY.fullmatch(repository):
         hint = (
             "an image's repository is written in lower case"

@@ -162,11 +162,20 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """How a change spreads. `batch` is hosts (int) or percent of all hosts (str, `20%`)."""
+    """How a change spreads.
+
+    Attributes:
+        batch: hosts (int) or percent of all hosts (str, `20%`).
+        max_failures: failed hosts after which no other is touched; None where a failure stops
+            nobody else.
+    """
 
     canary: int
     batch: int | str
-    max_failures: int
+    max_failures: int | None
+
+
+ALL_AT_ONCE = Rollout(canary=0, batch="100%", max_failures=None)  # without a [rollout] table
 
 
 @dataclass(frozen=True, slots=True)

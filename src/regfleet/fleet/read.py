@@ -76,11 +76,15 @@ def _parsed(text: str) -> Table:
     except tomli.TOMLDecodeError as error:
         found = _LINE.search(str(error))
         line = int(found[1]) if found else text.count("\n") + (not text.endswith("\n"))
-        raise _UnreadableError(f"is not TOML: {_reason(error)}", line=line) from None
+        raise _UnreadableError(
+            f"is not TOML: {_reason(error)}", "https://toml.io explains the format", line
+        ) from None
     except RecursionError:
-        raise _UnreadableError("nests arrays or tables too deep") from None
+        raise _UnreadableError("nests arrays or tables too deep", "is it a fleet file?") from None
     except ValueError:  # Python's limit on the digits of an integer
-        raise _UnreadableError("has an integer that does not fit in 64 bits") from None
+        raise _UnreadableError(
+            "has an integer that does not fit in 64 bits", "is it a fleet file?"
+        ) from None
     if not document:
         raise _UnreadableError("is empty: it declares nothing", "regfleet init writes one")
     _refuse_monsters(document)
@@ -103,7 +107,7 @@ def _refuse_monsters(document: Table) -> None:
             todo.extend((child, (*place, index)) for index, child in enumerate(item))
         elif isinstance(item, int) and not -_MAX_INTEGER <= item < _MAX_INTEGER:
             message = "is an integer that does not fit in 64 bits"
-            raise _UnreadableError(message, path=toml_text.place(place))
+            raise _UnreadableError(message, "64 bits hold 19 digits", path=toml_text.place(place))
         if len(place) > MAX_DEPTH:
             message = f"is nested more than {MAX_DEPTH} levels deep"
-            raise _UnreadableError(message, path=toml_text.place(place[:3]))
+            raise _UnreadableError(message, "write it flatter", path=toml_text.place(place[:3]))

@@ -50,7 +50,9 @@ def findings(error: Error) -> Iterator[Finding]:
     """The findings that an error comes to: one for each key concerned."""
     say = _SAYINGS.get(error.keyword)
     if say is None:  # a keyword that the schema does not use today
-        yield Finding(error.place, f"is refused by the schema's {error.keyword}")
+        yield Finding(
+            error.place, f"is refused by the schema's {error.keyword}", _example(error.here)
+        )
     else:
         yield from say(error)
 
@@ -110,20 +112,32 @@ def _section_hint(error: Error) -> str:
 def _not_listed(error: Error) -> Iterator[Finding]:
     allowed = ", ".join(map(toml_text.value, error.limit))
     word = error.found if isinstance(error.found, str) else ""
-    yield Finding(error.place, f"must be one of {allowed}", did_you_mean(word, error.limit))
+    yield Finding(
+        error.place,
+        f"must be one of {allowed}",
+        did_you_mean(word, error.limit, _example(error.here)),
+    )
 
 
 def _exactly(error: Error) -> Iterator[Finding]:
     wanted = toml_text.value(error.limit)
-    yield Finding(error.place, f"must be {wanted}, not {_number(error.found)}")
+    yield Finding(error.place, f"must be {wanted}, not {_number(error.found)}", f"write {wanted}")
 
 
 def _at_least(error: Error) -> Iterator[Finding]:
-    yield Finding(error.place, f"must be {error.limit} or more, not {_number(error.found)}")
+    yield Finding(
+        error.place,
+        f"must be {error.limit} or more, not {_number(error.found)}",
+        _example(error.here),
+    )
 
 
 def _at_most(error: Error) -> Iterator[Finding]:
-    yield Finding(error.place, f"must be {error.limit} or less, not {_number(error.found)}")
+    yield Finding(
+        error.place,
+        f"must be {error.limit} or less, not {_number(error.found)}",
+        _example(error.here),
+    )
 
 
 def _empty(error: Error) -> Iterator[Finding]:
@@ -132,7 +146,7 @@ def _empty(error: Error) -> Iterator[Finding]:
 
 def _not_one_key(error: Error) -> Iterator[Finding]:
     keys = ", ".join(error.here.get("properties", {}))
-    yield Finding(error.place, f"must have exactly one of {keys}")
+    yield Finding(error.place, f"must have exactly one of {keys}", "leave the others out")
 
 
 def _refused(error: Error) -> Iterator[Finding]:

@@ -160,16 +160,24 @@ class Runner:
         host.hint = "mend what failed, then run apply again"
 
     def _too_many(self) -> str:
+        limit = self.fleet.rollout.max_failures
+        if limit is None:
+            return ""
         bad = [host for host in self.report.hosts.values() if host.plan and not host.ok]
         bad = [host for host in bad if host.status != "skipped"]
-        if len(bad) > self.fleet.rollout.max_failures:
+        if len(bad) > limit:
             names = ", ".join(host.name for host in bad[:5])
-            return f"{names} failed, more than max_failures = {self.fleet.rollout.max_failures}"
+            return f"{names} failed, more than max_failures = {limit}"
         return ""
 
     def _say_host(self, host: HostReport, what: str) -> None:
-        verdict = "failed" if what and host.failed_checks else "passed" if what else host.status
-        self.say(f"{host.name}: {what + ' ' if what else ''}{verdict}")
+        verdict = host.status
+        if what and host.ok:
+            ran = any(check.verdict != "skipped" for check in host.checks)
+            verdict = f"{what} {'passed' if ran else 'skipped'}"
+        elif what:
+            verdict = f"{what} failed"
+        self.say(f"{host.name}: {verdict}")
         for note in host.notes:
             self.say(f"{host.name}: {note}")
 

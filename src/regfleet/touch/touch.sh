@@ -319,7 +319,7 @@ generation() { # a directory for what is about to be replaced
   done
   number=$((number + 1))
   saved=$BASE/generations/$number
-  mkdir -p "$saved" || { fail "$saved cannot be made" 'is the disk full?'; return 1; }
+  mkdir -p "$saved" || { fail "$saved cannot be made" 'is the disk full? see `df -h` on the host'; return 1; }
   : >"$saved/present"
   : >"$saved/absent"
   say "generation $number"
@@ -340,7 +340,7 @@ drop_one() { # TARGET; what stood there before us comes back
 swap() { # everything staged goes into place
   generation || return 1
   if ! each save_target "$staged" || ! each save "$dropped"; then
-    fail 'the old files cannot be saved' 'is the disk full?'
+    fail 'the old files cannot be saved' 'is the disk full? see `df -h` on the host'
     return 1
   fi
   flush "$saved"

@@ -65,7 +65,9 @@ def _repeated(place: Place, client: Table) -> Iterator[Finding]:
         first: dict[str, int] = {}
         for index, item in tables.items(client, key):
             if first.setdefault(item, index) != index:
-                yield Finding((*place, key, index), f"is the same as {key}[{first[item]}]")
+                yield Finding(
+                    (*place, key, index), f"is the same as {key}[{first[item]}]", "leave one out"
+                )
 
 
 def _daemon(place: Place, client: Table) -> Iterator[Finding]:
@@ -86,7 +88,7 @@ def _not_json(place: Place, value: object) -> Iterator[Finding]:
         for index, child in enumerate(value):
             yield from _not_json((*place, index), child)
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Finding(place, f"{value} cannot be written in daemon.json")
+        yield Finding(place, f"{value} cannot be written in daemon.json", "JSON has no such number")
     elif not isinstance(value, (str, int, float)):
         message = f"{type_name(value)} cannot be written in daemon.json"
         yield Finding(place, message, "write it in quotes")

@@ -32,11 +32,13 @@ def _located(place: Place, text: str, folder: Path, *, needed: bool = False) -> 
         if not needed or path.is_file():
             return
         what = "is not a file" if path.exists() else "does not exist"
-        yield Finding(place, f"{shown(str(path))} {what}")
+        yield Finding(place, f"{shown(str(path))} {what}", "relative paths begin at the fleet file")
     except RefusedError as refused:
-        yield Finding(place, refused.message)
+        yield Finding(place, refused.message, refused.hint)
     except OSError as error:
-        yield Finding(place, f"{shown(text)} cannot be looked at: {error.strerror}")
+        yield Finding(
+            place, f"{shown(text)} cannot be looked at: {error.strerror}", "check the path"
+        )
 
 
 def _texts(place: Place, table: Table | None, keys: tuple[str, ...]) -> Iterator[tuple[Place, str]]:

@@ -39,7 +39,7 @@ def claims(document: Table) -> tuple[list[Claim], list[Finding]]:
             continue
         total += count(name)
         if total > MAX_HOSTS:
-            return [], [Finding((), f"declares more than {MAX_HOSTS} hosts")]
+            return [], [Finding((), f"declares more than {MAX_HOSTS} hosts", "split the fleet")]
         try:
             hosts = declared(item)
         except RefusedError as refused:
@@ -73,11 +73,15 @@ def _local(document: Table) -> Iterator[Finding]:
         if isinstance(item, str) or item.get("name") != LOCAL:
             continue
         if "address" in item:
-            yield Finding((*place, "address"), f"does not go with {LOCAL}, which is this machine")
+            yield Finding(
+                (*place, "address"),
+                f"does not go with {LOCAL}, which is this machine",
+                "leave it out",
+            )
         for key in item.get("ssh") or ():
             if key != "sudo":
                 message = f"does not go with {LOCAL}, which is not reached over SSH"
-                yield Finding((*place, "ssh", key), message)
+                yield Finding((*place, "ssh", key), message, "leave it out")
 
 
 def _repeated(claimed: list[Claim]) -> Iterator[Finding]:

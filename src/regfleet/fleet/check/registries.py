@@ -92,7 +92,11 @@ def _tls_files(place: Place, registry: Table, required: tuple[str, ...]) -> Iter
     if tls.get("source") == "files":
         for key in required:
             if key not in tls:
-                yield Finding((*place, "tls", key), 'is missing: source is "files"')
+                yield Finding(
+                    (*place, "tls", key),
+                    'is missing: source is "files"',
+                    f'as in {key} = "tls/{key}.pem"',
+                )
         return
     for key in _FILES:
         if key in tls and not (registry.get("external") and key in _OUR_FILES):
