@@ -76,7 +76,11 @@ begin() { # WHO
       fail "another regfleet run is at work here: $(flat <"$BASE/lock")" "wait for it to end"
       return 1
     fi
-    printf '%s since %s, process %s\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ >"$BASE/lock"
+    if ! printf '%s since %s, process %s\n' "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ >"$BASE/lock"
+    then
+      fail "nothing can be written to $BASE: the disk is full" 'make room on the host: see `df -h /var/lib`'
+      return 1
+    fi
   fi
 }
 
