@@ -94,7 +94,9 @@ def parse(text: str | None) -> dict[str, Owned]:
         if document["version"] != VERSION:
             raise RecordError(f"version {document['version']} is not {VERSION}")
         return {name: _owned(section) for name, section in document["fleets"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
+        raise RecordError(f"{error} is missing") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RecordError(str(error)) from error
 
 
@@ -108,11 +110,11 @@ def _owned(section: Mapping[str, Json]) -> Owned:
     lists = cast("dict[str, dict[str, Json]]", section["lists"])
     values = cast("dict[str, dict[str, Json]]", section["values"])
     return Owned(
-        files=tuple(cast("list[str]", section["files"])),
-        directories=tuple(cast("list[str]", section["directories"])),
+        files=_texts(section["files"]),
+        directories=_texts(section["directories"]),
         daemon_created=bool(section["daemon_created"]),
         lists={
-            key: OwnedList(tuple(cast("list[str]", value["entries"])), bool(value["existed"]))
+            key: OwnedList(_texts(value["entries"]), bool(value["existed"]))
             for key, value in lists.items()
         },
         values={
@@ -120,10 +122,28 @@ def _owned(section: Mapping[str, Json]) -> Owned:
             for key, value in values.items()
         },
         logins=tuple(
-            OwnedLogin(**login) for login in cast("list[dict[str, str]]", section["logins"])
+            OwnedLogin(**_fields(login)) for login in cast("list[Json]", section["logins"])
         ),
         containers=tuple(
-            OwnedContainer(**container)
-            for container in cast("list[dict[str, str]]", section["containers"])
+            OwnedContainer(**_fields(container))
+            for container in cast("list[Json]", section["containers"])
         ),
     )
+
+
+def _texts(value: Json) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.60} where a list belongs")
+    return tuple(_text(each) for each in value)
+
+
+def _fields(value: Json) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r:.60} where an object belongs")
+    return {key: _text(each) for key, each in value.items()}
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} where text belongs")
+    return value

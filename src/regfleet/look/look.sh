@@ -50,9 +50,16 @@ docker_pid() { # the running dockerd, whoever started it
   fi
 }
 
+look_daemon() { # PATH: daemon.json, where its symbolic links lead
+  set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")"
+  say "daemon $1"
+  whole daemon "$1"
+}
+
 look_docker() { # the engine; daemon.json follows the daemon's own --config-file
   config=/etc/docker/daemon.json
   if ! command -v dockerd >/dev/null 2>&1; then
+    look_daemon "$config" # it may be there before the engine, or after it
     say 'engine missing'
     if command -v docker >/dev/null 2>&1; then say "client $(command -v docker)"; fi
     return 0
@@ -65,10 +72,7 @@ look_docker() { # the engine; daemon.json follows the daemon's own --config-file
     given=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n -e 's/^--config-file=//p' -e '/^--config-file$/{n;p;}')
     [ -n "$given" ] && config=$given
   fi
-  config=$(readlink -f "$config" 2>/dev/null || echo "$config")
-  say "daemon $config"
-  whole daemon "$config"
-  stat -L -c '@stat %f %u %g %n' "$config" 2>/dev/null
+  look_daemon "$config"
   if [ -z "$pid" ]; then
     say 'engine down'
     say "version $(dockerd --version 2>/dev/null)"

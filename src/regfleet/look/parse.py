@@ -35,8 +35,8 @@ def parse(host: str, lines: Iterable[str]) -> ObservedHost:
     """An `ObservedHost` from the look's output.
 
     Raises:
-        HostError: the lines are not a look's (the shell failed, sudo refused), or the host's
-            daemon.json or record cannot be decoded.
+        HostError: the lines are not a look's (the shell failed, sudo refused) or not all of
+            it, or the host's daemon.json or record cannot be decoded.
     """
     fields: dict[str, list[str]] = defaultdict(list)
     stray: list[str] = []
@@ -48,7 +48,24 @@ def parse(host: str, lines: Iterable[str]) -> ObservedHost:
             stray.append(line.strip())
     if "uid" not in fields:
         raise _no_look(host, stray)
-    whole = dict(value.split(" ", 1) for value in fields["whole"] if " " in value)
+    if "end" not in fields:  # what it did not come to would be taken for missing
+        raise HostError(
+            host,
+            f"the look at the host ended early ({'; '.join(stray[-3:]) or 'no error text'})",
+            "run it again; if it stays so, see what the host's log says of the connection",
+        )
+    try:
+        return _observed(host, fields)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise HostError(
+            host,
+            f"what the look found cannot be understood: {type(error).__name__}: {error}",
+            "this is a defect of regfleet, or something writes into the host's output",
+        ) from error
+
+
+def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
+    whole = dict(_pair(value) for value in fields["whole"])
     written = _decode(host, "the ownership record", whole.get("owned"))
     try:
         owned = record.parse(written)
@@ -82,7 +99,7 @@ def parse(host: str, lines: Iterable[str]) -> ObservedHost:
 
 def _no_look(host: str, stray: list[str]) -> HostError:
     text = "; ".join(stray[-3:]) or "no output"
-    if "sudo" in text and ("password" in text or "authentication" in text):
+    if "sudo" in text and any(word in text for word in ("password", "authentic", "askpass")):
         return HostError(
             host,
             f"sudo asks for a password ({text})",
@@ -138,6 +155,9 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
         detail = (fields["silent"] or fields["client"] or [""])[0]
         return ObservedEngine(state, version, detail, flags, config)
     info = json.loads(fields["info"][0])
+    unanswered = info.get("ServerErrors")  # docker info before 23.0 fails so, with exit code 0
+    if unanswered:
+        return ObservedEngine("silent", "", str(unanswered[0]), flags, config)
     registry = info.get("RegistryConfig") or {}
     insecure = {
         name

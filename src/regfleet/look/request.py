@@ -37,12 +37,12 @@ def render(want: DesiredHost, salt: str) -> str:
                 quote(login.account),
                 quote(login.endpoint),
                 quote(_sed_pattern(login.endpoint)),
-                salt,
+                quote(salt),
             ]
         )
         for login in want.logins
     ]
-    body = "\n  ".join(calls)
+    body = "\n  ".join([*calls, "say end"])
     return f"{program()}\nlook() {{\n  {body}\n}}\nlook </dev/null\n"
 
 

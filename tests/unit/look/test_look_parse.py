@@ -1,0 +1,252 @@
+"""From the look's lines to an observed host; and what is said when they are no look."""
+
+import base64
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from making import CANARY, container, desired, login, observed
+
+from regfleet.desired.model import Image
+from regfleet.errors import HostError
+from regfleet.look import request
+from regfleet.look.observed import ObservedContainer, ObservedEngine, ObservedPath
+from regfleet.look.parse import parse
+
+
+def b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+LEAST = ["@uid 0", "@end"]
+INFO = {
+    "ServerVersion": "26.1.5+dfsg1",
+    "ContainersRunning": 3,
+    "LiveRestoreEnabled": True,
+    "Debug": False,
+    "LoggingDriver": "json-file",
+    "RegistryConfig": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+        "IndexConfigs": {
+            "docker.io": {"Name": "docker.io", "Secure": True},
+            "a.example:5000": {"Name": "a.example:5000", "Secure": False},
+        },
+        "Mirrors": ["https://m.example/"],
+    },
+}
+RECORD = '{"version": 1, "fleets": {}}'
+WHOLE = [
+    "@uid 0",
+    "@clock 1754200000",
+    "@init systemd",
+    "@packages apt-get",
+    "@os debian 13",
+    f"@whole owned {b64(RECORD)}",
+    "@stat 81a4 0 0 /etc/docker/certs.d/a/ca.crt",
+    "@stat 41ed 0 5 /etc/docker",
+    "@sum abcd  /etc/docker/certs.d/a/ca.crt",
+    f"@flags {b64('dockerd' + chr(0) + '-H' + chr(0) + 'fd://' + chr(0))}",
+    "@daemon /etc/docker/daemon.json",
+    f"@whole daemon {b64('{}')}",
+    "@engine up",
+    f"@info {json.dumps(INFO)}",
+    "@container /regfleet-main true sha256:1 spec acme",
+    "@container /other false sha256:2 - -",
+    "@image registry:2 sha256:1",
+    "@login root a.example:5000 digest",
+    "@end",
+    "@exit 0",
+]
+
+
+def test_a_whole_look():
+    assert parse("web1", WHOLE) == observed(
+        uid=0,
+        clock=1754200000,
+        os="debian",
+        os_version="13",
+        paths={
+            "/etc/docker/certs.d/a/ca.crt": ObservedPath(
+                "/etc/docker/certs.d/a/ca.crt", False, 0o644, (0, 0), "abcd"
+            ),
+            "/etc/docker": ObservedPath("/etc/docker", True, 0o755, (0, 5), ""),
+        },
+        daemon_json="{}",
+        record=RECORD,
+        engine=ObservedEngine(
+            "up",
+            version="26.1.5+dfsg1",
+            flags=("dockerd", "-H", "fd://"),
+            insecure=frozenset({"127.0.0.0/8", "a.example:5000"}),
+            mirrors=("https://m.example/",),
+            values={"live-restore": True, "debug": False, "log-driver": "json-file"},
+            running=3,
+            live_restore=True,
+        ),
+        containers={
+            "regfleet-main": ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+            "other": ObservedContainer("other", False, "sha256:2", "", ""),
+        },
+        images={"registry:2": "sha256:1"},
+        logins={("root", "a.example:5000"): "digest"},
+    )
+
+
+ENGINES = {
+    "missing": (["@engine missing"], ObservedEngine("missing")),
+    "nothing said": ([], ObservedEngine("missing")),
+    "client alone": (
+        ["@engine missing", "@client /usr/bin/docker"],
+        ObservedEngine("missing", detail="/usr/bin/docker"),
+    ),
+    "down": (
+        ["@engine down", "@version Docker version 20.10.24+dfsg1, build 297e128"],
+        ObservedEngine("down", "20.10.24+dfsg1"),
+    ),
+    "silent": (
+        ["@engine silent", "@silent ERROR: permission denied"],
+        ObservedEngine("silent", detail="ERROR: permission denied"),
+    ),
+    "silent, but the exit code is 0": (
+        ["@engine up", '@info {"ServerErrors": ["Cannot connect"], "ServerVersion": ""}'],
+        ObservedEngine("silent", detail="Cannot connect"),
+    ),
+    "up with nulls": (
+        ["@engine up", '@info {"ServerVersion": "1", "RegistryConfig": null}'],
+        ObservedEngine("up", "1"),
+    ),
+    "another configuration": (
+        ["@engine missing", "@daemon /srv/daemon.json"],
+        ObservedEngine("missing", config="/srv/daemon.json"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_engines(name):
+    lines, expected = ENGINES[name]
+    assert parse("web1", [*lines, *LEAST]).engine == expected
+
+
+@pytest.mark.parametrize("line", ["@whole daemon ", "@whole daemon"])
+def test_an_empty_daemon_json_is_there(line):
+    assert parse("web1", [line, *LEAST]).daemon_json == ""
+
+
+def test_least():
+    seen = parse("web1", LEAST)
+    assert seen.daemon_json is None
+    assert seen.record is None
+    assert seen.owned == {}
+    assert seen.engine.state == "missing"
+
+
+REFUSALS = {
+    "nothing": ([], "no output", "by hand"),
+    "sudo wants a password": (["sudo: a password is required"], "sudo asks for", "NOPASSWD"),
+    "sudo wants a terminal": (
+        ["sudo: a terminal is required to read the password; either use the -S option"],
+        "sudo asks for",
+        "NOPASSWD",
+    ),
+    "sudo 1.8": (
+        ["sudo: no tty present and no askpass program specified"], "sudo asks for", "NOPASSWD",
+    ),
+    "sudo-rs": (
+        ["sudo: interactive authentication is required"], "sudo asks for", "NOPASSWD",
+    ),
+    "not in sudoers": (
+        ["ops is not in the sudoers file."], "sudo does not work", "sudo = false",
+    ),
+    "no sudo": (["sh: 1: sudo: not found"], "sudo does not work", "sudo = false"),
+    "no shell": (["This account is currently not available."], "not available", "by hand"),
+    "junk": (["@", "@@", "@ uid", "\x00\x01", "  "], "", "by hand"),
+    "cut off": (WHOLE[:-2], "ended early", "again"),
+    "cut off at once": (["@uid 0"], "ended early", "again"),
+    "killed": ([*WHOLE[:8], "Killed", "@exit 137"], "ended early (Killed)", "again"),
+    "no number": (["@uid root", "@end"], "cannot be understood", "defect"),
+    "half a stat": ([*LEAST, "@stat 81a4 0"], "cannot be understood", "defect"),
+    "half a sum": ([*LEAST, "@sum abcd"], "cannot be understood", "defect"),
+    "half a container": ([*LEAST, "@container /a true"], "cannot be understood", "defect"),
+    "half a login": ([*LEAST, "@login root"], "cannot be understood", "defect"),
+    "up without a word": ([*LEAST, "@engine up"], "cannot be understood", "defect"),
+    "half an info": ([*LEAST, "@engine up", '@info {"a'], "cannot be understood", "defect"),
+    "an info that is none": ([*LEAST, "@engine up", "@info []"], "cannot be understood", "defect"),
+    "no base64": ([*LEAST, "@whole daemon %%%"], "daemon.json is not UTF-8", "broken"),
+    "no UTF-8": ([*LEAST, "@whole daemon /w=="], "daemon.json is not UTF-8", "broken"),
+    "a record that is no JSON": (
+        [*LEAST, f"@whole owned {b64('{')}"], "owned.json cannot be read", "move it away",
+    ),
+    "a record of another version": (
+        [*LEAST, "@whole owned " + b64('{"version": 9, "fleets": {}}')],
+        "version 9 is not 1",
+        "move it away",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_is_no_look_is_refused(name):
+    lines, said, hint = REFUSALS[name]
+    with pytest.raises(HostError) as caught:
+        parse("web1", lines)
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+    assert caught.value.host == "web1"
+
+
+@given(st.lists(st.text('@ abc01{}[]"/', max_size=12) | st.sampled_from(WHOLE), max_size=12))
+def test_any_lines_are_a_look_or_refused(lines):
+    with suppress(HostError):
+        parse("web1", [*LEAST, *lines])
+
+
+@given(st.integers(0, len(WHOLE) - 3), st.integers(0, 40))
+def test_a_look_cut_anywhere_is_refused(line, column):
+    with pytest.raises(HostError):
+        parse("web1", [*WHOLE[:line], WHOLE[line][:column], "@exit 0"])
+
+
+# ---- what is asked ----
+
+
+def asked(want):
+    program = request.render(want, "5a17")
+    body = program.removeprefix(request.program()).strip()
+    assert body.startswith("look() {\n")
+    assert body.endswith("  say end\n}\nlook </dev/null")
+    return [line.strip() for line in body.splitlines()[1:-2]]
+
+
+def test_a_host_with_nothing_wanted_is_asked_the_least():
+    assert asked(desired()) == ["look_host", "look_paths", "look_docker", "say end"]
+
+
+def test_images_are_asked_for_once():
+    want = desired(
+        containers=(container(), container("two")),
+        images=(Image("busybox:latest"), Image("registry:2", "a.tar", "00")),
+    )
+    assert [line for line in asked(want) if "image" in line] == [
+        "look_image busybox:latest",
+        "look_image registry:2",
+    ]
+    assert [line for line in asked(want) if "container" in line] == [
+        "look_container regfleet-main",
+        "look_container two",
+    ]
+
+
+def test_no_password_is_sent_with_the_look():
+    program = request.render(desired(logins=(login(),)), "5a17")
+    assert CANARY not in program
+    assert b64(f"ci:{CANARY}") not in program
+
+
+def test_the_digest_depends_on_all_of_a_login_and_on_the_salt():
+    entries = [login(), login(user="other"), login(password="other")]
+    digests = {request.login_digest(entry, salt) for entry in entries for salt in ("1", "2")}
+    assert len(digests) == 6
+    assert request.login_digest(login(account="ops"), "1") == request.login_digest(login(), "1")
