@@ -104,6 +104,9 @@ class OwnEngine:
         self.directory.mkdir(parents=True, exist_ok=True)
         self.runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._rules_before.write_text(json.dumps(firewall.snapshot(self._path())))
+        # dockerd deletes docker0, whoever's it is, where it finds a default bridge of its own from
+        # before and has address pools (moby, daemon_unix.go, removeDefaultBridgeInterface).
+        shutil.rmtree(self.directory / "data" / "network", ignore_errors=True)
         pool = free_pool(Path("/proc/net/route").read_text())
         _ip("link", "add", self.bridge, "type", "bridge")
         _ip("address", "add", f"{_gateway(pool)}/24", "dev", self.bridge)
@@ -147,7 +150,8 @@ class OwnEngine:
         if self._rules_before.exists():
             # An engine of the machine's that came up meanwhile has taken the same chains over.
             if machine_engine() is None:
-                firewall.restore(json.loads(self._rules_before.read_text()), self._path())
+                before = json.loads(self._rules_before.read_text())
+                firewall.restore(before, self.bridge, self._path())
             self._rules_before.unlink()
         if Path("/sys/class/net", self.bridge).exists():
             _ip("link", "delete", self.bridge)

@@ -38,21 +38,23 @@ def snapshot(path: str) -> dict[str, list[str]]:
     return {**rules, "ip_forward": FORWARDING.read_text().split()}
 
 
-def restore(before: Mapping[str, Sequence[str]], path: str) -> None:
-    """Remove the rules and chains of dockerd that were not there `before`; nothing of others'.
+def restore(before: Mapping[str, Sequence[str]], bridge: str, path: str) -> None:
+    """Remove the rules and chains of our dockerd that were not there `before`; nothing of others'.
 
-    Where a dockerd ran before ours, its chains stay. A rule that is gone already is fine.
+    Where another dockerd had run before, its chains stay, and only rules that name our `bridge`
+    go. A rule that is gone already is fine.
     """
     for table in TABLES:
         known = before.get(table, ())
-        if "-N DOCKER" in known:
-            continue
         added = [rule for rule in _iptables(path, table, "-S").splitlines() if rule not in known]
+        shared = "-N DOCKER" in known
         for rule in added:
-            words = rule.split()
-            if words[0] == "-A" and "DOCKER" in rule and not words[1].startswith("DOCKER"):
-                _iptables(path, table, "-D", *words[1:])
-        chains = [rule.split()[1] for rule in added if rule.startswith("-N DOCKER")]
+            flag, chain, *rest = rule.split()
+            if flag == "-A" and (bridge in rest or ("DOCKER" in rule and not shared)):
+                _iptables(path, table, "-D", chain, *rest)
+        chains = (
+            [] if shared else [rule.split()[1] for rule in added if rule.startswith("-N DOCKER")]
+        )
         for flag in ("-F", "-X"):
             for chain in chains:
                 _iptables(path, table, flag, chain)
