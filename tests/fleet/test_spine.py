@@ -242,7 +242,8 @@ def test_a_changed_password_is_rotated_everywhere(twin, run, counted):
     ]
     assert document["hosts"]["client1"]["smoke"]["main/push"] == "passed"
     refused = twin.hosts["client1"].run(
-        f"echo {PASSWORD} | docker --config /tmp/x login -u alice --password-stdin registry.test:5000"
+        f"echo {PASSWORD} | docker --config /tmp/x login -u alice --password-stdin "
+        "registry.test:5000"
     )
     assert "401" in refused.stderr
     assert refused.returncode != 0

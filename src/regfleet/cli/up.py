@@ -80,7 +80,7 @@ def up(*, endpoint: str | None, user: str, directory: Path, yes: bool, verbose: 
     console.print(
         f"\nThe registry [bold]{registry.endpoint}[/] is up; this machine is logged in as {name}.\n"
         f"  here:      docker push {registry.endpoint}/NAME:TAG\n"
-        f"  elsewhere: copy {state}/ca.crt to /etc/docker/certs.d/{registry.endpoint}/ca.crt, then\n"
+        f"  elsewhere: copy {state}/ca.crt to /etc/docker/certs.d/{registry.endpoint}/, then\n"
         f"             docker login {registry.endpoint} -u {name} --password-stdin < {password}\n"
         f"             (or add that machine to {file} and run: regfleet apply {file})\n"
         f"  away:      regfleet destroy {file}",

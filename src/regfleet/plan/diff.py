@@ -22,6 +22,7 @@ from regfleet.plan.model import (
     PullImage,
     PutFile,
     RemoveContainer,
+    RemoveImage,
     RemovePath,
     RunContainer,
     StartContainer,
@@ -111,6 +112,7 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
             *part.configure,
             *containers.steps,
             *(step for step in removals.steps if not isinstance(step, RemovePath)),
+            *_unused_images(want, owned),
             *logins.steps,
             *leftover.steps,
         ),
@@ -270,10 +272,16 @@ def _removals(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: _Shar
             )
         delete = container.storage if container.storage in want.delete_storage else ""
         change = Change(f"container {container.name}", "delete", "no longer declared")
-        part.add(change, RemoveContainer(container.name, delete, container.image))
+        part.add(change, RemoveContainer(container.name, delete))
         if delete:
             part.add(Change(f"data {delete}", "delete", "--delete-data"))
     return part
+
+
+def _unused_images(want: DesiredHost, owned: Owned) -> tuple[Step, ...]:
+    wanted = {container.image.reference for container in want.containers}
+    brought = dict.fromkeys(each.image for each in owned.containers if each.image)
+    return tuple(RemoveImage(reference) for reference in brought if reference not in wanted)
 
 
 def _leftover_directories(want: DesiredHost, owned: Owned, shared: _Shared) -> _Part:

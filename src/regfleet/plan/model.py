@@ -92,16 +92,17 @@ class StartContainer:
 
 @dataclass(frozen=True, slots=True)
 class RemoveContainer:
-    """Stop and remove a container of ours.
-
-    Attributes:
-        delete: the directory of its data where that goes, too.
-        image: its image where that came with us; it stays when something else uses it.
-    """
+    """Stop and remove a container of ours; its data stays unless `delete` names the directory."""
 
     name: str
     delete: str = ""
-    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveImage:
+    """Remove an image that came with us and that no container of ours uses any more."""
+
+    reference: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ Step: TypeAlias = (
     | RunContainer
     | StartContainer
     | RemoveContainer
+    | RemoveImage
     | LogIn
     | LogOut
 )

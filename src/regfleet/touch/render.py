@@ -19,6 +19,7 @@ from regfleet.plan.model import (
     PullImage,
     PutFile,
     RemoveContainer,
+    RemoveImage,
     RemovePath,
     RunContainer,
     StartContainer,
@@ -134,7 +135,12 @@ def _(step: StartContainer) -> Iterator[str]:
 
 @lines_of.register
 def _(step: RemoveContainer) -> Iterator[str]:
-    yield _call("remove_container", step.name, step.delete, step.image)
+    yield _call("remove_container", step.name, step.delete)
+
+
+@lines_of.register
+def _(step: RemoveImage) -> Iterator[str]:
+    yield _call("remove_image", step.reference)
 
 
 @lines_of.register

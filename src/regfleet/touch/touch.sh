@@ -31,6 +31,7 @@ wants=
 refusals=
 replaced=          # lines: containers that stand aside as NAME-before
 started=           # lines: containers that were not there before
+unused=            # lines: images that go at the end
 count=0
 
 say() { printf '@%s\n' "$*"; }
@@ -529,7 +530,7 @@ probe() { # PORT TLS: 200 or 401 from /v2/, by whatever client the host has
   return 1
 }
 
-remove_container() { # NAME DATA-DIRECTORY IMAGE: data and image stay unless they are named
+remove_container() { # NAME DATA-DIRECTORY: the data stays unless the directory is named
   changed=1
   if exists "$1"; then
     owner=$(run docker container inspect --format '{{index .Config.Labels "regfleet.registry"}}' "$1" 2>/dev/null)
@@ -541,8 +542,11 @@ remove_container() { # NAME DATA-DIRECTORY IMAGE: data and image stay unless the
     fi
   fi
   if [ -n "$2" ]; then try "delete $2" rm -rf "$2"; fi
-  if [ -n "$3" ]; then run docker rmi "$3" >/dev/null 2>&1; fi # stays where something uses it
   return 0
+}
+
+remove_image() { # REFERENCE: when all has gone well, and unless something uses it
+  unused="$unused$1$NL"
 }
 
 # ---- logins ----
@@ -676,6 +680,7 @@ rollback() {
   if [ -z "$broken" ] && [ ! -e "$BASE/owned.json" ]; then rm -rf "$BASE"; fi
 }
 
+forget_image() { run docker rmi "$1" >/dev/null 2>&1; return 0; }
 forget_before() { run docker rm -f "$1-before" >/dev/null 2>&1; return 0; }
 
 prune() { # the last ten generations stay
@@ -690,6 +695,7 @@ finish() {
     rollback
   else
     each forget_before "$replaced"
+    each forget_image "$unused"
     prune
     say 'outcome changed'
     [ -e "$BASE/owned.json" ] || rm -rf "$BASE" # nothing of ours is left on this host

@@ -1,0 +1,124 @@
+"""The command line as people and scripts meet it: exit codes, questions, JSON alone on stdout."""
+
+import base64
+import json
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from regfleet.state import StateDirectory
+
+BODY = """
+[registry.main]
+external = true
+endpoint = "elsewhere.example:5000"
+tls = { source = "none" }
+
+[client.all]
+hosts = [$one]
+registries = ["main"]
+"""
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module("one")
+
+
+@pytest.fixture
+def fleet(twin, write_fleet):
+    return write_fleet(twin, BODY)
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "smoke", "destroy", "validate"])
+def test_a_wrong_file_is_exit_code_2_and_nothing_is_contacted(command, regfleet, tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text("version = 1\nname = 5\n[client.a]\nhosts = []\nengin = 'docker'\n")
+    done = regfleet(command, path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "engin" in done.stderr
+    assert "line 5" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("apply",), ("aply", "x"), ("apply", "no-such-file"), ("plan", "x", "--no-such-option")],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments, regfleet):
+    done = regfleet(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_contacts_nothing_and_says_it_in_json(regfleet, fleet):
+    done = regfleet("validate", fleet, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["ok"] is True
+
+
+def test_init_writes_a_file_that_validates_and_never_overwrites(regfleet, tmp_path):
+    path = tmp_path / "new.toml"
+    assert regfleet("init", path).returncode == 0
+    assert regfleet("validate", path).returncode == 0
+    before = path.read_text()
+    again = regfleet("init", path)
+    assert again.returncode == 2
+    assert "there already" in again.stderr
+    assert path.read_text() == before
+
+
+def test_apply_asks_and_takes_no_for_an_answer(twin, regfleet, fleet):
+    done = regfleet("apply", fleet)
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert twin.hosts["one"].run("ls /etc/docker/daemon.json").returncode != 0
+
+
+@pytest.mark.parametrize(("limit", "words"), [("oen", "did you mean one"), ("web*", "groups are")])
+def test_a_limit_that_names_nobody(regfleet, fleet, limit, words):
+    done = regfleet("plan", fleet, "--limit", limit)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_json_is_alone_on_standard_output(regfleet, fleet, tmp_path):
+    planned = regfleet("plan", fleet, "--json", "--detailed-exitcode")
+    assert planned.returncode == 3
+    assert json.loads(planned.stdout)["hosts"]["one"]["activation"] == "reload"
+    applied = regfleet("apply", fleet, "--json", "--yes", "--junit", tmp_path / "junit.xml")
+    assert applied.returncode == 0, applied.stderr
+    document = json.loads(applied.stdout)
+    assert document["hosts"]["one"]["smoke"] == {"main/push": "skipped"}
+    assert "Plan: 1 change on 1 of 1 host" in applied.stderr
+    root = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314 - our own file
+    suite = root.find("testsuite")
+    assert suite.attrib["name"] == "one"
+    assert suite.attrib["skipped"] == "1"
+    nothing = regfleet("plan", fleet, "--json", "--detailed-exitcode")
+    assert nothing.returncode == 0
+
+
+def test_a_second_run_is_refused_by_name_of_the_first(regfleet, fleet):
+    with StateDirectory.beside(fleet, "test").lock("apply"):
+        done = regfleet("apply", fleet, "--yes")
+    assert done.returncode == 1
+    assert "apply" in done.stderr
+    assert "process" in done.stderr
+
+
+def test_verbose_shows_no_secret(twin, write_fleet, regfleet):
+    body = BODY + (
+        "[registry.own]\nhosts = [$one]\nendpoint = 'one:5000'\nimage_archive = '$registry_tar'\n"
+        "users.ci = { password = { env = 'CANARY' } }\n"
+    )
+    fleet = write_fleet(twin, body.replace('["main"]', '["own"]\nlogin = { own = "ci" }'))
+    done = regfleet("apply", fleet, "--yes", "-vv", "--diff", "--no-smoke", CANARY="c4n4ry-secret")
+    assert done.returncode == 0, done.stderr
+    assert "DEBUG" in done.stderr
+    assert "c4n4ry-secret" not in done.stdout + done.stderr
+    journal = twin.hosts["one"].read("journalctl -o cat --no-pager; cat /var/log/*.log")
+    assert "c4n4ry-secret" not in journal
+    encoded = base64.b64encode(b"ci:c4n4ry-secret").decode()
+    assert encoded not in done.stdout + done.stderr + journal
