@@ -160,7 +160,7 @@ def _check_name(text: str, label: re.Pattern[str]) -> None:
     if not text:
         raise RefusedError("has no host name in it", "as in web1.example.com or 192.0.2.10")
     if len(text) > _LONGEST_NAME:
-        raise RefusedError(f"is longer than a host name can be", f"{_LONGEST_NAME} characters")
+        raise RefusedError("is longer than a host name can be", f"{_LONGEST_NAME} characters")
     labels = text.split(".")
     for part in labels:
         if not label.fullmatch(part):

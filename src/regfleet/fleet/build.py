@@ -115,7 +115,7 @@ class _Builder:
             registries=tuple(settings["registries"]),
             mirrors=tuple(_mirror(each, registries) for each in settings["mirrors"]),
             logins=tuple(_logins(settings["login"])),
-            daemon=settings["daemon"],
+            daemon=dict(settings["daemon"]),
         )
 
     def _hosts(self, table: Table) -> tuple[Host, ...]:

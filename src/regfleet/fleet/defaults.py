@@ -51,25 +51,36 @@ def login(written: str | Table) -> dict[str, Any]:
 def endpoint(registry: Table) -> str:
     """What clients type: the endpoint that is written, or the first host's address and port 5000.
 
+    Empty where the first host is broken, or there is none.
+
     Raises:
-        RefusedError: none is written, and none can be made up.
+        RefusedError: none is written, and the first host cannot give one.
     """
     written = registry.get("endpoint")
     if written is not None:
         return str(written)
-    for item in registry.get("hosts") or ():
-        if item is not None:
-            first = next(hosts.declared(item))
-            if first.name == LOCAL:
-                reason = "a registry on @local has to say what clients type"
-                raise RefusedError(
-                    "is missing", f'{reason}, as in endpoint = "HOST:{DEFAULT_PORT}"'
-                )
-            bracketed = f"[{first.address}]" if is_ipv6(first.address) else first.address
-            made = f"{bracketed}:{DEFAULT_PORT}".lower()
-            check_endpoint(made)
-            return made
-    raise RefusedError("is missing")
+    first = _first_host(registry)
+    if first is None:
+        return ""
+    if first.name == LOCAL:
+        reason = "a registry on @local has to say what clients type"
+        raise RefusedError("is missing", f'{reason}, as in endpoint = "HOST:{DEFAULT_PORT}"')
+    bracketed = f"[{first.address}]" if is_ipv6(first.address) else first.address
+    made = f"{bracketed}:{DEFAULT_PORT}".lower()
+    try:
+        check_endpoint(made)
+    except RefusedError as refused:
+        message = f"is missing, and cannot be the first host's address: {refused.message}"
+        raise RefusedError(message, refused.hint) from None
+    return made
+
+
+def _first_host(registry: Table) -> hosts.Named | None:
+    item = next(iter(registry.get("hosts") or ()), None)
+    if isinstance(item, dict):
+        broken = item.get("name") is None or item.get("address", "") is None
+        item = None if broken else item
+    return None if item is None else next(hosts.declared(item))
 
 
 def port(endpoint_: str, tls_source: str) -> int:

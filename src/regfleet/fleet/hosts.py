@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, overload
 
-from regfleet.fleet.addresses import check_address
+from regfleet.fleet.addresses import check_address, is_ipv6
 from regfleet.fleet.findings import RefusedError, Table
 from regfleet.fleet.model import LOCAL
 from regfleet.fleet.toml_text import shown
@@ -76,11 +76,9 @@ def check_host_address(pattern: str) -> None:
     Raises:
         RefusedError: with what is wrong.
     """
-    if "[" not in pattern:
+    if "[" not in pattern or "@" in pattern or is_ipv6(pattern.strip("[]")):
         check_address(pattern)
         return
-    if ":" in pattern and not _RANGE.search(pattern):
-        check_address(pattern)  # knows of IPv6 in brackets
     count(pattern)
     parts = _parts(pattern)
     check_address("".join(part[0] for part in parts))

@@ -145,8 +145,10 @@ def _empty(error: Error) -> Iterator[Finding]:
 
 
 def _not_one_key(error: Error) -> Iterator[Finding]:
-    keys = ", ".join(error.here.get("properties", {}))
-    yield Finding(error.place, f"must have exactly one of {keys}", "leave the others out")
+    properties = error.here["properties"]
+    key, first = next(iter(properties.items()))
+    hint = f"for example: {toml_text.value({key: first['examples'][0]})}"
+    yield Finding(error.place, f"must have exactly one of {', '.join(properties)}", hint)
 
 
 def _refused(error: Error) -> Iterator[Finding]:

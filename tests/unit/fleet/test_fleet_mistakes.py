@@ -14,7 +14,7 @@ USER = MAIN + '[registry.main.users]\nci = { password = "generate" }\n'
 HUB = '[registry.hub]\nexternal = true\nendpoint = "hub.example.com"\n'
 BUILD = '[client.build]\nhosts = ["web1"]\n'
 
-# Text, line, path, and parts of message and hint. Line 0 is "not known". The text after HEAD begins on line 3.
+# Text, line, path, and parts of message and hint. Line 0 is "not known"; HEAD has two lines.
 MISTAKES = [
     # --- the document
     ("", 0, "", "is empty"),
@@ -85,7 +85,7 @@ MISTAKES = [
     (HEAD + '[registry.main]\nhosts = ["r[1:3]"]\n', 4, "registry.main.hosts", "names 3 hosts"),
     (HEAD + "[client.b]\n", 3, "client.b.hosts", "is missing"),
     (HEAD + "[client.b]\nhosts = [3]\n", 4, "client.b.hosts[0]", "a string or a table"),
-    (HEAD + '[client.b]\nhosts = ["a",\n""]\n', 5, "client.b.hosts[1]", "is empty"),
+    (HEAD + '[client.b]\nhosts = ["a",\n""]\n', 5, "client.b.hosts[1]", "no host name"),
     (HEAD + '[client.b]\nhosts = ["a b"]\n', 4, "client.b.hosts[0]", "is not a host name"),
     (HEAD + '[client.b]\nhosts = ["-a"]\n', 4, "client.b.hosts[0]", "is not a host name"),
     (HEAD + '[client.b]\nhosts = ["a..b"]\n', 4, "client.b.hosts[0]", "is not a host name"),
@@ -443,3 +443,4 @@ def test_one_mistake(
     said = f"{mistake.message} {mistake.hint}"
     missing = [part for part in words.split(" ... ") if part not in said]
     assert not missing, said
+    assert mistake.hint, mistake.message

@@ -74,14 +74,11 @@ def _ours(place: Place, registry: Table, members: list[Claim]) -> Iterator[Findi
             f"{runtime} is not implemented yet",
             f"today there is {', '.join(sorted(IMPLEMENTED_RUNTIMES))}",
         )
-    if members and "endpoint" not in registry:
+    if members and "endpoint" not in registry:  # without: its hosts are refused already
         try:
             defaults.endpoint(registry)
         except RefusedError as refused:
-            message = refused.message
-            if message != "is missing":
-                message = f"is missing, and cannot be the first host's address: {message}"
-            yield Finding((*place, "endpoint"), message, refused.hint)
+            yield Finding((*place, "endpoint"), refused.message, refused.hint)
     yield from _tls_files(place, registry, required=_OUR_FILES)
 
 
@@ -180,5 +177,5 @@ def _endpoint(registry: Table) -> str:
         return ""
     try:
         return defaults.endpoint(registry)
-    except (RefusedError, KeyError):
+    except RefusedError:
         return ""

@@ -1,0 +1,229 @@
+"""Single values: what passes and what does not. What is said is in test_fleet_mistakes.py."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regfleet.fleet.findings import RefusedError
+from regfleet.fleet.formats import FORMATS
+
+LONG = "a" * 63
+DIGEST = "sha256:" + "0" * 64
+
+PASS_AND_FAIL: list[tuple[str, list[str], list[str]]] = [
+    (
+        "name",
+        ["a", "0", "a-b_c", "a" * 63],
+        ["", "A", "-a", "a-", "_a", "a b", "a.b", "a/b", "ä", "a\n", "a" * 64, "\u0661"],
+    ),
+    ("account", ["root", "a.b", "DOMAIN\\user", "a$"], ["", "-a", "a b", "a:b", "a/b", "a\x1b"]),
+    (
+        "registry-user",
+        ["ci", "a b", "a@b", "ü", "-"],
+        ["", "a:b", "a\n", "\x00", " a", "a ", "#a", "a\x85"],
+    ),
+    ("password", ["generate"], ["", "Generate", "generate ", "hunter2"]),
+    ("variable", ["A", "_a1"], ["", "1A", "A-B", "A=B", "Ä", "A\n"]),
+    ("command", ["pass show a", "a\nb"], ["", " \n", "a\x00"]),
+    ("path", ["a", "~/a", "/a b"], ["", " ", "a\x00", "a\nb"]),
+    (
+        "absolute-path",
+        ["/a", "/a/b.c", "/a b/"],
+        ["", "a", "/", "//", "/a//b", "/a/..", "/./a", "/a:b", "/a,b", '/a"', "/a\\b", "/a\n"],
+    ),
+    ("percent", ["1%", "9%", "100%"], ["", "0%", "101%", "5", "05%", "5 %", "%", "-5%", "5%\n"]),
+    (
+        "image",
+        [
+            "registry",
+            "registry:2",
+            "library/registry:2",
+            "a__b/c--d.e:T_1.x-y",
+            "localhost/a",
+            "localhost:5000/a:b",
+            "reg.example.com/a/b@" + DIGEST,
+            "reg.example.com:5000/a:1@" + DIGEST,
+            "[::1]:5000/a",
+        ],
+        [
+            "",
+            "a b",
+            "A",
+            "a:",
+            "a:b:c",
+            "a:.b",
+            "/a",
+            "a/",
+            "a//b",
+            "a@",
+            "a@" + DIGEST[:-1],
+            "a@md5:00",
+            "reg.example.com/",
+            "reg.example.com:99999/a",
+            "u:p@reg.example.com/a",
+            "https://a/b",
+            "a" + ":" + "t" * 129,
+            "-a",
+            "a._b",
+            "ä",
+        ],
+    ),
+    (
+        "endpoint",
+        [
+            "localhost",
+            "a.b",
+            "a:1",
+            "a.b:65535",
+            "10.0.0.1",
+            "10.0.0.1:443",
+            "[::1]",
+            "[2001:db8::1]:5000",
+            f"{LONG}.a",
+        ],
+        [
+            "",
+            ":5000",
+            "a",
+            "a:0",
+            "a:",
+            "a:x",
+            "a:65536",
+            "a:-1",
+            "a:\u0665",
+            "a.b:1:2",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "[fe80::1%0]:1",
+            "http://a.b",
+            "a.b/c",
+            "A.b",
+            "a_b.c",
+            "a..b",
+            "a.b.",
+            ".a",
+            "-a.b",
+            "u@a.b",
+            "u:p@a.b",
+            "a b.c",
+            "256.1.1.1",
+            "1.2.3",
+            f"{LONG}a.b",
+            ".".join([LONG] * 4) + ".b",
+            "a.b\n",
+        ],
+    ),
+    (
+        "mirror",
+        [
+            "main",
+            "https://m",
+            "http://m:80",
+            "https://m.example.com/path/",
+            "https://[::1]:5000",
+            "https://10.0.0.1",
+        ],
+        [
+            "ftp://m",
+            "HTTPS://m",
+            "://m",
+            "https://",
+            "https:///a",
+            "https://u@m",
+            "https://u:p@m",
+            "https://@m",
+            "https://m?",
+            "https://m#",
+            "https://m:0",
+            "https://m:99999",
+            "https://m:",
+            "https://[::1",
+            "https://::1",
+            "https://[::g]",
+            "https://a b",
+            "https://a\tb",
+            "https://-a",
+            "https://300.1.1.1",
+        ],
+    ),
+    (
+        "address",
+        ["a", "A.b", "a_b", "10.0.0.1", "::1", "fe80::1%eth0", "2001:DB8::1"],
+        [
+            "",
+            "a b",
+            "a:1",
+            "[::1]",
+            "::g",
+            "a@b",
+            "1.2.3",
+            "fe80::1%",
+            "fe80::1%a b",
+            "a.",
+            "@local",
+        ],
+    ),
+    ("host", ["a", "@local", "a[1:2]", "::1"], ["", "@", "@ssh/a", "a;b", "a\n", "$(a)"]),
+    (
+        "tls-name",
+        ["a", "a.b", "*.a.b", "10.0.0.1", "::1"],
+        ["", "*", "*.", "*.*.a", "a.*.b", "fe80::1%0", "a b", "a:1", "[::1]"],
+    ),
+]
+
+
+def test_every_format_is_here() -> None:
+    assert {name for name, _, _ in PASS_AND_FAIL} == set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, good, _ in PASS_AND_FAIL for text in good]
+)
+def test_passes(name: str, text: str) -> None:
+    FORMATS[name](text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, _, bad in PASS_AND_FAIL for text in bad]
+)
+def test_is_refused(name: str, text: str) -> None:
+    with pytest.raises(RefusedError):
+        FORMATS[name](text)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+@given(text=st.text() | st.text(alphabet="a0.:/@[]%?#-_*~ ", max_size=12))
+def test_any_text_passes_or_is_refused_with_few_words(name: str, text: str) -> None:
+    said = ["passes"]
+    try:
+        FORMATS[name](text)
+    except RefusedError as refused:
+        said = [refused.message, refused.hint]
+    assert said[0]
+    assert not any("\n" in words for words in said)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("password", "hunter2"),
+        ("variable", "hunter2!"),
+        ("endpoint", "u:hunter2@a.b"),
+        ("endpoint", "https://u:hunter2@a.b"),
+        ("mirror", "https://u:hunter2@m"),
+        ("mirror", "https://u:hunter2@m\n"),
+        ("image", "u:hunter2@a.b/c"),
+        ("host", "u:hunter2@a"),
+        ("host", "u:hunter2@a[1:2]"),
+        ("host", "u:hunter2@a[1-2]"),
+        ("address", "u:hunter2@a"),
+    ],
+)
+def test_what_may_hold_a_password_is_not_shown(name: str, text: str) -> None:
+    with pytest.raises(RefusedError) as caught:
+        FORMATS[name](text)
+    assert "hunter2" not in caught.value.message + caught.value.hint
