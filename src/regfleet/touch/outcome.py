@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, get_args
 
 Result = Literal["changed", "rolled-back", "failed"]
 
@@ -44,7 +44,8 @@ def parse(lines: Iterable[str]) -> Outcome:
     error = "; ".join(said["failed"])
     if said["engine"]:
         error += " -- the engine said: " + " | ".join(said["engine"])
-    if not said["outcome"]:
+    result = next((each for each in get_args(Result) if each in said["outcome"][-1:]), None)
+    if result is None:  # nothing, or a line that was cut off
         text = "; ".join(stray[-3:]) or "no output"
         return Outcome(
             "failed",
@@ -53,7 +54,7 @@ def parse(lines: Iterable[str]) -> Outcome:
             tuple(said["note"]),
         )
     return Outcome(
-        cast("Result", said["outcome"][-1]),
+        result,
         error,
         (said["hint"] or [""])[0],
         tuple(said["note"]),

@@ -55,12 +55,12 @@ def render(plan: Plan, who: str) -> str:
     if edited:
         may = "yes" if plan.may_restart else "no"
         lines.append(_call("activate", plan.activation, may))
+    rest = [step for step in plan.steps if not _is_staging(step)]
+    starts = [step for step in rest if isinstance(step, StartEngine)]
+    lines += [line for step in starts for line in lines_of(step)]
+    # An engine that was down loads nothing before it is started.
     lines += [_call("load", spool_path(image)) for image in plan.archives]
-    for step in plan.steps:
-        if not (
-            isinstance(step, _STAGING) or (isinstance(step, RemovePath) and not step.directory)
-        ):
-            lines += lines_of(step)
+    lines += [line for step in rest if step not in starts for line in lines_of(step)]
     if edited:
         lines.append(_call("settle"))
     body = "\n".join(f"  step {line}" for line in lines)

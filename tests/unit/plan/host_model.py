@@ -23,6 +23,7 @@ from regfleet.plan.model import (
     PullImage,
     PutFile,
     RemoveContainer,
+    RemoveImage,
     RemovePath,
     RunContainer,
     StartContainer,
@@ -184,12 +185,13 @@ class HostModel:
                 self.containers[container.name] = (container, True)
             case StartContainer(container):
                 self.containers[container.name] = (container, True)
-            case RemoveContainer(name, _, image):
+            case RemoveContainer(name):
                 assert self.state == "up"
                 self.containers.pop(name, None)
+            case RemoveImage(reference):
                 used = {each.image.reference for each, _ in self.containers.values()}
-                if image not in used:
-                    self.images.discard(image)
+                if reference not in used:
+                    self.images.discard(reference)
             case LogIn(login):
                 self.logins[login.account, login.endpoint] = login
             case LogOut(account, endpoint):

@@ -1,0 +1,75 @@
+"""What a touch said, and what is made of a touch that said nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regfleet.touch.outcome import Outcome, parse
+
+AGAIN = "run it again: it looks first and does only what is left to do"
+SAID = {
+    "done": (["@generation 3", "@outcome changed", "@exit 0"], Outcome("changed")),
+    "with a note": (
+        ["@note the engine is restarted", "@outcome changed"],
+        Outcome("changed", notes=("the engine is restarted",)),
+    ),
+    "taken back": (
+        ["@failed the port 5000 is taken", "@hint stop what listens", "@outcome rolled-back"],
+        Outcome("rolled-back", "the port 5000 is taken", "stop what listens"),
+    ),
+    "with the engine's words": (
+        ["@failed no answer", "@engine level=fatal a", "@engine failed b", "@outcome rolled-back"],
+        Outcome("rolled-back", "no answer -- the engine said: level=fatal a | failed b"),
+    ),
+    "could not be put back": (
+        ["@failed a", "@failed putting things back did not succeed: b", "@outcome failed"],
+        Outcome("failed", "a; putting things back did not succeed: b"),
+    ),
+    "stray output": (
+        ["warning: x", "", "@outcome changed", "@unknown y"], Outcome("changed"),
+    ),
+    "nothing": (
+        [], Outcome(
+            "failed", "the connection ended before the host said how it went (no output)", AGAIN
+        ),
+    ),
+    "no word of the end": (
+        ["@generation 1", "@note n", "Killed", "@exit 137"],
+        Outcome(
+            "failed",
+            "the connection ended before the host said how it went (Killed)",
+            AGAIN,
+            ("n",),
+        ),
+    ),
+    "failed, and no word of the end": (
+        ["@failed the disk is full"], Outcome("failed", "the disk is full", AGAIN),
+    ),
+    "many stray lines": (
+        ["a", "b", "c", "d"],
+        Outcome(
+            "failed", "the connection ended before the host said how it went (b; c; d)", AGAIN
+        ),
+    ),
+    "cut off within the end": (
+        ["@generation 1", "@outcome chan"],
+        Outcome(
+            "failed", "the connection ended before the host said how it went (no output)", AGAIN
+        ),
+    ),
+    "failed without at": (
+        ["failed x", "@outcome changed"], Outcome("changed"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_outcomes(name):
+    lines, expected = SAID[name]
+    assert parse(lines) == expected
+
+
+@given(st.lists(st.text("@ afhilnoteducm", max_size=15)))
+def test_only_what_says_so_is_done(lines):
+    done = "@outcome changed" in lines
+    assert parse(lines).result == "failed" or done

@@ -1,0 +1,312 @@
+"""A plan as the touch's program: every kind of step, in order, quoted, and without a password."""
+
+import base64
+import shlex
+import shutil
+import typing
+
+import pytest
+import shells
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from making import CANARY, container, login
+
+from regfleet import record
+from regfleet.desired.model import Directory, File, Image
+from regfleet.plan import model
+from regfleet.plan.model import (
+    Change,
+    EditDaemon,
+    InstallEngine,
+    LogIn,
+    LogOut,
+    MakeDirectory,
+    Plan,
+    PullImage,
+    PutFile,
+    RemoveContainer,
+    RemoveImage,
+    RemovePath,
+    RunContainer,
+    StartContainer,
+    StartEngine,
+)
+from regfleet.touch import archive, render
+
+MAIN = container()
+IMAGE = Image("registry:2", "a.tar", "ab" * 32)
+FILE = File("/etc/docker/certs.d/a/ca.crt", b"CA\n", 0o444, "why")
+EDIT = EditDaemon("/etc/docker/daemon.json", "{}", "{}", "{}", ("insecure a",), ("mirror b/",))
+
+
+def b64(text):
+    return base64.b64encode(text.encode()).decode()
+
+
+# One of each kind at least, with the calls that it becomes.
+CALLS = {
+    "install": (
+        InstallEngine("apt-get", ("docker.io", "docker-cli?")),
+        [["install_packages", "apt-get", "docker.io", "docker-cli?"]],
+    ),
+    "start": (StartEngine(), [["start_engine"]]),
+    "directory": (
+        MakeDirectory(Directory("/etc/docker", 0o755, "")), [["directory", "/etc/docker", "0755"]],
+    ),
+    "file": (PutFile(FILE, foreign=False), [["put", FILE.path, "0444", "0", b64("CA\n")]]),
+    "foreign file": (PutFile(FILE, foreign=True), [["put", FILE.path, "0444", "1", b64("CA\n")]]),
+    "file goes": (RemovePath("/x"), [["drop", "/x"]]),
+    "directory goes": (RemovePath("/x", directory=True), [["drop_directory", "/x"]]),
+    "daemon.json": (
+        EDIT,
+        [
+            ["want", "insecure a"],
+            ["refuse", "mirror b/"],
+            ["daemon", EDIT.path, b64("{}"), "same", b64("{}")],
+        ],
+    ),
+    "daemon.json, then another": (
+        EditDaemon("/d", "{1}", "{2}", "{3}", (), ()),
+        [["daemon", "/d", b64("{1}"), b64("{2}"), b64("{3}")]],
+    ),
+    "daemon.json goes": (
+        EditDaemon("/d", "{1}", None, "{3}", (), ()),
+        [["daemon", "/d", b64("{1}"), "remove", b64("{3}")]],
+    ),
+    "pull": (PullImage(Image("registry:2")), [["pull", "registry:2"]]),
+    "run": (
+        RunContainer(MAIN),
+        [
+            [
+                "container", "regfleet-main", "5000", "yes", "--restart=always",
+                "--label=regfleet.fleet=acme", "--label=regfleet.registry=main",
+                f"--label=regfleet.specification={MAIN.specification}",
+                "--publish=5000:5000", "registry:2", "serve", "/etc/regfleet/config.yml",
+            ]
+        ],
+    ),
+    "run, plain": (
+        StartContainer(container(tls=False)), [["start_container", "regfleet-main", "5000", "no"]],
+    ),
+    "start container": (
+        StartContainer(MAIN), [["start_container", "regfleet-main", "5000", "yes"]],
+    ),
+    "container goes": (RemoveContainer("c"), [["remove_container", "c", ""]]),
+    "container and data go": (RemoveContainer("c", "/d"), [["remove_container", "c", "/d"]]),
+    "image goes": (RemoveImage("registry:2"), [["remove_image", "registry:2"]]),
+    "login": (
+        LogIn(login()), [["login", "root", "reg.example.com:5000", "ci", b64(CANARY)]],
+    ),
+    "logout": (LogOut("root", "a.example"), [["logout", "root", "a.example"]]),
+}  # fmt: skip
+
+
+def calls(program):
+    """The steps of a program, as the shell splits them."""
+    lines = program.split("\nplan() {\n", 1)[1].removesuffix("\n}\ntouch_host </dev/null\n")
+    found = shlex.split(lines.replace("\n  step ", " \0 ").removeprefix("  step "), posix=True)
+    steps = [[]]
+    for word in found:
+        if word == "\0":
+            steps.append([])
+        else:
+            steps[-1].append(word)
+    return steps
+
+
+def program(*steps, archives=(), changes=(), **settings):
+    return render.render(
+        Plan("web1", changes, steps, archives=archives, **settings), "ops@control: acme"
+    )
+
+
+def test_the_table_has_every_kind_of_step():
+    assert {type(step) for step, _ in CALLS.values()} == set(typing.get_args(model.Step))
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_kind_of_step_has_its_calls(name):
+    step, expected = CALLS[name]
+    found = calls(program(step))
+    begin = next(at for at in range(len(found)) if found[at : at + len(expected)] == expected)
+    assert begin > 0
+
+
+def test_an_unknown_step_is_refused():
+    with pytest.raises(TypeError, match="no rendering for str"):
+        list(render.lines_of("step"))
+
+
+def test_the_functions_are_in_the_program():
+    """A call of a function that touch.sh does not have would fail on the host alone."""
+    names = {call[0] for _, expected in CALLS.values() for call in expected} | set(ORDER)
+    assert [name for name in names if f"\n{name}() {{" not in render.program()] == []
+
+
+# ---- order ----
+
+ORDER = [
+    "begin", "expect", "install_packages", "directory", "put", "drop", "daemon", "record", "swap",
+    "activate", "start_engine", "load", "pull", "container", "start_container",
+    "remove_container", "remove_image", "login", "logout", "drop_directory", "settle",
+]  # fmt: skip
+
+
+def order_of(found):
+    return [call[0] for call in found if call[0] in ORDER]
+
+
+def test_a_whole_plan_comes_in_order():
+    steps = [
+        CALLS[name][0]
+        for name in (
+            "install", "directory", "file", "file goes", "daemon.json", "start", "pull", "run",
+            "start container", "container goes", "image goes", "login", "logout", "directory goes",
+        )
+    ]  # fmt: skip
+    whole = program(*steps, archives=(IMAGE,), expected=((FILE.path, "absent"),))
+    assert order_of(calls(whole)) == ORDER
+
+
+def test_an_engine_that_was_down_is_started_before_an_archive_is_loaded():
+    found = order_of(calls(program(StartEngine(), RunContainer(MAIN), archives=(IMAGE,))))
+    assert found.index("start_engine") < found.index("load") < found.index("container")
+
+
+@pytest.mark.parametrize("may", [True, False])
+@pytest.mark.parametrize("activation", ["none", "reload", "restart"])
+def test_the_activation_is_the_heaviest_of_the_changes(activation, may):
+    whole = program(
+        EDIT, changes=(Change("a", "run", "", activation), Change("b", "run", "")), may_restart=may
+    )
+    assert ["activate", activation, "yes" if may else "no"] in calls(whole)
+
+
+def test_without_daemon_json_nothing_is_activated():
+    assert "activate" not in order_of(calls(program(PutFile(FILE, foreign=False))))
+    assert "settle" not in order_of(calls(program(PutFile(FILE, foreign=False))))
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", ""), ("{}\n", b64("{}\n"))])
+def test_the_record_comes_with_every_plan(text, expected):
+    assert ["record", expected] in calls(program(StartEngine(), record=text))
+
+
+def test_what_was_looked_at_is_asked_for_again_before_anything():
+    whole = program(StartEngine(), expected=((record.PATH, "absent"), ("/x y", "00")))
+    assert calls(whole)[:3] == [
+        ["begin", "ops@control: acme"],
+        ["expect", record.PATH, "absent"],
+        ["expect", "/x y", "00"],
+    ]
+
+
+# ---- quoting, secrets, and the end ----
+
+
+def test_no_password_in_clear():
+    assert CANARY not in program(LogIn(login()))
+    assert b64(CANARY) in program(LogIn(login()))
+
+
+def test_it_ends_with_the_call_that_takes_no_more_input():
+    assert program(StartEngine()).endswith("\n}\ntouch_host </dev/null\n")
+
+
+hostile = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+
+
+@pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")
+@settings(max_examples=25)
+@given(words=st.lists(hostile, min_size=1, max_size=4), who=hostile)
+def test_whatever_a_value_is_it_stays_one_argument(words, who):
+    steps = [
+        step
+        for word in words
+        for step in (
+            PullImage(Image(word)),
+            LogOut(word, word),
+            PutFile(File(word, word.encode(), 0o644, ""), foreign=False),
+            RunContainer(container(word, arguments=(word,), command=(word,))),
+        )
+    ]
+    whole = render.render(Plan("h", steps=tuple(steps)), who)
+    tell = 'step() { printf "%s\\0" "$@"; }\ntouch_host() { plan; }\nplan() {'
+    said = shells.run("dash", whole.replace("\nplan() {", f"\n{tell}")).stdout.decode()
+    expected = ["begin", who]
+    for word in words:
+        expected += ["put", word, "0644", "0", b64(word)]
+    expected += ["record", "", "swap"]
+    for word in words:
+        probe = [word, "5000", "yes"]
+        labels = ["acme", "main", container(word, arguments=(word,), command=(word,)).specification]
+        names = ["fleet", "registry", "specification"]
+        flags = [f"--label=regfleet.{a}={b}" for a, b in zip(names, labels, strict=True)]
+        expected += ["pull", word, "logout", word, word, "container", *probe]
+        expected += ["--restart=always", *flags, word, "registry:2", word]
+    assert said.split("\0")[:-1] == expected
+
+
+# ---- archives ----
+
+
+@given(content=st.binary(max_size=200), copies=st.sampled_from([1, 300, 2000]))
+def test_an_archive_survives_its_way(tmp_path_factory, content, copies):
+    path = tmp_path_factory.mktemp("archive") / "a.tar"
+    path.write_bytes(content * copies)
+    chunks = archive.Chunks(path)
+    for _ in range(2):  # it can be sent twice: to two hosts
+        lines = list(chunks)
+        assert all(line.endswith("\n") and "\n" not in line[:-1] for line in lines)
+        assert base64.b64decode("".join(lines)) == content * copies
+        assert (
+            base64.b64decode("".join(lines).replace("\n", ""), validate=True)[:9]
+            == ((content * copies)[:9])
+        )
+
+
+def test_an_archive_is_a_list_that_is_never_empty(tmp_path):
+    """What pyinfra asks of standard input that is to be iterated."""
+    (tmp_path / "a.tar").write_bytes(b"")
+    chunks = archive.Chunks(tmp_path / "a.tar")
+    assert isinstance(chunks, list)
+    assert chunks
+
+
+EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
+
+
+def received(shell, monkeypatch, tmp_path, content, sent=None):
+    """Run the receiving command on a spool of our own; gives its exit code and what it left."""
+    monkeypatch.setattr(archive, "DIRECTORY", str(tmp_path / "var lib"))
+    (tmp_path / "a.tar").write_bytes(content)
+    image = Image("busybox", tmp_path / "a.tar", archive.digest(tmp_path / "a.tar"))
+    command = archive.receive(image, load=False)
+    body = "".join(archive.Chunks(tmp_path / "a.tar")) if sent is None else sent
+    done = shells.run(shell, f"({command}) <<'EOF'\n{body}EOF\n")
+    return done.returncode, [path for path in tmp_path.rglob("*.tar") if path.name != "a.tar"]
+
+
+@EVERY_SHELL
+def test_an_archive_is_received_whole_and_private(shell, monkeypatch, tmp_path):
+    content = bytes(range(256)) * 999
+    code, left = received(shell, monkeypatch, tmp_path, content)
+    assert code == 0
+    assert [path.read_bytes() for path in left] == [content]
+    assert left[0].stat().st_mode & 0o777 == 0o600
+    assert left[0].parent.stat().st_mode & 0o777 == 0o700
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("sent", ["", "aGFsZg==\n", "%%%\n"])
+def test_an_archive_that_is_not_what_it_was_leaves_nothing(shell, monkeypatch, tmp_path, sent):
+    code, left = received(shell, monkeypatch, tmp_path, b"whole", sent)
+    assert code != 0
+    assert left == []
+
+
+def test_an_archive_is_loaded_and_taken_away():
+    command = archive.receive(IMAGE, load=True)
+    spool = archive.spool_path(IMAGE)
+    assert spool == f"/var/lib/regfleet/spool/{'ab' * 16}.tar"
+    assert f"docker load -q -i {spool} && rm -f {spool}" in command
