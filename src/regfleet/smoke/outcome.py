@@ -24,13 +24,22 @@ class Check:
 
 
 def parse(lines: Iterable[str]) -> tuple[Check, ...]:
-    """The checks among a client's lines, in their order."""
+    """The checks among a client's lines, in their order.
+
+    A test that did not come to its end has failed, whatever it had passed before.
+    """
     checks = []
+    ended = False
     for line in lines:
+        ended = ended or line.rstrip() == "@end"
         words = line.split(" ", 4)
         if words[0] == "@check" and len(words) > 3 and words[3] in ("passed", "failed", "skipped"):  # noqa: PLR2004 - `@check REGISTRY CHECK VERDICT [DETAIL]`
             detail = words[4] if len(words) > 4 else ""  # noqa: PLR2004
             checks.append(Check(f"{words[1]}/{words[2]}", cast("Verdict", words[3]), detail))
+    if checks and not ended:
+        registry = checks[-1].name.partition("/")[0]
+        detail = "the test was cut off: the connection broke, or the host ended it"
+        checks.append(Check(f"{registry}/end", "failed", detail))
     return tuple(checks)
 
 

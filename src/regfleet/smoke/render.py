@@ -17,6 +17,8 @@ from regfleet.secret import Secret
 REPOSITORY = "regfleet-smoke"
 STEPS = ("present", "push", "remove", "pull", "digest", "run")
 
+_PATH_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -59,12 +61,15 @@ def _subject(registry: Registry, host: str, login: Login | None, materials: Mate
 
 
 def repository_name(host: str) -> str:
-    """A host's name as a path component of a repository.
+    """A host's name as a path component of a repository: as it is, where the grammar has it.
 
-    Lower-case letters and digits, with single `.`, `_` or `-` between them (distribution
-    reference grammar, `path-component`).
+    Letters of the lower case and digits, with separators between them (distribution reference
+    grammar, `path-component`).
     """
-    return re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-") or "host"
+    name = host.lower()
+    if _PATH_COMPONENT.fullmatch(name):
+        return name
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-") or "host"
 
 
 def skipped(fleet: Fleet, host: str) -> tuple[Registry, ...]:

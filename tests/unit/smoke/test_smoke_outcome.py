@@ -1,0 +1,108 @@
+"""From a client's lines to checks; and what the smoke test's own functions say."""
+
+import pytest
+import shells
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regfleet.smoke import render
+from regfleet.smoke.outcome import Check, parse, pushed_digest
+
+DIGEST = f"sha256:{'ab' * 32}"
+CUT_OFF = "the test was cut off: the connection broke, or the host ended it"
+LINES = {
+    "nothing": ([], ()),
+    "no check": (["@end"], ()),
+    "passed": (["@check main push passed", "@end"], (Check("main/push", "passed"),)),
+    "with a detail": (
+        [f"@check main push passed {DIGEST}", "@end"], (Check("main/push", "passed", DIGEST),),
+    ),
+    "with a space behind": (["@check main push passed ", "@end"], (Check("main/push", "passed"),)),
+    "a detail of many words": (
+        ["@check main push failed no such  host", "@end", "@exit 0"],
+        (Check("main/push", "failed", "no such  host"),),
+    ),
+    "two registries": (
+        ["@check a run passed", "@check b run skipped push failed", "@end"],
+        (Check("a/run", "passed"), Check("b/run", "skipped", "push failed")),
+    ),
+    "other lines": (["x", "", "@other", "@checks a b passed", "@check a run passed", "@end"],
+                    (Check("a/run", "passed"),)),
+    "no verdict": (["@check a run maybe", "@check a run", "@check", "@end"], ()),
+    "cut off": (
+        ["@check main present passed", "@check main push passed", "@exit 137"],
+        (
+            Check("main/present", "passed"), Check("main/push", "passed"),
+            Check("main/end", "failed", CUT_OFF),
+        ),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_checks(name):
+    lines, expected = LINES[name]
+    assert parse(lines) == expected
+
+
+@given(st.lists(st.text("@ chekpassdfil/", max_size=20)))
+def test_any_lines(lines):
+    for check in parse(lines):
+        assert check.verdict in {"passed", "failed", "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("checks", "expected"),
+    [
+        ([], None),
+        ([Check("main/push", "passed", DIGEST)], DIGEST),
+        ([Check("main/push", "passed", "")], None),
+        ([Check("main/push", "failed", "denied")], None),
+        ([Check("other/push", "passed", DIGEST)], None),
+        ([Check("main/pull", "passed", DIGEST)], None),
+    ],
+)
+def test_the_digest_that_was_pushed(checks, expected):
+    assert pushed_digest(checks, "main") == expected
+
+
+# ---- the shell's side ----
+
+EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
+ABSENT = 'bring() { said="no such image"; return 1; }'
+
+
+def said(shell, *calls):
+    return parse(shells.lines(shell, "\n".join([render.program(), *calls, "echo @end", ""])))
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("at", range(len(render.STEPS)))
+def test_what_comes_behind_a_failed_check_is_skipped(shell, at):
+    failing = render.STEPS[at]
+    found = said(shell, "name=main", f"failed {failing} why")
+    assert found == (
+        Check(f"main/{failing}", "failed", "why"),
+        *(Check(f"main/{each}", "skipped", f"{failing} failed") for each in render.STEPS[at + 1 :]),
+    )
+
+
+@EVERY_SHELL
+def test_each_check_has_one_verdict_where_the_image_cannot_be_had(shell):
+    calls = [f"registry {name} e r t image '' '' ''" for name in ("one", "two", "three")]
+    found = said(shell, ABSENT, *calls)
+    assert [check.name for check in found] == [
+        f"{name}/{step}" for name in ("one", "two", "three") for step in render.STEPS
+    ]
+    assert [check.verdict for check in found] == ["failed", *["skipped"] * 5] * 3
+
+
+@EVERY_SHELL
+def test_a_reason_stays_on_one_line(shell):
+    (check, *_) = said(shell, "name=main", "failed run \"$(printf 'a\\n@check x y passed\\tb')\"")
+    assert check == Check("main/run", "failed", "a @check x y passed b")
+
+
+@EVERY_SHELL
+def test_the_last_word_is_said_in_the_end(shell):
+    assert shells.lines(shell, f"{render.program()}\nclean\n") == ["@end"]
