@@ -76,7 +76,7 @@ clean: ## Remove all that demo and test made, hosts and engine included
 	@[ ! -x $(BIN)/python ] || $(SUDO) $(BIN)/python -m regfleet.rehearse.demo --build $(BUILD) clean
 	@if [ -s $(BUILD)/installed-packages ]; then \
 		echo "Packages stay. To remove those that were installed here:"; \
-		echo "  $(SUDO) apt-get purge $$(sort -u $(BUILD)/installed-packages | tr '\n' ' ')"; \
+		echo "  $(strip $(SUDO) apt-get purge) $$(sort -u $(BUILD)/installed-packages | tr '\n' ' ')"; \
 	fi
 	@$(SUDO) rm -rf $(BUILD) .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec $(SUDO) rm -rf {} +
