@@ -1,0 +1,77 @@
+"""The three shell programs: clean, portable, and nothing of them runs before all has arrived."""
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import shells
+
+from regfleet.look import request
+from regfleet.smoke import render as smoke
+from regfleet.touch import render as touch
+
+PROGRAMS = {"look": request.program, "touch": touch.program, "smoke": smoke.program}
+CHECKERS = {
+    "shellcheck": ["shellcheck", "-s", "sh", "-"],
+    "dash": ["dash", "-n"],
+    "bash": ["bash", "--posix", "-n"],
+    "busybox": ["busybox", "sh", "-n"],
+}
+EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_clean(program, checker):
+    command, *options = CHECKERS[checker]
+    beside = shutil.which(command, path=Path(sys.executable).parent)
+    found = shutil.which(command) or beside
+    if not found:
+        pytest.skip(f"{command} is not installed")
+    done = subprocess.run(
+        [found, *options], input=PROGRAMS[program](), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# ---- cut off ----
+
+
+def touch_program(folder):
+    """The touch as it is rendered, with a place of its own and a step that leaves a mark."""
+    program = touch.program().replace("\nBASE=/var/lib/regfleet\n", f"\nBASE={folder}/base\n")
+    assert "/var/lib/regfleet\n" not in program
+    return f"{program}\nplan() {{\n  step mkdir {folder}/mark\n}}\ntouch_host </dev/null\n"
+
+
+def smoke_program(folder):
+    return f"{smoke.program()}\nsmoke() {{\n  mkdir {folder}/mark\n}}\nsmoke </dev/null\n"
+
+
+def look_program(folder):
+    return f"{request.program()}\nlook() {{\n  mkdir {folder}/mark\n}}\nlook </dev/null\n"
+
+
+WHOLE = {"touch_host": touch_program, "smoke": smoke_program, "look": look_program}
+
+
+def offsets(size, tail=90, samples=40):
+    """Every place near the end, and some before: the same in every run."""
+    chosen = random.Random(size)  # noqa: S311 - not for secrets
+    return sorted({*range(size - tail, size), *chosen.sample(range(size - tail), samples)})
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_program_that_was_cut_off_does_nothing(shell, name, tmp_path):
+    program = WHOLE[name](tmp_path)
+    called = program.rindex(f"{name} </dev/null")
+    for size in offsets(called + len(name)):
+        done = shells.run(shell, program[:size])
+        assert not (tmp_path / "mark").exists(), f"cut at {size} of {len(program)}"
+        assert b"@" not in done.stdout
+    shells.run(shell, program)
+    assert (tmp_path / "mark").is_dir()
