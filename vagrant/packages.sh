@@ -15,6 +15,17 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 as_root=
 [ "$(id -u)" -eq 0 ] || as_root=sudo
 updated=
+forbidden=
+before=$(mktemp)
+
+# Also where one of several packages failed: what was installed is written down.
+finish() {
+    [ -z "$forbidden" ] || $as_root rm -f /usr/sbin/policy-rc.d
+    [ -z "$updated" ] || installed | comm -13 "$before" - >>"$note"
+    rm -f "$before"
+}
+trap finish EXIT
+trap 'exit 1' HUP INT TERM
 
 has() {
     case $1 in
@@ -31,8 +42,7 @@ installed() {
 # invoke-rc.d(8): 101 forbids a package's scripts to start or stop services.
 forbid_services() {
     [ -e /usr/sbin/policy-rc.d ] && return
-    trap '$as_root rm -f /usr/sbin/policy-rc.d' EXIT
-    trap 'exit 1' HUP INT TERM
+    forbidden=yes
     printf '#!/bin/sh\nexit 101\n' | $as_root tee /usr/sbin/policy-rc.d >/dev/null
     $as_root chmod 0755 /usr/sbin/policy-rc.d
 }
@@ -59,14 +69,9 @@ install() {
 }
 
 mkdir -p "$(dirname "$note")"
-before=$(mktemp)
 for pair; do
     has "${pair%%:*}" || {
         [ -n "$updated" ] || installed >"$before"
         install "${pair#*:}"
     }
 done
-if [ -n "$updated" ]; then
-    installed | comm -13 "$before" - >>"$note"
-fi
-rm -f "$before"
