@@ -26,6 +26,7 @@ from regfleet.materials import gather
 from regfleet.plan.model import Plan
 from regfleet.registry_api.tunnel import Dial
 from regfleet.run import remote
+from regfleet.run.limits import TOUCH_SECONDS
 from regfleet.run.registries import Registries
 from regfleet.run.work import Work
 from regfleet.smoke.outcome import Check
@@ -70,6 +71,12 @@ class _Connections:
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
         return remote.run_program(_host(name), program, sudo=self._sudo(name), seconds=seconds)
+
+    def ask_again(self, name: str, program: str) -> list[str]:
+        host = _host(name)
+        host.disconnect()
+        host.connect(reason="its connection broke", raise_exceptions=True)
+        return self.run(name, program, TOUCH_SECONDS)
 
     def send(self, name: str, image: Image, *, load: bool) -> None:
         remote.send_archive(_host(name), image, sudo=self._sudo(name), load=load)

@@ -93,3 +93,10 @@ class HostError(RegfleetError):
 
 class UnreachableError(HostError):
     """A host could not be connected to at all."""
+
+
+class InterruptedRunError(HostError):
+    """The run was interrupted (Ctrl-C) before this host's turn."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, "interrupted before its turn", "run it again to go on")

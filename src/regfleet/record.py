@@ -15,6 +15,8 @@ from regfleet.fleet.model import Json
 
 DIRECTORY = "/var/lib/regfleet"
 PATH = f"{DIRECTORY}/owned.json"
+CONTAINERS = f"{DIRECTORY}/containers"  # how each container of ours is run, a file each
+ORIGINAL = f"{DIRECTORY}/original"  # what stood at a path before us, under that path
 VERSION = 1
 
 

@@ -132,6 +132,21 @@ def smoke(**options: object) -> NoReturn:
 @cli.command()
 @fleet_file
 @yes
+@click.option(
+    "--to",
+    "generation",
+    type=click.IntRange(min=1),
+    help="Back to what was there before this generation; default: before the newest.",
+)
+@hosts
+def rollback(**options: object) -> NoReturn:
+    """Go back to the generation before, on each host: files, engine, registry."""
+    _end("runs", "rollback", **options)
+
+
+@cli.command()
+@fleet_file
+@yes
 @click.option("--delete-data", is_flag=True, help="Delete the registries' image data, too.")
 @diff
 @hosts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import emptied, resolve
-from regfleet.errors import EXIT_CHANGES, EXIT_FAILED, EXIT_OK, UsageError
+from regfleet.errors import EXIT_CHANGES, EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
@@ -105,6 +106,21 @@ def smoke(*, junit: Path | None, **options: object) -> int:
         return _finish(runner, common, console, junit)
 
 
+def rollback(*, yes: bool, generation: int | None, **options: object) -> int:
+    """Back to an earlier generation, host by host."""
+    common = Common(**options)  # type: ignore[arg-type]
+    with _runner(common, save=False, locked="rollback", desired=_nothing) as (runner, _):
+        what = f"before generation {generation}" if generation else "before the newest generation"
+        _confirm(yes, f"Go back to what was there {what}, on {len(runner.names)} hosts?")
+        runner.connect()
+        runner.roll_back(generation or 0)
+        return _finish(runner, common, common.console(), None)
+
+
+def _nothing(fleet: Fleet) -> Mapping[str, DesiredHost]:
+    return emptied(fleet, delete_data=False)
+
+
 def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> int:
     """Take everything of the fleet's out."""
     common = Common(**options)  # type: ignore[arg-type]
@@ -147,10 +163,34 @@ def _runner(
         session = Session(fleet, fleet.hosts(), common.parallel)
         report = Report(fleet.name, {name: HostReport(name) for name in names})
         work = Work(fleet, wanted, materials, session)
-        try:
-            yield Runner(fleet, work, session, names, report, _say), state
-        finally:
-            session.close()
+        with _interruptible(session):
+            try:
+                yield Runner(fleet, work, session, names, report, _say), state
+            finally:
+                session.close()
+
+
+@contextmanager
+def _interruptible(session: Session) -> Iterator[None]:
+    """Ctrl-C once: the hosts in flight finish and no other is begun; twice: stop talking."""
+
+    def interrupted(signum: int, frame: object) -> None:
+        del signum, frame
+        if session.stopped:
+            raise KeyboardInterrupt
+        session.stop()
+        _say("interrupted: the hosts at work finish, no other is begun; again to leave them alone")
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise RegfleetError(
+            "interrupted: hosts at work finish, or put back what they began, by themselves",
+            f"`regfleet {shlex.join(sys.argv[1:])}` looks first and does what is left to do",
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

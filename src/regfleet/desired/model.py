@@ -36,11 +36,16 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory that has to exist; root owns it. Contents that are not ours stay."""
+    """A directory that has to exist; root owns it. Contents that are not ours stay.
+
+    Attributes:
+        own: it bears a name of ours: it goes with us, when empty, whoever made it.
+    """
 
     path: str
     mode: int
     reason: str
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,24 +93,27 @@ def _needs(fleet: Fleet, materials: Materials, clients: list[Client]) -> ClientN
     trusts: dict[str, Trust] = {}
     daemon: dict[str, Json] = {}
     mirrors: dict[str, None] = {}
+    asking: list[tuple[str, bool, Registry]] = []
     for client in clients:
         mirrors |= dict.fromkeys(client.mirrors)
         daemon |= client.daemon
         mirror_hosts = {urlsplit(mirror).netloc for mirror in client.mirrors}
         for registry in fleet.registries.values():
-            declared = registry.name in client.registries
-            if not declared and registry.endpoint not in mirror_hosts:
-                continue
-            key = "registries" if declared else "mirrors"
-            trusts.setdefault(
+            if registry.name in client.registries:
+                asking.append((f"client.{client.name}.registries", True, registry))
+            elif registry.endpoint in mirror_hosts:
+                asking.append((f"client.{client.name}.mirrors", False, registry))
+    # A registry that one group declares and another mirrors from is a declared one.
+    for place, declared, registry in sorted(asking, key=lambda each: not each[1]):
+        trusts.setdefault(
+            registry.endpoint,
+            Trust(
                 registry.endpoint,
-                Trust(
-                    registry.endpoint,
-                    materials.registries[registry.name].ca,
-                    plain=declared and registry.tls.source == "none",
-                    reason=f"client.{client.name}.{key}: {registry.name}",
-                ),
-            )
+                materials.registries[registry.name].ca,
+                plain=declared and registry.tls.source == "none",
+                reason=f"{place}: {registry.name}",
+            ),
+        )
     reason = f"client.{clients[0].name}"
     return ClientNeeds(tuple(trusts.values()), tuple(mirrors), daemon, reason)
 

@@ -39,7 +39,8 @@ class Docker:
         directories = [Directory("/etc/docker", 0o755, needs.reason)]
         directories += [Directory(CERTS, 0o755, trusted[0][0].reason)] if trusted else []
         directories += [
-            Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason) for trust, _ in trusted
+            Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason, own=True)
+            for trust, _ in trusted
         ]
         files = [
             File(f"{CERTS}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
@@ -188,6 +189,8 @@ def _daemon(
         text = final = seen.daemon_json or text
     if merged.after is None:
         final = None
+    elif not (merged.owned_lists or merged.owned_values):
+        final = _original(seen, merged.after) or final  # to the byte, where that is all there is
     changes = [
         Change(
             f"daemon.json {key}",
@@ -203,11 +206,20 @@ def _daemon(
         for key in stale
     ]
     expect, refuse = _live(seen, after, merged)
-    edit = EditDaemon(seen.engine.config, text, final, _undo(merged), expect, refuse)
+    edit = EditDaemon(seen.engine.config, text, final, _undo(merged), activation, expect, refuse)
     version = facts.version_of(seen.engine.version)
     quirk = bool(after.get(MIRRORS) and after.get(INSECURE))
     may_restart = quirk and any(item.holds(version) for item in facts.RELOAD_DROPS_INSECURE)
     return tuple(changes), (edit,), may_restart
+
+
+def _original(seen: ObservedHost, after: daemon_json.Document) -> str | None:
+    """The text before anything of ours, where it says what is to be said now."""
+    try:
+        same = daemon_json.parse(seen.original_daemon_json) == after
+    except daemon_json.NotJsonError:
+        return None
+    return seen.original_daemon_json if same else None
 
 
 def _undo(merged: daemon_json.Merged) -> str:

@@ -29,6 +29,7 @@ look_host() {
     (. /etc/os-release; say "os ${ID:-unknown} ${VERSION_ID:-}")
   fi
   whole owned /var/lib/regfleet/owned.json
+  if [ -e /var/lib/regfleet/pending ]; then say 'pending'; fi
 }
 
 look_paths() { # PATH...: raw mode, owner and digest of each that exists
@@ -54,6 +55,7 @@ look_daemon() { # PATH: daemon.json, where its symbolic links lead
   set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")"
   say "daemon $1"
   whole daemon "$1"
+  whole original "/var/lib/regfleet/original$1"
 }
 
 look_docker() { # the engine; daemon.json follows the daemon's own --config-file

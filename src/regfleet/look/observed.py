@@ -71,6 +71,8 @@ class ObservedHost:
         init: `systemd` or `scripts`.
         packages: its package manager's command (`apt-get`, ...) or empty.
         daemon_json: the whole of daemon.json, None when absent.
+        original_daemon_json: as it was before anything of ours, None where that is not known.
+        pending: whether a touch was cut off here and is to be put back.
         owned: the ownership record by fleet; `record` is its exact text.
         images: identifiers of the images that were asked for and are there, by reference.
         logins: by account and endpoint: a salted digest, `helper` or `no-account`.
@@ -90,3 +92,5 @@ class ObservedHost:
     containers: Mapping[str, ObservedContainer]
     images: Mapping[str, str]
     logins: Mapping[tuple[str, str], str]
+    original_daemon_json: str | None = None
+    pending: bool = False

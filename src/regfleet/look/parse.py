@@ -86,6 +86,8 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         packages=(fields["packages"] or [""])[0],
         paths=_paths(fields["stat"], fields["sum"]),
         daemon_json=_decode(host, "daemon.json", whole.get("daemon")),
+        original_daemon_json=_decode(host, "the original daemon.json", whole.get("original")),
+        pending="pending" in fields,
         record=written,
         owned=owned,
         engine=_engine(fields),

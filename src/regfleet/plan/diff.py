@@ -93,7 +93,11 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
     removals = _removals(want, seen, owned, shared)
     leftover = _leftover_directories(want, owned, shared)
     parts = (directories, files, containers, logins, removals, leftover)
-    changes = (*part.changes, *(change for each in parts for change in each.changes))
+    changes = (
+        *_interrupted(seen),
+        *part.changes,
+        *(change for each in parts for change in each.changes),
+    )
     steps = (*files.steps, *logins.steps)
     mine = _owned_after(want, seen, owned, shared, part, steps=steps, salt=salt)
     if not changes and _claims(mine) != _claims(owned):
@@ -123,6 +127,13 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
         live_restore=seen.engine.live_restore,
         may_restart=part.may_restart,
     )
+
+
+def _interrupted(seen: ObservedHost) -> tuple[Change, ...]:
+    if not seen.pending:
+        return ()
+    reason = "a change was cut off here: what was there before comes back first"
+    return (Change("interrupted change", "run", reason),)
 
 
 def _directories(want: DesiredHost, seen: ObservedHost) -> _Part:
@@ -321,7 +332,7 @@ def _owned_after(
         directories=tuple(
             directory.path
             for directory in want.directories
-            if directory.path in directories or directory.path not in seen.paths
+            if directory.own or directory.path in directories or directory.path not in seen.paths
         ),
         daemon_created=part.daemon_created,
         lists=part.lists,

@@ -65,6 +65,7 @@ class EditDaemon:
     active: str = field(repr=False)
     final: str | None = field(repr=False)
     undo: str = field(repr=False)
+    activation: Activation
     expect: tuple[str, ...]
     refuse: tuple[str, ...]
 

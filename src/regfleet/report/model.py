@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from regfleet.errors import RegfleetError, UnreachableError
+from regfleet.errors import InterruptedRunError, RegfleetError, UnreachableError
 from regfleet.plan.model import Plan
 from regfleet.smoke.outcome import Check
 
@@ -45,7 +45,11 @@ class HostReport:
 
     def fail(self, error: RegfleetError, status: Status = "failed") -> None:
         """Note an error."""
-        self.status = "unreachable" if isinstance(error, UnreachableError) else status
+        if isinstance(error, UnreachableError):
+            status = "unreachable"
+        elif isinstance(error, InterruptedRunError):
+            status = "skipped"
+        self.status = status
         self.error, self.hint = error.message, error.hint
 
 

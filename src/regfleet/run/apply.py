@@ -76,9 +76,26 @@ class Runner:
                     self._skip(name, stopped or self._blocked(name))
                 if ready:
                     self._touch_wave(ready)
-                    if smoke:
+                    if smoke and not self.session.stopped:
                         self.smoke([name for name in ready if self.report.hosts[name].ok])
                 stopped = stopped or self._too_many()
+                if self.session.stopped:
+                    stopped = "interrupted"
+
+    def roll_back(self, generation: int) -> None:
+        """Go back on every host that is reachable, clients before registries.
+
+        Args:
+            generation: what was there before it comes back; 0 for the newest.
+        """
+        reachable = [name for name in self.names if self.report.hosts[name].ok]
+
+        def one(name: str) -> Outcome:
+            return self.work.roll_back(name, generation)
+
+        for phase in reversed(phases(self.fleet, reachable)):
+            for name, result in self.session.each(one, phase):
+                self._note(name, result)
 
     def smoke(self, names: Iterable[str]) -> None:
         """The smoke test on clients among these hosts, then on the registries that they host."""
@@ -125,14 +142,17 @@ class Runner:
         self.say(f"changing {_count(wave)}: {', '.join(wave[:8])}{' ...' if wave[8:] else ''}")
         begun = time.monotonic()
         for name, result in self.session.each(self._touch_one, wave):
-            host = self.report.hosts[name]
-            host.seconds += time.monotonic() - begun
-            if isinstance(result, RegfleetError):
-                host.fail(result)
-            else:
-                host.status, host.error, host.hint = result.result, result.error, result.hint
-                host.notes = result.notes
-            self._say_host(host, "")
+            self.report.hosts[name].seconds += time.monotonic() - begun
+            self._note(name, result)
+
+    def _note(self, name: str, result: Outcome | RegfleetError) -> None:
+        host = self.report.hosts[name]
+        if isinstance(result, RegfleetError):
+            host.fail(result)
+        else:
+            host.status, host.error, host.hint = result.result, result.error, result.hint
+            host.notes = result.notes
+        self._say_host(host, "")
 
     def _touch_one(self, name: str) -> Outcome:
         plan = self._plan(name)
@@ -171,7 +191,7 @@ class Runner:
         return ""
 
     def _say_host(self, host: HostReport, what: str) -> None:
-        verdict = host.status
+        verdict: str = host.status
         if what and host.ok:
             ran = any(check.verdict != "skipped" for check in host.checks)
             verdict = f"{what} {'passed' if ran else 'skipped'}"

@@ -5,3 +5,6 @@ LOOK_SECONDS = 90
 SMOKE_SECONDS = 900
 TOUCH_SECONDS = 1800
 ARCHIVE_SECONDS = 3600
+AGAIN_SECONDS = 60  # to reach a host again whose connection broke
+KEEPALIVE_SECONDS = 10
+UNACKNOWLEDGED_SECONDS = 20  # then the network counts as gone

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -14,13 +16,19 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 
-from regfleet.errors import RegfleetError, UnreachableError
+from regfleet.errors import HostError, InterruptedRunError, RegfleetError, UnreachableError
 from regfleet.fleet.model import Fleet, Host
 from regfleet.look.observed import ObservedHost
 from regfleet.registry_api.tunnel import Dial
 from regfleet.run import remote
 from regfleet.run.connection import connection_data
-from regfleet.run.limits import CONNECT_SECONDS
+from regfleet.run.limits import (
+    AGAIN_SECONDS,
+    CONNECT_SECONDS,
+    KEEPALIVE_SECONDS,
+    TOUCH_SECONDS,
+    UNACKNOWLEDGED_SECONDS,
+)
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host as PyinfraHost
@@ -47,13 +55,15 @@ class Session:
         inventory = Inventory((pairs, {}))
         config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
         self._state = State(inventory, config)
+        self.stopped = False
 
     def each(
         self, work: Callable[[str], T], names: Iterable[str]
     ) -> Iterator[tuple[str, T | RegfleetError]]:
         """Do the work for each host, in parallel; results come as they are ready.
 
-        An error of one host is its result; the others go on.
+        An error of one host is its result; the others go on. After `stop` no further host is
+        begun: those get an `InterruptedRunError`.
         """
         with ctx_state.use(self._state):
             greenlets = {
@@ -65,7 +75,13 @@ class Session:
             finally:
                 gevent.killall([each for each in greenlets if not each.ready()], block=False)
 
+    def stop(self) -> None:
+        """Begin no further host; those at work finish."""
+        self.stopped = True
+
     def _guarded(self, work: Callable[[str], T], name: str) -> T | RegfleetError:
+        if self.stopped:
+            return InterruptedRunError(name)
         with ctx_host.use(self._pyinfra(name)):
             try:
                 return work(name)
@@ -85,6 +101,7 @@ class Session:
             host.connect(show_errors=False, raise_exceptions=True)
         except (ConnectError, PyinfraError, OSError, ValueError) as error:
             raise _unreachable(self._hosts[name], str(error)) from error
+        _watch(host)
 
     def look(self, name: str, program: str) -> ObservedHost:
         """One look: connect, one command.
@@ -102,6 +119,30 @@ class Session:
         return remote.run_program(
             self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo, seconds=seconds
         )
+
+    def ask_again(self, name: str, program: str) -> list[str]:
+        """Connect anew to a host whose connection broke, and run a program there.
+
+        Raises:
+            HostError: it cannot be reached for a minute.
+        """
+        host = self._pyinfra(name)
+        deadline = time.monotonic() + AGAIN_SECONDS
+        while True:
+            _drop(host)
+            try:
+                self.connect(name)
+                return self.run(name, program, TOUCH_SECONDS)
+            except HostError as error:
+                if time.monotonic() > deadline:
+                    raise HostError(
+                        name,
+                        f"the connection broke while the host worked, and it cannot be reached "
+                        f"again: {error.message}",
+                        "the host finishes or puts back what it began by itself; run it again "
+                        "when it is reachable",
+                    ) from error
+            gevent.sleep(2)
 
     def send(self, name: str, image: Image, *, load: bool) -> None:
         """Send an archive; see `remote.send_archive`."""
@@ -121,13 +162,35 @@ class Session:
     def close(self) -> None:
         """End all connections."""
         for host in self._state.inventory:
-            client = getattr(host.connector, "client", None)
-            if client is not None:
-                with suppress(Exception):
-                    client.close()
+            _drop(host)
 
     def _pyinfra(self, name: str) -> PyinfraHost:
         return self._state.inventory.get_host(name)
+
+
+def _drop(host: PyinfraHost) -> None:
+    client = getattr(host.connector, "client", None)
+    if client is not None:
+        with suppress(Exception):
+            client.close()
+    host.connected = False
+
+
+def _watch(host: PyinfraHost) -> None:
+    """Notice within half a minute that the network is gone: by default TCP takes a quarter hour.
+
+    Keep-alive messages are sent, and what stays unacknowledged ends the connection (tcp(7),
+    TCP_USER_TIMEOUT).
+    """
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client else None
+    if transport is None:
+        return
+    transport.set_keepalive(KEEPALIVE_SECONDS)
+    with suppress(OSError, AttributeError):  # a connection through a proxy is no TCP socket
+        transport.sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000
+        )
 
 
 def _quiet_libraries() -> None:

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from regfleet.desired.model import DesiredHost, Image
@@ -25,6 +26,9 @@ from regfleet.smoke import render as smoke_render
 from regfleet.smoke.outcome import Check
 from regfleet.touch import outcome, render
 
+# Shell to run at each boundary of a touch: for fault injection alone (see touch/program).
+HOOK = os.environ.get("REGFLEET_TOUCH_HOOK", "")
+
 
 class Connections(Protocol):
     """Ways to hosts, by name: `session.Session`, or pyinfra's own command line."""
@@ -34,6 +38,9 @@ class Connections(Protocol):
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
         """Run a program, its output's lines."""
+
+    def ask_again(self, name: str, program: str) -> list[str]:
+        """Connect anew to a host whose connection broke, and run a program there."""
 
     def send(self, name: str, image: Image, *, load: bool) -> None:
         """Send an image archive."""
@@ -87,14 +94,48 @@ class Work:
     def touch(self, name: str, plan: Plan) -> outcome.Outcome:
         """Carry out a plan that is not empty.
 
+        Where an earlier touch was cut off, that is put back first, and the host looked at again.
+        Where this one is cut off, the host is connected to again and asked how it went: it goes
+        on without us.
+
         Raises:
-            HostError: the connection broke, or an archive did not arrive.
+            HostError: the connection broke and stays broken, or an archive did not arrive.
         """
+        notes: tuple[str, ...] = ()
+        if self.seen[name].pending:
+            recovered = self._run(name, render.render_recovery(self.token, self._who, HOOK))
+            if recovered.result not in ("changed", "unchanged"):
+                return recovered
+            notes = recovered.notes
+            del self.seen[name]
+            plan = self.plan(name)
+            if plan.empty:
+                return outcome.Outcome("changed", notes=notes)
         up = self.seen[name].engine.state == "up"
         for image in plan.archives:
             self.connections.send(name, image, load=up)
-        program = render.render(plan, self._who)
-        return outcome.parse(self.connections.run(name, program, TOUCH_SECONDS))
+        ended = self._run(name, render.render(plan, self.token, self._who, HOOK))
+        return replace(ended, notes=(*notes, *ended.notes))
+
+    def roll_back(self, name: str, generation: int) -> outcome.Outcome:
+        """Go back to what was there before a generation, 0 for the newest.
+
+        Raises:
+            HostError: the connection broke and stays broken.
+        """
+        return self._run(name, render.render_rollback(generation, self.token, self._who))
+
+    def _run(self, name: str, program: str) -> outcome.Outcome:
+        try:
+            ended = outcome.parse(self.connections.run(name, program, TOUCH_SECONDS))
+        except HostError:
+            ended = None
+        if ended and not ended.cut:
+            return ended
+        lines = self.connections.ask_again(name, render.render_question(self.token))
+        told = outcome.parse(lines)
+        note = "the connection broke while the host worked; it was asked again how it went"
+        return replace(told, notes=(*told.notes, note))
 
     def smoke(self, name: str) -> tuple[Check, ...]:
         """The smoke test of one client; no checks where it is none.

@@ -41,8 +41,8 @@ def wants(fleet: str, registry: Registry, material: RegistryMaterial) -> Runtime
         files.append(File(f"{home}/htpasswd", users, 0o600, f"{reason}.users", secret=True))
     return RuntimeWants(
         directories=(
-            Directory(BASE, 0o755, reason),
-            Directory(home, 0o700, reason),
+            Directory(BASE, 0o755, reason, own=True),
+            Directory(home, 0o700, reason, own=True),
             Directory(registry.storage, 0o700, f"{reason}.storage"),
         ),
         files=tuple(files),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Result = Literal["changed", "rolled-back", "failed"]
+Result = Literal["changed", "unchanged", "rolled-back", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,12 @@ class Outcome:
     """How a touch ended.
 
     Attributes:
-        result: `changed`; `rolled-back` when something went wrong and all was put back;
+        result: `changed`; `unchanged` when there was nothing to go back to; `rolled-back` when
+            something went wrong and all was put back;
             `failed` when it went wrong before anything was changed, or could not be put back.
         error: what went wrong, empty when nothing did.
         hint: what to do about it.
+        cut: whether the connection ended before the host said how it went.
         notes: what else the host had to say, such as a reload that needed a restart.
     """
 
@@ -25,6 +27,7 @@ class Outcome:
     error: str = ""
     hint: str = ""
     notes: tuple[str, ...] = ()
+    cut: bool = False
 
 
 def parse(lines: Iterable[str]) -> Outcome:
@@ -52,6 +55,7 @@ def parse(lines: Iterable[str]) -> Outcome:
             error or f"the connection ended before the host said how it went ({text})",
             "run it again: it looks first and does only what is left to do",
             tuple(said["note"]),
+            cut=not error,
         )
     return Outcome(
         result,

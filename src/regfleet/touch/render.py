@@ -1,4 +1,4 @@
-"""A plan as the program for one host: `touch.sh` and a function that calls its steps. Pure."""
+"""A plan as the program for one host: `program/*.sh` and a function that calls its steps. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache, singledispatch
 from importlib.resources import files
 from shlex import quote
 
+from regfleet import record
 from regfleet.desired.model import Container
 from regfleet.plan.model import (
     EditDaemon,
@@ -28,83 +29,138 @@ from regfleet.plan.model import (
 )
 from regfleet.touch.archive import spool_path
 
-# Steps that come before the swap: they write beside, or make what is needed for that.
-_STAGING = (InstallEngine, MakeDirectory, PutFile, EditDaemon)
-
 
 @cache
 def program() -> str:
-    """The touch's shell functions."""
-    return files("regfleet.touch").joinpath("touch.sh").read_text()
+    """The touch's shell functions: the files of `program/`, one after the other."""
+    parts = files("regfleet.touch").joinpath("program").iterdir()
+    return "\n".join(part.read_text() for part in sorted(parts, key=lambda part: part.name))
 
 
-def render(plan: Plan, who: str) -> str:
+def render(plan: Plan, run: str, who: str, hook: str = "") -> str:
     """The whole program for standard input.
 
     Args:
         plan: what to do; not empty.
+        run: this run's mark, by which a controller that was cut off finds the outcome.
         who: owner of the lock on the host, such as `ops@control: acme`.
+        hook: shell that fault injection runs at each boundary, with its number and name as
+            `$1` and `$2`.
     """
-    lines = [_call("begin", who)]
-    lines += [_call("expect", path, digest) for path, digest in plan.expected]
-    for step in plan.steps:
-        if _is_staging(step):
-            lines += lines_of(step)
-    lines += [_call("record", _encode(plan.record)), _call("swap")]
-    edited = any(isinstance(step, EditDaemon) for step in plan.steps)
-    if edited:
-        may = "yes" if plan.may_restart else "no"
-        lines.append(_call("activate", plan.activation, may))
-    rest = [step for step in plan.steps if not _is_staging(step)]
-    starts = [step for step in rest if isinstance(step, StartEngine)]
-    lines += [line for step in starts for line in lines_of(step)]
+    start = [step for step in plan.steps if isinstance(step, StartEngine)]
+    edits = [step for step in plan.steps if isinstance(step, EditDaemon)]
+    rest = [step for step in plan.steps if step not in start]
+    lines = [
+        _call("begin", run, who),
+        "settled_before",
+        *(_call("expect", path, digest) for path, digest in plan.expected),
+        *(line for step in rest for line in before_swap(step)),
+        _call("record", _encode(plan.record)),
+        "swap",
+    ]
+    may = "yes" if plan.may_restart else "no"
+    lines += [_call("activate", edit.activation, may) for edit in edits]
     # An engine that was down loads nothing before it is started.
+    lines += [line for step in start for line in after_swap(step)]
     lines += [_call("load", spool_path(image)) for image in plan.archives]
-    lines += [line for step in rest if step not in starts for line in lines_of(step)]
-    if edited:
-        lines.append(_call("settle"))
+    lines += [line for step in rest for line in after_swap(step)]
+    lines += ["settle" for _ in edits]
+    return _whole(lines, hook)
+
+
+def render_recovery(run: str, who: str, hook: str = "") -> str:
+    """The program that puts back a touch that was cut off."""
+    return _whole([_call("begin", run, who), "recover"], hook)
+
+
+def render_rollback(generation: int, run: str, who: str) -> str:
+    """The program that goes back to what was there before a generation; 0 for the newest."""
+    return _whole([_call("begin", run, who), "recover", _call("go_back", str(generation))], "")
+
+
+def render_question(run: str) -> str:
+    """The program that waits for a touch to end and says again what it said, if it was this run's.
+
+    A host from which everything was taken out has no record of it left: then nothing of ours is
+    there, and that is the answer.
+    """
+    return f"""\
+set -u
+base={record.DIRECTORY}
+if [ -e "$base/lock" ] && command -v flock >/dev/null 2>&1; then
+  flock -w 900 "$base/lock" true
+fi
+if [ ! -e "$base" ]; then
+  echo '@outcome changed'
+elif grep -q -x -F '@run {run}' "$base/last" 2>/dev/null; then
+  if [ -e "$base/pending" ]; then
+    echo '@failed the touch ended in the middle: was the host restarted?'
+    echo '@hint run it again: what was there before comes back first'
+    echo '@outcome failed'
+  else
+    cat "$base/last"
+  fi
+else
+  echo '@failed the host never began: the connection broke before it had its orders'
+  echo '@hint run it again; nothing was touched'
+  echo '@outcome failed'
+fi
+"""
+
+
+def _whole(lines: list[str], hook: str) -> str:
     body = "\n".join(f"  step {line}" for line in lines)
-    return f"{program()}\nplan() {{\n{body}\n}}\ntouch_host </dev/null\n"
-
-
-def _is_staging(step: Step) -> bool:
-    return isinstance(step, _STAGING) or (isinstance(step, RemovePath) and not step.directory)
+    redefined = f"hook() {{\n{hook}\n}}\n" if hook else ""
+    return f"{program()}\n{redefined}plan() {{\n{body}\n}}\ntouch_host </dev/null\n"
 
 
 @singledispatch
-def lines_of(step: Step) -> Iterator[str]:
-    """A step as calls of touch.sh's functions; a new kind of step registers itself here."""
-    raise TypeError(f"no rendering for {type(step).__name__}")
+def before_swap(step: Step) -> Iterator[str]:
+    """What a step does before files are put in place: it writes beside, or makes what that needs.
+
+    A new kind of step registers itself here, at `after_swap`, or at both.
+    """
+    del step
+    yield from ()
 
 
-@lines_of.register
+@singledispatch
+def after_swap(step: Step) -> Iterator[str]:
+    """What a step does once the files are in place and the engine has taken them up."""
+    del step
+    yield from ()
+
+
+@before_swap.register
 def _(step: InstallEngine) -> Iterator[str]:
     yield _call("install_packages", step.manager, *step.packages)
 
 
-@lines_of.register
-def _(_step: StartEngine) -> Iterator[str]:
-    yield _call("start_engine")
-
-
-@lines_of.register
+@before_swap.register
 def _(step: MakeDirectory) -> Iterator[str]:
     yield _call("directory", step.directory.path, f"{step.directory.mode:04o}")
 
 
-@lines_of.register
+@before_swap.register
 def _(step: PutFile) -> Iterator[str]:
     file = step.file
     content = base64.b64encode(file.content).decode()
     yield _call("put", file.path, f"{file.mode:04o}", "1" if step.foreign else "0", content)
 
 
-@lines_of.register
+@before_swap.register
 def _(step: RemovePath) -> Iterator[str]:
-    yield _call("drop_directory" if step.directory else "drop", step.path)
+    if not step.directory:
+        yield _call("drop", step.path)
 
 
-@lines_of.register
+@after_swap.register
+def _(step: RemovePath) -> Iterator[str]:
+    if step.directory:
+        yield _call("drop_directory", step.path)
+
+
+@before_swap.register
 def _(step: EditDaemon) -> Iterator[str]:
     yield from (_call("want", line) for line in step.expect)
     yield from (_call("refuse", line) for line in step.refuse)
@@ -114,43 +170,62 @@ def _(step: EditDaemon) -> Iterator[str]:
         final = "same"
     else:
         final = _encode(step.final)
-    yield _call("daemon", step.path, _encode(step.active), final, _encode(step.undo))
+    texts = (_encode(step.active), final, _encode(step.undo))
+    yield _call("daemon", step.path, *texts, step.activation)
 
 
-@lines_of.register
+@after_swap.register
+def _(_step: StartEngine) -> Iterator[str]:
+    yield "start_engine"
+
+
+@after_swap.register
 def _(step: PullImage) -> Iterator[str]:
     yield _call("pull", step.image.reference)
 
 
-@lines_of.register
+@before_swap.register
 def _(step: RunContainer) -> Iterator[str]:
-    container = step.container
-    yield _call("container", *_probe(container), *_run_arguments(container))
+    # Kept on the host, so that a later change can go back to this container.
+    _, *words = _container(step.container)
+    text = " ".join(map(quote, words)) + "\n"
+    path = f"{record.CONTAINERS}/{step.container.name}"
+    yield _call("stage", path, "0600", _encode(text))
 
 
-@lines_of.register
+@after_swap.register
+def _(step: RunContainer) -> Iterator[str]:
+    yield _call("container", *_container(step.container))
+
+
+@after_swap.register
 def _(step: StartContainer) -> Iterator[str]:
     yield _call("start_container", *_probe(step.container))
 
 
-@lines_of.register
+@before_swap.register
+def _(step: RemoveContainer) -> Iterator[str]:
+    yield _call("drop", f"{record.CONTAINERS}/{step.name}")
+
+
+@after_swap.register
 def _(step: RemoveContainer) -> Iterator[str]:
     yield _call("remove_container", step.name, step.delete)
 
 
-@lines_of.register
+@after_swap.register
 def _(step: RemoveImage) -> Iterator[str]:
     yield _call("remove_image", step.reference)
 
 
-@lines_of.register
+@after_swap.register
 def _(step: LogIn) -> Iterator[str]:
     login = step.login
     password = _encode(login.password.reveal())
     yield _call("login", login.account, login.endpoint, login.user, password)
 
 
-@lines_of.register
+@after_swap.register
 def _(step: LogOut) -> Iterator[str]:
     yield _call("logout", step.account, step.endpoint)
 
@@ -159,7 +234,8 @@ def _probe(container: Container) -> tuple[str, str, str]:
     return container.name, str(container.port), "yes" if container.tls else "no"
 
 
-def _run_arguments(container: Container) -> tuple[str, ...]:
+def _container(container: Container) -> tuple[str, ...]:
+    """Name, port, whether TLS is spoken, and the arguments of `docker run` behind the name."""
     labels = {
         "regfleet.fleet": container.fleet,
         "regfleet.registry": container.registry,
@@ -167,6 +243,7 @@ def _run_arguments(container: Container) -> tuple[str, ...]:
     }
     flags = tuple(f"--label={key}={value}" for key, value in labels.items())
     return (
+        *_probe(container),
         "--restart=always",
         *flags,
         *container.arguments,

@@ -1,0 +1,123 @@
+# regfleet's touch of a host: applies one plan as a transaction, or puts everything back.
+# POSIX sh and coreutils (or busybox); fed by standard input, followed by one function
+# `plan` that calls `step` for each thing to do. The shell reads that function to its end
+# before it runs any of it, so a cut connection means that nothing has happened.
+# Output: lines that begin with @ are for the controller (see outcome.py).
+# shellcheck shell=sh disable=SC2016,SC2034  # shared variables; backquotes are for people
+set -u
+umask 077
+LC_ALL=C
+PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
+DEBIAN_FRONTEND=noninteractive
+export LC_ALL PATH DEBIAN_FRONTEND
+
+BASE=/var/lib/regfleet
+TAB=$(printf '\t')
+NL='
+'
+failed=           # set once something went wrong: later steps are passed over
+changed=          # set once something outside BASE was changed
+locked=           # set once the lock is ours
+staged=           # lines: temporary file TAB target TAB mode
+dropped=          # lines: target
+made=             # lines: directories made
+saved=            # directory of this generation
+undo_daemon=      # text, in base64, that makes the daemon forget what it took up
+daemon_path=
+daemon_final=keep # keep | remove | the text that stays, in base64
+activation=none
+wants=
+refusals=
+aside=            # lines: containers that stand aside as NAME-before
+unused=           # lines: images that go at the end
+doomed=           # lines: data directories that go at the end
+count=0
+
+# Said to the controller, and kept for a controller that has to ask again.
+say() {
+  printf '@%s\n' "$*"
+  if [ -n "$locked" ]; then printf '@%s\n' "$*" >>"$BASE/last" 2>/dev/null; fi
+}
+
+# One line of text, so that it stays one line of the protocol.
+flat() { tr '\n\r\t' '   ' | tr -s ' ' | cut -c1-600; }
+
+fail() { # MESSAGE [HINT]
+  [ -n "$failed" ] && return 1
+  failed=1
+  say "failed $(printf '%s' "$1" | flat)"
+  [ -n "${2:-}" ] && say "hint $2"
+  return 1
+}
+
+# Fault injection redefines this; it is told of every boundary before what follows it.
+hook() { :; }
+
+boundary() { # NAME
+  count=$((count + 1))
+  hook "$count" "$1"
+}
+
+# Everything that changes a host goes through here, in the order of the plan.
+step() {
+  [ -n "$failed" ] && return 0
+  boundary "$1"
+  "$@" || fail "the step $1 did not succeed"
+}
+
+# Children must not hold the lock (file descriptor 9) or wait for our input.
+run() { "$@" </dev/null 9>&-; }
+
+# Says what a command printed when it fails.
+try() { # WHAT COMMAND...
+  what=$1
+  shift
+  if ! said=$(run "$@" 2>&1); then fail "$what: $(printf '%s' "$said" | tail -n 3 | flat)"; fi
+}
+
+# Calls a function with the fields of each line; no temporary file, for the disk may be full.
+# Not to be nested: its variables are global.
+each() { # FUNCTION LINES
+  function=$1 rest=$2
+  while [ -n "$rest" ]; do
+    line=${rest%%"$NL"*}
+    case $rest in
+      *"$NL"*) rest=${rest#*"$NL"} ;;
+      *) rest= ;;
+    esac
+    [ -n "$line" ] || continue
+    first=${line%%"$TAB"*}
+    line=${line#"$first"}
+    line=${line#"$TAB"}
+    second=${line%%"$TAB"*}
+    "$function" "$first" "$second" "${line#*"$TAB"}" || return 1
+  done
+}
+
+begin() { # RUN WHO
+  if ! mkdir -p "$BASE/containers" 2>/dev/null || ! chmod 0700 "$BASE"; then
+    fail "$BASE cannot be made or written" "is the disk full or read-only? see \`df -h /var/lib\`"
+    return 1
+  fi
+  if command -v flock >/dev/null 2>&1; then
+    exec 9>>"$BASE/lock"
+    if ! flock -n 9; then
+      fail "another regfleet run is at work here: $(flat <"$BASE/lock")" "wait for it to end"
+      return 1
+    fi
+  fi
+  if ! printf '%s since %s, process %s\n' "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ >"$BASE/lock" ||
+    ! printf '@run %s\n' "$1" >"$BASE/last"; then
+    fail "nothing can be written to $BASE: the disk is full" 'make room on the host: see `df -h /var/lib`'
+    return 1
+  fi
+  locked=1
+  # What a touch that was killed left beside its targets; under the lock nobody else's is there.
+  rm -f /etc/docker/.regfleet.* /etc/docker/certs.d/*/.regfleet.* /etc/regfleet/*/.regfleet.* \
+    "$BASE"/.regfleet.* "$BASE"/containers/.regfleet.*
+}
+
+settled_before() { # a touch that was cut off has to be put back before anything else
+  [ ! -e "$BASE/pending" ] ||
+    fail 'a change that was cut off is still to be put back here' 'run it again: that comes first'
+}

@@ -1,0 +1,192 @@
+# Generations: what was there before each change, and the one way back to it, whoever asks:
+# a touch that failed, the run after one that was killed, or `regfleet rollback`.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2154  # shared variables; backquotes are for people
+
+generation() { # a directory for what is about to be replaced
+  [ -z "$saved" ] || return 0
+  saved=$BASE/generations/$(($(latest) + 1))
+  if ! mkdir -p "$saved/files" || ! : >"$saved/present" || ! : >"$saved/absent"; then
+    fail "$saved cannot be made" 'is the disk full? see `df -h` on the host'
+    return 1
+  fi
+  if ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
+    ! printf '%s' "$undo_daemon" >"$saved/undo" || ! printf '%s\n' "$daemon_path" >"$saved/daemon"
+  then
+    fail "$saved cannot be written" 'is the disk full? see `df -h` on the host'
+  fi
+}
+
+latest() {
+  number=0
+  for old in "$BASE"/generations/*; do
+    [ -d "$old" ] && [ "${old##*/}" -gt "$number" ] 2>/dev/null && number=${old##*/}
+  done
+  echo "$number"
+}
+
+save() { # PATH: its present state into this generation, once
+  grep -q -x -F "$1" "$saved/present" "$saved/absent" 2>/dev/null && return 0
+  if [ -e "$1" ]; then
+    mkdir -p "$(dirname "$saved/files$1")" && cp -p "$1" "$saved/files$1" &&
+      printf '%s\n' "$1" >>"$saved/present"
+  else
+    printf '%s\n' "$1" >>"$saved/absent"
+  fi
+}
+
+save_target() { save "$2"; }
+
+commit_to() { # from here on a touch that is cut off is put back by the next one
+  printf '%s\n' "${saved##*/}" >"$saved/pending" && flush "$saved/pending" &&
+    mv -f "$saved/pending" "$BASE/pending" && flush "$BASE"
+}
+
+restore_one() { # PATH
+  spare=$(beside "$1") || return 1
+  cp -p "$from/files$1" "$spare" && mv -f "$spare" "$1"
+}
+
+forget_one() { rm -f "$1"; }
+unmake() { rmdir "$1" 2>/dev/null; return 0; }
+discard() { rm -f "$1"; return 0; }
+
+back_container() { # NAME: the one that stood aside, or one like it
+  run docker rm -f "$1" >/dev/null 2>&1
+  if exists "$1-before"; then
+    run docker rename "$1-before" "$1" && run docker update --restart always "$1" >/dev/null &&
+      run docker start "$1" >/dev/null
+  elif [ -s "$BASE/containers/$1" ]; then
+    # PORT TLS ARGUMENT..., written by ourselves, every word quoted, readable by root alone.
+    eval "set -- \"\$1\" $(cat "$BASE/containers/$1")"
+    name=$1 port=$2 tls=$3
+    shift 3
+    run docker run -d --name "$name" "$@" >/dev/null 2>&1 && serves "$name" "$port" "$tls"
+  fi
+}
+
+# Whether the engine took the change up is known for a touch that failed (`activated`); after a
+# kill it is not, the host may even have been restarted: then it counts as taken up.
+put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could not be done
+  from=$1
+  broken=
+  was=none
+  if [ "$2" = yes ] || [ -e "$from/activated" ]; then was=$(cat "$from/activation" 2>/dev/null); fi
+  path=$(cat "$from/daemon" 2>/dev/null)
+  boundary undo
+  if [ "$was" = reload ] && [ -s "$from/undo" ]; then
+    # Keys that go away keep their value across a reload: first let the daemon forget them.
+    if spare=$(beside "$path") && base64 -d <"$from/undo" >"$spare"; then mv -f "$spare" "$path"; fi
+    pid=$(docker_pid)
+    if [ -n "$pid" ]; then
+      kill -HUP "$pid"
+      nap
+      nap
+    fi
+  fi
+  boundary restore
+  each restore_one "$(cat "$from/present" 2>/dev/null)" || broken='a file could not be restored'
+  each forget_one "$(cat "$from/absent" 2>/dev/null)" || broken='a new file could not be removed'
+  boundary reactivate
+  case $was in
+    restart)
+      failing=$failed
+      failed=1 # what service has to say of a failure now is said below
+      service restart >/dev/null 2>&1
+      failed=$failing
+      ;;
+    reload)
+      pid=$(docker_pid)
+      [ -n "$pid" ] && kill -HUP "$pid"
+      ;;
+  esac
+  case $was in
+    restart | reload) answers 60 || broken='the engine does not answer' ;;
+  esac
+  boundary containers
+  each back_container "$(cat "$from/containers" 2>/dev/null)" || broken='a container did not come back'
+  each unmake "$(cat "$from/made" 2>/dev/null)"
+  boundary forget
+  if [ -z "$broken" ]; then
+    rm -f "$BASE/pending"
+    rm -rf "$from"
+  else
+    say "failed and putting things back did not succeed: $broken (the old files are in $from)"
+  fi
+}
+
+recover() { # a touch was cut off: the state before it comes back
+  [ -e "$BASE/pending" ] || return 0
+  number=$(cat "$BASE/pending")
+  put_back "$BASE/generations/$number" yes
+  say 'note a change that was cut off earlier was put back first'
+  [ -z "$broken" ] || fail "the change that was cut off cannot be put back: $broken"
+}
+
+go_back() { # GENERATION, or 0 for the one before: the newest first, down to that one
+  number=$(latest)
+  target=$1
+  [ "$target" -eq 0 ] && target=$number
+  [ "$number" -eq 0 ] && return 0
+  if [ ! -d "$BASE/generations/$target" ]; then
+    # shellcheck disable=SC2012  # their names are numbers of our own
+    fail "there is no generation $target here" "kept are: $(ls "$BASE/generations" | sort -n | flat)"
+    return 1
+  fi
+  while [ "$number" -ge "$target" ]; do
+    put_back "$BASE/generations/$number" yes
+    [ -z "$broken" ] || { fail "generation $number cannot be put back: $broken"; return 1; }
+    say "note generation $number was put back"
+    number=$(latest)
+    [ "$number" -eq 0 ] && break
+  done
+  changed=1
+}
+
+rollback() { # of a touch that failed
+  each discard "$staged"
+  broken=
+  if [ -n "$saved" ]; then put_back "$saved" no; fi
+  each unmake "$made"
+  if [ -n "$broken" ]; then
+    say 'outcome failed'
+  elif [ -n "$changed" ]; then
+    say 'outcome rolled-back'
+  else
+    say 'outcome failed'
+  fi
+  # A first touch that failed leaves no trace of itself.
+  if [ -n "$locked" ] && [ -z "$broken" ] && [ ! -e "$BASE/owned.json" ]; then rm -rf "$BASE"; fi
+}
+
+forget_before() { run docker rm -f "$1-before" >/dev/null 2>&1; return 0; }
+forget_image() { run docker rmi "$1" >/dev/null 2>&1; return 0; }
+forget_data() { rm -rf "$1"; }
+
+prune() { # the last ten generations stay
+  # shellcheck disable=SC2012  # their names are numbers of our own
+  ls "$BASE/generations" 2>/dev/null | sort -rn | tail -n +11 | while read -r old; do
+    rm -rf "$BASE/generations/$old"
+  done
+}
+
+finish() {
+  if [ -n "$failed" ]; then
+    rollback
+    return
+  fi
+  boundary finish
+  each forget_before "$aside"
+  boundary tidy
+  rm -f "$BASE/pending" # all is verified: from here on there is no way back by itself
+  each forget_image "$unused"
+  each forget_data "$doomed"
+  prune
+  if [ -n "$changed" ]; then say 'outcome changed'; else say 'outcome unchanged'; fi
+  [ -e "$BASE/owned.json" ] || rm -rf "$BASE" # nothing of ours is left on this host
+}
+
+touch_host() { # runs `plan`, come what may of the connection
+  trap '' HUP PIPE INT TERM
+  plan
+  finish
+}
