@@ -31,7 +31,7 @@ class RegistryMaterial:
 
     pair: ServerPair | None
     ca: bytes | None
-    htpasswd: str | None
+    htpasswd: str | None = field(repr=False)
     http_secret: Secret
     passwords: Mapping[str, Secret] = field(repr=False)
 
