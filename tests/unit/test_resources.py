@@ -22,6 +22,10 @@ def test_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(RegfleetError, match=r"lacks its file fleet\.schema\.json") as caught:
         resources.path("fleet.schema.json")
     assert caught.value.hint
+    source = tmp_path / "lib" / "schema" / "fleet.schema.json"
+    source.parent.mkdir()
+    source.touch()
+    assert resources.path("fleet.schema.json") == source
     bundled.touch()
     assert resources.path("fleet.schema.json") == bundled
 

@@ -52,7 +52,7 @@ class _Scan:
         self._value: Place = ()  # what the value being read is for
         self._open: list[tuple[Place, int | None]] = []  # with an array's index so far
         self._last: dict[Place, int] = {}  # arrays of tables: the last index
-        for token in _TOKEN.finditer(text.replace("\r\n", "\n") + "\n"):
+        for token in _TOKEN.finditer(text + "\n"):
             if token.lastgroup == "comment":
                 continue
             mark = token[0] if token.lastgroup == "mark" else ""

@@ -116,7 +116,7 @@ def mutate(document: dict[str, Any], pick: random.Random, value: Any) -> None:
         place[pick.choice(["main", "build", "hosts", "zz"])] = place.pop(key)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(mutants())
 def test_a_mutant_is_built_or_has_findings(document: dict[str, Any]) -> None:
     folder = Path("/nowhere")

@@ -33,6 +33,8 @@ x = 1\\"""
 after = \'\'\'
 y = 2
 \'\'\'
+quotes = ["""a"""", "b", \'\'\'c\'\'\'\'\',
+  "d"]
 date = 1979-05-27 07:32:00.5
 empty = []
 last = {}
@@ -59,14 +61,16 @@ LINES = [
     (("registry", "main", "hosts", 2, 1, 1), 13),
     (("registry", "main", "text"), 15),
     (("registry", "main", "after"), 19),
-    (("registry", "main", "date"), 22),
-    (("registry", "main", "empty"), 23),
-    (("registry", "main", "last"), 24),
-    (("group", 0, "name"), 26),
-    (("group", 0, "sub", "x"), 28),
-    (("group", 1), 29),
-    (("group", 1, "name"), 30),
-    (("group", 1, "b"), 31),
+    (("registry", "main", "quotes", 1), 22),
+    (("registry", "main", "quotes", 3), 23),
+    (("registry", "main", "date"), 24),
+    (("registry", "main", "empty"), 25),
+    (("registry", "main", "last"), 26),
+    (("group", 0, "name"), 28),
+    (("group", 0, "sub", "x"), 30),
+    (("group", 1), 31),
+    (("group", 1, "name"), 32),
+    (("group", 1, "b"), 33),
     # not written: the nearest around it
     (("registry", "main", "endpoint"), 8),
     (("registry", "main", "hosts", 0, "name"), 10),

@@ -105,6 +105,12 @@ MISTAKES = [
         "client.b.hosts[1]",
         "w5 and 1 more are already in client.b.hosts[0]",
     ),
+    (
+        HEAD + '[client.b]\nhosts = ["a", { name = "a", address = "b" }]\n',
+        4,
+        "client.b.hosts[1]",
+        "a is already in client.b.hosts[0]",
+    ),
     (HEAD + '[client.b]\nhosts = [{ address = "a" }]\n', 4, "client.b.hosts[0].name", "missing"),
     (HEAD + '[client.b]\nhosts = [{ name = "a", prt = 1 }]\n', 4, "client.b.hosts[0].prt", "known"),
     (
@@ -224,6 +230,32 @@ MISTAKES = [
         "registry.two.storage",
         'images of registry.main too write storage = "/var/lib/registry-two"',
     ),
+    (
+        HEAD
+        + MAIN
+        + 'endpoint = "a.b"\ntls.source = "none"\n'
+        + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c:80"\nstorage = "/two"\n',
+        9,
+        "registry.two.endpoint",
+        "port 80 of reg1.example.com is taken by registry.main",
+    ),
+    (
+        HEAD
+        + MAIN
+        + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c"\nstorage = "/var/lib"\n',
+        8,
+        "registry.two.storage",
+        "would hold the images of registry.main too",
+    ),
+    (
+        HEAD
+        + MAIN
+        + 'storage = "/a"\n'
+        + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c"\nstorage = "/a/b"\n',
+        9,
+        "registry.two.storage",
+        "would hold the images of registry.main too",
+    ),
     # --- tls
     (HEAD + MAIN + 'tls.source = "public"\n', 5, "registry.main.tls.source", "must be one of"),
     (HEAD + MAIN + 'tls.ca = "fleet.toml"\n', 5, "registry.main.tls.ca", "has no effect"),
@@ -303,6 +335,7 @@ MISTAKES = [
     ),
     # --- external registries
     (HEAD + "[registry.x]\nexternal = true\n", 3, "registry.x.endpoint", "is missing"),
+    (HEAD + MAIN + HUB + 'hosts = ["reg1.example.com"]\n', 8, "registry.hub.hosts", "external"),
     (HEAD + HUB + 'hosts = ["a"]\n', 6, "registry.hub.hosts", "does not go with external"),
     (HEAD + HUB + 'storage = "/a"\n', 6, "registry.hub.storage", "does not go with external"),
     (HEAD + HUB + 'image = "registry:2"\n', 6, "registry.hub.image", "does not go with external"),
