@@ -58,4 +58,5 @@ def _error(host: HostReport) -> str | None:
 
 
 def _render(document: dict[str, Json]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return text.encode(errors="replace").decode()  # file names that are no text stay printable

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 from regfleet.report.model import Report
+
+_NO_CHAR = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
@@ -15,18 +18,20 @@ def render(report: Report) -> str:
         suite = ET.SubElement(
             root,
             "testsuite",
-            name=host.name,
+            name=_clean(host.name),
             tests=str(len(host.checks) + 1),
             failures=str(failures),
             errors="1" if host.error else "0",
             skipped=str(sum(check.verdict == "skipped" for check in host.checks)),
             time=f"{host.seconds:.3f}",
         )
-        case = ET.SubElement(suite, "testcase", classname=host.name, name="host")
+        case = ET.SubElement(suite, "testcase", classname=_clean(host.name), name="host")
         if host.error:
             ET.SubElement(case, "error", message=_clean(host.error)).text = _clean(host.hint)
         for check in host.checks:
-            case = ET.SubElement(suite, "testcase", classname=host.name, name=check.name)
+            case = ET.SubElement(
+                suite, "testcase", classname=_clean(host.name), name=_clean(check.name)
+            )
             if check.verdict == "failed":
                 ET.SubElement(case, "failure", message=_clean(check.detail))
             elif check.verdict == "skipped":
@@ -36,5 +41,5 @@ def render(report: Report) -> str:
 
 
 def _clean(text: str) -> str:
-    """XML 1.0 has no place for most control characters, not even escaped (section 2.2)."""
-    return "".join(char if char >= " " or char in "\n\t" else "?" for char in text)
+    """XML 1.0 has no place for some characters, not even escaped (section 2.2, `Char`)."""
+    return _NO_CHAR.sub("?", text)

@@ -1,0 +1,100 @@
+"""How a host is reached, and the one form in which anything is started there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shells
+from making import host
+from pyinfra.connectors.sshuserclient.client import get_missing_host_key_policy
+
+from regfleet.fleet.model import LOCAL
+from regfleet.run.command import shell_command
+from regfleet.run.connection import connection_data
+
+LEAST = {
+    "ssh_hostname": "web1",
+    "ssh_port": 22,
+    "ssh_user": "ops",
+    "ssh_strict_host_key_checking": "yes",
+}
+
+
+@pytest.mark.parametrize(
+    ("ssh", "changes"),
+    [
+        ({}, {}),
+        ({"port": 2222}, {"ssh_port": 2222}),
+        ({"user": "root"}, {"ssh_user": "root"}),
+        ({"key": Path("/k")}, {"ssh_key": "/k"}),
+        ({"known_hosts": Path("/h")}, {"ssh_known_hosts_file": "/h"}),
+        ({"host_key_checking": "accept-new"}, {"ssh_strict_host_key_checking": "accept-new"}),
+        ({"host_key_checking": "off"}, {"ssh_strict_host_key_checking": "off"}),
+        ({"sudo": False}, {}),
+    ],
+)
+def test_the_settings_as_pyinfra_names_them(ssh, changes):
+    assert connection_data(host(**ssh)) == {**LEAST, **changes}
+
+
+def test_without_a_user_it_is_left_to_the_ssh_configuration():
+    assert "ssh_user" not in connection_data(host(user=None))
+
+
+def test_the_address_is_what_is_connected_to():
+    assert connection_data(replace(host(), address="192.0.2.7"))["ssh_hostname"] == "192.0.2.7"
+
+
+def test_this_machine_is_not_connected_to():
+    assert connection_data(host(LOCAL)) == {}
+
+
+@pytest.mark.parametrize(
+    ("checking", "policy"),
+    [("strict", "StrictPolicy"), ("accept-new", "AcceptNewPolicy"), ("off", "WarningPolicy")],
+)
+def test_pyinfra_knows_the_words_for_host_keys(checking, policy):
+    word = connection_data(host(host_key_checking=checking))["ssh_strict_host_key_checking"]
+    assert type(get_missing_host_key_policy(word)).__name__ == policy
+
+
+# ---- the command ----
+
+
+def started(shell, command, stdin=""):
+    """Runs a command's whole form as sshd does: by a shell's -c, with input behind it."""
+    quoted = command.replace("'", "'\\''")
+    tool = "busybox sh" if shell == "busybox" else shell
+    body = f"{tool} -c '{quoted}' <<'EOF'\n{stdin}\nEOF\necho \"status $?\"\n"
+    done = shells.run("dash" if shell == "busybox" else shell, body)
+    return done.stdout.decode().splitlines()
+
+
+EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        ("echo hello", ["hello", "@exit 0"]),
+        ("echo hello; exit 7", ["hello", "@exit 7"]),
+        ("echo wrong >&2", ["wrong", "@exit 0"]),
+        ("kill -9 $$", ["@exit 137"]),
+    ],
+)
+def test_it_says_how_it_ended_and_never_fails_itself(shell, program, expected):
+    *said, status = started(shell, shell_command("sh -s", sudo=False), program)
+    assert said == expected
+    assert status == "status 0"
+
+
+@EVERY_SHELL
+def test_what_is_left_of_the_input_is_read(shell):
+    said = started(shell, shell_command("true", sudo=False), "line\n" * 50_000)
+    assert said == ["@exit 0", "status 0"]
+
+
+@pytest.mark.parametrize(("sudo", "expected"), [(True, "sudo -n -H sh -s"), (False, "sh -s")])
+def test_sudo_never_asks(sudo, expected):
+    assert shell_command("sh -s", sudo=sudo).startswith(f"{expected} 2>&1;")
