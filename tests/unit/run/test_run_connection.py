@@ -85,7 +85,7 @@ EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
 )
 def test_it_says_how_it_ended_and_never_fails_itself(shell, program, expected):
     *said, status = started(shell, shell_command("sh -s", sudo=False), program)
-    assert said == expected
+    assert [line for line in said if "Killed" not in line] == expected
     assert status == "status 0"
 
 
