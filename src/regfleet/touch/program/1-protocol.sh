@@ -29,6 +29,8 @@ activation=none
 wants=
 refusals=
 aside=            # lines: containers that stand aside as NAME-before
+kept=             # lines: originals kept aside by this touch
+spent=            # lines: originals that came back, and go at the end
 unused=           # lines: images that go at the end
 doomed=           # lines: data directories that go at the end
 count=0
@@ -99,12 +101,9 @@ begin() { # RUN WHO
     fail "$BASE cannot be made or written" "is the disk full or read-only? see \`df -h /var/lib\`"
     return 1
   fi
-  if command -v flock >/dev/null 2>&1; then
-    exec 9>>"$BASE/lock"
-    if ! flock -n 9; then
-      fail "another regfleet run is at work here: $(flat <"$BASE/lock")" "wait for it to end"
-      return 1
-    fi
+  if ! take_lock; then
+    fail "another regfleet run is at work here: $(flat <"$BASE/lock")" "wait for it to end"
+    return 1
   fi
   if ! printf '%s since %s, process %s\n' "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ >"$BASE/lock" ||
     ! printf '@run %s\n' "$1" >"$BASE/last"; then
@@ -115,6 +114,20 @@ begin() { # RUN WHO
   # What a touch that was killed left beside its targets; under the lock nobody else's is there.
   rm -f /etc/docker/.regfleet.* /etc/docker/certs.d/*/.regfleet.* /etc/regfleet/*/.regfleet.* \
     "$BASE"/.regfleet.* "$BASE"/containers/.regfleet.*
+}
+
+# One touch at a time; a lock whose holder is dead is nobody's. The kernel's lock where there is
+# flock(1), which goes with its holder, and a link that names the process where there is none.
+take_lock() {
+  exec 9>>"$BASE/lock" || return 1
+  if command -v flock >/dev/null 2>&1; then
+    flock -n 9
+    return
+  fi
+  ln -s "$$" "$BASE/lock.pid" 2>/dev/null && return 0
+  [ ! -d "/proc/$(readlink "$BASE/lock.pid")" ] || return 1
+  rm -f "$BASE/lock.pid"
+  ln -s "$$" "$BASE/lock.pid" 2>/dev/null
 }
 
 settled_before() { # a touch that was cut off has to be put back before anything else

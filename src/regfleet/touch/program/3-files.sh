@@ -47,13 +47,14 @@ stage() { # PATH MODE BASE64: sets `fresh`
 }
 
 put() { # PATH MODE FOREIGN BASE64
-  if [ "$3" = 1 ] && [ -f "$1" ] && [ ! -e "$BASE/original$1" ]; then
+  if [ "$3" = 1 ] && [ -f "$1" ]; then
     keep_original "$1" || return 1
   fi
   stage "$1" "$2" "$4"
 }
 
-keep_original() { # PATH: what stood there before anything of ours
+keep_original() { # PATH: what stands there now and is not ours
+  kept="$BASE/original$1$NL$kept"
   try "keep the original $1" mkdir -p "$(dirname "$BASE/original$1")"
   try "keep the original $1" cp -p "$1" "$BASE/original$1"
   [ -z "$failed" ]
@@ -70,7 +71,7 @@ drop_directory() { # PATH: only when nothing is left in it
 
 daemon() { # PATH ACTIVE FINAL|same|remove UNDO ACTIVATION
   daemon_path=$1 activation=$5
-  if [ -f "$1" ] && [ ! -e "$BASE/original$1" ] && [ ! -e "$BASE/owned.json" ]; then
+  if [ -f "$1" ] && [ ! -e "$BASE/owned.json" ]; then
     keep_original "$1" || return 1
   fi
   mode=0644
@@ -103,7 +104,8 @@ swap_one() { # TEMPORARY TARGET MODE
 drop_one() { # TARGET; what stood there before us comes back
   boundary take-out
   if [ -e "$BASE/original$1" ]; then
-    mv -f "$BASE/original$1" "$1"
+    spent="$BASE/original$1$NL$spent"
+    spare=$(beside "$1") && cp -p "$BASE/original$1" "$spare" && mv -f "$spare" "$1"
   else
     rm -f "$1"
   fi
@@ -111,6 +113,8 @@ drop_one() { # TARGET; what stood there before us comes back
 
 swap() { # everything staged goes into place
   generation || return 1
+  # An original kept for a change that is taken back would be a stale one.
+  printf '%s' "$kept" >>"$saved/absent"
   if ! each save_target "$staged" || ! each save "$dropped"; then
     fail 'the old files cannot be saved' 'is the disk full? see `df -h` on the host'
     return 1

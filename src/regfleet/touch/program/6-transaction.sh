@@ -41,12 +41,14 @@ commit_to() { # from here on a touch that is cut off is put back by the next one
     mv -f "$saved/pending" "$BASE/pending" && flush "$BASE"
 }
 
+# One that cannot be restored does not keep the others from it.
 restore_one() { # PATH
-  spare=$(beside "$1") || return 1
-  cp -p "$from/files$1" "$spare" && mv -f "$spare" "$1"
+  if spare=$(beside "$1") && cp -p "$from/files$1" "$spare" && mv -f "$spare" "$1"; then return 0; fi
+  [ -f "$spare" ] && rm -f "$spare"
+  broken="$1 could not be restored"
 }
 
-forget_one() { rm -f "$1"; }
+forget_one() { rm -f "$1" || broken="$1 could not be removed"; }
 unmake() { rmdir "$1" 2>/dev/null; return 0; }
 discard() { rm -f "$1"; return 0; }
 
@@ -84,8 +86,8 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
     fi
   fi
   boundary restore
-  each restore_one "$(cat "$from/present" 2>/dev/null)" || broken='a file could not be restored'
-  each forget_one "$(cat "$from/absent" 2>/dev/null)" || broken='a new file could not be removed'
+  each restore_one "$(cat "$from/present" 2>/dev/null)"
+  each forget_one "$(cat "$from/absent" 2>/dev/null)"
   boundary reactivate
   case $was in
     restart)
@@ -144,6 +146,7 @@ go_back() { # GENERATION, or 0 for the one before: the newest first, down to tha
 
 rollback() { # of a touch that failed
   each discard "$staged"
+  if [ -z "$saved" ]; then each discard "$kept"; fi
   broken=
   if [ -n "$saved" ]; then put_back "$saved" no; fi
   each unmake "$made"
@@ -179,6 +182,7 @@ finish() {
   boundary tidy
   rm -f "$BASE/pending" # all is verified: from here on there is no way back by itself
   each forget_image "$unused"
+  each discard "$spent"
   each forget_data "$doomed"
   prune
   if [ -n "$changed" ]; then say 'outcome changed'; else say 'outcome unchanged'; fi
@@ -189,4 +193,5 @@ touch_host() { # runs `plan`, come what may of the connection
   trap '' HUP PIPE INT TERM
   plan
   finish
+  if [ -n "$locked" ]; then rm -f "$BASE/lock.pid"; fi
 }
