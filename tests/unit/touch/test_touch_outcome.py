@@ -7,8 +7,16 @@ from hypothesis import strategies as st
 from regfleet.touch.outcome import Outcome, parse
 
 AGAIN = "run it again: it looks first and does only what is left to do"
+
+
+def cut_off(said, *notes):
+    error = f"the connection ended before the host said how it went ({said})"
+    return Outcome("failed", error, AGAIN, notes, cut=True)
+
+
 SAID = {
     "done": (["@generation 3", "@outcome changed", "@exit 0"], Outcome("changed")),
+    "nothing to go back to": (["@outcome unchanged"], Outcome("unchanged")),
     "with a note": (
         ["@note the engine is restarted", "@outcome changed"],
         Outcome("changed", notes=("the engine is restarted",)),
@@ -29,33 +37,22 @@ SAID = {
         ["warning: x", "", "@outcome changed", "@unknown y"], Outcome("changed"),
     ),
     "nothing": (
-        [], Outcome(
-            "failed", "the connection ended before the host said how it went (no output)", AGAIN
-        ),
+        [], cut_off("no output"),
     ),
     "no word of the end": (
         ["@generation 1", "@note n", "Killed", "@exit 137"],
-        Outcome(
-            "failed",
-            "the connection ended before the host said how it went (Killed)",
-            AGAIN,
-            ("n",),
-        ),
+        cut_off("Killed", "n"),
     ),
     "failed, and no word of the end": (
         ["@failed the disk is full"], Outcome("failed", "the disk is full", AGAIN),
     ),
     "many stray lines": (
         ["a", "b", "c", "d"],
-        Outcome(
-            "failed", "the connection ended before the host said how it went (b; c; d)", AGAIN
-        ),
+        cut_off("b; c; d"),
     ),
     "cut off within the end": (
         ["@generation 1", "@outcome chan"],
-        Outcome(
-            "failed", "the connection ended before the host said how it went (no output)", AGAIN
-        ),
+        cut_off("no output"),
     ),
     "failed without at": (
         ["failed x", "@outcome changed"], Outcome("changed"),

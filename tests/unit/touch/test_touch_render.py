@@ -4,6 +4,7 @@ import base64
 import shlex
 import shutil
 import typing
+from dataclasses import replace
 
 import pytest
 import shells
@@ -15,7 +16,6 @@ from regfleet import record
 from regfleet.desired.model import Directory, File, Image
 from regfleet.plan import model
 from regfleet.plan.model import (
-    Change,
     EditDaemon,
     InstallEngine,
     LogIn,
@@ -36,7 +36,9 @@ from regfleet.touch import archive, render
 MAIN = container()
 IMAGE = Image("registry:2", "a.tar", "ab" * 32)
 FILE = File("/etc/docker/certs.d/a/ca.crt", b"CA\n", 0o444, "why")
-EDIT = EditDaemon("/etc/docker/daemon.json", "{}", "{}", "{}", ("insecure a",), ("mirror b/",))
+EDIT = EditDaemon(
+    "/etc/docker/daemon.json", "{}", "{}", "{}", "reload", ("insecure a",), ("mirror b/",)
+)
 
 
 def b64(text):
@@ -62,16 +64,16 @@ CALLS = {
         [
             ["want", "insecure a"],
             ["refuse", "mirror b/"],
-            ["daemon", EDIT.path, b64("{}"), "same", b64("{}")],
+            ["daemon", EDIT.path, b64("{}"), "same", b64("{}"), "reload"],
         ],
     ),
     "daemon.json, then another": (
-        EditDaemon("/d", "{1}", "{2}", "{3}", (), ()),
-        [["daemon", "/d", b64("{1}"), b64("{2}"), b64("{3}")]],
+        EditDaemon("/d", "{1}", "{2}", "{3}", "none", (), ()),
+        [["daemon", "/d", b64("{1}"), b64("{2}"), b64("{3}"), "none"]],
     ),
     "daemon.json goes": (
-        EditDaemon("/d", "{1}", None, "{3}", (), ()),
-        [["daemon", "/d", b64("{1}"), "remove", b64("{3}")]],
+        EditDaemon("/d", "{1}", None, "{3}", "none", (), ()),
+        [["daemon", "/d", b64("{1}"), "remove", b64("{3}"), "none"]],
     ),
     "pull": (PullImage(Image("registry:2")), [["pull", "registry:2"]]),
     "run": (
@@ -116,7 +118,7 @@ def calls(program):
 
 def program(*steps, archives=(), changes=(), **settings):
     return render.render(
-        Plan("web1", changes, steps, archives=archives, **settings), "ops@control: acme"
+        Plan("web1", changes, steps, archives=archives, **settings), "run-1", "ops@control: acme"
     )
 
 
@@ -132,9 +134,11 @@ def test_every_kind_of_step_has_its_calls(name):
     assert begin > 0
 
 
-def test_an_unknown_step_is_refused():
-    with pytest.raises(TypeError, match="no rendering for str"):
-        list(render.lines_of("step"))
+@pytest.mark.parametrize("name", CALLS)
+def test_no_kind_of_step_is_passed_over(name):
+    """One that registers itself nowhere would be planned, reported and never done."""
+    step, expected = CALLS[name]
+    assert len([*render.before_swap(step), *render.after_swap(step)]) >= len(expected)
 
 
 def test_the_functions_are_in_the_program():
@@ -146,9 +150,10 @@ def test_the_functions_are_in_the_program():
 # ---- order ----
 
 ORDER = [
-    "begin", "expect", "install_packages", "directory", "put", "drop", "daemon", "record", "swap",
-    "activate", "start_engine", "load", "pull", "container", "start_container",
-    "remove_container", "remove_image", "login", "logout", "drop_directory", "settle",
+    "begin", "settled_before", "expect", "install_packages", "directory", "put", "drop", "daemon",
+    "stage", "drop", "record", "swap", "activate", "start_engine", "load", "pull", "container",
+    "start_container", "remove_container", "remove_image", "login", "logout", "drop_directory",
+    "settle",
 ]  # fmt: skip
 
 
@@ -175,10 +180,8 @@ def test_an_engine_that_was_down_is_started_before_an_archive_is_loaded():
 
 @pytest.mark.parametrize("may", [True, False])
 @pytest.mark.parametrize("activation", ["none", "reload", "restart"])
-def test_the_activation_is_the_heaviest_of_the_changes(activation, may):
-    whole = program(
-        EDIT, changes=(Change("a", "run", "", activation), Change("b", "run", "")), may_restart=may
-    )
+def test_the_engine_takes_its_file_up_as_the_plan_says(activation, may):
+    whole = program(replace(EDIT, activation=activation), may_restart=may)
     assert ["activate", activation, "yes" if may else "no"] in calls(whole)
 
 
@@ -194,8 +197,9 @@ def test_the_record_comes_with_every_plan(text, expected):
 
 def test_what_was_looked_at_is_asked_for_again_before_anything():
     whole = program(StartEngine(), expected=((record.PATH, "absent"), ("/x y", "00")))
-    assert calls(whole)[:3] == [
-        ["begin", "ops@control: acme"],
+    assert calls(whole)[:4] == [
+        ["begin", "run-1", "ops@control: acme"],
+        ["settled_before"],
         ["expect", record.PATH, "absent"],
         ["expect", "/x y", "00"],
     ]
@@ -230,21 +234,35 @@ def test_whatever_a_value_is_it_stays_one_argument(words, who):
             RunContainer(container(word, arguments=(word,), command=(word,))),
         )
     ]
-    whole = render.render(Plan("h", steps=tuple(steps)), who)
+    whole = render.render(Plan("h", steps=tuple(steps)), who, who)
     tell = 'step() { printf "%s\\0" "$@"; }\ntouch_host() { plan; }\nplan() {'
     said = shells.run("dash", whole.replace("\nplan() {", f"\n{tell}")).stdout.decode()
-    expected = ["begin", who]
+    expected, late = ["begin", who, who, "settled_before"], []
     for word in words:
+        one = container(word, arguments=(word,), command=(word,))
+        labels = ("fleet", one.fleet), ("registry", "main"), ("specification", one.specification)
+        flags = [f"--label=regfleet.{name}={value}" for name, value in labels]
+        arguments = ["5000", "yes", "--restart=always", *flags, word, "registry:2", word]
+        kept = " ".join(map(shlex.quote, arguments)) + "\n"
         expected += ["put", word, "0644", "0", b64(word)]
-    expected += ["record", "", "swap"]
-    for word in words:
-        probe = [word, "5000", "yes"]
-        labels = ["acme", "main", container(word, arguments=(word,), command=(word,)).specification]
-        names = ["fleet", "registry", "specification"]
-        flags = [f"--label=regfleet.{a}={b}" for a, b in zip(names, labels, strict=True)]
-        expected += ["pull", word, "logout", word, word, "container", *probe]
-        expected += ["--restart=always", *flags, word, "registry:2", word]
-    assert said.split("\0")[:-1] == expected
+        expected += ["stage", f"{record.CONTAINERS}/{word}", "0600", b64(kept)]
+        late += ["pull", word, "logout", word, word, "container", word, *arguments]
+    assert said.split("\0")[:-1] == [*expected, "record", "", "swap", *late]
+
+
+@pytest.mark.parametrize(
+    ("rendered", "expected"),
+    [
+        (render.render_recovery("run-1", "me"), [["begin", "run-1", "me"], ["recover"]]),
+        (
+            render.render_rollback(3, "run-1", "me"),
+            [["begin", "run-1", "me"], ["recover"], ["go_back", "3"]],
+        ),
+    ],
+)
+def test_the_ways_back(rendered, expected):
+    assert calls(rendered) == expected
+    assert rendered.endswith("\ntouch_host </dev/null\n")
 
 
 # ---- archives ----
