@@ -101,7 +101,7 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
     steps = (*files.steps, *logins.steps)
     mine = _owned_after(want, seen, owned, shared, part, steps=steps, salt=salt)
     if not changes and _claims(mine) != _claims(owned):
-        changes = (Change(f"file {record.PATH}", "update", "another fleet keeps the same here"),)
+        changes = (Change(f"file {record.PATH}", "update", "what is whose here has changed"),)
     if not changes:
         return Plan(want.name, running=seen.engine.running, live_restore=seen.engine.live_restore)
     text = record.render({**others, want.fleet: mine}) if mine or any(others.values()) else ""
@@ -114,8 +114,9 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
             *files.steps,
             *(step for step in removals.steps if isinstance(step, RemovePath)),
             *part.configure,
-            *containers.steps,
+            # First those that go: they stand aside, and a new one may want their port.
             *(step for step in removals.steps if not isinstance(step, RemovePath)),
+            *containers.steps,
             *_unused_images(want, owned),
             *logins.steps,
             *leftover.steps,

@@ -457,6 +457,16 @@ def test_a_container_goes_and_its_data_only_when_that_is_said(delete, expected):
     )
 
 
+def test_a_container_that_goes_makes_room_for_the_one_that_comes_in_its_place():
+    """A registry of another name at the same port."""
+    host = HostModel()
+    run(host, desired(containers=(MAIN,)))
+    want = desired(containers=(container("regfleet-hub", registry="hub"),))
+    run(host, want)
+    assert list(host.containers) == ["regfleet-hub"]
+    assert diff(want, host.look(want, SALT), SALT).empty
+
+
 CI = login()
 KEY = (CI.account, CI.endpoint)
 DIGEST = login_digest(CI, SALT)
