@@ -105,7 +105,9 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
     restart | reload) answers 60 || broken='the engine does not answer' ;;
   esac
   boundary containers
-  each back_container "$(cat "$from/containers" 2>/dev/null)" || broken='a container did not come back'
+  # The last first: one that went may want the port of one that came.
+  each back_container "$(sed '1!G;h;$!d' "$from/containers" 2>/dev/null)" ||
+    broken='a container did not come back'
   each unmake "$(cat "$from/made" 2>/dev/null)"
   boundary forget
   if [ -z "$broken" ]; then
