@@ -27,6 +27,7 @@ class RegistryMaterial:
         htpasswd: the users' file; None where there are no users or it is not ours.
         http_secret: signs the state of uploads (distribution configuration, `http.secret`).
         passwords: by user; an external registry's only where a client logs in with it.
+        retired: generated passwords of users who are declared no more, by user.
     """
 
     pair: ServerPair | None
@@ -34,6 +35,7 @@ class RegistryMaterial:
     htpasswd: str | None = field(repr=False)
     http_secret: Secret
     passwords: Mapping[str, Secret] = field(repr=False)
+    retired: Mapping[str, Secret] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def _material(
         htpasswd=hashed,
         http_secret=Secret(_kept(state, f"registry/{registry.name}.http-secret", save=save)),
         passwords=known,
+        retired={} if registry.external else passwords.retired(state, registry.name, known),
     )
 
 

@@ -11,8 +11,8 @@ import os
 import secrets
 import signal
 import subprocess
-from collections.abc import Mapping
-from urllib.parse import quote
+from collections.abc import Collection, Mapping
+from urllib.parse import quote, unquote
 
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import PasswordSource
@@ -68,6 +68,27 @@ def resolve(
     else:
         value = _generated(state, registry, user, save=save)
     return Secret(_checked(value, whose))
+
+
+def retired(state: StateDirectory, registry: str, users: Collection[str]) -> dict[str, Secret]:
+    """Generated passwords that are kept for users who are declared no more, by user.
+
+    The smoke test proves with them that those users are let in no more.
+
+    Args:
+        users: the users who are declared.
+
+    Raises:
+        StateError: the state directory cannot be used.
+    """
+    folder = f"passwords/{_as_file_name(registry)}"
+    found = {}
+    for file in state.names(folder):
+        user = unquote(file)
+        kept = state.read_text(f"{folder}/{file}")
+        if user not in users and kept and not file.endswith(".new"):
+            found[user] = Secret(_without_line_end(kept))
+    return found
 
 
 def _from_env(name: str, whose: str, environment: Mapping[str, str]) -> str:

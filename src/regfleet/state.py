@@ -96,6 +96,21 @@ class StateDirectory:
                 "restore it from a backup, or remove it to have it made anew",
             ) from error
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        """The files in a folder, sorted; none where it is not there.
+
+        Raises:
+            StateError: as `read`.
+        """
+        if not self._check():
+            return ()
+        target = self.path_of(folder)
+        self._refuse_symlinks(target)
+        with self._explained("read", target):
+            if not target.is_dir():
+                return ()
+            return tuple(sorted(each.name for each in target.iterdir() if each.is_file()))
+
     def write(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """Replace a file, or create it; a crash leaves the old content or the new, never half.
 

@@ -28,11 +28,19 @@ tls = { source = "none" }
 users.ci = { password = { command = "echo from-a-vault; echo noise" } }
 allow_plaintext_passwords = true
 
+[registry.upstream]
+hosts = [$both]
+endpoint = "both:5001"
+image_archive = "$registry_tar"
+storage = "/srv/upstream"
+tls = { source = "none" }
+
 [registry.cache]
 hosts = [$both]
 endpoint = "both:5002"
 image_archive = "$registry_tar"
 storage = "/srv/cache"
+proxy = "http://UPSTREAM:5001"
 
 [registry.theirs]
 external = true
@@ -42,7 +50,7 @@ tls = { source = "none" }
 
 [client.both]
 hosts = [$both]
-registries = ["own", "bare"]
+registries = ["own", "bare", "upstream"]
 login = { bare = "ci" }
 
 [client.one]
@@ -62,7 +70,7 @@ def twin(boot_for_module):
 
 @pytest.fixture
 def fleet(twin, write_fleet, tmp_path):
-    path = write_fleet(twin, BODY)
+    path = write_fleet(twin, BODY.replace("UPSTREAM", twin.hosts["both"].address))
     _certificate(tmp_path)
     return path
 
@@ -99,6 +107,8 @@ def test_all_of_them_at_once(twin, fleet, regfleet):
         "bare/wrong-password-refused",
     }
     assert not any("password" in check for check in both if check.startswith("cache/"))
+    # A pull-through cache takes no pushes.
+    assert both["cache/push-refused"] == "passed"
     # No login is kept on `one`: the test brings one of its own and leaves none behind.
     assert one["own/digest"] == one["bare/digest"] == "passed"
     assert twin.hosts["one"].run("ls /root/.docker").stdout == ""
@@ -109,6 +119,29 @@ def test_all_of_them_at_once(twin, fleet, regfleet):
     twin.hosts["one"].read("test -f /etc/docker/certs.d/both:5002/ca.crt")
     again = regfleet("apply", fleet, "--yes")
     assert "nothing to do on 2 hosts" in again.stdout
+
+
+def test_the_mirror_serves_what_its_upstream_has(twin, fleet, seeds):
+    del fleet
+    both, one = twin.hosts["both"], twin.hosts["one"]
+    both.copy_in(seeds.busybox, "/root/busybox.tar")
+    both.read("docker load -q -i /root/busybox.tar; rm /root/busybox.tar")
+    both.read(
+        "docker tag busybox both:5001/library/tool:1; docker push -q both:5001/library/tool:1"
+    )
+    both.read("docker rmi busybox both:5001/library/tool:1")
+    assert "Downloaded newer image" in one.read("docker pull tool:1; docker rmi -f tool:1")
+
+
+def test_a_removed_user_is_proven_to_be_out(fleet, regfleet):
+    text = fleet.read_text()
+    more = '[registry.own.users]\nold = { password = "generate" }'
+    fleet.write_text(text.replace("[registry.own.users]", more))
+    assert regfleet("apply", fleet, "--yes", "--no-smoke").returncode == 0
+    fleet.write_text(text)
+    done = regfleet("apply", fleet, "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["hosts"]["both"]["smoke"]["own/removed-user-refused"] == "passed"
 
 
 def test_the_served_certificate_is_the_users_and_old_tls_is_refused(twin, fleet):

@@ -84,7 +84,8 @@ class _Builder:
                 for user, each in settings["users"].items()
             ),
             allow_plaintext_passwords=settings["allow_plaintext_passwords"],
-            smoke=settings.get("smoke", not settings["external"]),
+            smoke=settings.get("smoke", not settings["external"] and "proxy" not in settings),
+            proxy=settings.get("proxy"),
         )
 
     def _tls(self, settings: Table) -> Tls:

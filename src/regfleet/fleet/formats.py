@@ -140,6 +140,11 @@ def check_mirror(text: str) -> None:
         addresses.check_mirror_url(text)
 
 
+def check_upstream(text: str) -> None:
+    """A pull-through cache's upstream: a URL like a mirror's."""
+    addresses.check_mirror_url(text)
+
+
 FORMATS: Mapping[str, Callable[[str], None]] = {
     "absolute-path": check_absolute_path,
     "account": check_account,
@@ -155,5 +160,6 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "percent": check_percent,
     "registry-user": check_registry_user,
     "tls-name": addresses.check_tls_name,
+    "upstream": check_upstream,
     "variable": check_variable,
 }

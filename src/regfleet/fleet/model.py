@@ -97,6 +97,7 @@ class Registry:
         endpoint: `host` or `host:port` exactly as clients type it.
         hosts: machines that run it; empty when `external`.
         smoke: whether the smoke test may push to it.
+        proxy: URL of the registry that it is a pull-through cache of; None where it is none.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Registry:
     users: tuple[User, ...]
     allow_plaintext_passwords: bool
     smoke: bool
+    proxy: str | None = None
 
     @property
     def port(self) -> int:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import secrets
 import ssl
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import partial
 
 from regfleet.pki.authority import new_authority
 from regfleet.registry_api.client import RegistryClient
@@ -26,7 +27,15 @@ Finding = tuple[Verdict, str]
 _TLS_1_1 = b"\x03\x02"  # ProtocolVersion, RFC 4346
 
 
-def negative_checks(registry: str, target: Target, user: str | None) -> tuple[Check, ...]:
+def negative_checks(
+    registry: str,
+    target: Target,
+    user: str | None,
+    *,
+    retired: Mapping[str, Secret] | None = None,
+    pushes: bool = True,
+    credentials: Credentials | None = None,
+) -> tuple[Check, ...]:
     """Every check that makes sense for a registry, in a fixed order.
 
     Args:
@@ -34,12 +43,20 @@ def negative_checks(registry: str, target: Target, user: str | None) -> tuple[Ch
         target: which registry, and which way.
         user: a real user of it, whose password is not needed; None where it has no users, and
             then nobody needs to be refused.
+        retired: passwords of users who are declared no more, by user.
+        pushes: whether it takes pushes; a pull-through cache takes none.
+        credentials: to try the push that is to be refused.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = []
     if user is not None:
         name = user
         checks.append(("anonymous-refused", lambda: anonymous_refused(target)))
         checks.append(("wrong-password-refused", lambda: wrong_password_refused(target, name)))
+    for name, password in (retired or {}).items():
+        gone = Credentials(name, password)
+        checks.append(("removed-user-refused", partial(removed_user_refused, target, gone)))
+    if not pushes:
+        checks.append(("push-refused", lambda: push_refused(target, credentials)))
     if target.tls:
         checks.append(("untrusted-ca-refused", lambda: untrusted_ca_refused(target)))
         checks.append(("plain-http-refused", lambda: plain_http_refused(target)))
@@ -56,6 +73,24 @@ def wrong_password_refused(target: Target, user: str) -> Finding:
     """A real user with a password nobody has gets 401."""
     credentials = Credentials(user, Secret(secrets.token_urlsafe(24)))
     return _refused(target, credentials, "with a wrong password")
+
+
+def removed_user_refused(target: Target, credentials: Credentials) -> Finding:
+    """A user who is declared no more gets 401 with the password that was valid once.
+
+    distribution keeps its old users when a new htpasswd file cannot be read (registry/auth/
+    htpasswd/access.go), so this is asked and not concluded.
+    """
+    return _refused(target, credentials, f"as {credentials.user}, who is declared no more,")
+
+
+def push_refused(target: Target, credentials: Credentials | None) -> Finding:
+    """A pull-through cache begins no upload: 405 UNSUPPORTED (registry/proxy/proxyblobstore.go)."""
+    with RegistryClient(target, credentials) as client:
+        answer = client.request("POST", "/v2/regfleet-smoke/refused/blobs/uploads/")
+    if answer.status == 405:  # noqa: PLR2004
+        return "passed", "405"
+    return "failed", f"an upload was answered with {answer.status}"
 
 
 def untrusted_ca_refused(target: Target) -> Finding:

@@ -35,7 +35,14 @@ class Registries:
         """Once a registry: whom it must turn away, it does."""
         user = registry.users[0].name if registry.users else None
         try:
-            return negative_checks(registry.name, self._target(registry), user)
+            return negative_checks(
+                registry.name,
+                self._target(registry),
+                user,
+                retired=self._work.materials.registries[registry.name].retired,
+                pushes=registry.proxy is None,
+                credentials=self._credentials(registry),
+            )
         except RegfleetError as error:
             return (Check(f"{registry.name}/refusals", "skipped", error.message),)
 

@@ -42,6 +42,8 @@ def render(registry: Registry, material: RegistryMaterial, directory: str) -> st
         },
         "http": http,
     }
+    if registry.proxy:
+        document["proxy"] = {"remoteurl": registry.proxy}
     if material.htpasswd is not None:
         document["auth"] = {
             "htpasswd": {"realm": registry.endpoint, "path": f"{directory}/htpasswd"}

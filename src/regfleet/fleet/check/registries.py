@@ -14,7 +14,7 @@ from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.toml_text import place as written
 
 IMPLEMENTED_RUNTIMES = frozenset({"container"})
-_ONLY_OURS = ("hosts", "runtime", "image", "image_archive", "storage", "delete")
+_ONLY_OURS = ("proxy", "hosts", "runtime", "image", "image_archive", "storage", "delete")
 _OUR_FILES = ("certificate", "key")
 _FILES = (*_OUR_FILES, "ca")
 
