@@ -24,6 +24,11 @@ PASS_AND_FAIL: list[tuple[str, list[str], list[str]]] = [
         ["ci", "a b", "a@b", "ü", "-"],
         ["", "a:b", "a\n", "\x00", " a", "a ", "#a", "a\x85"],
     ),
+    (
+        "upstream",
+        ["https://registry-1.docker.io", "http://a:5000/path"],
+        ["", "main", "a.example:5000", "ftp://a.example", "https://u:p@a.example", "https://a/?b"],
+    ),
     ("password", ["generate"], ["", "Generate", "generate ", "hunter2"]),
     ("variable", ["A", "_a1"], ["", "1A", "A-B", "A=B", "Ä", "A\n"]),
     ("command", ["pass show a", "a\nb"], ["", " \n", "a\x00"]),

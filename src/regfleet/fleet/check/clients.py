@@ -47,11 +47,6 @@ def _references(place: Place, client: Table, registries: Table) -> Iterator[Find
         if "://" not in mirror and mirror not in registries:
             otherwise = "a mirror's URL begins with https:// or http://"
             yield Finding((*place, "mirrors", index), *unknown(mirror, otherwise))
-        elif "://" not in mirror and (registries[mirror] or {}).get("users"):
-            # moby: "registry-mirrors" are asked without credentials.
-            message = f"{written(('registry', mirror))} has users, and Docker logs in to no mirror"
-            hint = "use a registry without users as the mirror"
-            yield Finding((*place, "mirrors", index), message, hint)
     for name, login in tables.pairs(client, "login"):
         if name not in registries:
             yield Finding((*place, "login", name), *unknown(name))
