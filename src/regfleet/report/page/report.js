@@ -98,7 +98,10 @@
       const card = event.target.closest("[data-group]");
       if (card) showAll(`group:${card.dataset.group}`);
       const link = event.target.closest("a[href^='#h']");
-      if (link && link.hash === location.hash) follow(); // the same once more: no hashchange
+      if (link && link.hash === location.hash) {
+        event.preventDefault(); // the same once more: there is no hashchange
+        follow();
+      }
     });
     window.addEventListener("hashchange", follow);
     if (search.value || document.querySelector("[name=status]:checked").value) filter(); // came back
