@@ -179,7 +179,7 @@ def _daemon(
     if not changed and not stale:
         return (), (), False
     removed = [key for key in changed if key not in after]
-    activation = _activation(want, seen, [*changed, *stale], removed)
+    activation = _activation(want, seen, merged, [*changed, *stale], removed)
     active = dict(after)
     if activation == "reload":
         active |= {key: facts.EXPLICIT_DEFAULTS[key] for key in removed}
@@ -229,15 +229,26 @@ def _undo(merged: daemon_json.Merged) -> str:
 
 
 def _activation(
-    want: DesiredHost, seen: ObservedHost, keys: list[str], removed: list[str]
+    want: DesiredHost,
+    seen: ObservedHost,
+    merged: daemon_json.Merged,
+    keys: list[str],
+    removed: list[str],
 ) -> Activation:
     if seen.engine.state == "down" or (seen.engine.state == "missing" and not want.engine):
         return "none"  # it starts with the new file, today or another day
     if any(key not in facts.RELOADABLE for key in keys):
         return "restart"
+    if _snapshotter(merged.before) != _snapshotter(merged.after or {}):
+        return "restart"  # `features` reloads, the image store is chosen when dockerd starts
     if any(key not in facts.EXPLICIT_DEFAULTS for key in removed):
         return "restart"
     return "reload"
+
+
+def _snapshotter(document: daemon_json.Document) -> Json:
+    features = document.get("features")
+    return features.get("containerd-snapshotter") if isinstance(features, dict) else None
 
 
 def _stale_keys(

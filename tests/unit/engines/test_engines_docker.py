@@ -100,6 +100,8 @@ ACTIVATION = [
         for key in ("data-root", "log-driver", "storage-driver", "userland-proxy", "no-such-key")
     ],
     (settings(mirrors=[MIRROR], **{"data-root": "/x"}), {}, "up", "restart"),
+    (settings(features={"buildkit": True}), {}, "up", "reload"),
+    (settings(features={"containerd-snapshotter": True}), {}, "up", "restart"),
     (settings(mirrors=[MIRROR]), {}, "down", "none"),
     (settings(**{"data-root": "/x"}), {}, "down", "none"),
     (settings(mirrors=[MIRROR]), {}, "missing", "reload"),
