@@ -81,6 +81,7 @@ class Docker:
             values=merged.owned_values,
             expected=((seen.engine.config, _digest(seen.daemon_json)),) if edited else (),
             may_restart=may_restart,
+            new_store=_snapshotter(merged.before) != _snapshotter(merged.after or {}),
         )
 
 

@@ -56,6 +56,7 @@ class EnginePlan:
         install: steps that come before everything else (the engine itself).
         configure: steps that come after the files are in place.
         daemon_created, lists, values: the new ownership in the engine's own configuration.
+        new_store: images and containers that are there now will not be seen afterwards.
         expected: SHA-256 (or `absent`) by path of what was looked at and will be replaced.
     """
 
@@ -67,6 +68,7 @@ class EnginePlan:
     values: Mapping[str, OwnedValue] = field(default_factory=dict)
     expected: tuple[tuple[str, str], ...] = ()
     may_restart: bool = False
+    new_store: bool = False
 
 
 class Engine(Protocol):

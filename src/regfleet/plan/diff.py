@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from regfleet import record
 from regfleet.desired.model import Container, DesiredHost, File, Image, LoginEntry
@@ -87,6 +87,8 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
     others = {fleet: theirs for fleet, theirs in seen.owned.items() if fleet != want.fleet}
     shared = _Shared.of(others.values())
     part = (engine or Docker()).plan(want, seen, owned, tuple(others.values()))
+    if part.new_store:
+        seen = replace(seen, images={}, containers={})
     directories, files = _directories(want, seen), _files(want, seen, owned, shared)
     containers, archives = _containers(want, seen, owned)
     logins = _logins(want, seen, owned, shared, salt)

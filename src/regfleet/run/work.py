@@ -111,9 +111,10 @@ class Work:
             plan = self.plan(name)
             if plan.empty:
                 return outcome.Outcome("changed", notes=notes)
-        up = self.seen[name].engine.state == "up"
+        # Another image store may come with a restart: then the archive waits until that is done.
+        now = self.seen[name].engine.state == "up" and plan.activation != "restart"
         for image in plan.archives:
-            self.connections.send(name, image, load=up)
+            self.connections.send(name, image, load=now)
         ended = self._run(name, render.render(plan, self.token, self._who, HOOK))
         return replace(ended, notes=(*notes, *ended.notes))
 

@@ -3,13 +3,13 @@
 
 pull() { # REFERENCE
   run docker image inspect "$1" >/dev/null 2>&1 && return 0
-  said=$(run docker pull -q "$1" 2>&1) || fail "the image $1 cannot be pulled: $(printf '%s' "$said" | tail -n 2 | flat)" \
+  said=$(run docker pull -q "$1" 2>&1) || fail "the image $1 cannot be pulled: $(printf '%s' "$said" | grep -v -e '--help' | tail -n 2 | flat)" \
     'see whether the host reaches that registry, or give the image as `image_archive`'
 }
 
 load() { # FILE: an archive that was sent ahead
   [ -f "$1" ] || return 0
-  said=$(run docker load -q -i "$1" 2>&1) || fail "the image archive cannot be loaded: $(printf '%s' "$said" | tail -n 2 | flat)" \
+  said=$(run docker load -q -i "$1" 2>&1) || fail "the image archive cannot be loaded: $(printf '%s' "$said" | grep -v -e '--help' | tail -n 2 | flat)" \
     'see whether it is a `docker save` archive, and the free space in /var/lib/docker'
   rm -f "$1"
   rmdir "$BASE/spool" 2>/dev/null
@@ -30,9 +30,9 @@ container() { # NAME PORT TLS ARGUMENT...: run it, in the place of the one of th
         fail "the port $port is taken on this host: $(holder "$port")" \
           'stop what listens there, or give the registry an endpoint with another port' ;;
       *'No such image'* | *'pull access denied'* | *'Unable to find image'*)
-        fail "the image cannot be had: $(printf '%s' "$said" | tail -n 2 | flat)" \
+        fail "the image cannot be had: $(printf '%s' "$said" | grep -v -e '--help' | tail -n 2 | flat)" \
           'see whether the host reaches its registry, or give the image as `image_archive`' ;;
-      *) fail "$name cannot be run: $(printf '%s' "$said" | tail -n 2 | flat)" ;;
+      *) fail "$name cannot be run: $(printf '%s' "$said" | grep -v -e '--help' | tail -n 2 | flat)" ;;
     esac
     return 1
   fi
