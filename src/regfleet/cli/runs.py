@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 import click
@@ -21,8 +22,8 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
 from regfleet.report import as_json as documents
+from regfleet.report import html, text
 from regfleet.report import junit as junit_xml
-from regfleet.report import text
 from regfleet.report.model import HostReport, Report
 from regfleet.run.apply import Runner
 from regfleet.run.selection import select
@@ -66,7 +67,7 @@ def apply(
 ) -> int:
     """Plan, ask, touch, smoke, report."""
     common = Common(**options)  # type: ignore[arg-type]
-    with _runner(common, save=True, locked="apply") as (runner, _):
+    with _runner(common, save=True, locked="apply") as (runner, state):
         runner.plan()
         console = common.console()
         text.plan(runner.report, console, diff=diff)
@@ -78,7 +79,18 @@ def apply(
             runner.smoke([n for n in runner.names if runner.report.hosts[n].ok and n not in done])
         elif smoke is None:
             runner.smoke(runner.also_to_smoke())
-        return _finish(runner, common, console, junit)
+        try:
+            return _finish(runner, common, console, junit)
+        finally:
+            page = html.write(
+                state,
+                runner.fleet,
+                runner.report,
+                runner.work.materials,
+                when=datetime.now(timezone.utc),
+                command=f"regfleet {shlex.join(sys.argv[1:])}",
+            )
+            _say(f"report: {page}")
 
 
 def smoke(*, junit: Path | None, **options: object) -> int:
