@@ -187,6 +187,18 @@ def test_two_fleets_then_both_destroyed_give_the_host_back(host, sequence, last)
     assert without_the_engine(host.content(), host) == without_the_engine(before, host)
 
 
+def test_what_another_fleet_put_there_is_not_what_was_there_before_us():
+    host = HostModel()
+    before = host.content()
+    home = Directory("/etc/docker/certs.d/a", 0o755, "")
+    for fleet, content in (("acme", CAS[0]), ("other", CAS[1])):
+        ca = File(f"{home.path}/ca.crt", content, 0o444, "")
+        run(host, DesiredHost("web1", fleet, "docker", directories=(home,), files=(ca,)))
+    for fleet in ("acme", "other"):
+        run(host, nothing(fleet))
+    assert host.content()["files"] == before["files"]
+
+
 @given(host=hosts(), one=wants("acme"), other=wants("other"))
 def test_a_fleet_that_goes_takes_nothing_that_another_wants(host, one, other):
     for want in (one, other, nothing("acme")):

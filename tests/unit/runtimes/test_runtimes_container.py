@@ -1,6 +1,7 @@
 """A registry as a container: files, their modes, and what makes it a new container."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from making import CANARY, material, registry
@@ -8,8 +9,10 @@ from making import CANARY, material, registry
 from regfleet.fleet.model import Tls
 from regfleet.runtimes import RUNTIMES
 from regfleet.runtimes.configuration import render
+from regfleet.secret import Secret
 
 HOME = "/etc/regfleet/main"
+PAIR = material().pair
 
 
 def wants(of_registry=None, **of_material):
@@ -83,6 +86,10 @@ def test_the_endpoints_port_is_published(endpoint, tls, port):
     [
         ({}, {"htpasswd": "other\n"}, False),  # read again when it changes
         ({}, {"pair": None}, True),
+        ({}, {"pair": replace(PAIR, certificate_pem=b"renewed")}, True),
+        ({}, {"pair": replace(PAIR, key_pem=Secret("renewed"))}, True),
+        ({}, {"pair": replace(PAIR, reason="renewed")}, False),
+        ({}, {"http_secret": Secret("other")}, True),
         ({"delete": False}, {}, True),
         ({"image": "registry:3"}, {}, True),
         ({"storage": "/data"}, {}, True),

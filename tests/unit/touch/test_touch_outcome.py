@@ -44,7 +44,7 @@ SAID = {
         cut_off("Killed", "n"),
     ),
     "failed, and no word of the end": (
-        ["@failed the disk is full"], Outcome("failed", "the disk is full", AGAIN),
+        ["@failed the disk is full"], Outcome("failed", "the disk is full", AGAIN, cut=True),
     ),
     "many stray lines": (
         ["a", "b", "c", "d"],

@@ -67,6 +67,7 @@ def test_files_go_into_place(place):
     assert done == outcome.Outcome("changed")
     assert place.files() == {"old": "after", "sub/new": "new"}
     assert (place.host / "old").stat().st_mode & 0o777 == 0o600
+    assert (place.host / "sub" / "new").stat().st_mode & 0o777 == 0o644
     assert (place.base / "owned.json").read_text() == "{}"
 
 
