@@ -55,7 +55,7 @@ def parse(lines: Iterable[str]) -> Outcome:
             error or f"the connection ended before the host said how it went ({text})",
             "run it again: it looks first and does only what is left to do",
             tuple(said["note"]),
-            cut=not error,
+            cut=True,
         )
     return Outcome(
         result,
