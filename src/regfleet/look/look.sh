@@ -29,7 +29,7 @@ look_host() {
     (. /etc/os-release; say "os ${ID:-unknown} ${VERSION_ID:-}")
   fi
   whole owned /var/lib/regfleet/owned.json
-  if [ -e /var/lib/regfleet/pending ]; then say 'pending'; fi
+  if [ -e /var/lib/regfleet/pending ] || [ -e /var/lib/regfleet/making ]; then say 'pending'; fi
 }
 
 look_paths() { # PATH...: raw mode, owner and digest of each that exists

@@ -93,7 +93,7 @@ fi
 if [ ! -e "$base" ]; then
   echo '@outcome changed'
 elif grep -q -x -F '@run {run}' "$base/last" 2>/dev/null; then
-  if [ -e "$base/pending" ]; then
+  if [ -e "$base/pending" ] || [ -e "$base/making" ]; then
     echo '@failed the touch ended in the middle: was the host restarted?'
     echo '@hint run it again: what was there before comes back first'
     echo '@outcome failed'

@@ -106,7 +106,7 @@ begin() { # RUN WHO
     return 1
   fi
   if ! printf '%s since %s, process %s\n' "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ >"$BASE/lock" ||
-    ! printf '@run %s\n' "$1" >"$BASE/last"; then
+    ! printf '@run %s\n' "$1" >"$BASE/last" || ! : >>"$BASE/making"; then
     fail "nothing can be written to $BASE: the disk is full" 'make room on the host: see `df -h /var/lib`'
     return 1
   fi
@@ -114,6 +114,7 @@ begin() { # RUN WHO
   # What a touch that was killed left beside its targets; under the lock nobody else's is there.
   rm -f /etc/docker/.regfleet.* /etc/docker/certs.d/*/.regfleet.* /etc/regfleet/*/.regfleet.* \
     "$BASE"/.regfleet.* "$BASE"/containers/.regfleet.*
+  rm -rf "$BASE/generations/spent"
 }
 
 # One touch at a time; a lock whose holder is dead is nobody's. The kernel's lock where there is

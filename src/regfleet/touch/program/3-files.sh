@@ -10,9 +10,14 @@ expect() { # PATH DIGEST: what was looked at is still so
 
 directory() { # PATH MODE
   if [ ! -d "$1" ]; then
+    made="$1$NL$made"
+    # Noted first: should we be killed, the next run knows whose it is.
+    if ! printf '%s' "$made" >"$BASE/making"; then
+      fail "$BASE cannot be written" 'is the disk full? see `df -h` on the host'
+      return 1
+    fi
     try "make $1" mkdir -p "$1"
     [ -n "$failed" ] && return 1
-    made="$1$NL$made"
   fi
   changed=1
   if ! chmod "$2" "$1" || ! chown 0:0 "$1"; then fail "$1: mode or owner cannot be set"; fi
@@ -65,6 +70,7 @@ drop() { # PATH
 }
 
 drop_directory() { # PATH: only when nothing is left in it
+  leave "$1" || return 1
   rmdir "$1" 2>/dev/null
   return 0
 }
@@ -120,7 +126,7 @@ swap() { # everything staged goes into place
     return 1
   fi
   boundary commit
-  commit_to || { fail 'the change cannot be noted' 'is the disk full? see `df -h` on the host'; return 1; }
+  commit_to "$saved" || { fail 'the change cannot be noted' 'is the disk full? see `df -h` on the host'; return 1; }
   changed=1
   each swap_one "$staged" || { fail 'a new file cannot be put in place'; return 1; }
   staged=

@@ -59,7 +59,7 @@ logout() { # ACCOUNT ENDPOINT
   case $(tr -d ' \t\r\n' <"$directory/config.json") in
     '{}' | '{"auths":{}}')
       rm -f "$directory/config.json"
-      rmdir "$directory" 2>/dev/null
+      leave "$directory" && rmdir "$directory" 2>/dev/null
       ;;
     *) chown "$1:" "$directory/config.json" ;;
   esac

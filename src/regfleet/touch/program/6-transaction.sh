@@ -5,7 +5,8 @@
 generation() { # a directory for what is about to be replaced
   [ -z "$saved" ] || return 0
   saved=$BASE/generations/$(($(latest) + 1))
-  if ! mkdir -p "$saved/files" || ! : >"$saved/present" || ! : >"$saved/absent"; then
+  if ! mkdir -p "$saved/files" || ! : >"$saved/unfinished" || ! : >"$saved/present" ||
+    ! : >"$saved/absent"; then
     fail "$saved cannot be made" 'is the disk full? see `df -h` on the host'
     return 1
   fi
@@ -36,9 +37,24 @@ save() { # PATH: its present state into this generation, once
 
 save_target() { save "$2"; }
 
-commit_to() { # from here on a touch that is cut off is put back by the next one
-  printf '%s\n' "${saved##*/}" >"$saved/pending" && flush "$saved/pending" &&
-    mv -f "$saved/pending" "$BASE/pending" && flush "$BASE"
+leave() { # DIRECTORY: that it was there, for it may go with what was in it
+  [ ! -d "$1" ] || stat -c "%n$TAB%a$TAB%u:%g" "$1" >>"$saved/left"
+}
+
+commit_to() { # GENERATION-DIRECTORY: from here on a touch that is cut off is put back by the next one
+  printf '%s\n' "${1##*/}" >"$1/pending" && flush "$1/pending" &&
+    mv -f "$1/pending" "$BASE/pending" && flush "$BASE" && rm -f "$1/unfinished" "$BASE/making"
+}
+
+forget_unfinished() { # what a touch that never came to change anything began to save
+  for old in "$BASE"/generations/*/unfinished; do
+    rm -rf "${old%/unfinished}"
+  done
+}
+
+remake_one() { # DIRECTORY MODE OWNER
+  [ -d "$1" ] || { mkdir -p "$1" && chmod "$2" "$1" && chown "$3" "$1"; } ||
+    broken="$1 could not be made again"
 }
 
 # One that cannot be restored does not keep the others from it.
@@ -86,23 +102,26 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
     fi
   fi
   boundary restore
+  # They were left deepest first: made again the other way round.
+  each remake_one "$(sort "$from/left" 2>/dev/null)"
   each restore_one "$(cat "$from/present" 2>/dev/null)"
   each forget_one "$(cat "$from/absent" 2>/dev/null)"
   boundary reactivate
+  if [ "$was" = reload ]; then
+    # It ran when that was planned. Where it does not now, it could not live with the new file.
+    pid=$(docker_pid)
+    if [ -n "$pid" ]; then kill -HUP "$pid"; else was=start; fi
+  fi
   case $was in
-    restart)
+    restart | start)
       failing=$failed
       failed=1 # what service has to say of a failure now is said below
-      service restart >/dev/null 2>&1
+      service "$was" >/dev/null 2>&1
       failed=$failing
-      ;;
-    reload)
-      pid=$(docker_pid)
-      [ -n "$pid" ] && kill -HUP "$pid"
       ;;
   esac
   case $was in
-    restart | reload) answers 60 || broken='the engine does not answer' ;;
+    restart | reload | start) answers 60 || broken='the engine does not answer' ;;
   esac
   boundary containers
   # The last first: one that went may want the port of one that came.
@@ -111,15 +130,21 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   each unmake "$(cat "$from/made" 2>/dev/null)"
   boundary forget
   if [ -z "$broken" ]; then
+    # Out of the way at once: a generation that is half removed must not be put back again.
+    rm -rf "$BASE/generations/spent"
+    [ ! -d "$from" ] || mv -f "$from" "$BASE/generations/spent"
     rm -f "$BASE/pending"
-    rm -rf "$from"
+    rm -rf "$BASE/generations/spent"
   else
     say "failed and putting things back did not succeed: $broken (the old files are in $from)"
   fi
 }
 
 recover() { # a touch was cut off: the state before it comes back
-  [ -e "$BASE/pending" ] || return 0
+  # Before its files were in place: there is nothing but what it made on the way.
+  each unmake "$(cat "$BASE/making")"
+  rm -f "$BASE/making"
+  [ -e "$BASE/pending" ] || { forget_unfinished; return 0; }
   number=$(cat "$BASE/pending")
   put_back "$BASE/generations/$number" yes
   say 'note a change that was cut off earlier was put back first'
@@ -137,6 +162,8 @@ go_back() { # GENERATION, or 0 for the one before: the newest first, down to tha
     return 1
   fi
   while [ "$number" -ge "$target" ]; do
+    # A way back that is cut off is gone to its end by the next run.
+    commit_to "$BASE/generations/$number" || { fail 'the way back cannot be noted' 'is the disk full? see `df -h` on the host'; return 1; }
     put_back "$BASE/generations/$number" yes
     [ -z "$broken" ] || { fail "generation $number cannot be put back: $broken"; return 1; }
     say "note generation $number was put back"
@@ -152,6 +179,7 @@ rollback() { # of a touch that failed
   broken=
   if [ -n "$saved" ]; then put_back "$saved" no; fi
   each unmake "$made"
+  if [ -n "$locked" ]; then rm -f "$BASE/making"; fi
   if [ -n "$broken" ]; then
     say 'outcome failed'
   elif [ -n "$changed" ]; then
@@ -182,7 +210,7 @@ finish() {
   boundary finish
   each forget_before "$aside"
   boundary tidy
-  rm -f "$BASE/pending" # all is verified: from here on there is no way back by itself
+  rm -f "$BASE/making" "$BASE/pending" # all is verified: from here on there is no way back by itself
   each forget_image "$unused"
   each discard "$spent"
   each forget_data "$doomed"

@@ -1,0 +1,141 @@
+"""A fleet driven without the command line: look, plan and touch, a hook at each boundary.
+
+Programs go to hosts out of band, so that a fault costs no SSH connection; which way they come
+is proved elsewhere.
+"""
+
+import hashlib
+import json
+
+from regfleet.desired.resolve import emptied, resolve
+from regfleet.fleet.load import load
+from regfleet.look.parse import parse
+from regfleet.materials import Materials, gather
+from regfleet.run.command import shell_command
+from regfleet.run.work import Work
+from regfleet.state import StateDirectory
+from regfleet.touch import archive, outcome, render
+
+# Says every boundary; the touch goes on.
+COUNT = 'echo "$1 $2" >>/run/boundaries'
+
+
+def kill_at(number):
+    """Hook: the touch is killed at this boundary, as by the kernel."""
+    return f'[ "$1" -eq {number} ] && kill -9 $$'
+
+
+class OutOfBand:
+    """Connections (see run/work.py) to a twin's hosts."""
+
+    def __init__(self, twin):
+        self.hosts = twin.hosts
+
+    def look(self, name, program):
+        return parse(name, self.run(name, program, 60))
+
+    def run(self, name, program, seconds):
+        command = shell_command("sh -s", sudo=False)
+        return self.hosts[name].run(command, stdin=program, timeout=seconds).stdout.splitlines()
+
+    ask_again = None  # nothing can break
+
+    def send(self, name, image, *, load):
+        command = shell_command(archive.receive(image, load=load), sudo=False)
+        text = "".join(archive.Chunks(image.archive))
+        assert "@exit 0" in self.hosts[name].run(command, stdin=text, timeout=120).stdout
+
+    def tunnel(self, name, port):
+        raise NotImplementedError
+
+
+class Driver:
+    """One fleet over one twin."""
+
+    def __init__(self, path, twin):
+        self.fleet = load(path)
+        state = StateDirectory.beside(self.fleet.path, self.fleet.name)
+        self.materials = gather(self.fleet, state, save=True)
+        self.wanted = resolve(self.fleet, self.materials)
+        self.connections = OutOfBand(twin)
+        self.hosts = twin.hosts
+
+    def work(self, *, gone=False):
+        """A fresh run; `gone` wants everything of the fleet's out."""
+        if gone:
+            nothing = emptied(self.fleet, delete_data=False)
+            return Work(self.fleet, nothing, Materials({}, ""), self.connections)
+        return Work(self.fleet, self.wanted, self.materials, self.connections)
+
+    def plan(self, name, *, gone=False):
+        return self.work(gone=gone).plan(name)
+
+    def apply(self, name, *, gone=False):
+        """Look and touch: the outcome, None when there is nothing to do."""
+        work = self.work(gone=gone)
+        plan = work.plan(name)
+        return None if plan.empty else work.touch(name, plan)
+
+    def destroy(self, name):
+        return self.apply(name, gone=True)
+
+    def touch_with(self, name, hook, *, gone=False, spoil=""):
+        """One touch with a hook at its boundaries; `spoil` is a step that ends it.
+
+        Gives the outcome, and whether the touch lived to say it.
+        """
+        work = self.work(gone=gone)
+        plan = work.plan(name)
+        assert not plan.empty
+        if work.seen[name].pending:
+            program = render.render_recovery("test", "a test", hook)
+        else:
+            for image in plan.archives:
+                self.connections.send(name, image, load=True)
+            program = render.render(plan, "test", "a test", hook)
+        if spoil:
+            program = program.replace("\n}\ntouch_host", f"\n  step {spoil}\n}}\ntouch_host")
+        lines = self.connections.run(name, program, 120)
+        return outcome.parse(lines)
+
+    def boundaries(self, name, **how):
+        """The boundaries that a touch passes, `[(number, name)]`, by making it."""
+        host = self.hosts[name]
+        host.run("rm -f /run/boundaries")
+        ended = self.touch_with(name, COUNT, **how)
+        lines = [line.split() for line in host.read("cat /run/boundaries").splitlines()]
+        found = [(int(number), step) for number, step in lines]
+        assert [number for number, _ in found] == list(range(1, len(found) + 1))
+        return found, ended
+
+
+TRACES = (
+    "find /etc/docker /etc/regfleet /var/lib/regfleet /root/.docker /home/ops/.docker "
+    "-not -name key.json -printf '%y %m %u %p\\n' 2>/dev/null | sort;"
+    "find /etc/docker /etc/regfleet /root/.docker /home/ops/.docker "
+    "-type f -not -name key.json 2>/dev/null | sort | xargs -r sha256sum"
+)
+
+
+def traces(host):
+    """Everything that regfleet may write: kinds, modes, owners and digests."""
+    return host.read(TRACES)
+
+
+def live(host):
+    """What the engine holds: the part of `docker info` that a client's change reaches."""
+    said = json.loads(host.read("docker info --format '{{json .}}'"))
+    found = said["RegistryConfig"]
+    insecure = {name for name, each in found["IndexConfigs"].items() if not each["Secure"]}
+    mirrors = found["Mirrors"] or []
+    return (sorted(insecure), mirrors, said["LiveRestoreEnabled"], said["Debug"])
+
+
+def text_of(host, path="/etc/docker/daemon.json"):
+    """A file's bytes as text, None when it is absent."""
+    done = host.run(f"cat {path}")
+    return done.stdout if done.returncode == 0 else None
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
