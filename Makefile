@@ -12,8 +12,8 @@ SCRIPTS = $(shell find src vagrant tests deploys -name '*.sh') .ci/run
 PACKAGES := python3-ensurepip:python3-venv dockerd:docker.io docker:docker-cli \
 	iptables:iptables mmdebstrap:mmdebstrap ssh:openssh-client busybox:busybox-static
 
-# The tests alone: htpasswd is the yardstick for ours.
-TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils
+# The tests alone: htpasswd is the yardstick for ours, Chromium reads the report.
+TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils chromium:chromium
 REGISTRY := $(BUILD)/docker-registry/usr/bin/docker-registry
 
 .DEFAULT_GOAL := help
@@ -31,7 +31,7 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 
 test: packages .venv/complete $(REGISTRY) ## Everything: lint, unit tests, tests on real hosts
 	@$(MAKE) --no-print-directory lint; linted=$$?; \
-	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/fleet && exit $$linted
+	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) $(BIN)/python -m pytest -p no:cacheprovider tests && exit $$linted
 
 unit: .venv/complete ## The tests that need no hosts (seconds)
 	@$(BIN)/python -m pytest tests/unit
