@@ -286,7 +286,7 @@ def _removals(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: _Shar
             )
         delete = container.storage if container.storage in want.delete_storage else ""
         change = Change(f"container {container.name}", "delete", "no longer declared")
-        part.add(change, RemoveContainer(container.name, delete))
+        part.add(change, RemoveContainer(container.name, want.fleet, delete))
         if delete:
             part.add(Change(f"data {delete}", "delete", "--delete-data"))
     return part

@@ -96,6 +96,7 @@ class RemoveContainer:
     """Stop and remove a container of ours; its data stays unless `delete` names the directory."""
 
     name: str
+    fleet: str
     delete: str = ""
 
 

@@ -210,7 +210,7 @@ def _(step: RemoveContainer) -> Iterator[str]:
 
 @after_swap.register
 def _(step: RemoveContainer) -> Iterator[str]:
-    yield _call("remove_container", step.name, step.delete)
+    yield _call("remove_container", step.name, step.fleet, step.delete)
 
 
 @after_swap.register

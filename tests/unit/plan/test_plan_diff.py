@@ -463,7 +463,7 @@ def test_two_containers_of_one_image_pull_it_once():
 def test_a_container_goes_and_its_data_only_when_that_is_said(delete, expected):
     want = replace(nothing(), delete_storage=delete)
     plan = diff(want, observed(owned=OWNED_MAIN), SALT)
-    assert plan.steps == (RemoveContainer(MAIN.name, expected),)
+    assert plan.steps == (RemoveContainer(MAIN.name, "acme", expected),)
     assert [c.resource for c in plan.changes if c.resource.startswith("data")] == (
         [f"data {expected}"] if expected else []
     )

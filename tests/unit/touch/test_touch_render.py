@@ -93,8 +93,12 @@ CALLS = {
     "start container": (
         StartContainer(MAIN), [["start_container", "regfleet-main", "5000", "yes"]],
     ),
-    "container goes": (RemoveContainer("c"), [["remove_container", "c", ""]]),
-    "container and data go": (RemoveContainer("c", "/d"), [["remove_container", "c", "/d"]]),
+    "container goes": (
+        RemoveContainer("c", "acme"), [["remove_container", "c", "acme", ""]]
+    ),
+    "container and data go": (
+        RemoveContainer("c", "acme", "/d"), [["remove_container", "c", "acme", "/d"]]
+    ),
     "image goes": (RemoveImage("registry:2"), [["remove_image", "registry:2"]]),
     "login": (
         LogIn(login()), [["login", "root", "reg.example.com:5000", "ci", b64(CANARY)]],

@@ -84,6 +84,7 @@ start_engine() {
   service start
   [ -n "$failed" ] && { engine_said; return 1; }
   answers 60 || { fail 'the engine was started but does not answer'; engine_said; return 1; }
+  settled 10 || fail "the engine that was started does not show \"$missing\""
 }
 
 engine_said() { # the engine's own last words, for the report

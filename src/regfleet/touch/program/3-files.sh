@@ -16,7 +16,9 @@ directory() { # PATH MODE
       fail "$BASE cannot be written" 'is the disk full? see `df -h` on the host'
       return 1
     fi
+    umask 022 # what is made on the way to it is for everybody, as it would be by hand
     try "make $1" mkdir -p "$1"
+    umask 077
     [ -n "$failed" ] && return 1
   fi
   changed=1

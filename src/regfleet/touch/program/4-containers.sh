@@ -22,6 +22,14 @@ container() { # NAME PORT TLS ARGUMENT...: run it, in the place of the one of th
   name=$1 port=$2 tls=$3
   shift 3
   changed=1
+  fleet=
+  for argument; do
+    case $argument in --label=regfleet.fleet=*) fleet=${argument#--label=regfleet.fleet=} ;; esac
+  done
+  if exists "$name" && ! belongs "$name" "$fleet"; then
+    fail "a container named $name is there and is not ours" 'rename or remove it, then run this again'
+    return 1
+  fi
   stand_aside "$name" || return 1
   boundary run
   if ! said=$(run docker run -d --name "$name" "$@" 2>&1); then
@@ -37,6 +45,10 @@ container() { # NAME PORT TLS ARGUMENT...: run it, in the place of the one of th
     return 1
   fi
   serves "$name" "$port" "$tls"
+}
+
+belongs() { # NAME FLEET
+  [ "$(run docker container inspect --format '{{index .Config.Labels "regfleet.fleet"}}' "$1" 2>/dev/null)" = "$2" ]
 }
 
 stand_aside() { # NAME: stopped and renamed, until all is well
@@ -107,17 +119,16 @@ probe() { # PORT TLS: 200 or 401 from /v2/, by whatever client the host has
   return 1
 }
 
-remove_container() { # NAME DATA-DIRECTORY: the data stays unless the directory is named
+remove_container() { # NAME FLEET DATA-DIRECTORY: the data stays unless the directory is named
   changed=1
   if exists "$1"; then
-    owner=$(run docker container inspect --format '{{index .Config.Labels "regfleet.registry"}}' "$1" 2>/dev/null)
-    if [ -z "$owner" ]; then
-      say "note the container $1 is not ours any more: left alone"
-    else
-      stand_aside "$1" || return 1
+    if ! belongs "$1" "$2"; then
+      say "note the container $1 is not ours any more: it and its data are left alone"
+      return 0
     fi
+    stand_aside "$1" || return 1
   fi
-  if [ -n "$2" ]; then doomed="$2$NL$doomed"; fi
+  if [ -n "$3" ]; then doomed="$3$NL$doomed"; fi
   return 0
 }
 

@@ -51,7 +51,11 @@ login_hint() { # OUTPUT
 
 logout() { # ACCOUNT ENDPOINT
   directory=$(configuration_of "$1")
-  [ -f "$directory/config.json" ] || return 0
+  [ -n "$directory" ] && [ -f "$directory/config.json" ] || return 0
+  if ! command -v docker >/dev/null 2>&1; then
+    say "note there is no docker here to log $1 out of $2: see $directory/config.json"
+    return 0
+  fi
   save "$directory/config.json" || return 1
   changed=1
   try "docker logout $2" docker --config "$directory" logout "$2"
