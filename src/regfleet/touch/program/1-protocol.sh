@@ -34,6 +34,7 @@ spent=            # lines: originals that came back, and go at the end
 unused=           # lines: images that go at the end
 doomed=           # lines: data directories that go at the end
 count=0
+began=$(date +%s)
 
 # Said to the controller, and kept for a controller that has to ask again.
 say() {

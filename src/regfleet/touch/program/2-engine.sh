@@ -89,11 +89,16 @@ start_engine() {
 
 engine_said() { # the engine's own last words, for the report
   if [ -d /run/systemd/system ]; then
-    run journalctl -u docker.service -n 30 -o cat --no-pager 2>/dev/null
+    # By its own name: what the service manager adds is no reason.
+    run journalctl -u docker.service -t dockerd --since "@$began" -o cat --no-pager 2>/dev/null
   else
     tail -n 30 /var/log/docker.log 2>/dev/null
-  fi | grep -i -E 'level=(error|fatal)|failed|unable|conflict' | tail -n 3 | cut -c1-400 |
-    sed 's/^/@engine /'
+  fi | serious | tail -n 3 | cut -c1-400 | sed 's/^/@engine /'
+}
+
+# Lines of a log that tell of trouble; those that no logger wrote are a program's last words.
+serious() {
+  grep -v -i -E 'level"?[=:] *"?(trace|debug|info|warn)' | sed 's/^time="[^"]*" //' | grep .
 }
 
 docker_pid() {
@@ -168,13 +173,37 @@ settled() { # SECONDS
   done
 }
 
+# Reloads since this touch began. The daemon tells of one that it carried out, and tells nobody
+# but its log of a file that it cannot take (moby daemon/reload.go).
+reloads() {
+  now=$(date +%s.%N | grep -x '[0-9]*[.][0-9]*' || date +%s)
+  run docker events --since "$began" --until "$now" --filter type=daemon --filter event=reload \
+    --format reload 2>/dev/null | grep -c reload
+}
+
+reload() { # PID SECONDS: whether the daemon takes its file up within them
+  before=$(reloads)
+  kill -HUP "$1"
+  tries=$(($2 * 4))
+  until [ "$(reloads)" -gt "$before" ]; do
+    tries=$((tries - 1))
+    [ "$tries" -le 0 ] && return 1
+    nap
+  done
+}
+
 activate() { # reload | restart | none, then yes where a reload may end in a restart
   [ "$1" = none ] && return 0
   : >"$saved/activated"
   if [ "$1" = reload ]; then
     pid=$(docker_pid)
+    missing='an engine that runs'
     if [ -n "$pid" ]; then
-      kill -HUP "$pid"
+      if ! reload "$pid" 5; then
+        fail "the engine does not take up the new $daemon_path" 'mend the declaration'
+        engine_said
+        return 1
+      fi
       settled 5 && return 0
     fi
     if [ "$2" != yes ]; then

@@ -55,13 +55,14 @@ stand_aside() { # NAME: stopped and renamed, until all is well
   printf '%s\n' "$1" >>"$saved/containers" || { fail "$saved cannot be written"; return 1; }
   if exists "$1-before"; then run docker rm -f "$1-before" >/dev/null 2>&1; fi
   exists "$1" || return 0
+  boundary stop
+  # Stopped first: Docker 26.1 cannot rename one that crashes and starts again and again.
+  run docker update --restart no "$1" >/dev/null 2>&1
+  run docker stop "$1" >/dev/null 2>&1
   boundary stand-aside
   try "stand $1 aside" docker rename "$1" "$1-before"
   [ -n "$failed" ] && return 1
   aside="$1$NL$aside"
-  boundary stop
-  run docker update --restart no "$1-before" >/dev/null 2>&1
-  run docker stop "$1-before" >/dev/null 2>&1
   return 0
 }
 
@@ -80,6 +81,18 @@ start_container() { # NAME PORT TLS
 }
 
 serves() { # NAME PORT TLS: /v2/ answers before it counts as done
+  serving "$1" "$2" "$3" && return 0
+  fail "$1 does not answer /v2/ on port $2: $(last_words "$1")" \
+    'its log above says why; `docker logs` on the host says more'
+}
+
+last_words() { # NAME
+  said=$(run docker logs --tail 40 "$1" 2>&1)
+  trouble=$(printf '%s\n' "$said" | serious | uniq | tail -n 3)
+  printf '%s' "${trouble:-$(printf '%s\n' "$said" | tail -n 2)}" | flat
+}
+
+serving() { # NAME PORT TLS
   tries=120
   until probe "$2" "$3"; do
     tries=$((tries - 1))
@@ -88,11 +101,7 @@ serves() { # NAME PORT TLS: /v2/ answers before it counts as done
       'true 0' | 'true 1' | 'false 0' | 'false 1') ;;
       *) tries=0 ;;
     esac
-    if [ "$tries" -le 0 ]; then
-      fail "$1 does not answer /v2/ on port $2: $(run docker logs --tail 5 "$1" 2>&1 | flat)" \
-        'its log above says why; `docker logs` on the host says more'
-      return 1
-    fi
+    [ "$tries" -le 0 ] && return 1
     nap
   done
 }

@@ -69,17 +69,24 @@ unmake() { rmdir "$1" 2>/dev/null; return 0; }
 discard() { rm -f "$1"; return 0; }
 
 back_container() { # NAME: the one that stood aside, or one like it
-  run docker rm -f "$1" >/dev/null 2>&1
-  if exists "$1-before"; then
-    run docker rename "$1-before" "$1" && run docker update --restart always "$1" >/dev/null &&
-      run docker start "$1" >/dev/null
-  elif [ -s "$BASE/containers/$1" ]; then
+  name=$1 port=
+  run docker rm -f "$name" >/dev/null 2>&1
+  if [ -s "$BASE/containers/$name" ]; then
     # PORT TLS ARGUMENT..., written by ourselves, every word quoted, readable by root alone.
-    eval "set -- \"\$1\" $(cat "$BASE/containers/$1")"
-    name=$1 port=$2 tls=$3
+    eval "set -- \"\$name\" $(cat "$BASE/containers/$name")"
+    port=$2 tls=$3
     shift 3
-    run docker run -d --name "$name" "$@" >/dev/null 2>&1 && serves "$name" "$port" "$tls"
   fi
+  if exists "$name-before"; then
+    run docker rename "$name-before" "$name" || return 1
+    run docker update --restart always "$name" >/dev/null || return 1
+    run docker start "$name" >/dev/null || return 1
+  elif [ -n "$port" ]; then
+    run docker run -d --name "$name" "$@" >/dev/null 2>&1 || return 1
+  fi
+  # Back it is; whether it ever answered is another question.
+  [ -z "$port" ] || serving "$name" "$port" "$tls" ||
+    say "note $name is as it was before, and does not answer /v2/ on port $port"
 }
 
 # Whether the engine took the change up is known for a touch that failed (`activated`); after a
@@ -96,9 +103,7 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
     if spare=$(beside "$path") && base64 -d <"$from/undo" >"$spare"; then mv -f "$spare" "$path"; fi
     pid=$(docker_pid)
     if [ -n "$pid" ]; then
-      kill -HUP "$pid"
-      nap
-      nap
+      reload "$pid" 5
     fi
   fi
   boundary restore
@@ -110,7 +115,7 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   if [ "$was" = reload ]; then
     # It ran when that was planned. Where it does not now, it could not live with the new file.
     pid=$(docker_pid)
-    if [ -n "$pid" ]; then kill -HUP "$pid"; else was=start; fi
+    if [ -n "$pid" ]; then reload "$pid" 5; else was=start; fi
   fi
   case $was in
     restart | start)
