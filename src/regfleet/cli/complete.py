@@ -1,0 +1,106 @@
+"""What the shell offers after a Tab: fleet files, hosts and groups, sections of the reference.
+
+Called by click's own completion (`_REGFLEET_COMPLETE=bash_source regfleet` and so on). A Tab is
+no place for errors: where nothing can be known, nothing is offered.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from regfleet.errors import RegfleetError
+from regfleet.fleet import reference
+from regfleet.fleet.load import load
+from regfleet.fleet.model import Fleet
+
+_USUAL_FILE = Path("fleet.toml")  # what `init` writes
+_MOST_ENTRIES = 2000  # of a directory; a Tab has to answer at once
+
+
+def files(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """TOML files whose path begins so, and those one directory further down.
+
+    Where there are none, the shell is asked to complete directories.
+    """
+    del context
+    folder, begun = os.path.split(incomplete)
+    prefix = os.path.join(folder, "") if folder else ""  # noqa: PTH118 - as typed, ./ and ~ kept
+    found = sorted(_toml_files(Path(folder or ".").expanduser(), begun))
+    if not found:
+        return [CompletionItem(incomplete, type="dir")]
+    return [CompletionItem(f"{prefix}{name}") for name in found]
+
+
+def _toml_files(folder: Path, begun: str) -> Iterator[str]:
+    for entry in _entries(folder):
+        if not entry.name.startswith(begun) or (entry.name.startswith(".") and not begun):
+            continue
+        if entry.suffix == ".toml" and entry.is_file():
+            yield entry.name
+        elif entry.is_dir():
+            inside = _entries(entry)
+            yield from (f"{entry.name}/{each.name}" for each in inside if each.suffix == ".toml")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(islice(folder.iterdir(), _MOST_ENTRIES))
+    except OSError:
+        return []
+
+
+def hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Groups and hosts of the fleet file that stands on the line, or else of ./fleet.toml.
+
+    Of several names with commas between them the last one is completed.
+    """
+    fleet = _fleet(_file(context))
+    if fleet is None:
+        return []
+    before, comma, begun = incomplete.rpartition(",")
+    told = {group: _count(len(members)) for group, members in fleet.groups().items()}
+    told |= {name: host.address for name, host in fleet.hosts().items() if name not in told}
+    taken = set(before.split(","))
+    return [
+        CompletionItem(f"{before}{comma}{name}", help=what)
+        for name, what in told.items()
+        if name.startswith(begun) and name not in taken
+    ]
+
+
+def _file(context: click.Context) -> Path:
+    """The fleet file on the line.
+
+    Behind an option that still waits for its value click parses nothing: its words are left over.
+    """
+    parsed = context.params.get("file")
+    words = [parsed] if isinstance(parsed, Path) else [Path(word) for word in context.args]
+    paths = (word.expanduser() for word in words)
+    return next((path for path in paths if path.is_file()), _USUAL_FILE)
+
+
+def _fleet(path: Path) -> Fleet | None:
+    try:
+        return load(path)
+    except (RegfleetError, OSError):
+        return None
+
+
+def _count(number: int) -> str:
+    return f"{number} host{'' if number == 1 else 's'}"
+
+
+def sections(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Sections of the reference."""
+    del context
+    return [
+        CompletionItem(section.name, help=section.header)
+        for section in reference.sections()
+        if section.name.startswith(incomplete)
+    ]
