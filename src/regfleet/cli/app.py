@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from regfleet import __version__
 from regfleet.errors import EXIT_FAILED, RegfleetError
@@ -49,13 +50,43 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-fleet_file = click.argument("file", type=FILE)
+def _completion(
+    function: str,
+) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """What `complete` offers; imported at a Tab only."""
+
+    def offer(
+        context: click.Context, parameter: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        del parameter
+        found: list[CompletionItem] = getattr(import_module("regfleet.cli.complete"), function)(
+            context, incomplete
+        )
+        return found
+
+    return offer
+
+
+_hosts = _completion("hosts")
+fleet_file = click.argument("file", type=FILE, shell_complete=_completion("files"))
 state_dir = click.option("--state-dir", type=FILE, help="Where CA, passwords and reports are kept.")
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv shows pyinfra's log.")
 hosts = _options(
-    click.option("--limit", multiple=True, metavar="HOSTS", help="Only these hosts or groups."),
-    click.option("--exclude", multiple=True, metavar="HOSTS", help="All but these."),
+    click.option(
+        "--limit",
+        multiple=True,
+        metavar="HOSTS",
+        help="Only these hosts or groups.",
+        shell_complete=_hosts,
+    ),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="HOSTS",
+        help="All but these.",
+        shell_complete=_hosts,
+    ),
     click.option("--parallel", type=click.IntRange(min=1), help="Hosts at the same time."),
     state_dir,
     as_json,
@@ -88,6 +119,14 @@ def up(**options: object) -> NoReturn:
 def init(**options: object) -> NoReturn:
     """Write a commented fleet file (FILE, default fleet.toml)."""
     _end("files", "init", **options)
+
+
+@cli.command()
+@click.argument("section", required=False, shell_complete=_completion("sections"))
+@click.option("--schema", is_flag=True, help="Print the JSON Schema, for editors.")
+def docs(**options: object) -> NoReturn:
+    """Explain the fleet file, or a SECTION of it: client, registry.tls, client.mirrors."""
+    _end("docs", "docs", **options)
 
 
 @cli.command()
