@@ -133,6 +133,50 @@ def test_the_mirror_serves_what_its_upstream_has(twin, fleet, seeds):
     assert "Downloaded newer image" in one.read("docker pull tool:1; docker rmi -f tool:1")
 
 
+def test_an_image_is_pulled_where_there_is_no_archive(twin, fleet, regfleet, seeds):
+    both = twin.hosts["both"]
+    both.copy_in(seeds.registry, "/root/registry.tar")
+    both.read("docker load -q -i /root/registry.tar; rm /root/registry.tar")
+    both.read("docker tag registry:2 127.0.0.1:5001/pulled:1")
+    both.read("docker push -q 127.0.0.1:5001/pulled:1; docker rmi 127.0.0.1:5001/pulled:1")
+    fleet.write_text(
+        fleet.read_text()
+        + '[registry.more]\nhosts = ["both"]\nendpoint = "both:5003"\nstorage = "/srv/more"\n'
+        'image = "127.0.0.1:5001/pulled:1"\n'
+    )
+    address = f'hosts = [{{ name = "both", address = "{both.address}" }}]'
+    fleet.write_text(fleet.read_text().replace('hosts = ["both"]', address))
+    done = regfleet("apply", fleet, "--yes", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    changes = json.loads(done.stdout)["hosts"]["both"]["changes"]
+    assert "image 127.0.0.1:5001/pulled:1" in [change["resource"] for change in changes]
+    assert "regfleet-more" in both.read("docker ps --format '{{.Names}}'")
+
+
+def test_new_names_mean_a_new_certificate_and_a_new_container(twin, fleet, regfleet):
+    regfleet("apply", fleet, "--yes", "--no-smoke")
+    text = fleet.read_text()
+    names = 'storage = "/srv/cache"\ntls = { names = ["cache.internal", "10.1.2.3"] }'
+    fleet.write_text(text.replace('storage = "/srv/cache"', names))
+    planned = regfleet("plan", fleet)
+    assert "names change: +cache.internal +10.1.2.3" in planned.stdout
+    done = regfleet("apply", fleet, "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    changes = json.loads(done.stdout)["hosts"]["both"]["changes"]
+    assert [change["resource"] for change in changes] == [
+        "file /etc/regfleet/cache/registry.crt",
+        "file /etc/regfleet/cache/registry.key",
+        "container regfleet-cache",
+    ]
+    served = twin.hosts["one"].read(
+        "openssl s_client -connect both:5002 </dev/null 2>/dev/null"
+        " | openssl x509 -noout -ext subjectAltName"
+    )
+    assert "cache.internal" in served
+    assert "10.1.2.3" in served
+    assert "nothing to do" in regfleet("apply", fleet, "--yes").stdout
+
+
 def test_a_removed_user_is_proven_to_be_out(fleet, regfleet):
     text = fleet.read_text()
     more = '[registry.own.users]\nold = { password = "generate" }'
