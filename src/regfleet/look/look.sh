@@ -1,11 +1,6 @@
 # regfleet's look at a host: reads, changes nothing, prints lines that begin with @.
-# POSIX sh and coreutils (or busybox); fed by standard input, followed by calls of the
-# functions below. Each takes what to look for as arguments.
+# Behind it come calls of the functions below. Each takes what to look for as arguments.
 # shellcheck shell=sh
-set -u
-LC_ALL=C
-PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
-export LC_ALL PATH
 
 say() { printf '@%s\n' "$*"; }
 
@@ -36,19 +31,6 @@ look_paths() { # PATH...: raw mode, owner and digest of each that exists
   [ $# -gt 0 ] || return 0
   stat -L -c '@stat %f %u %g %n' "$@" 2>/dev/null
   sha256sum "$@" 2>/dev/null | sed 's/^/@sum /'
-}
-
-docker_pid() { # the running dockerd, whoever started it
-  for file in /var/run/docker.pid /run/docker.pid; do
-    if [ -r "$file" ]; then
-      read -r pid <"$file" || :
-      [ -n "${pid:-}" ] && [ -d "/proc/$pid" ] && { echo "$pid"; return; }
-    fi
-  done
-  if [ -d /run/systemd/system ]; then
-    pid=$(systemctl show --property MainPID --value docker.service 2>/dev/null)
-    [ "${pid:-0}" != 0 ] && echo "$pid"
-  fi
 }
 
 look_daemon() { # PATH: daemon.json, where its symbolic links lead
@@ -98,11 +80,6 @@ look_container() { # NAME
 
 look_image() { # REFERENCE
   id=$(docker image inspect --format '{{.Id}}' "$1" 2>/dev/null) && say "image $1 $id"
-}
-
-home_of() { # ACCOUNT
-  line=$(getent passwd "$1" 2>/dev/null || sed -n "/^$1:/p" /etc/passwd)
-  echo "$line" | cut -d: -f6
 }
 
 look_login() { # ACCOUNT ENDPOINT ENDPOINT-AS-SED-PATTERN SALT: never the login, only its salted digest

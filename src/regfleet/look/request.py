@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from functools import cache
-from importlib.resources import files
 from shlex import quote
 
+from regfleet import shell
 from regfleet.desired.model import DesiredHost, LoginEntry
 
 
-@cache
 def program() -> str:
     """The look's shell functions."""
-    return files("regfleet.look").joinpath("look.sh").read_text()
+    return shell.program("regfleet.look", "look.sh")
 
 
 def render(want: DesiredHost, salt: str) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from shlex import quote
 
+from regfleet import shell
 from regfleet.desired.resolve import clients_of
 from regfleet.fleet.model import Fleet, Login, Registry
 from regfleet.materials import Materials
@@ -82,10 +81,9 @@ def skipped(fleet: Fleet, host: str) -> tuple[Registry, ...]:
     )
 
 
-@cache
 def program() -> str:
     """The smoke test's shell functions."""
-    return files("regfleet.smoke").joinpath("smoke.sh").read_text()
+    return shell.program("regfleet.smoke", "smoke.sh")
 
 
 def render(tests: tuple[Subject, ...], image: str, token: str, *, brought: bool) -> str:

@@ -2,18 +2,12 @@
 # own engine and the login that it keeps. Leaves no image that was not there before.
 # POSIX sh and coreutils (or busybox); fed by standard input, followed by calls of `registry`.
 # shellcheck shell=sh
-set -u
-umask 077
-LC_ALL=C
-PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
-export LC_ALL PATH
 
 CHECKS='present push remove pull digest run'
 brought=  # the image came with this test and goes with it
 aside=    # that image as an archive, while it is away
 scratch=  # a Docker configuration of our own, where the client keeps no login
 
-flat() { tr '\n\r\t' '   ' | tr -s ' ' | cut -c1-500; }
 passed() { printf '@check %s %s passed %s\n' "$name" "$1" "${2:-}"; }
 skipped() { printf '@check %s %s skipped %s\n' "$name" "$1" "${2:-}"; }
 failed() { # CHECK DETAIL; the checks behind it are skipped
@@ -32,11 +26,6 @@ bring() { # IMAGE: on the client, or pulled
   if engine image inspect "$1" >/dev/null; then return 0; fi
   if said=$(engine pull -q "$1"); then brought=$1; return 0; fi
   return 1
-}
-
-home_of() { # ACCOUNT
-  line=$(getent passwd "$1" 2>/dev/null || sed -n "/^$1:/p" /etc/passwd)
-  printf '%s\n' "$line" | cut -d: -f6
 }
 
 credentials() { # ACCOUNT USER PASSWORD-IN-BASE64: sets `config`

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from functools import cache, singledispatch
-from importlib.resources import files
+from functools import singledispatch
 from shlex import quote
 
-from regfleet import record
+from regfleet import record, shell
 from regfleet.desired.model import Container
 from regfleet.plan.model import (
     EditDaemon,
@@ -29,12 +28,15 @@ from regfleet.plan.model import (
 )
 from regfleet.touch.archive import spool_path
 
+PROGRAM = tuple(
+    f"program/{name}.sh"
+    for name in ("1-protocol", "2-engine", "3-files", "4-containers", "5-logins", "6-transaction")
+)
 
-@cache
+
 def program() -> str:
-    """The touch's shell functions: the files of `program/`, one after the other."""
-    parts = files("regfleet.touch").joinpath("program").iterdir()
-    return "\n".join(part.read_text() for part in sorted(parts, key=lambda part: part.name))
+    """The touch's shell functions."""
+    return shell.program("regfleet.touch", *PROGRAM)
 
 
 def render(plan: Plan, run: str, who: str, hook: str = "") -> str:

@@ -4,12 +4,8 @@
 # before it runs any of it, so a cut connection means that nothing has happened.
 # Output: lines that begin with @ are for the controller (see outcome.py).
 # shellcheck shell=sh disable=SC2016,SC2034  # shared variables; backquotes are for people
-set -u
-umask 077
-LC_ALL=C
-PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
 DEBIAN_FRONTEND=noninteractive
-export LC_ALL PATH DEBIAN_FRONTEND
+export DEBIAN_FRONTEND
 
 BASE=/var/lib/regfleet
 TAB=$(printf '\t')
@@ -41,9 +37,6 @@ say() {
   printf '@%s\n' "$*"
   if [ -n "$locked" ]; then printf '@%s\n' "$*" >>"$BASE/last" 2>/dev/null; fi
 }
-
-# One line of text, so that it stays one line of the protocol.
-flat() { tr '\n\r\t' '   ' | tr -s ' ' | cut -c1-600; }
 
 fail() { # MESSAGE [HINT]
   [ -n "$failed" ] && return 1

@@ -101,19 +101,6 @@ serious() {
   grep -v -i -E 'level"?[=:] *"?(trace|debug|info|warn)' | sed 's/^time="[^"]*" //' | grep .
 }
 
-docker_pid() {
-  for file in /var/run/docker.pid /run/docker.pid; do
-    if [ -r "$file" ]; then
-      read -r pid <"$file" || :
-      [ -n "${pid:-}" ] && [ -d "/proc/$pid" ] && { echo "$pid"; return; }
-    fi
-  done
-  if [ -d /run/systemd/system ]; then
-    pid=$(run systemctl show --property MainPID --value docker.service 2>/dev/null)
-    [ "${pid:-0}" != 0 ] && echo "$pid"
-  fi
-}
-
 validate() { # FILE: by the engine's own parser, with the flags that it runs with (23.0 and later)
   run dockerd --help 2>/dev/null | grep -q -e --validate || return 0
   pid=$(docker_pid)

@@ -2,8 +2,7 @@
 # Logins in accounts' Docker configurations.
 
 configuration_of() { # ACCOUNT: the directory of its Docker configuration
-  line=$(getent passwd "$1" 2>/dev/null || sed -n "/^$1:/p" /etc/passwd)
-  home=$(printf '%s\n' "$line" | cut -d: -f6)
+  home=$(home_of "$1")
   [ -n "$home" ] && echo "$home/.docker"
 }
 

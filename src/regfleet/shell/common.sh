@@ -1,0 +1,29 @@
+# POSIX sh and coreutils (or busybox). Programs come on standard input, so that no command line
+# shows them; umask and locale are set before anything is made or read.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2154  # files share variables; backquotes in messages are for people
+set -u
+umask 077
+LC_ALL=C
+PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
+export LC_ALL PATH
+
+# One line of text, so that it stays one line of what is said to the controller.
+flat() { tr '\n\r\t' '   ' | tr -s ' ' | cut -c1-600; }
+
+home_of() { # ACCOUNT: its home directory, or nothing
+  line=$(getent passwd "$1" 2>/dev/null || sed -n "/^$1:/p" /etc/passwd)
+  printf '%s\n' "$line" | cut -d: -f6
+}
+
+docker_pid() { # the running dockerd, whoever started it
+  for file in /var/run/docker.pid /run/docker.pid; do
+    if [ -r "$file" ]; then
+      read -r pid <"$file" || :
+      [ -n "${pid:-}" ] && [ -d "/proc/$pid" ] && { echo "$pid"; return; }
+    fi
+  done
+  if [ -d /run/systemd/system ]; then
+    pid=$(systemctl show --property MainPID --value docker.service 2>/dev/null 9>&-)
+    [ "${pid:-0}" != 0 ] && echo "$pid"
+  fi
+}
