@@ -3,10 +3,11 @@
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from driver import Driver
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,13 +35,34 @@ ssh = _fleet.ssh
 
 
 @pytest.fixture
-def drive(twin):
-    """`drive(path)`: a `Driver` of a fleet over the module's `twin`."""
+def begin():
+    """`begin("apply", path, "--yes", hook=...)` starts the command line; gives the process.
 
-    def make(path):
-        return Driver(path, twin)
+    Its output is read by `communicate`. What still runs when the test ends is killed.
+    """
+    running = []
 
-    return make
+    def start(*arguments, hook="", stdin=subprocess.DEVNULL, **environment):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "regfleet", *map(str, arguments)],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT / "src"),
+                "REGFLEET_TOUCH_HOOK": hook,
+                **environment,
+            },
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

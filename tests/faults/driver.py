@@ -4,8 +4,8 @@ Programs go to hosts out of band, so that a fault costs no SSH connection; which
 is proved elsewhere.
 """
 
-import hashlib
 import json
+import time
 
 from regfleet.desired.resolve import emptied, resolve
 from regfleet.fleet.load import load
@@ -18,6 +18,14 @@ from regfleet.touch import archive, outcome, render
 
 # Says every boundary; the touch goes on.
 COUNT = 'echo "$1 $2" >>/run/boundaries'
+
+
+def wait_at(boundary):
+    """Hook: the touch waits at the first boundary of this name until /run/go is there."""
+    return (
+        f'[ "$2" = {boundary} ] && [ ! -e /run/waits ] && '
+        "{ : >/run/waits; while [ ! -e /run/go ]; do sleep 0.1; done; }"
+    )
 
 
 def kill_at(number):
@@ -137,5 +145,9 @@ def text_of(host, path="/etc/docker/daemon.json"):
     return done.stdout if done.returncode == 0 else None
 
 
-def digest(text):
-    return hashlib.sha256(text.encode()).hexdigest()
+def await_that(host, condition, seconds=30):
+    """Wait until a shell condition holds on a host."""
+    deadline = time.monotonic() + seconds
+    while host.run(condition).returncode != 0:
+        assert time.monotonic() < deadline, f"{host.name}: never came true: {condition}"
+        time.sleep(0.1)
