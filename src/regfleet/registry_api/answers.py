@@ -50,6 +50,22 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says of one of its blobs, or an index of one of its manifests.
+
+    Attributes:
+        size: bytes; 0 where it is not said.
+        platform: `linux/arm64/v8`; empty where it is not said, or is nobody's (`unknown/unknown`,
+            as BuildKit writes it for attestations).
+    """
+
+    digest: str
+    size: int
+    media_type: str
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """An image's manifest, or an index of several.
 
@@ -59,6 +75,8 @@ class Manifest:
         size: bytes of the manifest.
         config: digest of the image's configuration, which is its ID; None for an index.
         members: digests of an index's manifests.
+        blobs: an image's configuration, which is the first, and its layers.
+        index: an index's manifests.
     """
 
     digest: str
@@ -66,6 +84,8 @@ class Manifest:
     size: int
     config: str | None
     members: tuple[str, ...] = ()
+    blobs: tuple[Descriptor, ...] = ()
+    index: tuple[Descriptor, ...] = ()
 
 
 def is_repository(name: str) -> bool:
@@ -164,34 +184,59 @@ def manifest(answer: Answer, endpoint: str, reference: str) -> Manifest:
         RegistryError: `protocol` where the digests differ.
     """
     found = document(answer, endpoint)
-    computed = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
     stated = (answer.headers.get("docker-content-digest"), reference if ":" in reference else None)
-    for digest in stated:
-        if digest and digest.startswith("sha256:") and digest != computed:
-            raise RegistryError(
-                "protocol",
-                f"{endpoint}: the manifest {reference} should have digest {digest} and has "
-                f"{computed}",
-                "the registry's storage is damaged, or something in between changes answers",
-            )
-    config, members = found.get("config"), found.get("manifests")
+    for digest in filter(None, stated):
+        require_digest(answer.body, digest, endpoint, f"the manifest {reference}")
+    config, index = _descriptors([found.get("config")]), _descriptors(found.get("manifests"))
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
     return Manifest(
-        digest=computed,
+        digest=f"sha256:{hashlib.sha256(answer.body).hexdigest()}",
         media_type=media_type or str(found.get("mediaType", "")),
         size=len(answer.body),
-        config=_digest_of(config),
-        members=tuple(
-            digest
-            for member in (members if isinstance(members, list) else ())
-            if (digest := _digest_of(member)) is not None
-        ),
+        config=config[0].digest if config else None,
+        members=tuple(member.digest for member in index),
+        blobs=(*config, *_descriptors(found.get("layers"))),
+        index=index,
     )
 
 
-def _digest_of(descriptor: object) -> str | None:
-    digest = descriptor.get("digest") if isinstance(descriptor, dict) else None
-    return digest if isinstance(digest, str) else None
+def require_digest(content: bytes, digest: str, endpoint: str, what: str = "a blob") -> None:
+    """Refuse content that is not its digest's, as far as that is SHA-256.
+
+    Raises:
+        RegistryError: `protocol`.
+    """
+    computed = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if digest.startswith("sha256:") and digest != computed:
+        raise RegistryError(
+            "protocol",
+            f"{endpoint}: {what} should have digest {digest} and has {computed}",
+            "the registry's storage is damaged, or something in between changes answers",
+        )
+
+
+def platform(found: Mapping[str, object]) -> str:
+    """`os/architecture/variant` of a platform or of an image's configuration, which name it alike.
+
+    OCI image specification, "Image Index" and "Image Configuration".
+    """
+    parts = [found.get(key) for key in ("os", "architecture", "variant")]
+    words = [part for part in parts if isinstance(part, str) and part]
+    return "/".join(words) if words[:2] != ["unknown", "unknown"] else ""
+
+
+def _descriptors(found: object) -> tuple[Descriptor, ...]:
+    """Those of a JSON list that have a digest."""
+    return tuple(
+        Descriptor(
+            digest,
+            size if isinstance(size := each.get("size"), int) and size > 0 else 0,
+            str(each.get("mediaType") or ""),
+            platform(where) if isinstance(where := each.get("platform"), dict) else "",
+        )
+        for each in (found if isinstance(found, list) else ())
+        if isinstance(each, dict) and isinstance(digest := each.get("digest"), str)
+    )
 
 
 def _said(answer: Answer) -> str:

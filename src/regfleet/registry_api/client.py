@@ -101,6 +101,22 @@ class RegistryClient:
         self._require(answer, f"GET {path}")
         return answers.manifest(answer, self._target.endpoint, reference)
 
+    def blob(self, repository: str, digest: str) -> bytes:
+        """A blob's content: for configurations; layers may be larger than `MAX_BODY`.
+
+        Raises:
+            RegistryError: `not-found`; `protocol` for another content than the digest's, and
+                where the registry sends elsewhere for it (redirects are not followed); as
+                `request`.
+        """
+        if not answers.is_digest(digest):
+            raise RegistryError("protocol", f"{digest!r} is no digest")
+        path = f"/v2/{_repository(repository)}/blobs/{digest}"
+        answer = self.request("GET", path)
+        self._require(answer, f"GET {path}")
+        answers.require_digest(answer.body, digest, self._target.endpoint)
+        return answer.body
+
     def delete(self, repository: str, digest: str) -> bool:
         """Delete a manifest, and with it every tag that points to it.
 
