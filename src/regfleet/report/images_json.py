@@ -1,0 +1,49 @@
+"""`images --json`: one document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from regfleet.fleet.model import Json
+from regfleet.registry_api.contents import Tag
+from regfleet.report.images_model import RegistryImages
+from regfleet.report.status_json import VERSION, printable
+
+
+def document(fleet: str, found: Sequence[RegistryImages]) -> str:
+    """What registries hold, as JSON; null is what is not known."""
+    registries: dict[str, Json] = {
+        registry.name: {
+            "endpoint": registry.endpoint,
+            "repositories": {
+                name: [_tag(tag) for tag in tags] for name, tags in registry.repositories.items()
+            },
+            "note": registry.note or None,
+            "error": (
+                f"{registry.error} (hint: {registry.hint})"
+                if registry.hint
+                else registry.error or None
+            ),
+        }
+        for registry in found
+    }
+    return printable(
+        {
+            "version": VERSION,
+            "fleet": fleet,
+            "registries": registries,
+            "ok": not any(registry.error for registry in found),
+        }
+    )
+
+
+def _tag(tag: Tag) -> Json:
+    return {
+        "tag": tag.name,
+        "digest": tag.digest,
+        "media_type": tag.media_type,
+        "bytes": tag.size,
+        "platforms": list(tag.platforms),
+        "created": tag.created,
+        "missing_manifests": tag.missing,
+    }
