@@ -16,7 +16,7 @@ from regfleet.errors import EXIT_FAILED, RegfleetError
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
-CONNECTING = {"runs", "up"}
+CONNECTING = {"inspect", "runs", "up"}
 
 
 class Commands(click.Group):
@@ -166,6 +166,25 @@ def apply(**options: object) -> NoReturn:
 def smoke(**options: object) -> NoReturn:
     """Tag, push, remove and pull an image on every client."""
     _end("runs", "smoke", **options)
+
+
+@cli.command()
+@fleet_file
+@hosts
+def status(**options: object) -> NoReturn:
+    """Reach, versions, drift, certificates, registries; exit code 1 when something needs care."""
+    _end("inspect", "status", **options)
+
+
+@cli.command()
+@fleet_file
+@click.argument("what", metavar="[REGISTRY[/REPOSITORY]]", default="")
+@state_dir
+@as_json
+@verbose
+def images(**options: object) -> NoReturn:
+    """List what registries hold: repositories, tags, digests, sizes, platforms."""
+    _end("inspect", "images", **options)
 
 
 @cli.command()
