@@ -60,10 +60,10 @@ class OutOfBand:
 class Driver:
     """One fleet over one twin."""
 
-    def __init__(self, path, twin):
+    def __init__(self, path, twin, now=None):
         self.fleet = load(path)
         state = StateDirectory.beside(self.fleet.path, self.fleet.name)
-        self.materials = gather(self.fleet, state, save=True)
+        self.materials = gather(self.fleet, state, save=True, now=now)
         self.wanted = resolve(self.fleet, self.materials)
         self.connections = OutOfBand(twin)
         self.hosts = twin.hosts
@@ -77,6 +77,12 @@ class Driver:
 
     def plan(self, name, *, gone=False):
         return self.work(gone=gone).plan(name)
+
+    def seen_pending(self, name):
+        """Whether a change is still to be put back there."""
+        work = self.work()
+        work.plan(name)
+        return work.seen[name].pending
 
     def apply(self, name, *, gone=False):
         """Look and touch: the outcome, None when there is nothing to do."""

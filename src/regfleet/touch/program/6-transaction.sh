@@ -59,9 +59,15 @@ remake_one() { # DIRECTORY MODE OWNER
 
 # One that cannot be restored does not keep the others from it.
 restore_one() { # PATH
+  as_it_was "$1" "$from/files$1" && return 0 # where nothing can be written, nothing was
   if spare=$(beside "$1") && cp -p "$from/files$1" "$spare" && mv -f "$spare" "$1"; then return 0; fi
   [ -f "$spare" ] && rm -f "$spare"
   broken="$1 could not be restored"
+}
+
+as_it_was() { # PATH SAVED
+  [ -f "$1" ] && [ "$(digest "$1")" = "$(digest "$2")" ] &&
+    [ "$(stat -c '%a %u:%g' "$1")" = "$(stat -c '%a %u:%g' "$2")" ]
 }
 
 forget_one() { rm -f "$1" || broken="$1 could not be removed"; }
