@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regfleet.registry_api import answers
 from regfleet.registry_api.answers import Descriptor, Manifest
@@ -30,6 +31,7 @@ class Contents:
 
     Attributes:
         tags: in the repositories that were asked, all of them unless `partial`.
+        empty: repositories among them without a tag: deleted tags leave them behind.
         size: bytes of the blobs of the tags that were weighed, each blob once.
         weighed: tags whose manifests were read for that.
         partial: whether there is more than was counted or weighed.
@@ -37,6 +39,7 @@ class Contents:
     """
 
     repositories: int
+    empty: int
     tags: int
     size: int
     weighed: int
@@ -85,11 +88,13 @@ def count(
     end = clock() + seconds
     repositories = list(client.catalog())
     named: list[tuple[str, str]] = []
-    asked = 0
+    asked = empty = 0
     for repository in repositories[:most]:
         if clock() > end:
             break
-        named += [(repository, tag) for tag in client.tags(repository)]
+        tags = client.tags(repository)
+        named += [(repository, tag) for tag in tags]
+        empty += not tags
         asked += 1
     scale = _Scale(client, most)
     weighed = 0
@@ -100,36 +105,33 @@ def count(
         weighed += 1
     partial = asked < len(repositories) or weighed < len(named) or scale.left < 0
     return Contents(
-        len(repositories), len(named), sum(scale.sizes.values()), weighed, partial, scale.broken
+        repositories=len(repositories),
+        empty=empty,
+        tags=len(named),
+        size=sum(scale.sizes.values()),
+        weighed=weighed,
+        partial=partial,
+        broken=scale.broken,
     )
 
 
 def images(client: RegistryClient, repository: str) -> Iterator[Tag]:
     """Every tag of a repository with what it points to; none where it does not exist.
 
-    A tag that is deleted in the meantime is left out.
+    They come in their natural order, `1.9` before `1.10`: distribution 2 has none of its own. A
+    tag that is deleted in the meantime is left out.
 
     Raises:
         RegistryError: as `RegistryClient.manifest`.
     """
     read: dict[str, Tag] = {}
-    for name in client.tags(repository):
+    for name in sorted(client.tags(repository), key=_natural):
         found = _manifest(client, repository, name)
         if found is None:
             continue
         if found.digest not in read:
             read[found.digest] = _described(client, repository, name, found)
-        known = read[found.digest]
-        yield Tag(
-            repository,
-            name,
-            known.digest,
-            known.media_type,
-            known.size,
-            known.platforms,
-            known.created,
-            known.missing,
-        )
+        yield replace(read[found.digest], name=name)
 
 
 class _Scale:
@@ -212,6 +214,14 @@ def _configuration(
     created = found.get("created")
     known = isinstance(created, str) and created != _NEVER
     return (created if known else None), answers.platform(found)
+
+
+def _natural(tag: str) -> list[tuple[bool, int, str]]:
+    return [
+        (False, int(part), "") if part.isdecimal() else (True, 0, part)
+        for part in re.split(r"(\d+)", tag, flags=re.ASCII)
+        if part
+    ]
 
 
 def _manifest(client: RegistryClient, repository: str, reference: str) -> Manifest | None:

@@ -73,6 +73,7 @@ def _registry(registry: RegistryStatus) -> Json:
         "certificate": _certificate(registry.certificate),
         "certificate_error": registry.certificate_error or None,
         "repositories": found.repositories if found else None,
+        "empty_repositories": found.empty if found else None,
         "tags": found.tags if found else None,
         "bytes": found.size if found else None,
         "partial": found.partial if found else None,

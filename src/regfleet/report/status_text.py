@@ -40,7 +40,7 @@ _ORIGINS: dict[Origin, str] = {
 }
 _MANY = 6
 _FIRST = 3
-_STATE_WIDTH = 11  # "unreachable"
+_STATE_WIDTH = 13  # "unreachable", and two spaces before it
 
 
 def render(status: FleetStatus, console: Console, *, file: str, verbose: bool = False) -> None:
@@ -171,12 +171,12 @@ def _registry(registry: RegistryStatus) -> tuple[Text, tuple[str, ...]]:
 
 
 def _contents(found: Contents) -> str:
-    tags, size = _many(found.tags, "tag"), decimal(found.size)
     count = found.repositories
-    words = f"{count} repositor{'y' if count == 1 else 'ies'}, {tags}, {size}"
-    if found.partial:
-        words = f"{count} repositor{'y' if count == 1 else 'ies'}, at least {tags} and {size}"
-        words += f" (weighed {found.weighed} tags; the rest was not read)"
+    words = f"{count} repositor{'y' if count == 1 else 'ies'}"
+    words += f" ({found.empty} empty)" if found.empty else ""
+    least = "at least " if found.partial else ""
+    words += f", {least}{_many(found.tags, 'tag')}, {least}{decimal(found.size)}"
+    words += f" (only {_many(found.weighed, 'tag')} weighed)" if found.partial else ""
     if found.broken:
         words += f"; {_many(found.broken, 'manifest')} missing: push those tags again"
     return words
@@ -219,7 +219,7 @@ def _next(status: FleetStatus, file: str) -> list[str]:
 
 
 def _grid() -> Table:
-    table = Table.grid(padding=(0, 1), pad_edge=True)
+    table = Table.grid(padding=(0, 0, 0, 2), pad_edge=True)
     table.add_column(min_width=_STATE_WIDTH, no_wrap=True)
     table.add_column(overflow="fold")
     return table

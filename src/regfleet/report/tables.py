@@ -13,6 +13,6 @@ def show(console: Console, table: Table) -> None:
     if console.is_terminal:
         console.print(table)
         return
-    options = console.options.update(width=_ENDLESS)
-    width = console.measure(table, options=options).maximum
-    console.print(table, width=max(width, 1), crop=False, no_wrap=True)
+    endless = console.options.update(width=_ENDLESS)
+    table.width = max(console.measure(table, options=endless).maximum, 1)
+    console.print(table, crop=False)
