@@ -194,12 +194,16 @@ def _watch(host: PyinfraHost) -> None:
 
 
 def _quiet_libraries() -> None:
-    """Pyinfra and paramiko log for programs that have no messages of their own."""
+    """Pyinfra, paramiko and gevent speak for programs that have no messages of their own."""
     for name in ("pyinfra", "paramiko"):
         logger = logging.getLogger(name)
         if not logger.handlers:
             logger.addHandler(logging.NullHandler())
             logger.propagate = False
+    # Ctrl-C mostly comes while all wait: gevent hands it on to the main program, and need not
+    # print where it was.
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
 
 
 def _unreachable(host: Host, said: str) -> UnreachableError:
