@@ -251,7 +251,7 @@ def test_a_changed_password_is_rotated_everywhere(twin, run, counted):
 
 def test_pyinfra_alone_does_the_same_work(twin, run, place, counted):
     run("validate", text=fleet_text(daemon=', "debug" = true'))
-    (place / "fleet.py").write_text((ROOT / "inventories/demo.py").read_text())
+    (place / "fleet.py").write_text((ROOT / "inventories/example.py").read_text())
     command = [sys.executable, "-m", "pyinfra", "fleet.py", str(ROOT / "deploys/site.py"), "-y"]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "HOME": str(place)}
     environment["ALICE_PASSWORD"] = "correct-horse-battery"

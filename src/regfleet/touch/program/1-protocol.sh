@@ -13,6 +13,7 @@ NL='
 '
 failed=           # set once something went wrong: later steps are passed over
 changed=          # set once something outside BASE was changed
+whose=            # the fleet that this touch is for
 locked=           # set once the lock is ours
 staged=           # lines: temporary file TAB target TAB mode
 dropped=          # lines: target
@@ -90,7 +91,8 @@ each() { # FUNCTION LINES
   done
 }
 
-begin() { # RUN WHO
+begin() { # RUN WHO, which ends in "fleet NAME"
+  whose=${2##*fleet }
   if ! mkdir -p "$BASE/containers" 2>/dev/null || ! chmod 0700 "$BASE"; then
     fail "$BASE cannot be made or written" "is the disk full or read-only? see \`df -h /var/lib\`"
     return 1

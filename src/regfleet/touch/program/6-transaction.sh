@@ -10,7 +10,7 @@ generation() { # a directory for what is about to be replaced
     fail "$saved cannot be made" 'is the disk full? see `df -h` on the host'
     return 1
   fi
-  if ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
+  if ! printf '%s\n' "$whose" >"$saved/fleet" || ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
     ! printf '%s' "$undo_daemon" >"$saved/undo" || ! printf '%s\n' "$daemon_path" >"$saved/daemon"
   then
     fail "$saved cannot be written" 'is the disk full? see `df -h` on the host'
@@ -173,6 +173,11 @@ go_back() { # GENERATION, or 0 for the one before: the newest first, down to tha
     return 1
   fi
   while [ "$number" -ge "$target" ]; do
+    other=$(cat "$BASE/generations/$number/fleet" 2>/dev/null)
+    if [ "$other" != "$whose" ]; then
+      fail "generation $number is of the fleet $other" 'go back with its fleet file first, or change what is declared and apply'
+      return 1
+    fi
     # A way back that is cut off is gone to its end by the next run.
     commit_to "$BASE/generations/$number" || { fail 'the way back cannot be noted' 'is the disk full? see `df -h` on the host'; return 1; }
     put_back "$BASE/generations/$number" yes

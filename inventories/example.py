@@ -1,4 +1,4 @@
-"""demo.toml as a pyinfra inventory; beside any fleet file, a copy of these lines does the same."""
+"""example.toml as a pyinfra inventory; beside any fleet file, a copy of these lines does the same."""
 
 from pathlib import Path
 
