@@ -17,7 +17,7 @@ TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils chromium:chromium
 REGISTRY := $(BUILD)/docker-registry/usr/bin/docker-registry
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit lint format packages lock clean
+.PHONY: help demo test soak unit lint format packages lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,6 +32,9 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 test: packages .venv/complete $(REGISTRY) ## Everything: lint, unit tests, tests on real hosts
 	@$(MAKE) --no-print-directory lint; linted=$$?; \
 	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) $(BIN)/python -m pytest -p no:cacheprovider tests && exit $$linted
+
+soak: packages .venv/complete ## The faults at length: a controller killed 100 times, each boundary on each engine
+	@$(SUDO) env REGFLEET_SOAK=100 $(BIN)/python -m pytest -p no:cacheprovider tests/faults
 
 unit: .venv/complete ## The tests that need no hosts (seconds)
 	@$(BIN)/python -m pytest tests/unit

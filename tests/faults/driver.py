@@ -112,11 +112,17 @@ class Driver:
         lines = self.connections.run(name, program, 120)
         return outcome.parse(lines)
 
-    def boundaries(self, name, **how):
+    def roll_back(self, name, hook=":"):
+        """Back to before the newest generation, with a hook at the boundaries."""
+        program = render.render_rollback(0, "test", "a test")
+        program = program.replace("\nplan() {", f"\nhook() {{\n{hook}\n}}\nplan() {{", 1)
+        return outcome.parse(self.connections.run(name, program, 120))
+
+    def boundaries(self, name, touch=None, **how):
         """The boundaries that a touch passes, `[(number, name)]`, by making it."""
         host = self.hosts[name]
         host.run("rm -f /run/boundaries")
-        ended = self.touch_with(name, COUNT, **how)
+        ended = (touch or self.touch_with)(name, COUNT, **how)
         lines = [line.split() for line in host.read("cat /run/boundaries").splitlines()]
         found = [(int(number), step) for number, step in lines]
         assert [number for number, _ in found] == list(range(1, len(found) + 1))

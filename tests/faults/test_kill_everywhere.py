@@ -179,11 +179,29 @@ def _killed_while_taken_out(scenario):
         scenario.survived += 1
 
 
+def _killed_while_rolled_back(scenario):
+    scenario.driver.apply(scenario.name)
+    boundaries, ended = scenario.driver.boundaries(scenario.name, scenario.driver.roll_back)
+    assert ended.result == "changed", ended
+    scenario.as_before("a whole rollback")
+    for number, step in scenario.mine(boundaries):
+        where = f"{scenario.name}: rollback killed at {number}, {step}"
+        scenario.tried += 1
+        scenario.driver.apply(scenario.name)
+        assert scenario.driver.roll_back(scenario.name, kill_at(number)).cut, where
+        scenario.whole(where)
+        ended = scenario.driver.roll_back(scenario.name)
+        assert ended.result in ("changed", "unchanged"), (where, ended)
+        scenario.as_before(where)
+        scenario.survived += 1
+
+
 STORIES = (
     _killed_on_the_way_there,
     _killed_on_the_way_back,
     _killed_while_a_kill_is_mended,
     _killed_while_taken_out,
+    _killed_while_rolled_back,
 )
 
 

@@ -1,0 +1,36 @@
+"""docs/promises.md names tests that exist, and leaves no test of a fault unnamed."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMED = set(re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs/promises.md").read_text()))
+TESTS_OF_TESTS = {"test_the_hunt_sees_into_the_hosts"}
+
+
+def _tests(path):
+    tree = ast.parse((ROOT / path).read_text())
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {name for name in names if name.startswith("test_")}
+
+
+def test_every_test_that_is_named_is_there():
+    assert len(NAMED) > 30
+    assert [(path, name) for path, name in NAMED if name not in _tests(path)] == []
+
+
+def test_every_test_of_a_fault_proves_a_promise():
+    there = {
+        (str(path.relative_to(ROOT)), name)
+        for path in (ROOT / "tests/faults").glob("test_*.py")
+        for name in _tests(path) - TESTS_OF_TESTS
+        if path != Path(__file__)
+    }
+    assert there - NAMED == set()
+
+
+def test_every_promise_names_a_test():
+    lines = (ROOT / "docs/promises.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| promise")]
+    assert [row for row in rows if not re.search(r"\| `tests/\S+\.py::test_\w+` \|$", row)] == []
