@@ -49,7 +49,7 @@ def _title(registry: RegistryImages, tags: int) -> Text:
 
 
 def _table(tags: Sequence[Tag], *, verbose: bool) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 0, 0, 2))
+    table = Table(box=None, header_style="dim", padding=(0, 0, 0, 2))
     table.add_column("repository", overflow="fold")
     table.add_column("tag", overflow="fold")
     table.add_column("digest", overflow="fold" if verbose else "ellipsis", no_wrap=not verbose)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -73,7 +74,7 @@ def _title(status: FleetStatus) -> Text:
     words += f", {count} registr{'y' if count == 1 else 'ies'}; "
     if status.last_apply:
         ago = age(status.when - status.last_apply)
-        words += f"last applied from here {ago} ({status.last_apply:%Y-%m-%d %H:%M} UTC)"
+        words += f"last apply from here: {ago} ({status.last_apply:%Y-%m-%d %H:%M} UTC)"
     else:
         words += "never applied from here"
     return Text.assemble((status.fleet, "bold"), words)
@@ -89,16 +90,25 @@ def age(passed: timedelta) -> str:
 
 
 def _hosts(hosts: Sequence[HostStatus], *, verbose: bool) -> Table:
-    groups: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str, tuple[str, ...]], list[HostStatus]] = defaultdict(list)
     for number, host in enumerate(hosts):
         own = f"{number}" if verbose else ""
         state = "warning" if host.state == "ok" and host.attention else str(host.state)
-        groups[own, state, _engine(host), _details(host, every=verbose)].append(host.name)
+        groups[own, state, _details(host, every=verbose)].append(host)
     table = _grid()
-    for (_, state, engine, details), names in groups.items():
-        head = Text.assemble((_names(names), "bold"), f"  {engine}" if engine else "")
-        _row(table, state, head, details)
+    for (_, state, details), alike in groups.items():
+        head = Text.assemble((_names([host.name for host in alike]), "bold"))
+        engines = _engines(alike)
+        _row(table, state, head.append(f"  {engines}" if engines else ""), details)
     return table
+
+
+def _engines(hosts: Sequence[HostStatus]) -> str:
+    """The hosts' engines, counted where they differ, the most frequent first."""
+    counted = Counter(filter(None, map(_engine, hosts))).most_common()
+    if len(counted) == 1:
+        return counted[0][0]
+    return "; ".join(f"{engine} ({count})" for engine, count in counted)
 
 
 def _engine(host: HostStatus) -> str:
@@ -226,9 +236,12 @@ def _grid() -> Table:
 
 
 def _row(table: Table, state: str, head: Text, details: Sequence[str]) -> None:
+    lines: list[RenderableType] = [head]
     for line in details:
-        head.append(f"\n{line}", "dim" if line.startswith("API ") else "")
-    table.add_row(Text(state, _STYLES[state]), head)
+        text = line.lstrip()
+        style = "dim" if text.startswith("API ") else ""
+        lines.append(Padding(Text(text, style), (0, 0, 0, len(line) - len(text)), expand=False))
+    table.add_row(Text(state, _STYLES[state]), Group(*lines))
 
 
 def _names(names: Sequence[str]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _ENDLESS = 100_000
 
@@ -13,6 +16,8 @@ def show(console: Console, table: Table) -> None:
     if console.is_terminal:
         console.print(table)
         return
-    endless = console.options.update(width=_ENDLESS)
-    table.width = max(console.measure(table, options=endless).maximum, 1)
-    console.print(table, crop=False)
+    plain = Console(file=io.StringIO(), width=_ENDLESS, color_system=None, force_terminal=False)
+    with plain.capture() as printed:
+        plain.print(table)
+    for line in printed.get().splitlines():
+        console.print(Text(line.rstrip()), soft_wrap=True)

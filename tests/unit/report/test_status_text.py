@@ -116,7 +116,7 @@ def test_a_certificate_warns_under_a_third_of_its_life(left, days, warn):
 
 def test_all_is_well():
     text = said(fleet(host("web1"), host("web2"), registry(), authority=GOOD))
-    assert [line.rstrip() for line in text.splitlines()] == [
+    assert text.splitlines() == [
         "acme: 2 hosts, 1 registry; never applied from here",
         "Hosts",
         "  ok           web1, web2  docker 20.10.24, debian 12",
@@ -135,6 +135,20 @@ def test_hosts_that_are_alike_stand_together_and_are_counted():
     assert "web0, web1, web2, web3, web4 and 4 more  docker 20.10.24, debian 12" in text
     assert text.count("20.10.24") == 2
     assert said(fleet(*hosts), verbose=True).count("20.10.24") == 10
+
+
+def test_engines_are_counted_where_they_differ():
+    hosts = [host("old"), *(host(f"new{n}", version="26.1.5", os="debian 13") for n in range(2))]
+    line = said(fleet(*hosts)).splitlines()[2]
+    assert line.endswith("old, new0, new1  docker 26.1.5, debian 13 (2); docker 20.10.24, "
+                         "debian 12 (1)")  # fmt: skip
+
+
+def test_a_folded_line_keeps_its_indentation():
+    lines = said(fleet(drifted(origin="unclear")), width=50, terminal=True).splitlines()
+    first = next(n for n, line in enumerate(lines) if "update daemon.json" in line)
+    assert lines[first].startswith(" " * 17 + "update")
+    assert lines[first + 1].startswith(" " * 17 + "registry-mirrors")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +234,7 @@ def test_contents_in_words(held, words):
 def test_ages(passed, words):
     assert status_text.age(passed) == words
     text = said(fleet(last_apply=NOW - passed))
-    assert f"last applied from here {words} (" in text
+    assert f"last apply from here: {words} (" in text
 
 
 def test_hosts_left_out_are_said():
