@@ -24,6 +24,20 @@ image_archive = "$registry_tar"
 alice = {{ password = {{ env = "ALICE_PASSWORD" }} }}
 ci = {{ password = "generate" }}
 
+[registry.plain]
+hosts = [$reg1]
+endpoint = "registry.test:5001"
+image_archive = "$registry_tar"
+storage = "/var/lib/plain"
+tls = {{ source = "none" }}
+
+[registry.cache]
+hosts = [$reg1]
+endpoint = "registry.test:5002"
+image_archive = "$registry_tar"
+storage = "/var/lib/cache"
+proxy = "http://UPSTREAM:5001"
+
 [registry.elsewhere]
 external = true
 endpoint = "127.0.0.1:9"
@@ -31,8 +45,8 @@ tls = {{ source = "none" }}
 
 [client.build]
 hosts = [$client1]
-registries = ["main"{registries}]
-mirrors = ["https://mirror.example.com"{mirrors}]
+registries = ["main", "plain"]
+mirrors = ["cache"{mirrors}]
 login = {{ main = "alice" }}
 
 [smoke]
@@ -57,12 +71,13 @@ def place(tmp_path_factory):
 def file(twin, place, seeds):
     """Writes the fleet file; gives its path."""
 
-    def write(registries="", mirrors="", edit=lambda text: text):
-        body = BODY.format(registries=registries, mirrors=mirrors)
+    def write(mirrors="", edit=lambda text: text):
+        body = BODY.format(mirrors=mirrors)
         for host in twin.hosts.values():
             body = body.replace(
                 f"${host.name}", f'{{ name = "{host.name}", address = "{host.address}" }}'
             )
+        body = body.replace("UPSTREAM", twin.hosts["reg1"].address)
         body = body.replace("$registry_tar", str(seeds.registry))
         body = body.replace("$busybox_tar", str(seeds.busybox))
         path = place / "fleet.toml"
@@ -99,8 +114,12 @@ def applied(twin, apply, seeds):
     client.read(
         "docker load -q -i /root/busybox.tar; for ref in team/app:1 team/app:latest tools/box:7; do"
         " docker tag busybox:latest registry.test:5000/$ref;"
-        " docker push -q registry.test:5000/$ref; done"
+        " docker push -q registry.test:5000/$ref; done;"
+        "docker tag busybox:latest registry.test:5001/library/tool:1;"
+        "docker push -q registry.test:5001/library/tool:1"
     )
+    cached = "127.0.0.1:5002/library/tool:1"  # what is local needs no trust
+    twin.hosts["reg1"].read(f"docker pull -q {cached}; docker rmi {cached}")
     return path
 
 
@@ -123,7 +142,8 @@ def ask(applied, regfleet):
 def _snapshot(host):
     return host.read(
         "find /etc /root /home /var/lib -xdev -type f -not -path '/var/lib/docker/*' "
-        "-not -path '/var/lib/containerd/*' -printf '%p %s %m %T@\n' | sort; docker ps -a -q"
+        "-not -path '/var/lib/containerd/*' -not -name scheduler-state.json "  # the cache's clock
+        "-printf '%p %s %m %T@\n' | sort; docker ps -a -q"
     )
 
 
@@ -199,9 +219,20 @@ class TestWell:
         assert (elsewhere["health"], elsewhere["attention"]) == ("unknown", [])
         assert "refused" in elsewhere["error"]
 
+    def test_a_cache_is_not_asked_for_what_it_would_fetch(self, twin, ask):
+        content = "find /var/lib/cache -path '*/v2/*' -type f | sort | xargs sha256sum"
+        before = twin.hosts["reg1"].read(content)
+        cache = ask("status")["registries"]["cache"]
+        assert (cache["health"], cache["tags"]) == ("healthy", None)
+        assert "pulled through it" in cache["note"]
+        listed = ask("images", "cache")["registries"]["cache"]
+        assert listed["repositories"] == {"library/tool": []}
+        assert "upstream" in listed["note"]
+        assert twin.hosts["reg1"].read(content) == before
+
     def test_people_read_it(self, ask):
         said = ask("status", plain=True)
-        assert "test: 2 hosts, 2 registries; last applied from here" in said
+        assert "test: 2 hosts, 4 registries; last apply from here:" in said
         assert "reg1, client1  docker 20.10" in said
         assert "3 repositories (1 empty), 3 tags" in said
         assert said.splitlines()[-1] == "All is well."
@@ -243,7 +274,8 @@ class TestDrift:
             found = document["hosts"]["client1"]
             assert (found["state"], found["attention"]) == ("drift", ["drift"])
             assert [(c["resource"], c["origin"]) for c in found["changes"]] == [
-                ("daemon.json registry-mirrors", "host")
+                ("daemon.json insecure-registries", "host"),
+                ("daemon.json registry-mirrors", "host"),
             ]
             assert document["hosts"]["reg1"]["state"] == "ok"
             said = ask("status", plain=True, code=1)
@@ -414,7 +446,7 @@ class TestImages:
         ("what", "code", "words"),
         [
             ("mian", 2, "did you mean main?"),
-            ("nothing-like-it", 2, "registries are main, elsewhere"),
+            ("nothing-like-it", 2, "registries are main, plain, cache, elsewhere"),
             ("main/team/ap", 1, "did you mean team/app?"),
         ],
     )
