@@ -67,6 +67,7 @@ class Driver:
         self.wanted = resolve(self.fleet, self.materials)
         self.connections = OutOfBand(twin)
         self.hosts = twin.hosts
+        self.who = f"a test: regfleet, fleet {self.fleet.name}"
 
     def work(self, *, gone=False):
         """A fresh run; `gone` wants everything of the fleet's out."""
@@ -102,11 +103,11 @@ class Driver:
         plan = work.plan(name)
         assert not plan.empty
         if work.seen[name].pending:
-            program = render.render_recovery("test", "a test", hook)
+            program = render.render_recovery("test", self.who, hook)
         else:
             for image in plan.archives:
                 self.connections.send(name, image, load=True)
-            program = render.render(plan, "test", "a test", hook)
+            program = render.render(plan, "test", self.who, hook)
         if spoil:
             program = program.replace("\n}\ntouch_host", f"\n  step {spoil}\n}}\ntouch_host")
         lines = self.connections.run(name, program, 120)
@@ -114,7 +115,7 @@ class Driver:
 
     def roll_back(self, name, hook=":"):
         """Back to before the newest generation, with a hook at the boundaries."""
-        program = render.render_rollback(0, "test", "a test")
+        program = render.render_rollback(0, "test", self.who)
         program = program.replace("\nplan() {", f"\nhook() {{\n{hook}\n}}\nplan() {{", 1)
         return outcome.parse(self.connections.run(name, program, 120))
 

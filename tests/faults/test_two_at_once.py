@@ -93,7 +93,7 @@ def test_another_fleet_on_the_same_host_is_refused_by_name_of_the_first(
 def test_the_lock_of_a_dead_touch_is_taken_over(twin, host, fleet, regfleet, tally):
     path = fleet("acme")
     assert Driver(path, twin).touch_with("one", kill_at(5)).cut
-    assert host.read("cat /var/lib/regfleet/lock").startswith("a test since")
+    assert host.read("cat /var/lib/regfleet/lock").startswith("a test: regfleet")
     done = regfleet("apply", path, "--yes")
     assert done.returncode == 0, done.stderr
     assert "acme.example" in text_of(host)
