@@ -1,4 +1,4 @@
-"""example.toml as a pyinfra inventory; beside any fleet file, a copy of these lines does the same."""
+"""example.toml as a pyinfra inventory; a copy beside any fleet file does the same for that one."""
 
 from pathlib import Path
 
