@@ -76,6 +76,16 @@ def test_apply_asks_and_takes_no_for_an_answer(twin, regfleet, fleet):
     assert twin.hosts["one"].run("ls /etc/docker/daemon.json").returncode != 0
 
 
+@pytest.mark.parametrize("checking", ["accept-new", "off"])
+def test_host_keys_that_are_not_checked_strictly_are_warned_of(regfleet, fleet, checking):
+    strict = regfleet("plan", fleet)
+    assert "warning" not in strict.stderr
+    fleet.write_text(fleet.read_text().replace("[ssh]", f'[ssh]\nhost_key_checking = "{checking}"'))
+    loose = regfleet("plan", fleet)
+    assert loose.returncode == 0
+    assert f'warning: host_key_checking = "{checking}" for 1 of 1 hosts' in loose.stderr
+
+
 @pytest.mark.parametrize(("limit", "words"), [("oen", "did you mean one"), ("web*", "groups are")])
 def test_a_limit_that_names_nobody(regfleet, fleet, limit, words):
     done = regfleet("plan", fleet, "--limit", limit)

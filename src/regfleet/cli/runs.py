@@ -6,7 +6,7 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -165,6 +165,7 @@ def _runner(
         logging.getLogger("paramiko").setLevel(logging.INFO)
     fleet = load(common.file)
     names = select(fleet, common.limit, common.exclude)
+    _warn_of_loose_host_keys(fleet, names)
     state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
     with _lock(state, locked):
         if desired:  # to take things out no password is needed
@@ -180,6 +181,25 @@ def _runner(
                 yield Runner(fleet, work, session, names, report, _say), state
             finally:
                 session.close()
+
+
+def _warn_of_loose_host_keys(fleet: Fleet, names: Sequence[str]) -> None:
+    hosts = fleet.hosts()
+    for checking, risk in (
+        ("accept-new", "new ones are remembered unseen"),
+        ("off", "any is taken"),
+    ):
+        loose = [
+            name
+            for name in names
+            if hosts[name].ssh.host_key_checking == checking and not hosts[name].is_local
+        ]
+        if loose:
+            _say(
+                f'warning: host_key_checking = "{checking}" for {len(loose)} of '
+                f"{len(names)} hosts: of their host keys {risk}; somebody in between would see "
+                "what is sent"
+            )
 
 
 @contextmanager
