@@ -125,6 +125,11 @@ CASES = {
         {"daemon": f'{DAEMON}, "no-such-key" = 1'},
         ("no-such-key",),
     ),
+    # Taken up by a restart, and only then found wanting: it has to be restarted once more.
+    "later-failure-after-a-restart": (
+        {"daemon": f'{DAEMON}, "log-driver" = "local"', "hook": '[ "$2" = settle ] && fail told'},
+        ("told",),
+    ),
     "corrupt-certificate": (
         {"names": '"more.example"', "hook": CORRUPT},
         ("does not answer /v2/", "PEM"),
