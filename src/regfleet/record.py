@@ -62,8 +62,31 @@ class OwnedContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnedEdit:
+    """What is ours in a configuration file that others write too.
+
+    Attributes:
+        created: we made the file, and it goes when nothing but ours was in it.
+        lists, values: by path into the document (see `regfleet.documents`).
+    """
+
+    created: bool = False
+    lists: Mapping[str, OwnedList] = field(default_factory=dict)
+    values: Mapping[str, OwnedValue] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.lists or self.values)
+
+
+@dataclass(frozen=True, slots=True)
 class Owned:
-    """What one fleet owns on one host."""
+    """What one fleet owns on one host.
+
+    Attributes:
+        engine: the client engine whose configuration holds it; empty where the host is none.
+        daemon_created, lists, values: what is ours in daemon.json.
+        edits: what is ours in other files that are not wholly ours, by path.
+    """
 
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
@@ -72,10 +95,20 @@ class Owned:
     values: Mapping[str, OwnedValue] = field(default_factory=dict)
     logins: tuple[OwnedLogin, ...] = ()
     containers: tuple[OwnedContainer, ...] = ()
+    engine: str = ""
+    edits: Mapping[str, OwnedEdit] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(
-            (self.files, self.directories, self.lists, self.values, self.logins, self.containers)
+            (
+                self.files,
+                self.directories,
+                self.lists,
+                self.values,
+                self.logins,
+                self.containers,
+                self.edits,
+            )
         )
 
 
@@ -109,20 +142,14 @@ def render(fleets: Mapping[str, Owned]) -> str:
 
 
 def _owned(section: Mapping[str, Json]) -> Owned:
-    lists = cast("dict[str, dict[str, Json]]", section["lists"])
-    values = cast("dict[str, dict[str, Json]]", section["values"])
+    # Absent where it was written before there were other engines than Docker.
+    edits = cast("dict[str, dict[str, Json]]", section.get("edits", {}))
     return Owned(
         files=_texts(section["files"]),
         directories=_texts(section["directories"]),
         daemon_created=bool(section["daemon_created"]),
-        lists={
-            key: OwnedList(_texts(value["entries"]), bool(value["existed"]))
-            for key, value in lists.items()
-        },
-        values={
-            key: OwnedValue(value["value"], value["before"], bool(value["existed"]))
-            for key, value in values.items()
-        },
+        lists=_lists(section["lists"]),
+        values=_values(section["values"]),
         logins=tuple(
             OwnedLogin(**_fields(login)) for login in cast("list[Json]", section["logins"])
         ),
@@ -130,7 +157,26 @@ def _owned(section: Mapping[str, Json]) -> Owned:
             OwnedContainer(**_fields(container))
             for container in cast("list[Json]", section["containers"])
         ),
+        engine=_text(section.get("engine", "")),
+        edits={
+            path: OwnedEdit(bool(edit["created"]), _lists(edit["lists"]), _values(edit["values"]))
+            for path, edit in edits.items()
+        },
     )
+
+
+def _lists(section: Json) -> dict[str, OwnedList]:
+    return {
+        key: OwnedList(_texts(value["entries"]), bool(value["existed"]))
+        for key, value in cast("dict[str, dict[str, Json]]", section).items()
+    }
+
+
+def _values(section: Json) -> dict[str, OwnedValue]:
+    return {
+        key: OwnedValue(value["value"], value["before"], bool(value["existed"]))
+        for key, value in cast("dict[str, dict[str, Json]]", section).items()
+    }
 
 
 def _texts(value: Json) -> tuple[str, ...]:
