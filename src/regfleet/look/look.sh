@@ -24,7 +24,18 @@ look_host() {
     (. /etc/os-release; say "os ${ID:-unknown} ${VERSION_ID:-}")
   fi
   whole owned /var/lib/regfleet/owned.json
-  if [ -e /var/lib/regfleet/pending ] || [ -e /var/lib/regfleet/making ]; then say 'pending'; fi
+  # Twice, for it may end while we ask who it is.
+  if unfinished && ! at_work /var/lib/regfleet/lock && unfinished; then say 'pending'; fi
+}
+
+unfinished() { [ -e /var/lib/regfleet/pending ] || [ -e /var/lib/regfleet/making ]; }
+
+# Whether a touch is in the middle of its work, and whose. It holds its lock open as file
+# descriptor 9 for as long as it lives; to try the lock would be to take it for a moment.
+at_work() { # LOCK
+  holder=$(sed -n 's/.*, process \([0-9]*\)$/\1/p' "$1" 2>/dev/null)
+  [ -n "$holder" ] && [ "$(readlink "/proc/$holder/fd/9")" = "$(readlink -f "$1")" ] || return 1
+  say "busy $(tr '\n' ' ' <"$1")"
 }
 
 look_paths() { # PATH...: raw mode, owner and digest of each that exists

@@ -73,6 +73,7 @@ class ObservedHost:
         daemon_json: the whole of daemon.json, None when absent.
         original_daemon_json: as it was before anything of ours, None where that is not known.
         pending: whether a touch was cut off here and is to be put back.
+        busy: whose touch is in the middle of its work here, empty where none is.
         owned: the ownership record by fleet; `record` is its exact text.
         images: identifiers of the images that were asked for and are there, by reference.
         logins: by account and endpoint: a salted digest, `helper` or `no-account`.
@@ -94,3 +95,4 @@ class ObservedHost:
     logins: Mapping[tuple[str, str], str]
     original_daemon_json: str | None = None
     pending: bool = False
+    busy: str = ""

@@ -88,6 +88,7 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         daemon_json=_decode(host, "daemon.json", whole.get("daemon")),
         original_daemon_json=_decode(host, "the original daemon.json", whole.get("original")),
         pending="pending" in fields,
+        busy=(fields["busy"] or [""])[0].strip(),
         record=written,
         owned=owned,
         engine=_engine(fields),

@@ -83,6 +83,10 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
             f"commands run as user id {seen.uid} there, not as root",
             "set `sudo = true` under [ssh], or log in as root",
         )
+    if seen.busy:  # what was seen is half of what it does
+        raise HostError(
+            want.name, f"another regfleet run is at work here: {seen.busy}", "wait for it to end"
+        )
     owned = seen.owned.get(want.fleet, Owned())
     others = {fleet: theirs for fleet, theirs in seen.owned.items() if fleet != want.fleet}
     shared = _Shared.of(others.values())

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from shlex import quote
 
 import pytest
@@ -116,6 +117,41 @@ def test_the_host_says_who_it_is(shell):
     assert seen.uid == os.getuid()
     assert seen.clock > 1_700_000_000
     assert seen.os
+
+
+# ---- another touch ----
+
+HOLD = """
+exec 9>>"$0"
+printf 'ops@control: regfleet, fleet acme since 2030-01-02T03:04:05Z, process %s\\n' $$ >"$0"
+echo held
+read -r _
+"""
+
+
+@EVERY_SHELL
+def test_a_touch_at_work_is_told_from_one_that_was_cut_off(shell, tmp_path):
+    lock = tmp_path / "lock"
+    call = f"at_work {lock} || say pending"
+    assert look(shell, call) == ["@pending"]
+    holder = subprocess.Popen(
+        ["sh", "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        owner = lock.read_text().strip()
+        assert owner.endswith(f"process {holder.pid}")
+        (said,) = look(shell, call)
+        assert parse("h", ["@uid 0", said, "@end"]).busy == owner
+    finally:
+        holder.communicate("\n")
+    assert look(shell, call) == ["@pending"]
+
+
+@EVERY_SHELL
+def test_another_process_of_the_same_number_is_not_at_work(shell, tmp_path):
+    (tmp_path / "lock").write_text(f"ops: regfleet, fleet acme since x, process {os.getpid()}\n")
+    assert look(shell, f"at_work {tmp_path}/lock || say pending") == ["@pending"]
 
 
 # ---- logins ----

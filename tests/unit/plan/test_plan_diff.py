@@ -236,6 +236,7 @@ def at(path, directory=False, mode=0o644, owner=(0, 0), digest="theirs"):
 
 REFUSALS = {
     "not root": (desired(), observed(uid=1000), "user id 1000"),
+    "another run": (desired(), observed(busy="ops: regfleet, fleet b"), "at work here: ops: reg"),
     "no engine": (desired(install=False), observed(engine=engine("missing")), "no dockerd"),
     "no package manager": (
         desired(install=True),
