@@ -86,6 +86,8 @@ class Owned:
         engine: the client engine whose configuration holds it; empty where the host is none.
         daemon_created, lists, values: what is ours in daemon.json.
         edits: what is ours in other files that are not wholly ours, by path.
+        digests: SHA-256 of the files' contents as we wrote them, by path; none of those that were
+            written before digests were kept.
     """
 
     files: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ class Owned:
     containers: tuple[OwnedContainer, ...] = ()
     engine: str = ""
     edits: Mapping[str, OwnedEdit] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(
@@ -162,6 +165,7 @@ def _owned(section: Mapping[str, Json]) -> Owned:
             path: OwnedEdit(bool(edit["created"]), _lists(edit["lists"]), _values(edit["values"]))
             for path, edit in edits.items()
         },
+        digests=_fields(section.get("digests", {})),
     )
 
 

@@ -35,6 +35,7 @@ owned = st.builds(
     ),
     logins=st.lists(st.builds(OwnedLogin, text, text, text, text), max_size=2).map(tuple),
     containers=st.lists(st.builds(OwnedContainer, text, text, text), max_size=2).map(tuple),
+    digests=st.dictionaries(text, text, max_size=3),
 )
 
 
@@ -57,6 +58,12 @@ def test_a_container_of_a_record_without_images_had_none():
     section = json.loads(render({"a": Owned(containers=(OwnedContainer("c", "/s"),))}))
     del section["fleets"]["a"]["containers"][0]["image"]
     assert parse(json.dumps(section))["a"].containers == (OwnedContainer("c", "/s", ""),)
+
+
+def test_a_record_without_digests_had_none():
+    section = json.loads(render({"a": Owned(files=("/x",), digests={"/x": "aa"})}))
+    del section["fleets"]["a"]["digests"]
+    assert parse(json.dumps(section))["a"] == Owned(files=("/x",))
 
 
 def broken(**changes):
@@ -95,6 +102,8 @@ REFUSED = {
         logins=[{"account": 1, "endpoint": "", "user": "", "digest": ""}]
     ),
     "a container is null": broken(containers=[None]),
+    "digests are a list": broken(digests=["x"]),
+    "a digest is a number": broken(digests={"/x": 1}),
     "deep": "[" * 100_000,
 }
 

@@ -334,8 +334,9 @@ def _owned_after(
     directories = {*owned.directories, *shared.directories}
     logins = {_key(step.login) for step in steps if isinstance(step, LogIn)}
     logins |= {_key(login) for login in owned.logins} | shared.logins
+    kept = [file for file in want.files if file.path in files]
     return Owned(
-        files=tuple(file.path for file in want.files if file.path in files),
+        files=tuple(file.path for file in kept),
         directories=tuple(
             directory.path
             for directory in want.directories
@@ -351,6 +352,7 @@ def _owned_after(
             )
             for container in want.containers
         ),
+        digests={file.path: file.digest for file in kept},
     )
 
 

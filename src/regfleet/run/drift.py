@@ -1,8 +1,8 @@
 """Where a difference between a host and its declaration comes from, as far as it can be told. Pure.
 
 The ownership record on the host says what was written there last. What it names and is gone or
-different was changed on the host; what it does not name is newly declared. It holds no digests of
-files: a file of ours with other content is told apart only where something else tells.
+different was changed on the host; what it does not name is newly declared. What is both counts as
+changed on the host: that is what an apply would undo.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ def _file(case: _Case) -> Origin:
     wanted = next((file for file in case.want.files if file.path == case.name), None)
     if found is None or wanted is None or found.digest == wanted.digest:  # gone, or its mode
         return "host"
-    # A container's label says for which files it was made, and no editor of files reaches it.
+    written = case.owned.digests.get(case.name)
+    if written:
+        return "fleet" if found.digest == written else "host"
+    # The record is older than the digests in it. A container's label says for which files it was
+    # made, and no editor of files reaches it.
     for container in case.want.containers:
         made = case.seen.containers.get(container.name)
         if made and wanted.digest in container.inputs:

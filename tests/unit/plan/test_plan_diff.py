@@ -522,7 +522,10 @@ def test_a_login_that_somebody_made_just_so_stays_theirs():
 def test_the_record_keeps_the_other_fleets():
     others = {"other": Owned(files=("/etc/other",))}
     plan = diff(desired(files=(CA,)), observed(owned=others), SALT)
-    assert record.parse(plan.record) == {"acme": Owned(files=(CA.path,)), **others}
+    assert record.parse(plan.record) == {
+        "acme": Owned(files=(CA.path,), digests={CA.path: CA.digest}),
+        **others,
+    }
     gone = diff(nothing(), observed(owned={**others, "acme": Owned(files=(CA.path,))}), SALT)
     assert record.parse(gone.record) == others
 

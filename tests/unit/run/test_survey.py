@@ -21,7 +21,7 @@ from making import (
     with_login,
 )
 
-from regfleet import passwords
+from regfleet import passwords, record
 from regfleet.desired.model import DaemonSettings, Directory, File
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.model import PasswordSource, Tls, User
@@ -200,6 +200,7 @@ class TestOrigin:
 
     FILE = File(CERT, b"CA\n", 0o444, "client.build.registries: main")
     LOGIN = login()
+    WRITTEN = Owned(files=(CERT,), digests={CERT: "written"})
 
     def judge(self, want, seen, salt=SALT):
         changes = diff(want, seen, SALT).changes
@@ -215,6 +216,10 @@ class TestOrigin:
             (Owned(files=(CERT,)), None, "host"),
             (Owned(), ObservedPath(CERT, False, 0o444, (0, 0), "other"), "fleet"),
             (Owned(files=(CERT,)), ObservedPath(CERT, False, 0o444, (0, 0), "other"), "unclear"),
+            (WRITTEN, ObservedPath(CERT, False, 0o444, (0, 0), "other"), "host"),
+            (WRITTEN, ObservedPath(CERT, False, 0o444, (0, 0), "written"), "fleet"),
+            (WRITTEN, ObservedPath(CERT, False, 0o600, (0, 0), "written"), "fleet"),
+            (WRITTEN, None, "host"),
             (
                 Owned(files=(CERT,)),
                 ObservedPath(CERT, False, 0o600, (0, 0), FILE.digest),
@@ -241,6 +246,16 @@ class TestOrigin:
         )
         want = desired(files=(config,), containers=(made,))
         assert self.judge(want, seen)[f"file {config.path}"] == expected
+
+    def test_what_was_applied_is_known_by_its_digest(self):
+        """The record that a plan writes tells the two apart when the file differs later."""
+        plan = diff(desired(files=(self.FILE,)), observed(), SALT)
+        owned = record.parse(plan.record)["acme"]
+        assert owned.digests == {CERT: self.FILE.digest}
+        newer = File(CERT, b"NEW CA\n", 0o444, "why")
+        for digest, expected in ((self.FILE.digest, "fleet"), ("other", "host")):
+            seen = self.seen(owned, paths={CERT: ObservedPath(CERT, False, 0o444, (0, 0), digest)})
+            assert self.judge(desired(files=(newer,)), seen) == {f"file {CERT}": expected}
 
     @pytest.mark.parametrize(
         ("owned", "running", "specification", "expected"),
