@@ -1,21 +1,21 @@
-"""Merging into daemon.json by ownership: ours in and out, everybody else's untouched. Pure.
-
-Merge then unmerge gives back the same document; keys keep their order, lists theirs.
-"""
+"""daemon.json: read, written, and merged into by ownership (documents/merge.py). Pure."""
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import NoReturn
+from collections.abc import Collection
+from typing import NoReturn, TypeAlias
 
 from regfleet.desired.model import DaemonSettings
+from regfleet.documents import merge as merging
+from regfleet.documents.interface import NotReadableError
+from regfleet.documents.merge import KeyChange
 from regfleet.fleet.model import Json
-from regfleet.record import Owned, OwnedList, OwnedValue
+from regfleet.record import Owned
+
+__all__ = ["Document", "KeyChange", "Merged", "NotJsonError", "merge", "parse", "render"]
 
 Document = dict[str, Json]
 
@@ -26,32 +26,7 @@ class NotJsonError(ValueError):
     """The text is not a JSON object; the message says where it stops being one."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyChange:
-    """What happens to one key of daemon.json: `before` and `after` are None where it is absent."""
-
-    key: str
-    before: Json
-    after: Json
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """The outcome of a merge.
-
-    Attributes:
-        before: the document as it is.
-        after: the document as it is to be; None when the file goes (we made it, nothing is left).
-        owned_lists, owned_values: the new ownership of the fleet.
-        changes: one for each key that differs, in the document's order.
-    """
-
-    before: Document
-    after: Document | None
-    owned_lists: Mapping[str, OwnedList]
-    owned_values: Mapping[str, OwnedValue]
-    changes: tuple[KeyChange, ...]
+Merged: TypeAlias = "merging.Merged[Document]"
 
 
 def parse(text: str | None) -> Document:
@@ -100,91 +75,17 @@ def merge(
     Raises:
         NotJsonError: a key that has to be a list of strings is something else.
     """
-    after = dict(document)
-    lists = {
-        key: new
-        for key in dict.fromkeys((*owned.lists, *want.lists))
-        if (new := _merge_list(after, key, want, owned, others))
-    }
-    values: dict[str, OwnedValue] = {}
-    for key in dict.fromkeys((*owned.values, *want.values)):
-        if key in want.values:
-            value = _set_value(after, key, want.values[key], owned.values.get(key), others)
-            if value:
-                values[key] = value
-        else:
-            _restore_value(after, key, owned.values[key], others)
-    changes = tuple(
-        KeyChange(key, document.get(key), after.get(key), _reason(key, want))
-        for key in dict.fromkeys((*document, *after))
-        if (key in document) != (key in after) or not _same(document.get(key), after.get(key))
-    )
-    gone = not after and owned.daemon_created
-    return Merged(document, None if gone else after, lists, values, changes)
-
-
-def _merge_list(
-    after: Document, key: str, want: DaemonSettings, owned: Owned, others: Collection[Owned]
-) -> OwnedList | None:
-    current = after.get(key)
-    if current is None:
-        entries: list[str] = []
-    elif isinstance(current, list) and all(isinstance(entry, str) for entry in current):
-        entries = [str(entry) for entry in current]
-    else:
-        raise NotJsonError(f'"{key}" is not a list of strings')
-    theirs = [each.lists[key] for each in others if key in each.lists]
-    elsewhere = {entry for each in theirs for entry in each.entries}
-    existed = all(each.existed for each in theirs) if theirs else key in after
-    before = owned.lists.get(key) or OwnedList((), existed)
-    wanted = want.lists.get(key, ())
-    kept = [
-        entry
-        for entry in entries
-        if entry in wanted or entry not in before.entries or entry in elsewhere
-    ]
-    added = [entry for entry in wanted if entry not in kept]
-    ours = tuple(
-        entry for entry in wanted if entry in added or entry in before.entries or entry in elsewhere
-    )
-    if kept or added or before.existed:
-        after[key] = [*kept, *added]
-    else:
-        after.pop(key, None)
-    return OwnedList(ours, before.existed) if ours else None
-
-
-def _set_value(
-    after: Document, key: str, value: Json, ours: OwnedValue | None, others: Collection[Owned]
-) -> OwnedValue | None:
-    before = ours or _value_of(others, key)
-    if before is None:
-        if key in after and _same(after[key], value):
-            return None  # somebody has said the same by hand: theirs to keep
-        before = OwnedValue(value, after.get(key), existed=key in after)
-    after[key] = copy.deepcopy(value)
-    return OwnedValue(value, before.before, before.existed)
-
-
-def _restore_value(after: Document, key: str, ours: OwnedValue, others: Collection[Owned]) -> None:
-    if key not in after or not _same(after[key], ours.value):
-        return  # changed by hand since: no longer ours
-    theirs = _value_of(others, key)
-    if theirs:
-        after[key] = copy.deepcopy(theirs.value)
-    elif ours.existed:
-        after[key] = copy.deepcopy(ours.before)
-    else:
-        after.pop(key, None)
-
-
-def _value_of(others: Collection[Owned], key: str) -> OwnedValue | None:
-    return next((each.values[key] for each in others if key in each.values), None)
-
-
-def _same(one: Json, other: Json) -> bool:
-    """Whether two values are the same JSON; for Python, true is 1 and 1 is 1.0."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    try:
+        return merging.merge(
+            document,
+            want,
+            owned.lists,
+            owned.values,
+            [(each.lists, each.values) for each in others],
+            created=owned.daemon_created,
+        )
+    except NotReadableError as error:
+        raise NotJsonError(str(error)) from error
 
 
 def _refuse_unwritable(document: Document) -> None:
@@ -213,10 +114,6 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _reason(key: str, want: DaemonSettings) -> str:
-    return want.reasons.get(key, "no longer declared")
 
 
 def _refuse_constant(name: str) -> NoReturn:
