@@ -14,11 +14,12 @@ from regfleet.fleet.read import read
 from regfleet.fleet.validate import validate, without
 
 
-def load(path: Path) -> Fleet:
+def load(path: Path, *, files_needed: bool = True) -> Fleet:
     """Loads and checks a fleet file. Contacts nothing.
 
     Args:
         path: the TOML file.
+        files_needed: whether the archives and certificates that it names have to be there.
 
     Raises:
         FleetFileError: with every mistake that was found, in the file's order.
@@ -27,7 +28,7 @@ def load(path: Path) -> Fleet:
     absolute = path.absolute()
     found = validate(source.document)
     sound = without(source.document, found) if found else source.document
-    found += check(sound, absolute.parent)
+    found += check(sound, absolute.parent, files_needed=files_needed)
     if found:
         raise FleetFileError(str(path), _mistakes(found, source.text))
     return build(source.document, absolute)

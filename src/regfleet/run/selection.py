@@ -22,8 +22,8 @@ def select(fleet: Fleet, limit: Iterable[str] = (), exclude: Iterable[str] = ())
         UsageError: a name that is no host and no group, or nothing is left.
     """
     everyone = list(fleet.hosts())
-    wanted = _matching(fleet, limit, "--limit") if limit else set(everyone)
-    unwanted = _matching(fleet, exclude, "--exclude")
+    wanted = matching(fleet, limit, "--limit") if limit else set(everyone)
+    unwanted = matching(fleet, exclude, "--exclude")
     chosen = [name for name in everyone if name in wanted and name not in unwanted]
     if not chosen:
         raise UsageError(
@@ -32,7 +32,15 @@ def select(fleet: Fleet, limit: Iterable[str] = (), exclude: Iterable[str] = ())
     return chosen
 
 
-def _matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
+def matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
+    """The hosts that names or patterns of hosts or groups stand for.
+
+    Args:
+        option: where they were given, for the message.
+
+    Raises:
+        UsageError: one of them stands for nothing.
+    """
     groups = fleet.groups()
     known = [*fleet.hosts(), *groups]
     found: set[str] = set()

@@ -14,16 +14,16 @@ _SSH = ("key", "known_hosts")
 _TLS = ("certificate", "key", "ca")
 
 
-def check(document: Table, folder: Path) -> Iterator[Finding]:
+def check(document: Table, folder: Path, *, needed: bool = True) -> Iterator[Finding]:
     """Paths that lead nowhere.
 
-    Archives and TLS files have to exist. Keys for SSH and password files need not: a fleet is
-    validated on machines, in CI say, that are rightly without them.
+    Archives and TLS files have to exist, where they are `needed`. Keys for SSH and password files
+    need not: a fleet is validated on machines, in CI say, that are rightly without them.
     """
     for place, text in _later(document):
         yield from _located(place, text, folder)
     for place, text in _needed(document):
-        yield from _located(place, text, folder, needed=True)
+        yield from _located(place, text, folder, needed=needed)
 
 
 def _located(place: Place, text: str, folder: Path, *, needed: bool = False) -> Iterator[Finding]:
