@@ -78,7 +78,7 @@ class _Connections:
         host.connect(reason="its connection broke", raise_exceptions=True)
         return self.run(name, program, TOUCH_SECONDS)
 
-    def send(self, name: str, image: Image, *, load: bool) -> None:
+    def send(self, name: str, image: Image, *, load: str) -> None:
         remote.send_archive(_host(name), image, sudo=self._sudo(name), load=load)
 
     def tunnel(self, name: str, port: int) -> Dial | None:

@@ -103,10 +103,10 @@ class Driver:
         plan = work.plan(name)
         assert not plan.empty
         if work.seen[name].pending:
-            program = render.render_recovery("test", self.who, hook)
+            program = render.render_recovery("test", self.who, ["docker"], hook)
         else:
             for image in plan.archives:
-                self.connections.send(name, image, load=True)
+                self.connections.send(name, image, load="docker load -q -i")
             program = render.render(plan, "test", self.who, hook)
         if spoil:
             program = program.replace("\n}\ntouch_host", f"\n  step {spoil}\n}}\ntouch_host")
@@ -115,7 +115,7 @@ class Driver:
 
     def roll_back(self, name, hook=":"):
         """Back to before the newest generation, with a hook at the boundaries."""
-        program = render.render_rollback(0, "test", self.who)
+        program = render.render_rollback(0, "test", self.who, ["docker"])
         program = program.replace("\nplan() {", f"\nhook() {{\n{hook}\n}}\nplan() {{", 1)
         return outcome.parse(self.connections.run(name, program, 120))
 

@@ -50,17 +50,19 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """What regfleet wants to own in daemon.json.
+    """What regfleet wants to own in daemon.json, or in another file that others write too.
 
     Attributes:
         lists: entries to be in a list, by key; other entries and their order stay.
         values: whole values, by key.
         reasons: what in the fleet file asks for a key, by key.
+        secret: keys whose values are shown nowhere, and recorded as a digest only.
     """
 
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     values: Mapping[str, Json] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class LoginEntry:
-    """A login to keep in an account's Docker configuration."""
+    """A login to keep in an account's configuration.
+
+    Attributes:
+        engine: the shell word of the engine whose command logs in.
+        file: where that keeps logins, relative to the account's home.
+    """
 
     account: str
     endpoint: str
@@ -129,6 +136,8 @@ class LoginEntry:
     password: Secret
     registry: str
     reason: str
+    engine: str = "docker"
+    file: str = ".docker/config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +147,11 @@ class DesiredHost:
     Attributes:
         name: the host's name in the fleet.
         fleet: the fleet's name; what regfleet owns on a host it owns for one fleet.
-        engine: the container engine that the host has to run, or None when nothing is wanted.
+        engine: the engine that the host has to have, or None when nothing is wanted.
+        engines: the engines to look at and plan for; more than `engine` where a registry runs
+            beside a client of another engine, and the same when nothing is wanted any more.
         install: whether the engine may be installed where it is missing.
+        edits: what is wanted in files that others write too, daemon.json apart, by path.
         images: images to look for, so that a missing archive can travel (the smoke test's).
         delete_storage: directories whose data goes with the last of regfleet (`--delete-data`).
     """
@@ -147,10 +159,12 @@ class DesiredHost:
     name: str
     fleet: str
     engine: EngineName | None = None
+    engines: tuple[EngineName, ...] = ("docker",)
     install: bool = False
     directories: tuple[Directory, ...] = ()
     files: tuple[File, ...] = ()
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    edits: Mapping[str, DaemonSettings] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     logins: tuple[LoginEntry, ...] = ()
     images: tuple[Image, ...] = ()

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from regfleet.desired.model import DesiredHost, Directory, Image, LoginEntry
 from regfleet.engines import ENGINES
 from regfleet.engines.interface import ClientNeeds, Trust
-from regfleet.fleet.model import Client, Fleet, Json, Registry
+from regfleet.fleet.model import Client, EngineName, Fleet, Json, Registry
 from regfleet.materials import Materials
 from regfleet.runtimes import RUNTIMES
 from regfleet.touch.archive import digest
@@ -30,6 +30,7 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
         name: DesiredHost(
             name,
             fleet.name,
+            engines=_engines(fleet, name),
             delete_storage=tuple(
                 registry.storage
                 for registry in fleet.registries.values()
@@ -58,6 +59,15 @@ def registries_on(fleet: Fleet, host: str) -> list[Registry]:
     ]
 
 
+def _engines(fleet: Fleet, host: str) -> tuple[EngineName, ...]:
+    """The engines of a host; a registry runs on Docker, whatever its clients have."""
+    clients = clients_of(fleet, host)
+    engine = ENGINES[clients[0].engine if clients else "docker"]
+    if registries_on(fleet, host) and not engine.is_docker:
+        return ("docker", engine.name)
+    return (engine.name,)
+
+
 def _host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
     clients = clients_of(fleet, name)
     runs = [
@@ -68,6 +78,7 @@ def _host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         name,
         fleet.name,
         engine="docker" if runs else None,
+        engines=_engines(fleet, name),
         install=bool(runs) or any(client.install for client in clients),
         directories=_unique(item for run in runs for item in run.directories),
         files=tuple(file for run in runs for file in run.files),
@@ -84,7 +95,8 @@ def _host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         directories=_unique((*want.directories, *wants.directories)),
         files=(*want.files, *wants.files),
         daemon=wants.daemon,
-        logins=_logins(fleet, materials, clients),
+        edits=wants.edits,
+        logins=wants.logins,
         images=(Image(fleet.smoke.image, archive, digest(archive)),) if archive else (),
     )
 
@@ -114,8 +126,14 @@ def _needs(fleet: Fleet, materials: Materials, clients: list[Client]) -> ClientN
                 reason=f"{place}: {registry.name}",
             ),
         )
-    reason = f"client.{clients[0].name}"
-    return ClientNeeds(tuple(trusts.values()), tuple(mirrors), daemon, reason)
+    return ClientNeeds(
+        tuple(trusts.values()),
+        tuple(mirrors),
+        daemon,
+        f"client.{clients[0].name}",
+        _logins(fleet, materials, clients),
+        fleet.name,
+    )
 
 
 def _logins(fleet: Fleet, materials: Materials, clients: list[Client]) -> tuple[LoginEntry, ...]:

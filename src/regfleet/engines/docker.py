@@ -30,6 +30,26 @@ class Docker:
         """`docker`."""
         return "docker"
 
+    @property
+    def shell(self) -> str:
+        """`docker`."""
+        return "docker"
+
+    @property
+    def is_docker(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def login_file(self) -> str:
+        """`config.json` of the command-line client."""
+        return ".docker/config.json"
+
+    @property
+    def load(self) -> str:
+        """`docker load`."""
+        return "docker load -q -i"
+
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json.
 
@@ -56,6 +76,7 @@ class Docker:
             DaemonSettings(
                 {key: entries for key, entries in lists.items() if entries}, needs.daemon, reasons
             ),
+            logins=needs.logins,
         )
 
     def plan(

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File, LoginEntry
 from regfleet.fleet.model import EngineName, Json
 from regfleet.look.observed import ObservedHost
 from regfleet.plan.model import Change, Step
-from regfleet.record import Owned, OwnedList, OwnedValue
+from regfleet.record import Owned, OwnedEdit, OwnedList, OwnedValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +31,38 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class ClientNeeds:
-    """What a client host needs of its engine; `daemon` holds engine settings to own."""
+    """What a client host needs of its engine.
+
+    Attributes:
+        mirrors: URLs of mirrors of Docker Hub.
+        daemon: engine settings to own.
+        logins: logins to keep; engine and file are those of Docker and for the engine to set.
+        fleet: the fleet's name, for files that are one fleet's own.
+    """
 
     trusts: tuple[Trust, ...] = ()
     mirrors: tuple[str, ...] = ()
     daemon: Mapping[str, Json] = field(default_factory=dict)
     reason: str = ""
+    logins: tuple[LoginEntry, ...] = ()
+    fleet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineWants:
-    """Those needs as things on a host."""
+    """Those needs as things on a host.
 
-    directories: tuple[Directory, ...]
-    files: tuple[File, ...]
-    daemon: DaemonSettings
+    Attributes:
+        daemon: settings in daemon.json.
+        edits: settings in other files that others write too, by path.
+        logins: logins that a command of the engine makes; one that is part of a file is none.
+    """
+
+    directories: tuple[Directory, ...] = ()
+    files: tuple[File, ...] = ()
+    daemon: DaemonSettings = field(default_factory=DaemonSettings)
+    edits: Mapping[str, DaemonSettings] = field(default_factory=dict)
+    logins: tuple[LoginEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +71,11 @@ class EnginePlan:
 
     Attributes:
         install: steps that come before everything else (the engine itself).
-        configure: steps that come after the files are in place.
-        daemon_created, lists, values: the new ownership in the engine's own configuration.
+        configure: steps of its configuration, behind those of the files.
+        daemon_created, lists, values: the new ownership in daemon.json.
+        edits: the new ownership in other files that others write too, by path.
+        apart: the installation is a touch of its own: the packages bring files that the rest
+            has to be planned on, so the host is looked at again behind it.
         new_store: images and containers that are there now will not be seen afterwards.
         expected: SHA-256 (or `absent`) by path of what was looked at and will be replaced.
     """
@@ -66,17 +86,42 @@ class EnginePlan:
     daemon_created: bool = False
     lists: Mapping[str, OwnedList] = field(default_factory=dict)
     values: Mapping[str, OwnedValue] = field(default_factory=dict)
+    edits: Mapping[str, OwnedEdit] = field(default_factory=dict)
+    apart: bool = False
     expected: tuple[tuple[str, str], ...] = ()
     may_restart: bool = False
     new_store: bool = False
 
 
 class Engine(Protocol):
-    """A container engine that clients run."""
+    """A container engine that clients run.
+
+    Beside its Python file stand its shell functions, for the three programs that run on hosts:
+    `NAME.look.sh`, `NAME.touch.sh` and `NAME.smoke.sh` (see docs/engines.md).
+    """
 
     @property
     def name(self) -> EngineName:
         """As the fleet file names it."""
+
+    @property
+    def shell(self) -> str:
+        """How its shell files and functions are called: a word of letters, digits and `_`."""
+
+    @property
+    def is_docker(self) -> bool:
+        """Whether it is dockerd, so that registries can run on it."""
+
+    @property
+    def login_file(self) -> str:
+        """Where its `login` command keeps logins, relative to the account's home.
+
+        Empty where it has none: logins are part of its files then, or cannot be kept.
+        """
+
+    @property
+    def load(self) -> str:
+        """The shell command that loads a docker-archive whose path follows; empty for none."""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """What has to be on a host to meet the needs. Pure."""

@@ -44,59 +44,19 @@ look_paths() { # PATH...: raw mode, owner and digest of each that exists
   sha256sum "$@" 2>/dev/null | sed 's/^/@sum /'
 }
 
-look_daemon() { # PATH: daemon.json, where its symbolic links lead
-  set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")"
-  say "daemon $1"
-  whole daemon "$1"
-  whole original "/var/lib/regfleet/original$1"
+look_text() { # PATH: a file that is merged into, and what it was before us
+  whole "text:$1" "$1"
+  whole "original:$1" "/var/lib/regfleet/original$1"
 }
 
-look_docker() { # the engine; daemon.json follows the daemon's own --config-file
-  config=/etc/docker/daemon.json
-  if ! command -v dockerd >/dev/null 2>&1; then
-    look_daemon "$config" # it may be there before the engine, or after it
-    say 'engine missing'
-    if command -v docker >/dev/null 2>&1; then say "client $(command -v docker)"; fi
-    return 0
-  fi
-  pid=$(docker_pid)
-  if [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ]; then
-    printf '@flags '
-    base64 <"/proc/$pid/cmdline" | tr -d '\n'
-    echo
-    given=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n -e 's/^--config-file=//p' -e '/^--config-file$/{n;p;}')
-    [ -n "$given" ] && config=$given
-  fi
-  look_daemon "$config"
-  if [ -z "$pid" ]; then
-    say 'engine down'
-    say "version $(dockerd --version 2>/dev/null)"
-    return 0
-  fi
-  # A socket-activated engine would be started by asking it: it is asked only when it runs.
-  if info=$(docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
-    say 'engine up'
-    say "info $info"
-  else
-    say 'engine silent'
-    docker info 2>&1 | grep -i -m 1 error | sed 's/^/@silent /'
-  fi
+look_image() { # ENGINE REFERENCE: with the engine's own `ENGINE_image`
+  id=$("$1_image" "$2" 2>/dev/null) && say "image $2 $id"
 }
 
-look_container() { # NAME
-  docker container inspect --format \
-    '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
-    "$1" 2>/dev/null || :
-}
-
-look_image() { # REFERENCE
-  id=$(docker image inspect --format '{{.Id}}' "$1" 2>/dev/null) && say "image $1 $id"
-}
-
-look_login() { # ACCOUNT ENDPOINT ENDPOINT-AS-SED-PATTERN SALT: never the login, only its salted digest
+look_login() { # ACCOUNT ENDPOINT ENDPOINT-AS-SED-PATTERN SALT FILE: never the login, only its salted digest
   home=$(home_of "$1")
   if [ -z "$home" ]; then say "login $1 $2 no-account"; return 0; fi
-  file=$home/.docker/config.json
+  file=$home/$5
   [ -f "$file" ] || return 0
   compact=$(tr -d ' \t\r\n' <"$file")
   auth=$(printf '%s' "$compact" | sed -n 's/.*"'"$3"'":{[^}]*"auth":"\([^"]*\)".*/\1/p')

@@ -63,6 +63,22 @@ class ObservedEngine:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherEngine:
+    """An engine that is not Docker.
+
+    Attributes:
+        state: `missing`, `down`, `silent` (runs, does not answer) or `up`; one without a daemon
+            is `up` where its command is there.
+        facts: what its look says besides, by name: `unit`, ...
+    """
+
+    state: EngineState
+    version: str = ""
+    detail: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedHost:
     """One host at one moment.
 
@@ -72,6 +88,10 @@ class ObservedHost:
         packages: its package manager's command (`apt-get`, ...) or empty.
         daemon_json: the whole of daemon.json, None when absent.
         original_daemon_json: as it was before anything of ours, None where that is not known.
+        engine: its Docker engine.
+        others: its engines that are not Docker, of those that were asked about, by shell word.
+        texts: whole files that are merged into, daemon.json apart, by path; absent ones are not
+            here. `originals`: as they were before anything of ours, where that is kept.
         pending: whether a touch was cut off here and is to be put back.
         busy: whose touch is in the middle of its work here, empty where none is.
         owned: the ownership record by fleet; `record` is its exact text.
@@ -96,3 +116,6 @@ class ObservedHost:
     original_daemon_json: str | None = None
     pending: bool = False
     busy: str = ""
+    others: Mapping[str, OtherEngine] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    originals: Mapping[str, str] = field(default_factory=dict)

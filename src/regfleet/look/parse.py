@@ -18,6 +18,7 @@ from regfleet.look.observed import (
     ObservedEngine,
     ObservedHost,
     ObservedPath,
+    OtherEngine,
 )
 
 # daemon.json keys whose live value `docker info` shows, and its name there.
@@ -97,7 +98,38 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         },
         images=dict(_pair(value) for value in fields["image"]),
         logins=dict(_login(value) for value in fields["login"]),
+        others=_others(fields["of"]),
+        texts=_texts(host, whole, "text:"),
+        originals=_texts(host, whole, "original:"),
     )
+
+
+def _others(values: list[str]) -> dict[str, OtherEngine]:
+    """`WORD NAME VALUE` lines as engines by word."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for value in values:
+        word, _, rest = value.partition(" ")
+        name, _, text = rest.partition(" ")
+        found[word][name] = text
+    return {
+        word: OtherEngine(
+            cast("EngineState", facts.pop("state", "missing")),
+            facts.pop("version", ""),
+            facts.pop("detail", ""),
+            facts,
+        )
+        for word, facts in found.items()
+    }
+
+
+def _texts(host: str, whole: dict[str, str], kind: str) -> dict[str, str]:
+    found = {}
+    for name, value in whole.items():
+        path = name.removeprefix(kind)
+        text = _decode(host, path, value) if path != name else None
+        if text is not None:
+            found[path] = text
+    return found
 
 
 def _no_look(host: str, stray: list[str]) -> HostError:

@@ -9,11 +9,12 @@ from shlex import quote
 
 from regfleet import shell
 from regfleet.desired.model import DesiredHost, LoginEntry
+from regfleet.engines import ENGINES
 
 
-def program() -> str:
-    """The look's shell functions."""
-    return shell.program("regfleet.look", "look.sh")
+def program(*engines: str) -> str:
+    """The look's shell functions, with those of engines (their shell words)."""
+    return shell.program("regfleet.look", "look.sh", engines=engines)
 
 
 def render(want: DesiredHost, salt: str) -> str:
@@ -24,10 +25,13 @@ def render(want: DesiredHost, salt: str) -> str:
         salt: the fleet's salt for the digests of logins.
     """
     paths = [item.path for item in want.directories] + [item.path for item in want.files]
-    calls = ["look_host", " ".join(["look_paths", *map(quote, paths)]), "look_docker"]
+    words = [ENGINES[name].shell for name in want.engines]
+    calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
+    calls += [f"{word}_look" for word in words]
     calls += [f"look_container {quote(container.name)}" for container in want.containers]
-    images = {container.image for container in want.containers} | set(want.images)
-    calls += [f"look_image {quote(ref)}" for ref in sorted({image.reference for image in images})]
+    images = {("docker", container.image.reference) for container in want.containers}
+    images |= {(words[-1], image.reference) for image in want.images}
+    calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
     calls += [
         " ".join(
             [
@@ -36,12 +40,13 @@ def render(want: DesiredHost, salt: str) -> str:
                 quote(login.endpoint),
                 quote(_sed_pattern(login.endpoint)),
                 quote(salt),
+                quote(login.file),
             ]
         )
         for login in want.logins
     ]
     body = "\n  ".join([*calls, "say end"])
-    return f"{program()}\nlook() {{\n  {body}\n}}\nlook </dev/null\n"
+    return f"{program(*words)}\nlook() {{\n  {body}\n}}\nlook </dev/null\n"
 
 
 def login_digest(login: LoginEntry, salt: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from regfleet import record
@@ -15,6 +15,8 @@ from regfleet.look.observed import ObservedHost
 from regfleet.look.request import login_digest
 from regfleet.plan.model import (
     Change,
+    EditFile,
+    InstallEngine,
     LogIn,
     LogOut,
     MakeDirectory,
@@ -65,14 +67,19 @@ class _Shared:
         )
 
 
-def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None = None) -> Plan:
+def diff(
+    want: DesiredHost,
+    seen: ObservedHost,
+    salt: str,
+    engines: Sequence[Engine] = (Docker(),),
+) -> Plan:
     """What to do on a host.
 
     Args:
         want: what it should have; an empty one takes out all that the fleet owns there.
         seen: what one look found.
         salt: the salt that the look was given for the digests of logins.
-        engine: the host's engine; Docker where the host is no client.
+        engines: the host's engines, the client's last.
 
     Raises:
         HostError: the host cannot be brought there; nothing has been touched.
@@ -90,12 +97,13 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
     owned = seen.owned.get(want.fleet, Owned())
     others = {fleet: theirs for fleet, theirs in seen.owned.items() if fleet != want.fleet}
     shared = _Shared.of(others.values())
-    part = (engine or Docker()).plan(want, seen, owned, tuple(others.values()))
+    _same_engine(want, owned)
+    part = _engines(want, seen, owned, tuple(others.values()), engines)
     if part.new_store:
         seen = replace(seen, images={}, containers={})
     directories, files = _directories(want, seen), _files(want, seen, owned, shared)
     containers, archives = _containers(want, seen, owned)
-    logins = _logins(want, seen, owned, shared, salt)
+    logins = _logins(want, seen, owned, shared, salt, engine=engines[-1])
     removals = _removals(want, seen, owned, shared)
     leftover = _leftover_directories(want, owned, shared)
     parts = (directories, files, containers, logins, removals, leftover)
@@ -111,7 +119,7 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
     if not changes:
         return Plan(want.name, running=seen.engine.running, live_restore=seen.engine.live_restore)
     text = record.render({**others, want.fleet: mine}) if mine or any(others.values()) else ""
-    return Plan(
+    plan = Plan(
         host=want.name,
         changes=changes,
         steps=(
@@ -128,11 +136,64 @@ def diff(want: DesiredHost, seen: ObservedHost, salt: str, engine: Engine | None
             *leftover.steps,
         ),
         record=text,
-        expected=_expected(seen, part, files.steps),
+        expected=_expected(seen, part, (*files.steps, *part.configure)),
         archives=archives,
         running=seen.engine.running,
         live_restore=seen.engine.live_restore,
         may_restart=part.may_restart,
+        engines=tuple(engine.shell for engine in engines),
+    )
+    return _installation(plan, seen) if part.apart else plan
+
+
+def _same_engine(want: DesiredHost, owned: Owned) -> None:
+    if owned.engine and owned.engine not in want.engines:
+        raise HostError(
+            want.name,
+            f"this fleet has set it up for the engine {owned.engine}, "
+            f"and {want.engines[-1]} is declared now",
+            f'declare `engine = "{owned.engine}"` again, `regfleet destroy FILE --limit '
+            f"{want.name}`, then declare the new engine and apply",
+        )
+
+
+def _engines(
+    want: DesiredHost,
+    seen: ObservedHost,
+    owned: Owned,
+    others: tuple[Owned, ...],
+    engines: Sequence[Engine],
+) -> EnginePlan:
+    """The engines' parts as one. At most one of them is Docker, the owner of daemon.json."""
+    whole = EnginePlan()
+    for engine in engines:
+        part = engine.plan(want, seen, owned, others)
+        whole = replace(
+            part,
+            changes=(*whole.changes, *part.changes),
+            install=(*whole.install, *part.install),
+            configure=(*whole.configure, *part.configure),
+            daemon_created=whole.daemon_created or part.daemon_created,
+            lists={**whole.lists, **part.lists},
+            values={**whole.values, **part.values},
+            edits={**whole.edits, **part.edits},
+            apart=whole.apart or part.apart,
+            expected=(*whole.expected, *part.expected),
+            may_restart=whole.may_restart or part.may_restart,
+            new_store=whole.new_store or part.new_store,
+        )
+    return whole
+
+
+def _installation(plan: Plan, seen: ObservedHost) -> Plan:
+    """A touch that only installs: what else is to be done is planned on what the packages bring."""
+    return replace(
+        plan,
+        steps=tuple(step for step in plan.steps if isinstance(step, InstallEngine)),
+        record=seen.record or "",
+        expected=((record.PATH, _digest(seen.record)),),
+        archives=(),
+        again=True,
     )
 
 
@@ -243,7 +304,13 @@ def _archive_needed(container: Container, found: object, seen: ObservedHost) -> 
 
 
 def _logins(
-    want: DesiredHost, seen: ObservedHost, owned: Owned, shared: _Shared, salt: str
+    want: DesiredHost,
+    seen: ObservedHost,
+    owned: Owned,
+    shared: _Shared,
+    salt: str,
+    *,
+    engine: Engine,
 ) -> _Part:
     part = _Part()
     recorded = {_key(login): login.digest for login in owned.logins}
@@ -268,7 +335,7 @@ def _logins(
     for account, endpoint in recorded:
         if (account, endpoint) not in wanted:
             change = Change(f"login {account}@{endpoint}", "delete", "no longer declared")
-            part.add(change, LogOut(account, endpoint))
+            part.add(change, LogOut(account, endpoint, engine.shell, engine.login_file))
     return part
 
 
@@ -353,6 +420,8 @@ def _owned_after(
             for container in want.containers
         ),
         digests={file.path: file.digest for file in kept},
+        engine=want.engine or owned.engine,
+        edits={path: edit for path, edit in part.edits.items() if edit},
     )
 
 
@@ -371,6 +440,12 @@ def _claims(owned: Owned) -> frozenset[tuple[str, ...]]:
             *(("directory", path) for path in owned.directories),
             *(("entry", key, each) for key, kept in owned.lists.items() for each in kept.entries),
             *(("value", key) for key in owned.values),
+            *(
+                (kind, path, key)
+                for path, edit in owned.edits.items()
+                for kind, keys in (("entry", edit.lists), ("value", edit.values))
+                for key in keys
+            ),
             *(("login", *_key(login)) for login in owned.logins),
         )
     )
@@ -392,7 +467,11 @@ def _expected(
         if isinstance(step, PutFile):
             found = seen.paths.get(step.file.path)
             expected[step.file.path] = found.digest if found else "absent"
-    text = seen.record
-    digest = "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
-    expected[record.PATH] = digest
+        elif isinstance(step, EditFile):
+            expected[step.path] = _digest(seen.texts.get(step.path))
+    expected[record.PATH] = _digest(seen.record)
     return tuple(expected.items())
+
+
+def _digest(text: str | None) -> str:
+    return "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()

@@ -15,15 +15,45 @@ _WEIGHT: dict[Activation, int] = {"none": 0, "reload": 1, "restart": 2}
 
 @dataclass(frozen=True, slots=True)
 class InstallEngine:
-    """Install packages with the host's package manager and start the service."""
+    """Install packages with the host's package manager, and see the engine answer.
+
+    Attributes:
+        packages: one that ends in `?` is taken where the host's sources have it.
+        engine: the word for its shell functions; WORD_installed starts it where that is needed.
+    """
 
     manager: str
     packages: tuple[str, ...]
+    engine: str = "docker"
 
 
 @dataclass(frozen=True, slots=True)
 class StartEngine:
-    """Start an engine that does not run."""
+    """Start a Docker engine that does not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActivateUnit:
+    """Reload or restart an engine's service, other than Docker's, and see the engine answer.
+
+    Attributes:
+        engine: the word for its shell functions.
+        how: `start` for one that does not run.
+    """
+
+    engine: str
+    unit: str
+    how: Literal["reload", "restart", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class EditFile:
+    """Replace a file that others write too; its mode stays. What stood there first is kept."""
+
+    path: str
+    content: str = field(repr=False)
+    mode: int = 0o644  # where it is new
+    foreign: bool = False  # it is there and nothing in it is ours yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +139,26 @@ class RemoveImage:
 
 @dataclass(frozen=True, slots=True)
 class LogIn:
-    """`docker login` for one account."""
+    """The engine's `login` for one account."""
 
     login: LoginEntry
 
 
 @dataclass(frozen=True, slots=True)
 class LogOut:
-    """`docker logout` for one account."""
+    """The engine's `logout` for one account."""
 
     account: str
     endpoint: str
+    engine: str = "docker"
+    file: str = ".docker/config.json"
 
 
 Step: TypeAlias = (
     InstallEngine
     | StartEngine
+    | ActivateUnit
+    | EditFile
     | MakeDirectory
     | PutFile
     | RemovePath
@@ -161,6 +195,8 @@ class Plan:
     """Everything one touch will do to one host.
 
     Attributes:
+        engines: words of the engines whose shell functions the steps call.
+        again: these steps only install: the host is looked at again for the rest.
         changes: what people and JSON see.
         steps: what the touch does, in the order in which it does it.
         record: the ownership record's text afterwards.
@@ -179,6 +215,8 @@ class Plan:
     running: int = 0
     live_restore: bool = False
     may_restart: bool = False
+    engines: tuple[str, ...] = ("docker",)
+    again: bool = False
 
     @property
     def empty(self) -> bool:

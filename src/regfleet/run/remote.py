@@ -80,7 +80,7 @@ def tunnel(host: Host, port: int) -> Dial:
     return through(transport, port)
 
 
-def send_archive(host: Host, image: Image, *, sudo: bool, load: bool) -> None:
+def send_archive(host: Host, image: Image, *, sudo: bool, load: str) -> None:
     """Stream an image archive to a host; see `touch.archive.receive`.
 
     Raises:

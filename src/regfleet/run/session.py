@@ -144,7 +144,7 @@ class Session:
                     ) from error
             gevent.sleep(2)
 
-    def send(self, name: str, image: Image, *, load: bool) -> None:
+    def send(self, name: str, image: Image, *, load: str) -> None:
         """Send an archive; see `remote.send_archive`."""
         remote.send_archive(self._pyinfra(name), image, sudo=self._hosts[name].ssh.sudo, load=load)
 

@@ -42,8 +42,8 @@ class Connections(Protocol):
     def ask_again(self, name: str, program: str) -> list[str]:
         """Connect anew to a host whose connection broke, and run a program there."""
 
-    def send(self, name: str, image: Image, *, load: bool) -> None:
-        """Send an image archive."""
+    def send(self, name: str, image: Image, *, load: str) -> None:
+        """Send an image archive; `load` as in `touch.archive.receive`."""
 
     def tunnel(self, name: str, port: int) -> Dial | None:
         """A way to a port of the host, None where it is this machine."""
@@ -88,12 +88,13 @@ class Work:
         if name not in self.seen:
             program = request.render(want, self.materials.salt)
             self.seen[name] = self.connections.look(name, program)
-        engine = ENGINES[want.engine] if want.engine else None
-        return diff(want, self.seen[name], self.materials.salt, engine)
+        engines = [ENGINES[engine] for engine in want.engines]
+        return diff(want, self.seen[name], self.materials.salt, engines)
 
     def touch(self, name: str, plan: Plan) -> outcome.Outcome:
         """Carry out a plan that is not empty.
 
+        Where it only installs an engine, the host is looked at again and the rest carried out.
         Where an earlier touch was cut off, that is put back first, and the host looked at again.
         Where this one is cut off, the host is connected to again and asked how it went: it goes
         on without us.
@@ -103,7 +104,8 @@ class Work:
         """
         notes: tuple[str, ...] = ()
         if self.seen[name].pending:
-            recovered = self._run(name, render.render_recovery(self.token, self._who, HOOK))
+            program = render.render_recovery(self.token, self._who, self._words(name), HOOK)
+            recovered = self._run(name, program)
             if recovered.result not in ("changed", "unchanged"):
                 return recovered
             notes = recovered.notes
@@ -114,9 +116,18 @@ class Work:
         # Another image store may come with a restart: then the archive waits until that is done.
         now = self.seen[name].engine.state == "up" and plan.activation != "restart"
         for image in plan.archives:
-            self.connections.send(name, image, load=now)
+            self.connections.send(name, image, load=ENGINES["docker"].load if now else "")
         ended = self._run(name, render.render(plan, self.token, self._who, HOOK))
+        if plan.again and ended.result == "changed":
+            del self.seen[name]
+            rest = self.plan(name)
+            if rest.again:
+                return replace(ended, result="failed", error="what was installed is not there")
+            ended = ended if rest.empty else self.touch(name, rest)
         return replace(ended, notes=(*notes, *ended.notes))
+
+    def _words(self, name: str) -> list[str]:
+        return [ENGINES[engine].shell for engine in self.desired[name].engines]
 
     def roll_back(self, name: str, generation: int) -> outcome.Outcome:
         """Go back to what was there before a generation, 0 for the newest.
@@ -124,7 +135,8 @@ class Work:
         Raises:
             HostError: the connection broke and stays broken.
         """
-        return self._run(name, render.render_rollback(generation, self.token, self._who))
+        program = render.render_rollback(generation, self.token, self._who, self._words(name))
+        return self._run(name, program)
 
     def _run(self, name: str, program: str) -> outcome.Outcome:
         try:
@@ -152,13 +164,16 @@ class Work:
         if not tests:
             return skipped
         brought = False
+        engine = ENGINES[self.desired[name].engines[-1]]
         for image in self.desired[name].images:
             if name not in self.seen:
                 self.plan(name)
             if image.reference not in self.seen[name].images:
-                self.connections.send(name, image, load=True)
+                self.connections.send(name, image, load=engine.load)
                 brought = True
-        program = smoke_render.render(tests, self.fleet.smoke.image, self.token, brought=brought)
+        program = smoke_render.render(
+            tests, self.fleet.smoke.image, self.token, engine=engine.shell, brought=brought
+        )
         lines = self.connections.run(name, program, SMOKE_SECONDS)
         checks = smoke_outcome.parse(lines)
         if not checks:

@@ -81,21 +81,24 @@ def skipped(fleet: Fleet, host: str) -> tuple[Registry, ...]:
     )
 
 
-def program() -> str:
-    """The smoke test's shell functions."""
-    return shell.program("regfleet.smoke", "smoke.sh")
+def program(engine: str) -> str:
+    """The smoke test's shell functions, with those of an engine (its shell word)."""
+    return shell.program("regfleet.smoke", "smoke.sh", engines=(engine,))
 
 
-def render(tests: tuple[Subject, ...], image: str, token: str, *, brought: bool) -> str:
+def render(
+    tests: tuple[Subject, ...], image: str, token: str, *, engine: str = "docker", brought: bool
+) -> str:
     """The whole program for standard input.
 
     Args:
         tests: what to test.
         image: the image to push.
         token: tag of this run, and what the pulled container has to print.
+        engine: shell word of the client's engine.
         brought: whether the image was sent for this test, and goes with it.
     """
-    lines = [f"brought={quote(image)}"] if brought else []
+    lines = [f"engine={quote(engine)}", *([f"brought={quote(image)}"] if brought else [])]
     for test in tests:
         password = base64.b64encode((test.password or Secret("")).reveal().encode()).decode()
         words = (
@@ -110,4 +113,4 @@ def render(tests: tuple[Subject, ...], image: str, token: str, *, brought: bool)
         )
         lines.append(" ".join(["registry", *map(quote, words)]))
     body = "\n".join(f"  {line}" for line in [*lines, "clean"])
-    return f"{program()}\nsmoke() {{\n{body}\n}}\nsmoke </dev/null\n"
+    return f"{program(engine)}\nsmoke() {{\n{body}\n}}\nsmoke </dev/null\n"

@@ -1,12 +1,21 @@
 # regfleet's smoke test on a client: tags, pushes, removes and pulls an image with the client's
 # own engine and the login that it keeps. Leaves no image that was not there before.
-# POSIX sh and coreutils (or busybox); fed by standard input, followed by calls of `registry`.
-# shellcheck shell=sh
+# POSIX sh and coreutils (or busybox); fed by standard input, behind the functions of the client's
+# engine (engines/ENGINE.smoke.sh), followed by calls of `registry`. Those functions leave what
+# the engine said in `said`, and digests in `pushed` and `pulled`:
+#   ENGINE_has IMAGE           ENGINE_fetch IMAGE        ENGINE_tag IMAGE TARGET
+#   ENGINE_push TARGET         ENGINE_pull TARGET        ENGINE_remove IMAGE
+#   ENGINE_run TARGET WORD     ENGINE_save IMAGE FILE    ENGINE_load FILE
+#   ENGINE_kept ACCOUNT        the login that an account keeps is used from here on
+#   ENGINE_sign_in USER        one of this test alone: the password comes on standard input
+# shellcheck shell=sh disable=SC2034  # `pushed` and `pulled` are theirs
 
 CHECKS='present push remove pull digest run'
+engine=   # its word
 brought=  # the image came with this test and goes with it
 aside=    # that image as an archive, while it is away
-scratch=  # a Docker configuration of our own, where the client keeps no login
+scratch=  # a configuration of our own, where the client keeps no login
+said=
 
 passed() { printf '@check %s %s passed %s\n' "$name" "$1" "${2:-}"; }
 skipped() { printf '@check %s %s skipped %s\n' "$name" "$1" "${2:-}"; }
@@ -20,25 +29,25 @@ failed() { # CHECK DETAIL; the checks behind it are skipped
   return 1
 }
 
-engine() { docker ${config:+--config "$config"} "$@" </dev/null 2>&1; }
-
 bring() { # IMAGE: on the client, or pulled
-  if engine image inspect "$1" >/dev/null; then return 0; fi
-  if said=$(engine pull -q "$1"); then brought=$1; return 0; fi
+  if "${engine}_has" "$1"; then return 0; fi
+  if "${engine}_fetch" "$1"; then brought=$1; return 0; fi
   return 1
 }
 
-credentials() { # ACCOUNT USER PASSWORD-IN-BASE64: sets `config`
-  config=
+credentials() { # ACCOUNT USER PASSWORD-IN-BASE64
   if [ -n "$1" ]; then
-    config=$(home_of "$1")/.docker
+    "${engine}_kept" "$1"
   elif [ -n "$2" ]; then
     scratch=$(mktemp -d) || return 1
-    config=$scratch
-    said=$(printf '%s' "$3" | base64 -d |
-      docker --config "$scratch" login --username "$2" --password-stdin "$endpoint" 2>&1)
+    secret=$3
+    "${engine}_sign_in" "$2"
+  else
+    "${engine}_kept" ''
   fi
 }
+
+password() { printf '%s' "$secret" | base64 -d; }
 
 registry() { # NAME ENDPOINT REPOSITORY TAG IMAGE ACCOUNT USER PASSWORD
   name=$1 endpoint=$2 image=$5
@@ -49,46 +58,45 @@ registry() { # NAME ENDPOINT REPOSITORY TAG IMAGE ACCOUNT USER PASSWORD
   fi
   passed present
   if ! credentials "$6" "$7" "$8"; then
-    failed push "docker login $endpoint: $said"
+    failed push "$engine login $endpoint: $said"
   else
     round_trip "$image" "$target" "$4"
   fi
-  engine rmi "$target" >/dev/null
+  "${engine}_remove" "$target"
   if [ -n "$aside" ]; then
-    engine image inspect "$image" >/dev/null || docker load -q -i "$aside" >/dev/null 2>&1
+    "${engine}_has" "$image" || "${engine}_load" "$aside"
     rm -f "$aside"
     aside=
   fi
   if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
   scratch=
+  secret=
 }
 
 round_trip() { # IMAGE TARGET TOKEN
-  said=$(engine tag "$1" "$2") || { failed push "docker tag: $said"; return; }
-  said=$(engine push "$2") || { failed push "$said"; return; }
-  pushed=$(printf '%s\n' "$said" | sed -n 's/.*digest: \(sha256:[0-9a-f]*\).*/\1/p' | tail -n 1)
+  pushed='' pulled=''
+  "${engine}_tag" "$1" "$2" || { failed push "$engine tag: $said"; return; }
+  "${engine}_push" "$2" || { failed push "$said"; return; }
   passed push "$pushed"
-  said=$(engine rmi "$2") || { failed remove "$said"; return; }
+  "${engine}_remove" "$2" || { failed remove "$said"; return; }
   if [ -n "$brought" ]; then # its layers are to travel, too; kept aside in case they do not
-    aside=$(mktemp) && docker save -o "$aside" "$1" >/dev/null 2>&1 && engine rmi "$1" >/dev/null
+    aside=$(mktemp) && "${engine}_save" "$1" "$aside" && "${engine}_remove" "$1"
   fi
   passed remove
-  said=$(engine pull "$2") || { failed pull "$said"; return; }
+  "${engine}_pull" "$2" || { failed pull "$said"; return; }
   passed pull
-  pulled=$(printf '%s\n' "$said" | sed -n 's/^Digest: \(sha256:[0-9a-f]*\).*/\1/p' | tail -n 1)
   if [ -z "$pushed" ] || [ "$pushed" != "$pulled" ]; then
     failed digest "pushed ${pushed:-no digest}, pulled ${pulled:-no digest}"
     return
   fi
   passed digest "$pulled"
-  said=$(engine run --rm --network none "$2" echo "$3") || { failed run "$said"; return; }
+  "${engine}_run" "$2" "$3" || { failed run "$said"; return; }
   # The engine may have warned before it (of another platform, of a missing cgroup).
   if [ "$(printf '%s\n' "$said" | tail -n 1)" = "$3" ]; then passed run; else failed run "it printed: $said"; return; fi
-  if [ -n "$brought" ]; then engine tag "$2" "$1" >/dev/null; fi
+  if [ -n "$brought" ]; then "${engine}_tag" "$2" "$1"; fi
 }
 
 clean() { # the image that came with this test goes again; what is said here is the last word
-  config=
-  if [ -n "$brought" ]; then engine rmi "$brought" >/dev/null; fi
+  if [ -n "$brought" ]; then "${engine}_remove" "$brought"; fi
   echo @end
 }

@@ -30,16 +30,17 @@ def digest(archive: Path) -> str:
     return running.hexdigest()
 
 
-def receive(image: Image, *, load: bool) -> str:
+def receive(image: Image, *, load: str) -> str:
     """The command that takes an archive from standard input (base64 in lines).
 
     Args:
-        load: load it into the engine at once; otherwise it waits in the spool for the touch.
+        load: shell command that loads the file whose path follows it into the engine at once;
+            where it is empty the archive waits in the spool for the touch.
     """
     path = quote(spool_path(image))
     directory = quote(f"{DIRECTORY}/spool")
     check = f"echo '{image.archive_digest}  '{path} | sha256sum -c - >/dev/null"
-    then = f"docker load -q -i {path} && rm -f {path} && rmdir {directory}" if load else ":"
+    then = f"{load} {path} && rm -f {path} && rmdir {directory}" if load else ":"
     return (
         f"umask 077; mkdir -p {directory} && base64 -d >{path} && {check} && {then} "
         f"|| {{ rm -f {path}; exit 1; }}"

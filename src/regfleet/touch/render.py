@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import singledispatch
 from shlex import quote
 
 from regfleet import record, shell
 from regfleet.desired.model import Container
 from regfleet.plan.model import (
+    ActivateUnit,
     EditDaemon,
+    EditFile,
     InstallEngine,
     LogIn,
     LogOut,
@@ -34,9 +36,9 @@ PROGRAM = tuple(
 )
 
 
-def program() -> str:
-    """The touch's shell functions."""
-    return shell.program("regfleet.touch", *PROGRAM)
+def program(*engines: str) -> str:
+    """The touch's shell functions, with those of engines (their shell words)."""
+    return shell.program("regfleet.touch", *PROGRAM, engines=engines)
 
 
 def render(plan: Plan, run: str, who: str, hook: str = "") -> str:
@@ -67,17 +69,22 @@ def render(plan: Plan, run: str, who: str, hook: str = "") -> str:
     lines += [_call("load", spool_path(image)) for image in plan.archives]
     lines += [line for step in rest for line in after_swap(step)]
     lines += ["settle" for _ in edits]
-    return _whole(lines, hook)
+    return _whole(lines, plan.engines, hook)
 
 
-def render_recovery(run: str, who: str, hook: str = "") -> str:
-    """The program that puts back a touch that was cut off."""
-    return _whole([_call("begin", run, who), "recover"], hook)
+def render_recovery(run: str, who: str, engines: Sequence[str], hook: str = "") -> str:
+    """The program that puts back a touch that was cut off.
+
+    Args:
+        engines: shell words of the engines that the host may have.
+    """
+    return _whole([_call("begin", run, who), "recover"], engines, hook)
 
 
-def render_rollback(generation: int, run: str, who: str) -> str:
+def render_rollback(generation: int, run: str, who: str, engines: Sequence[str]) -> str:
     """The program that goes back to what was there before a generation; 0 for the newest."""
-    return _whole([_call("begin", run, who), "recover", _call("go_back", str(generation))], "")
+    lines = [_call("begin", run, who), "recover", _call("go_back", str(generation))]
+    return _whole(lines, engines, "")
 
 
 def render_question(run: str) -> str:
@@ -110,10 +117,10 @@ fi
 """
 
 
-def _whole(lines: list[str], hook: str) -> str:
+def _whole(lines: list[str], engines: Sequence[str], hook: str) -> str:
     body = "\n".join(f"  step {line}" for line in lines)
     redefined = f"hook() {{\n{hook}\n}}\n" if hook else ""
-    return f"{program()}\n{redefined}plan() {{\n{body}\n}}\ntouch_host </dev/null\n"
+    return f"{program(*engines)}\n{redefined}plan() {{\n{body}\n}}\ntouch_host </dev/null\n"
 
 
 @singledispatch
@@ -136,6 +143,24 @@ def after_swap(step: Step) -> Iterator[str]:
 @before_swap.register
 def _(step: InstallEngine) -> Iterator[str]:
     yield _call("install_packages", step.manager, *step.packages)
+    yield f"{step.engine}_installed"
+
+
+@before_swap.register
+def _(step: ActivateUnit) -> Iterator[str]:
+    if step.how != "start":  # one that did not run before need not run on the way back
+        yield _call("will_activate", step.engine, step.unit, step.how)
+
+
+@after_swap.register
+def _(step: ActivateUnit) -> Iterator[str]:
+    yield _call("activate_unit", step.engine, step.unit, step.how)
+
+
+@before_swap.register
+def _(step: EditFile) -> Iterator[str]:
+    foreign = "1" if step.foreign else "0"
+    yield _call("edit", step.path, f"{step.mode:04o}", foreign, _encode(step.content))
 
 
 @before_swap.register
@@ -224,12 +249,13 @@ def _(step: RemoveImage) -> Iterator[str]:
 def _(step: LogIn) -> Iterator[str]:
     login = step.login
     password = _encode(login.password.reveal())
-    yield _call("login", login.account, login.endpoint, login.user, password)
+    who = (login.engine, login.file, login.account)
+    yield _call("login", *who, login.endpoint, login.user, password)
 
 
 @after_swap.register
 def _(step: LogOut) -> Iterator[str]:
-    yield _call("logout", step.account, step.endpoint)
+    yield _call("logout", step.engine, step.file, step.account, step.endpoint)
 
 
 def _probe(container: Container) -> tuple[str, str, str]:

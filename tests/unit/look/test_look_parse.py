@@ -214,14 +214,14 @@ def test_a_look_cut_anywhere_is_refused(line, column):
 
 def asked(want):
     program = request.render(want, "5a17")
-    body = program.removeprefix(request.program()).strip()
+    body = program.removeprefix(request.program("docker")).strip()
     assert body.startswith("look() {\n")
     assert body.endswith("  say end\n}\nlook </dev/null")
     return [line.strip() for line in body.splitlines()[1:-2]]
 
 
 def test_a_host_with_nothing_wanted_is_asked_the_least():
-    assert asked(desired()) == ["look_host", "look_paths", "look_docker", "say end"]
+    assert asked(desired()) == ["look_host", "look_paths", "docker_look", "say end"]
 
 
 def test_images_are_asked_for_once():
@@ -230,8 +230,8 @@ def test_images_are_asked_for_once():
         images=(Image("busybox:latest"), Image("registry:2", "a.tar", "00")),
     )
     assert [line for line in asked(want) if "image" in line] == [
-        "look_image busybox:latest",
-        "look_image registry:2",
+        "look_image docker busybox:latest",
+        "look_image docker registry:2",
     ]
     assert [line for line in asked(want) if "container" in line] == [
         "look_container regfleet-main",

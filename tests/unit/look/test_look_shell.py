@@ -24,7 +24,7 @@ EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
 
 def look(shell, *calls):
     """What look.sh says to some calls of its functions."""
-    return shells.lines(shell, "\n".join([request.program(), *calls, ""]))
+    return shells.lines(shell, "\n".join([request.program("docker"), *calls, ""]))
 
 
 def login_call(home, entry):
@@ -106,7 +106,7 @@ def test_daemon_json_is_looked_at_where_no_engine_is(shell):
         shell,
         "command() { return 1; }",
         "look_daemon() { say daemon-was-asked; }",
-        "look_docker",
+        "docker_look",
     )
     assert said == ["@daemon-was-asked", "@engine missing"]
 
@@ -237,7 +237,9 @@ def test_no_configuration_no_login(shell, tmp_path):
 
 @EVERY_SHELL
 def test_an_account_that_does_not_exist_is_said(shell):
-    said = look(shell, f"look_login no-such-account-here {ENTRY.endpoint} x {SALT}")
+    said = look(
+        shell, f"look_login no-such-account-here {ENTRY.endpoint} x {SALT} .docker/config.json"
+    )
     assert said == [f"@login no-such-account-here {ENTRY.endpoint} no-account"]
 
 
@@ -260,10 +262,10 @@ def test_whatever_a_name_is_it_stays_one_argument(names, salt):
         logins=tuple(login(account=name, endpoint=name) for name in names),
     )
     tell = 'look_paths() { printf "%s\\0" "$@"; }\nlook_login() { look_paths "$@"; }\n'
-    quiet = "look_host() { :; }\nlook_docker() { :; }\nsay() { :; }\n"
+    quiet = "look_host() { :; }\ndocker_look() { :; }\nsay() { :; }\n"
     program = request.render(want, salt).replace("\nlook() {", f"\n{tell}{quiet}look() {{")
     said = shells.run("dash", program).stdout.decode().split("\0")[:-1]
     expected = [f"/x/{name}" for name in names]
     for name in names:
-        expected += [name, name, request._sed_pattern(name), salt]
+        expected += [name, name, request._sed_pattern(name), salt, ".docker/config.json"]
     assert said == expected

@@ -523,7 +523,7 @@ def test_the_record_keeps_the_other_fleets():
     others = {"other": Owned(files=("/etc/other",))}
     plan = diff(desired(files=(CA,)), observed(owned=others), SALT)
     assert record.parse(plan.record) == {
-        "acme": Owned(files=(CA.path,), digests={CA.path: CA.digest}),
+        "acme": Owned(files=(CA.path,), engine="docker", digests={CA.path: CA.digest}),
         **others,
     }
     gone = diff(nothing(), observed(owned={**others, "acme": Owned(files=(CA.path,))}), SALT)

@@ -4,18 +4,29 @@ import random
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import shells
 
+from regfleet.engines import ENGINES
 from regfleet.look import request
 from regfleet.smoke import render as smoke
 from regfleet.touch import render as touch
 
-PROGRAMS = {"look": request.program, "touch": touch.program, "smoke": smoke.program}
+WORDS = sorted({engine.shell for engine in ENGINES.values()})
+PROGRAMS = {
+    f"{stage}-{word}": partial(program, word)
+    for stage, program in (
+        ("look", request.program),
+        ("touch", touch.program),
+        ("smoke", smoke.program),
+    )
+    for word in WORDS
+}
 CHECKERS = {
-    "shellcheck": ["shellcheck", "-s", "sh", "-"],
+    "shellcheck": ["shellcheck", "-s", "sh", "-e", "SC2154", "-"],
     "dash": ["dash", "-n"],
     "bash": ["bash", "--posix", "-n"],
     "busybox": ["busybox", "sh", "-n"],
@@ -42,17 +53,19 @@ def test_clean(program, checker):
 
 def touch_program(folder):
     """The touch as it is rendered, with a place of its own and a step that leaves a mark."""
-    program = touch.program().replace("\nBASE=/var/lib/regfleet\n", f"\nBASE={folder}/base\n")
+    program = touch.program("docker").replace(
+        "\nBASE=/var/lib/regfleet\n", f"\nBASE={folder}/base\n"
+    )
     assert "/var/lib/regfleet\n" not in program
     return f"{program}\nplan() {{\n  step mkdir {folder}/mark\n}}\ntouch_host </dev/null\n"
 
 
 def smoke_program(folder):
-    return f"{smoke.program()}\nsmoke() {{\n  mkdir {folder}/mark\n}}\nsmoke </dev/null\n"
+    return f"{smoke.program('docker')}\nsmoke() {{\n  mkdir {folder}/mark\n}}\nsmoke </dev/null\n"
 
 
 def look_program(folder):
-    return f"{request.program()}\nlook() {{\n  mkdir {folder}/mark\n}}\nlook </dev/null\n"
+    return f"{request.program('docker')}\nlook() {{\n  mkdir {folder}/mark\n}}\nlook </dev/null\n"
 
 
 WHOLE = {"touch_host": touch_program, "smoke": smoke_program, "look": look_program}

@@ -73,7 +73,9 @@ ABSENT = 'bring() { said="no such image"; return 1; }'
 
 
 def said(shell, *calls):
-    return parse(shells.lines(shell, "\n".join([render.program(), *calls, "echo @end", ""])))
+    return parse(
+        shells.lines(shell, "\n".join([render.program("docker"), *calls, "echo @end", ""]))
+    )
 
 
 @EVERY_SHELL
@@ -105,4 +107,4 @@ def test_a_reason_stays_on_one_line(shell):
 
 @EVERY_SHELL
 def test_the_last_word_is_said_in_the_end(shell):
-    assert shells.lines(shell, f"{render.program()}\nclean\n") == ["@end"]
+    assert shells.lines(shell, f"{render.program('docker')}\nclean\n") == ["@end"]

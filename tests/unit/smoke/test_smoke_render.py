@@ -125,7 +125,7 @@ def test_names(name, expected):
 
 
 def calls(program):
-    body = program.removeprefix(render.program()).strip()
+    body = program.removeprefix(render.program("docker")).strip()
     assert body.startswith("smoke() {\n")
     assert body.endswith("\n  clean\n}\nsmoke </dev/null")
     return [shlex.split(line) for line in body.splitlines()[1:-3]]
@@ -136,16 +136,19 @@ SUBJECT = Subject(registry(), REPOSITORY, user="ci", password=Secret(CANARY))
 
 def test_a_subject_is_one_call():
     assert calls(render.render((SUBJECT,), "busybox:latest", "run-1", brought=False)) == [
+        ["engine=docker"],
         [
             "registry", "main", "reg.example.com:5000", REPOSITORY, "run-1", "busybox:latest",
             "", "ci", base64.b64encode(CANARY.encode()).decode(),
-        ]
+        ],
     ]  # fmt: skip
 
 
 def test_an_image_that_was_brought_is_said_first():
     found = calls(render.render((SUBJECT, SUBJECT), "busybox:latest", "run-1", brought=True))
-    assert [call[0] for call in found] == ["brought=busybox:latest", "registry", "registry"]
+    assert [call[0] for call in found] == [
+        "engine=docker", "brought=busybox:latest", "registry", "registry",
+    ]  # fmt: skip
 
 
 def test_no_password_in_clear():

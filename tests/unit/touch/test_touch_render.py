@@ -16,7 +16,9 @@ from regfleet import record
 from regfleet.desired.model import Directory, File, Image
 from regfleet.plan import model
 from regfleet.plan.model import (
+    ActivateUnit,
     EditDaemon,
+    EditFile,
     InstallEngine,
     LogIn,
     LogOut,
@@ -45,13 +47,26 @@ def b64(text):
     return base64.b64encode(text.encode()).decode()
 
 
+DOCKER = ("docker", ".docker/config.json")
+
 # One of each kind at least, with the calls that it becomes.
 CALLS = {
     "install": (
         InstallEngine("apt-get", ("docker.io", "docker-cli?")),
-        [["install_packages", "apt-get", "docker.io", "docker-cli?"]],
+        [["install_packages", "apt-get", "docker.io", "docker-cli?"], ["docker_installed"]],
     ),
     "start": (StartEngine(), [["start_engine"]]),
+    "unit is restarted": (
+        ActivateUnit("containerd", "containerd", "restart"),
+        [["will_activate", "containerd", "containerd", "restart"]],
+    ),
+    "unit is started": (
+        ActivateUnit("crio", "crio", "start"), [["activate_unit", "crio", "crio", "start"]],
+    ),
+    "edit": (
+        EditFile("/etc/sysconfig/docker", "A=b", foreign=True),
+        [["edit", "/etc/sysconfig/docker", "0644", "1", b64("A=b")]],
+    ),
     "directory": (
         MakeDirectory(Directory("/etc/docker", 0o755, "")), [["directory", "/etc/docker", "0755"]],
     ),
@@ -101,9 +116,10 @@ CALLS = {
     ),
     "image goes": (RemoveImage("registry:2"), [["remove_image", "registry:2"]]),
     "login": (
-        LogIn(login()), [["login", "root", "reg.example.com:5000", "ci", b64(CANARY)]],
+        LogIn(login()),
+        [["login", *DOCKER, "root", "reg.example.com:5000", "ci", b64(CANARY)]],
     ),
-    "logout": (LogOut("root", "a.example"), [["logout", "root", "a.example"]]),
+    "logout": (LogOut("root", "a.example"), [["logout", *DOCKER, "root", "a.example"]]),
 }  # fmt: skip
 
 
@@ -148,7 +164,7 @@ def test_no_kind_of_step_is_passed_over(name):
 def test_the_functions_are_in_the_program():
     """A call of a function that touch.sh does not have would fail on the host alone."""
     names = {call[0] for _, expected in CALLS.values() for call in expected} | set(ORDER)
-    assert [name for name in names if f"\n{name}() {{" not in render.program()] == []
+    assert [name for name in names if f"\n{name}() {{" not in render.program("docker")] == []
 
 
 # ---- order ----
@@ -250,16 +266,19 @@ def test_whatever_a_value_is_it_stays_one_argument(words, who):
         kept = " ".join(map(shlex.quote, arguments)) + "\n"
         expected += ["put", word, "0644", "0", b64(word)]
         expected += ["stage", f"{record.CONTAINERS}/{word}", "0600", b64(kept)]
-        late += ["pull", word, "logout", word, word, "container", word, *arguments]
+        late += ["pull", word, "logout", *DOCKER, word, word, "container", word, *arguments]
     assert said.split("\0")[:-1] == [*expected, "record", "", "swap", *late]
 
 
 @pytest.mark.parametrize(
     ("rendered", "expected"),
     [
-        (render.render_recovery("run-1", "me"), [["begin", "run-1", "me"], ["recover"]]),
         (
-            render.render_rollback(3, "run-1", "me"),
+            render.render_recovery("run-1", "me", ["docker"]),
+            [["begin", "run-1", "me"], ["recover"]],
+        ),
+        (
+            render.render_rollback(3, "run-1", "me", ["docker"]),
             [["begin", "run-1", "me"], ["recover"], ["go_back", "3"]],
         ),
     ],
@@ -301,7 +320,7 @@ def received(shell, monkeypatch, tmp_path, content, sent=None):
     monkeypatch.setattr(archive, "DIRECTORY", str(tmp_path / "var lib"))
     (tmp_path / "a.tar").write_bytes(content)
     image = Image("busybox", tmp_path / "a.tar", archive.digest(tmp_path / "a.tar"))
-    command = archive.receive(image, load=False)
+    command = archive.receive(image, load="")
     body = "".join(archive.Chunks(tmp_path / "a.tar")) if sent is None else sent
     done = shells.run(shell, f"({command}) <<'EOF'\n{body}EOF\n")
     return done.returncode, [path for path in tmp_path.rglob("*.tar") if path.name != "a.tar"]
@@ -326,7 +345,7 @@ def test_an_archive_that_is_not_what_it_was_leaves_nothing(shell, monkeypatch, t
 
 
 def test_an_archive_is_loaded_and_taken_away():
-    command = archive.receive(IMAGE, load=True)
+    command = archive.receive(IMAGE, load="docker load -q -i")
     spool = archive.spool_path(IMAGE)
     assert spool == f"/var/lib/regfleet/spool/{'ab' * 16}.tar"
     assert f"docker load -q -i {spool} && rm -f {spool}" in command

@@ -24,7 +24,7 @@ class Place:
 
     def touch(self, *steps):
         """Run steps as a rendered plan does; gives the outcome."""
-        program = render.program()
+        program = render.program("docker")
         assert "\nBASE=/var/lib/regfleet\n" in program
         program = program.replace("\nBASE=/var/lib/regfleet\n", f"\nBASE={self.base}\n")
         body = "\n".join(f"  step {step}" for step in steps)
@@ -178,7 +178,7 @@ def test_containers_come_back_last_first(place):
 
 
 def said(shell, *calls):
-    return shells.lines(shell, "\n".join([render.program(), *calls, ""]))
+    return shells.lines(shell, "\n".join([render.program("docker"), *calls, ""]))
 
 
 @EVERY_SHELL
@@ -211,7 +211,7 @@ def test_only_the_first_failure_is_told(shell):
 @EVERY_SHELL
 def test_each_step_is_told_to_the_hook_before_it_begins(shell):
     hook = 'hook() { echo "$1 $2"; }\n'
-    program = f"{render.program()}\n{hook}step true a\nstep echo done\n"
+    program = f"{render.program('docker')}\n{hook}step true a\nstep echo done\n"
     assert shells.lines(shell, program) == ["1 true", "2 echo", "done"]
 
 

@@ -20,6 +20,7 @@ dropped=          # lines: target
 made=             # lines: directories made
 saved=            # directory of this generation
 undo_daemon=      # text, in base64, that makes the daemon forget what it took up
+units=            # lines: engine TAB its service TAB what is done to it
 daemon_path=
 daemon_final=keep # keep | remove | the text that stays, in base64
 activation=none
@@ -109,6 +110,10 @@ begin() { # RUN WHO, which ends in "fleet NAME"
   locked=1
   # What a touch that was killed left beside its targets; under the lock nobody else's is there.
   rm -f /etc/docker/.regfleet.* /etc/docker/certs.d/*/.regfleet.* /etc/regfleet/*/.regfleet.* \
+    /etc/containers/registries.conf.d/.regfleet.* /etc/containers/certs.d/*/.regfleet.* \
+    /etc/containerd/.regfleet.* /etc/containerd/certs.d/*/.regfleet.* /etc/sysconfig/.regfleet.* \
+    /etc/rancher/*/.regfleet.* /etc/buildkit/.regfleet.* /etc/buildkit/certs.d/*/.regfleet.* \
+    /etc/crio/crio.conf.d/.regfleet.* \
     "$BASE"/.regfleet.* "$BASE"/containers/.regfleet.*
   rm -rf "$BASE/generations/spent"
 }

@@ -60,6 +60,13 @@ put() { # PATH MODE FOREIGN BASE64
   stage "$1" "$2" "$4"
 }
 
+edit() { # PATH MODE FOREIGN BASE64: a file that others write too; MODE is for one that is new
+  set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")" "$2" "$3" "$4"
+  mode=$2
+  [ -f "$1" ] && mode=$(stat -c %a "$1")
+  put "$1" "$mode" "$3" "$4"
+}
+
 keep_original() { # PATH: what stands there now and is not ours
   kept="$BASE/original$1$NL$kept"
   try "keep the original $1" mkdir -p "$(dirname "$BASE/original$1")"

@@ -11,6 +11,7 @@ generation() { # a directory for what is about to be replaced
     return 1
   fi
   if ! printf '%s\n' "$whose" >"$saved/fleet" || ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
+    ! printf '%s' "$units" >"$saved/units" ||
     ! printf '%s' "$undo_daemon" >"$saved/undo" || ! printf '%s\n' "$daemon_path" >"$saved/daemon"
   then
     fail "$saved cannot be written" 'is the disk full? see `df -h` on the host'
@@ -134,6 +135,7 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   case $was in
     restart | reload | start) answers 60 || broken='the engine does not answer' ;;
   esac
+  if [ "$2" = yes ] || [ -e "$from/activated" ]; then each back_unit "$(cat "$from/units" 2>/dev/null)"; fi
   boundary containers
   # The last first: one that went may want the port of one that came.
   each back_container "$(sed '1!G;h;$!d' "$from/containers" 2>/dev/null)" ||

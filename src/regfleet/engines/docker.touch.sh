@@ -1,0 +1,185 @@
+# Docker, as the touch changes it: its service, whether it answers, what its live configuration is.
+# shellcheck shell=sh disable=SC2016,SC2034,SC2154  # variables of touch/program; backquotes are for people
+
+docker_installed() {
+  answers 1 || service start
+  [ -n "$failed" ] || answers 60 || fail 'the engine was installed but does not answer' \
+    'see its log: `journalctl -u docker` or /var/log/docker.log'
+}
+
+service() { # start | restart
+  if [ -d /run/systemd/system ]; then
+    run systemctl reset-failed docker.service >/dev/null 2>&1
+    try "systemctl $1 docker" systemctl "$1" docker.service
+  elif [ -x /etc/init.d/docker ]; then
+    said=$(run /etc/init.d/docker "$1" 2>&1) || by_hand "$said"
+  elif command -v rc-service >/dev/null 2>&1; then
+    try "rc-service docker $1" rc-service docker "$1"
+  else
+    fail "no service manager here runs dockerd: it cannot be ${1}ed" "$1 it by hand, then run this again"
+  fi
+}
+
+# A service script that cannot do its work, as where limits may not be raised (in a container):
+# the daemon is started as the script would start it.
+by_hand() { # WHAT-THE-SCRIPT-SAID
+  pid=$(docker_pid)
+  if [ -n "$pid" ]; then
+    kill "$pid" 2>/dev/null
+    tries=60
+    while [ -d "/proc/$pid" ] && [ "$tries" -gt 0 ]; do
+      tries=$((tries - 1))
+      nap
+    done
+  fi
+  # shellcheck source=/dev/null
+  DOCKER_OPTS=$(. /etc/default/docker 2>/dev/null && printf '%s' "${DOCKER_OPTS:-}")
+  # shellcheck disable=SC2086  # options are words, as the service script takes them
+  setsid dockerd --pidfile /var/run/docker.pid $DOCKER_OPTS >>/var/log/docker.log 2>&1 </dev/null 9>&- &
+  say "note /etc/init.d/docker failed ($(printf '%s' "$1" | tail -n 1 | flat)); dockerd was started directly"
+}
+
+answers() { # SECONDS: the engine answers within them; sooner when its process is gone
+  tries=$(($1 * 4))
+  gone=0
+  while :; do
+    run docker version --format '{{.Server.Version}}' >/dev/null 2>&1 && return 0
+    tries=$((tries - 1))
+    if [ -n "$(docker_pid)" ]; then gone=0; else gone=$((gone + 1)); fi
+    if [ "$tries" -le 0 ] || [ "$gone" -gt 20 ]; then return 1; fi
+    nap
+  done
+}
+
+start_engine() {
+  changed=1
+  service start
+  [ -n "$failed" ] && { engine_said; return 1; }
+  answers 60 || { fail 'the engine was started but does not answer'; engine_said; return 1; }
+  settled 10 || fail "the engine that was started does not show \"$missing\""
+}
+
+engine_said() { # the engine's own last words, for the report
+  if [ -d /run/systemd/system ]; then
+    # By its own name: what the service manager adds is no reason.
+    run journalctl -u docker.service -t dockerd --since "@$began" -o cat --no-pager 2>/dev/null
+  else
+    tail -n 30 /var/log/docker.log 2>/dev/null
+  fi | serious | tail -n 3 | cut -c1-400 | sed 's/^/@engine /'
+}
+
+validate() { # FILE: by the engine's own parser, with the flags that it runs with (23.0 and later)
+  run dockerd --help 2>/dev/null | grep -q -e --validate || return 0
+  pid=$(docker_pid)
+  set -- "$1"
+  if [ -n "$pid" ]; then
+    flags=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -e 1d -e '/^--config-file$/,+1d' -e '/^--config-file=/d' -e '/^$/d')
+    file=$1
+    set --
+    while IFS= read -r flag; do
+      [ -n "$flag" ] && set -- "$@" "$flag"
+    done <<EOF
+$flags
+EOF
+    set -- "$file" "$@"
+  fi
+  file=$1
+  shift
+  said=$(run dockerd --validate --config-file "$file" "$@" 2>&1) || {
+    fail "dockerd refuses the new $daemon_path: $(printf '%s' "$said" | tail -n 2 | flat)" \
+      'nothing was changed; mend the declaration, or the flags that dockerd is started with'
+    return 1
+  }
+}
+
+want() { wants="$wants$1$NL"; }
+
+refuse() { refusals="$refusals$1$NL"; }
+
+live() { # what the daemon holds, a line each
+  run docker info --format '{{range .RegistryConfig.IndexConfigs}}{{if not .Secure}}insecure {{.Name}}
+{{end}}{{end}}{{range .RegistryConfig.InsecureRegistryCIDRs}}insecure {{.}}
+{{end}}{{range .RegistryConfig.Mirrors}}mirror {{.}}
+{{end}}live-restore {{.LiveRestoreEnabled}}
+debug {{.Debug}}
+log-driver {{.LoggingDriver}}
+storage-driver {{.Driver}}
+data-root {{.DockerRootDir}}
+default-runtime {{.DefaultRuntime}}' 2>/dev/null
+}
+
+holds() { # whether the live daemon shows what it must and not what it must not: sets `missing`
+  now=$(live) || { missing='an answer'; return 1; }
+  missing=
+  each holds_one "$wants" && each lacks_one "$refusals"
+}
+
+holds_one() { printf '%s\n' "$now" | grep -q -x -F "$1" || { missing=$1; return 1; }; }
+
+lacks_one() { printf '%s\n' "$now" | grep -q -x -F "$1" && { missing="not $1"; return 1; }; return 0; }
+
+settled() { # SECONDS
+  tries=$(($1 * 4))
+  until holds; do
+    tries=$((tries - 1))
+    [ "$tries" -le 0 ] && return 1
+    nap
+  done
+}
+
+# Reloads since this touch began. The daemon tells of one that it carried out, and tells nobody
+# but its log of a file that it cannot take (moby daemon/reload.go).
+reloads() {
+  now=$(date +%s.%N | grep -x '[0-9]*[.][0-9]*' || date +%s)
+  run docker events --since "$began" --until "$now" --filter type=daemon --filter event=reload \
+    --format reload 2>/dev/null | grep -c reload
+}
+
+reload() { # PID SECONDS: whether the daemon takes its file up within them
+  before=$(reloads)
+  kill -HUP "$1"
+  tries=$(($2 * 4))
+  until [ "$(reloads)" -gt "$before" ]; do
+    tries=$((tries - 1))
+    [ "$tries" -le 0 ] && return 1
+    nap
+  done
+}
+
+activate() { # reload | restart | none, then yes where a reload may end in a restart
+  [ "$1" = none ] && return 0
+  : >"$saved/activated"
+  if [ "$1" = reload ]; then
+    pid=$(docker_pid)
+    missing='an engine that runs'
+    if [ -n "$pid" ]; then
+      if ! reload "$pid" 5; then
+        fail "the engine does not take up the new $daemon_path" 'mend the declaration'
+        engine_said
+        return 1
+      fi
+      settled 5 && return 0
+    fi
+    if [ "$2" != yes ]; then
+      fail "the engine was told to reload but does not show \"$missing\"" \
+        'restart it when it is safe, then run this again'
+      engine_said
+      return 1
+    fi
+    echo restart >"$saved/activation"
+    say "note the reload did not show \"$missing\": the engine is restarted"
+  fi
+  service restart
+  [ -n "$failed" ] && { engine_said; return 1; }
+  answers 60 || { fail 'the engine does not come back after its restart'; engine_said; return 1; }
+  settled 10 || { fail "the restarted engine does not show \"$missing\""; return 1; }
+}
+
+# The command-line client wants a directory where others want a file.
+docker_login() { # FILE ENDPOINT USER
+  docker --config "$(dirname "$1")" login --username "$3" --password-stdin "$2"
+}
+
+docker_logout() { # FILE ENDPOINT
+  docker --config "$(dirname "$1")" logout "$2"
+}
