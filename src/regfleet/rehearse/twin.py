@@ -167,8 +167,7 @@ class Twin:
         }
         if not self.hosts:
             self.stop()
-            self._create_network()
-        self._raise_inotify(len(wanted))
+        self.prepare(len(wanted))
         self._ensure_key()
         with ThreadPoolExecutor(max_workers=4) as pool:
             containers = list(
@@ -179,6 +178,32 @@ class Twin:
             up = list(pool.map(self._await, wanted, containers))
         self.hosts.update({host.name: host for host in up})
         self._write_ssh_files()
+
+    def prepare(self, count: int) -> None:
+        """See to the network where it is missing, and to room for `count` more hosts.
+
+        For who runs the containers without `boot`, which does this by itself.
+
+        Raises:
+            RegfleetError: this machine has no room for them, or the engine refuses.
+        """
+        if self.docker.try_run("network", "inspect", self.network).returncode != 0:
+            self._create_network()
+        self._raise_inotify(count)
+
+    def container(self, spec: HostSpec) -> str:
+        """The name of a host's container."""
+        return f"{self.network}-{spec.name}"
+
+    def options(self, spec: HostSpec) -> tuple[str, ...]:
+        """The options of `docker run` for a host, its names and its network among them."""
+        aliases = (f"--network-alias={alias}" for alias in (spec.name, *spec.aliases))
+        return (
+            *("--name", self.container(spec), "--hostname", spec.name, "--network", self.network),
+            *aliases,
+            *self._labels(),
+            *run_options(self.docker.host, spec.variant),
+        )
 
     def stop(self) -> None:
         """Remove every host of this twin, their volumes and the network; nothing else."""
@@ -230,17 +255,8 @@ class Twin:
         self.key.with_suffix(".pub").write_bytes(public + b" regfleet twin\n")
 
     def _start(self, spec: HostSpec, tag: str) -> str:
-        container = f"{self.network}-{spec.name}"
-        aliases = [f"--network-alias={alias}" for alias in (spec.name, *spec.aliases)]
-        self.docker.run(
-            "run", "--detach",
-            *("--name", container, "--hostname", spec.name, "--network", self.network),
-            *aliases,
-            *self._labels(),
-            *run_options(self.docker.host, spec.variant),
-            tag,
-        )  # fmt: skip
-        return container
+        self.docker.run("run", "--detach", *self.options(spec), tag)
+        return self.container(spec)
 
     def _await(self, spec: HostSpec, container: str) -> TwinHost:
         deadline = time.monotonic() + BOOT_SECONDS
