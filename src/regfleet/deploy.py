@@ -65,24 +65,27 @@ class _Connections:
 
     def __init__(self, hosts: Mapping[str, FleetHost]) -> None:
         self._hosts = hosts
+        self._running = {_name(running): running for running in state.inventory}
 
     def look(self, name: str, program: str) -> ObservedHost:
-        return remote.look(state, _host(name), program, sudo=self._sudo(name))
+        return remote.look(state, self._running[name], program, sudo=self._sudo(name))
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
-        return remote.run_program(_host(name), program, sudo=self._sudo(name), seconds=seconds)
+        return remote.run_program(
+            self._running[name], program, sudo=self._sudo(name), seconds=seconds
+        )
 
     def ask_again(self, name: str, program: str) -> list[str]:
-        host = _host(name)
+        host = self._running[name]
         host.disconnect()
         host.connect(reason="its connection broke", raise_exceptions=True)
         return self.run(name, program, TOUCH_SECONDS)
 
     def send(self, name: str, image: Image, *, load: str) -> None:
-        remote.send_archive(_host(name), image, sudo=self._sudo(name), load=load)
+        remote.send_archive(self._running[name], image, sudo=self._sudo(name), load=load)
 
     def tunnel(self, name: str, port: int) -> Dial | None:
-        return None if self._hosts[name].is_local else remote.tunnel(_host(name), port)
+        return None if self._hosts[name].is_local else remote.tunnel(self._running[name], port)
 
     def _sudo(self, name: str) -> bool:
         host: FleetHost = self._hosts[name]
@@ -93,7 +96,7 @@ class _Connections:
 def touch() -> Iterator[FunctionCommand]:
     """Bring the host to what the fleet file declares: registry, client or both."""
     try:
-        plan = _run().work.plan(host.name)
+        plan = _run().work.plan(_name(host))
     except RegfleetError as error:
         yield FunctionCommand(_failed, (error,), {})
         return
@@ -111,9 +114,10 @@ def smoke() -> Iterator[FunctionCommand]:
     except RegfleetError as error:
         yield FunctionCommand(_failed, (error,), {})
         return
-    registries = {name for client in clients_of(run.fleet, host.name) for name in client.registries}
+    own = _name(host)
+    registries = {name for client in clients_of(run.fleet, own) for name in client.registries}
     touched = {registry.name for name in run.changed for registry in registries_on(run.fleet, name)}
-    if host.name in run.changed or registries & touched:
+    if own in run.changed or registries & touched:
         yield FunctionCommand(_smoke, (), {})
     else:
         host.noop("nothing changed here")
@@ -127,8 +131,10 @@ def _run() -> Run:
         return _RUNS[path]
 
 
-def _host(name: str) -> Host:
-    return state.inventory.get_host(name)
+def _name(of: Host) -> str:
+    """What the fleet calls a host. Connectors put their own name before it: `@vagrant/reg1`."""
+    name: str = of.name
+    return name.rpartition("/")[2]
 
 
 def _failed(state: State, host: Host, error: RegfleetError) -> bool:
@@ -138,12 +144,12 @@ def _failed(state: State, host: Host, error: RegfleetError) -> bool:
 
 
 def _touch(state: State, host: Host) -> bool:
-    run = _run()
+    run, name = _run(), _name(host)
     try:
-        plan: Plan = run.work.plan(host.name)
+        plan: Plan = run.work.plan(name)
         for change in plan.changes:
             logger.info("%s%s %s", host.print_prefix, change.action, change.resource)
-        outcome = run.work.touch(host.name, plan)
+        outcome = run.work.touch(name, plan)
     except RegfleetError as error:
         return _failed(state, host, error)
     for note in outcome.notes:
@@ -152,19 +158,19 @@ def _touch(state: State, host: Host) -> bool:
         hint = f" ({outcome.hint})" if outcome.hint else ""
         logger.error("%s%s: %s%s", host.print_prefix, outcome.result, outcome.error, hint)
         return False
-    run.changed.add(host.name)
+    run.changed.add(name)
     return True
 
 
 def _smoke(state: State, host: Host) -> bool:
-    run = _run()
+    run, name = _run(), _name(host)
     side = Registries(run.work)
     checks: tuple[Check, ...] = ()
     try:
-        if clients_of(run.fleet, host.name):
-            checks = run.work.smoke(host.name)
-            checks += side.clean({host.name: checks}).get(host.name, ())
-        for registry in registries_on(run.fleet, host.name):
+        if clients_of(run.fleet, name):
+            checks = run.work.smoke(name)
+            checks += side.clean({name: checks}).get(name, ())
+        for registry in registries_on(run.fleet, name):
             checks += side.refusals(registry)
     except RegfleetError as error:
         return _failed(state, host, error)
