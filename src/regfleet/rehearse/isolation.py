@@ -87,5 +87,6 @@ def run_options(engine: str, variant: str) -> tuple[str, ...]:
         "--tmpfs=/tmp:exec,mode=1777",
         # An engine inside needs a filesystem that overlayfs can sit on.
         "--volume=/var/lib/docker",
+        "--volume=/var/lib/containers",
         "--volume=/var/lib/containerd",
     )
