@@ -16,7 +16,7 @@ from regfleet.errors import EXIT_FAILED, RegfleetError
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
-CONNECTING = {"inspect", "runs", "up"}
+CONNECTING = {"doctor", "inspect", "rehearse", "runs", "up"}
 
 
 class Commands(click.Group):
@@ -72,7 +72,7 @@ fleet_file = click.argument("file", type=FILE, shell_complete=_completion("files
 state_dir = click.option("--state-dir", type=FILE, help="Where CA, passwords and reports are kept.")
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv shows pyinfra's log.")
-hosts = _options(
+chosen = _options(
     click.option(
         "--limit",
         multiple=True,
@@ -88,10 +88,10 @@ hosts = _options(
         shell_complete=_hosts,
     ),
     click.option("--parallel", type=click.IntRange(min=1), help="Hosts at the same time."),
-    state_dir,
     as_json,
     verbose,
 )
+hosts = _options(chosen, state_dir)
 junit = click.option("--junit", type=FILE, help="Write the checks as JUnit XML.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 diff = click.option("--diff", is_flag=True, help="Show what changes inside files.")
@@ -177,6 +177,21 @@ def status(**options: object) -> NoReturn:
 
 
 @cli.command()
+@click.argument("file", type=FILE, required=False, shell_complete=_completion("files"))
+@click.option(
+    "--explain",
+    is_flag=False,
+    flag_value="-",
+    metavar="[TEXT]",
+    help="Explain an error text instead: given here, or piped.",
+)
+@hosts
+def doctor(**options: object) -> NoReturn:
+    """Find what is wrong with hosts and registries, and say how to mend it; changes nothing."""
+    _end("doctor", "doctor", **options)
+
+
+@cli.command()
 @fleet_file
 @click.argument("what", metavar="[REGISTRY[/REPOSITORY]]", default="")
 @state_dir
@@ -211,6 +226,30 @@ def rollback(**options: object) -> NoReturn:
 def destroy(**options: object) -> NoReturn:
     """Take out what regfleet put in, and nothing else."""
     _end("runs", "destroy", **options)
+
+
+@cli.command()
+@fleet_file
+@click.option(
+    "--suite",
+    multiple=True,
+    metavar="[HOSTS=]SUITE",
+    help="bookworm (default), trixie or sid, for all hosts or for some: engines of other ages.",
+)
+@click.option(
+    "--per-group",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Of hosts that are declared alike; 0 for all.",
+)
+@click.option("--keep", is_flag=True, help="Leave the hosts up at the end, and say how to get in.")
+@click.option("--down", is_flag=True, help="Take down the hosts that --keep left, and end.")
+@click.option("--cache", type=FILE, help="Where host images are kept.")
+@chosen
+def rehearse(**options: object) -> NoReturn:
+    """Boot a throwaway twin of the fleet here: apply, smoke-test, apply again, destroy."""
+    _end("rehearse", "rehearse", **options)
 
 
 def _end(module: str, function: str, **options: object) -> NoReturn:

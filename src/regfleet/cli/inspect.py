@@ -32,7 +32,7 @@ def status(**options: object) -> int:
     fleet = load(common.file)
     names = select(fleet, common.limit, common.exclude)
     state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
-    with _session(fleet, common.parallel, common.verbose) as session:
+    with reading(fleet, common.parallel, common.verbose) as session:
         click.echo(f"looking at {len(names)} host{'' if len(names) == 1 else 's'}", err=True)
         found = survey(fleet, state, session, names)
     status_text.render(found, common.console(), file=str(common.file), verbose=bool(common.verbose))
@@ -47,7 +47,7 @@ def images(*, file: Path, what: str, state_dir: Path | None, as_json: bool, verb
     registries, repository = registry_images.chosen(fleet, what)
     state = StateDirectory.beside(fleet.path, fleet.name, state_dir)
     about = known.read(fleet, state, datetime.now(timezone.utc))
-    with _session(fleet, None, verbose) as session:
+    with reading(fleet, None, verbose) as session:
         found = [
             registry_images.of_registry(registry, repository, about, session)
             for registry in registries
@@ -60,8 +60,8 @@ def images(*, file: Path, what: str, state_dir: Path | None, as_json: bool, verb
 
 
 @contextmanager
-def _session(fleet: Fleet, parallel: int | None, verbose: int) -> Iterator[Session]:
-    """Connections, closed at the end. Ctrl-C ends it at once: there is nothing to finish."""
+def reading(fleet: Fleet, parallel: int | None, verbose: int) -> Iterator[Session]:
+    """Connections to read by. Ctrl-C ends it at once: there is nothing to finish."""
     if verbose > 1:
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
         logging.getLogger("paramiko").setLevel(logging.INFO)

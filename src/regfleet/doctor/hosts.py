@@ -1,0 +1,205 @@
+"""What one host shows by itself, whatever registries it uses. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from regfleet.desired.model import DesiredHost
+from regfleet.doctor.case import Case, HostExam
+from regfleet.doctor.causes import recognise
+from regfleet.doctor.finding import Symptom
+from regfleet.doctor.signs import Signs, Unit
+from regfleet.engines import docker_facts as facts
+from regfleet.errors import UnreachableError
+from regfleet.look.observed import ObservedHost
+from regfleet.pki.names import endpoint_host
+from regfleet.plan import daemon_json
+
+MOST_SKEW = 60  # seconds, as for `status`
+LEAST_FREE = 100 * 1024  # KiB; a small image's layers
+LEAST_INODES = 1000
+_KIB_PER_MIB = 1024
+_DIFFERING_CLOCKS = 5  # seconds, between looks at hosts whose clocks agree
+_URL_LOGIN = re.compile(r"://[^/@\s]*@")
+# Flags that may stand beside their key (moby daemon/config/config.go, skipDuplicates).
+_TOGETHER = {"runtimes"}
+
+
+def of_host(case: Case, exam: HostExam) -> Iterator[Symptom]:
+    """What is wrong with a host."""
+    if exam.error is not None:
+        unreachable = isinstance(exam.error, UnreachableError) or not exam.reached
+        cause = "unreachable" if unreachable else "not-looked-at"
+        fix = (exam.error.hint,) if exam.error.hint else ()
+        yield Symptom(cause, exam.name, exam.error.message, fix=fix)
+        return
+    if exam.seen is None or exam.signs is None:
+        return
+    want = case.desired[exam.name]
+    yield from _disks(exam.name, exam.signs)
+    engine = [*_configuration(exam.seen, exam.signs, want), *_limits(exam.name, exam.signs)]
+    yield from engine
+    causes = {each.cause for each in engine}
+    stopped = [*_engine(case, exam.seen, exam.signs, want)]
+    if not causes & {"daemon-json", "unknown-key", "flag-conflict"}:
+        yield from stopped
+    yield from _ports(case, exam.seen, exam.signs, want)
+    yield from _orphans(case, exam.name, exam.signs)
+    yield from _names(case, exam.name, exam.signs)
+    if exam.refused is not None and not causes and not stopped:
+        hint = (exam.refused.hint,) if exam.refused.hint else ()
+        yield Symptom("refused", exam.name, exam.refused.message, fix=hint)
+
+
+def clocks(case: Case) -> Iterator[Symptom]:
+    """Clocks that are wrong: those of hosts, or this machine's, where all hosts agree."""
+    looked = [exam for exam in case.hosts.values() if exam.seen is not None]
+    wrong = [exam for exam in looked if abs(exam.skew) > MOST_SKEW]
+    skews = [exam.skew for exam in wrong]
+    if len(wrong) > 1 and wrong == looked and max(skews) - min(skews) <= _DIFFERING_CLOCKS:
+        way = "behind" if skews[0] > 0 else "ahead of"
+        found = f"it is {abs(skews[0])} s {way} the clocks of all {len(wrong)} hosts"
+        values = {"host": "this machine", "hosts": "this machine"}
+        yield Symptom("clock", "", found, values=values)
+        return
+    for exam in wrong:
+        way = "ahead of" if exam.skew > 0 else "behind"
+        yield Symptom("clock", exam.name, f"it is {abs(exam.skew)} s {way} this machine's")
+
+
+def without_logins(text: str) -> str:
+    """A text without users and passwords in URLs."""
+    return _URL_LOGIN.sub("://***@", text)
+
+
+def _disks(name: str, signs: Signs) -> Iterator[Symptom]:
+    for disk in signs.disks:
+        if disk.free < LEAST_FREE:
+            size = f"{disk.free // _KIB_PER_MIB} MiB" if disk.free else "nothing"
+            yield Symptom("disk-full", name, f"{disk.mount}: {size} free")
+        elif disk.inodes is not None and disk.inodes < LEAST_INODES:
+            found = f"{disk.mount}: {disk.inodes} inodes free: no more files can be made"
+            yield Symptom("disk-full", name, found)
+
+
+def _configuration(seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
+    """daemon.json by itself, and beside the flags that dockerd is started with."""
+    path = {"path": seen.engine.config}
+    try:
+        document = daemon_json.parse(seen.daemon_json)
+    except daemon_json.NotJsonError as error:
+        found = f"{seen.engine.config}: {without_logins(str(error))}"
+        yield Symptom("daemon-json", want.name, found, said=_last(signs), values=path)
+        return
+    nested = document.get("proxies")
+    there = {*document, *(nested if isinstance(nested, dict) else ())} - _TOGETHER
+    declared = {*want.daemon.lists, *want.daemon.values} - _TOGETHER
+    for key, (flag, file) in _flags(seen, signs).items():
+        if key not in there | declared:
+            continue
+        where = f'"{key}" in {seen.engine.config}' if key in there else f'"{key}" is declared'
+        yield Symptom(
+            "flag-conflict",
+            want.name,
+            f"{flag} in {file}, {where}",
+            said=_last(signs),
+            values={"key": key, "flag": flag, "path": file},
+        )
+
+
+def _flags(seen: ObservedHost, signs: Signs) -> dict[str, tuple[str, str]]:
+    """By key of daemon.json: the flag that sets it, and where. Files before what runs now."""
+    running = Unit("the running dockerd's command line", seen.engine.flags[1:])
+    found: dict[str, tuple[str, str]] = {}
+    for unit in (*signs.units, running):
+        for key, flag in facts.flag_keys(("dockerd", *unit.arguments)).items():
+            found.setdefault(key, (flag.partition("=")[0], unit.file))
+    return found
+
+
+def _limits(name: str, signs: Signs) -> Iterator[Symptom]:
+    if signs.limited:
+        yield Symptom(
+            "rate-limit", name, "in the engine's log of the last hours", said=signs.limited
+        )
+    for image, said in signs.offers.items():
+        told = recognise(said)
+        cause = "rate-limit" if told and told.cause.name == "rate-limit" else "image-unavailable"
+        found = f"{image} is not on the host, and its engine cannot get it"
+        yield Symptom(cause, name, found, said=said, values={"image": image})
+
+
+def _engine(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
+    engine = seen.engine
+    if want.engine is None or "docker" not in want.engines:
+        return
+    if engine.state == "missing" and (case.applied(want.name) or not want.install):
+        found = f"there is {engine.detail}, and no dockerd" if engine.detail else "no dockerd"
+        yield Symptom("engine-missing", want.name, found)
+    elif engine.state == "down" and case.applied(want.name):
+        told = next(filter(None, map(recognise, signs.words)), None)
+        found = "it was stopped, or never started" if signs.stopped else "it has failed"
+        if told and told.cause.name in ("unknown-key", "disk-full", "mirror-refused"):
+            yield Symptom(
+                told.cause.name, want.name, "it does not run", said=_last(signs), values=told.values
+            )
+        else:
+            yield Symptom("engine-down", want.name, found, said=_last(signs))
+    elif engine.state == "silent":
+        yield Symptom("engine-silent", want.name, engine.detail or "no answer in time")
+
+
+def _last(signs: Signs) -> str:
+    return without_logins(signs.words[-1]) if signs.words else ""
+
+
+def _ports(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
+    for container in want.containers:
+        there = seen.containers.get(container.name)
+        who = signs.ports.get(container.port, "")
+        if not who or (there and there.running):
+            continue
+        registry = case.fleet.registries[container.registry]
+        program, _, pid = who.partition(" ")
+        holder = f"{program} (process {pid})" if pid else "a process that cannot be told"
+        yield Symptom("port-taken", want.name, f"{holder} listens there", registry.name)
+
+
+def _orphans(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
+    """Halves of client pairs: Docker refuses to use a registry over them.
+
+    moby registry/registry.go, loadTLSConfig. Plain registries are asked without it.
+    """
+    for directory, files in signs.certificates.items():
+        registry = case.by_endpoint(directory.rpartition("/")[2])
+        if registry is None or registry.tls.source == "none":
+            continue
+        for file in files:
+            stem, dot, kind = file.rpartition(".")
+            other = {"cert": "key", "key": "cert"}.get(kind if dot else "")
+            if other and f"{stem}.{other}" not in files:
+                values = {"present": file, "missing": f"{stem}.{other}"}
+                found = f"{directory} has {file}, and no {stem}.{other}"
+                yield Symptom("orphan-pair", name, found, registry.name, values=values)
+
+
+def _names(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
+    for wanted, addresses in signs.names.items():
+        if addresses:
+            continue
+        registry = next(
+            (
+                each
+                for each in case.fleet.registries.values()
+                if endpoint_host(each.endpoint) == wanted
+            ),
+            None,
+        )
+        yield Symptom(
+            "name-not-resolved",
+            name,
+            f"`getent hosts {wanted}` gives nothing there",
+            registry.name if registry else "",
+            values={"name": wanted},
+        )
