@@ -50,6 +50,8 @@ class Docker:
                 env=self.environment(),
                 timeout=timeout,
                 check=False,
+                # Ctrl-C at a terminal is for us alone, who may still have to clean up with it.
+                start_new_session=True,
             )
         except subprocess.TimeoutExpired:
             raise RegfleetError(

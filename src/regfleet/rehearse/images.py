@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,14 +22,24 @@ from regfleet.errors import RegfleetError, UsageError
 from regfleet.rehearse.docker import Docker
 from regfleet.seed import build_busybox, build_registry
 
+SUITES = ("bookworm", "trixie", "sid")  # the first is the default
 VARIANTS = ("docker", "bare", "sysv", "light")
+FALLBACK = "bare"  # has no engine: for those that are installed from the distribution
 LABEL = "regfleet.build"
+
+# The variant that has a client engine; those not here begin at the fallback.
+_VARIANT_OF_ENGINE = {"docker": "docker"}
 
 Progress = Callable[[str], None]
 
 
 def silent(_line: str) -> None:
     """A progress listener that says nothing."""
+
+
+def variant_for(engine: str) -> str:
+    """The variant of the host image for hosts with a client engine, as the fleet file names it."""
+    return _VARIANT_OF_ENGINE.get(engine, FALLBACK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +72,33 @@ class Images:
         """
         if variant not in VARIANTS:
             raise UsageError(f"no host variant {variant!r}", f"one of: {', '.join(VARIANTS)}")
-        script = resources.path("host-image.sh")
-        digest = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
-        tag = f"regfleet-host:{suite}-{variant}-{digest}"
+        tag, tar = self._host(suite, variant)
         self.cache.mkdir(parents=True, exist_ok=True)
         with FileLock(self.cache / f"{suite}-{variant}.lock"):
-            if self.docker.try_run("image", "inspect", tag).returncode == 0:
+            if self._imported(tag):
                 return tag
-            tar = self.cache / f"{suite}-{variant}-{digest}.tar"
             if not tar.exists():
                 self.progress(f"building the {suite} host image ({variant}), about half a minute")
-                _bootstrap(script, suite, variant, tar)
+                _bootstrap(suite, variant, tar)
             self.progress(f"importing the {suite} host image ({variant})")
             self.docker.import_image(
                 tar, tag, 'CMD ["/sbin/regfleet-boot"]', f'LABEL {LABEL}="{self.cache.parent}"'
             )
         return tag
+
+    def has(self, suite: str, variant: str) -> bool:
+        """Whether `host` would have nothing to build."""
+        tag, tar = self._host(suite, variant)
+        return tar.exists() or self._imported(tag)
+
+    def _host(self, suite: str, variant: str) -> tuple[str, Path]:
+        """A host image's name in the engine, and its root filesystem in the cache."""
+        digest = hashlib.sha256(_recipe().read_bytes()).hexdigest()[:12]
+        kind = f"{suite}-{variant}-{digest}"
+        return f"regfleet-host:{kind}", self.cache / f"{kind}.tar"
+
+    def _imported(self, tag: str) -> bool:
+        return self.docker.try_run("image", "inspect", tag).returncode == 0
 
     def seeds(self) -> Seeds:
         """The archives of registry and busybox, built when missing."""
@@ -92,7 +114,11 @@ class Images:
         return seeds
 
 
-def _bootstrap(script: Path, suite: str, variant: str, tar: Path) -> None:
+def _recipe() -> Path:
+    return resources.path("host-image.sh")
+
+
+def _bootstrap(suite: str, variant: str, tar: Path) -> None:
     if shutil.which("mmdebstrap") is None:
         raise RegfleetError(
             "mmdebstrap is not installed; host images are built with it",
@@ -100,16 +126,24 @@ def _bootstrap(script: Path, suite: str, variant: str, tar: Path) -> None:
         )
     if os.geteuid() != 0:
         raise RegfleetError("building a host image needs root", "run it with sudo")
-    done = subprocess.run(
-        ["sh", str(script), suite, variant, str(tar)],
+    # In a session of its own: when we are interrupted, all of it ends, mmdebstrap and its children.
+    with subprocess.Popen(
+        ["sh", str(_recipe()), suite, variant, str(tar)],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        check=False,
-    )
-    if done.returncode != 0:
-        said = "\n".join(done.stderr.strip().splitlines()[-12:])
+        start_new_session=True,
+    ) as building:
+        try:
+            _, errors = building.communicate()
+        except BaseException:
+            os.killpg(building.pid, signal.SIGTERM)
+            building.wait()
+            raise
+    if building.returncode != 0:
+        said = "\n".join(errors.strip().splitlines()[-12:])
         raise RegfleetError(
             f"the {suite} host image ({variant}) could not be built:\n{said}",
             "see whether this machine's package sources can be reached: apt-get update",

@@ -32,6 +32,7 @@ TWIN_LABEL = "regfleet.twin"
 SSHD_LOG = "/var/log/sshd.log"
 BOOT_SECONDS = 90.0
 MANY_HOSTS = 15
+LONGEST_HOSTNAME = 64
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 1024
 SESSION = re.compile(r"Starting session: (command|subsystem '[^']*'|shell)")
@@ -126,6 +127,7 @@ class Twin:
     images: Images
     directory: Path
     hosts: dict[str, TwinHost] = field(default_factory=dict)
+    _given_up: bool = False
 
     @property
     def docker(self) -> Docker:
@@ -175,7 +177,11 @@ class Twin:
             )
         # Waiting costs nothing: each host gets its own thread.
         with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-            up = list(pool.map(self._await, wanted, containers))
+            try:
+                up = list(pool.map(self._await, wanted, containers))
+            except BaseException:
+                self._given_up = True  # or the other threads would be waited for
+                raise
         self.hosts.update({host.name: host for host in up})
         self._write_ssh_files()
 
@@ -199,7 +205,8 @@ class Twin:
         """The options of `docker run` for a host, its names and its network among them."""
         aliases = (f"--network-alias={alias}" for alias in (spec.name, *spec.aliases))
         return (
-            *("--name", self.container(spec), "--hostname", spec.name, "--network", self.network),
+            *("--name", self.container(spec), "--hostname", _hostname(spec.name)),
+            *("--network", self.network),
             *aliases,
             *self._labels(),
             *run_options(self.docker.host, spec.variant),
@@ -268,7 +275,8 @@ class Twin:
             )
             if done.returncode == 0:
                 break
-            if time.monotonic() > deadline or not self._running(container):
+            late = self._given_up or time.monotonic() > deadline
+            if late or not self._running(container):
                 raise self._not_up(spec, container, done.stderr)
             time.sleep(0.2)
         address, host_key = done.stdout.strip().split(" ", 1)
@@ -326,6 +334,11 @@ def remove(docker: Docker, label: str) -> None:
     networks = docker.listing("network", "ls", *chosen)
     if networks:
         docker.run("network", "rm", *networks)
+
+
+def _hostname(name: str) -> str:
+    """The name, or its first label where the kernel takes no longer one (gethostname(2))."""
+    return name if len(name) <= LONGEST_HOSTNAME else name.partition(".")[0]
 
 
 def _await_sshd(name: str, address: str, deadline: float) -> None:

@@ -1,0 +1,193 @@
+"""What a rehearsal does not show, in sentences for people. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from regfleet.fleet.model import LOCAL, Fleet
+from regfleet.rehearse.casting import Cast
+from regfleet.rehearse.images import FALLBACK, variant_for
+from regfleet.rehearse.likeness import SMOKE, Likeness, StandIns
+from regfleet.rehearse.resolving import foreign_mirrors
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that a twin has otherwise than its fleet, or not at all.
+
+    Attributes:
+        topic: a word or two.
+        text: what it is, on one line.
+    """
+
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the hosts of a twin share with the machine that carries them.
+
+    Attributes:
+        kernel: its release.
+        architecture: as `uname -m` has it.
+    """
+
+    kernel: str
+    architecture: str
+
+
+def of_this_fleet(
+    fleet: Fleet, cast: Cast, stand_ins: StandIns, twin: Likeness
+) -> tuple[Difference, ...]:
+    """Where the twin had to be made unlike this fleet.
+
+    Args:
+        fleet: the fleet in play.
+        cast: who plays.
+        stand_ins: what was not to be had.
+        twin: what came of it.
+    """
+    return tuple(
+        Difference(topic, text)
+        for topic, texts in (
+            ("hosts", _hosts(cast, twin)),
+            ("accounts", _accounts(twin)),
+            ("engines", _installs(fleet)),
+            ("images", _images(fleet, stand_ins)),
+            ("passwords", _passwords(stand_ins)),
+            ("certificates", _certificates(fleet, stand_ins)),
+            ("external", _external(fleet)),
+            ("mirrors", _mirrors(fleet)),
+            ("caches", _caches(fleet)),
+        )
+        for text in texts
+    )
+
+
+def of_any_fleet(engines: Mapping[str, str], machine: Machine) -> tuple[Difference, ...]:
+    """What no twin shows.
+
+    Args:
+        engines: what the hosts of the twin run, by host: `Docker 20.10.24 on bookworm`.
+        machine: what carries them.
+    """
+    by_engine: defaultdict[str, list[str]] = defaultdict(list)
+    for host, engine in engines.items():
+        by_engine[engine].append(host)
+    versions = "; ".join(
+        f"{engine} ({_few(hosts)})" if len(by_engine) > 1 else engine
+        for engine, hosts in by_engine.items()
+    )
+    return (
+        Difference("versions", f"{versions}; --suite takes others, real hosts may have none of it"),
+        Difference(
+            "kernel",
+            f"every host has this machine's, {machine.kernel} for {machine.architecture}, with "
+            "its modules and limits",
+        ),
+        Difference(
+            "what is there",
+            "hosts begin fresh: real ones have a daemon.json, flags, containers, images and "
+            "logins already (`regfleet plan` looks at them)",
+        ),
+        Difference(
+            "network",
+            "names resolve and every port is open: real DNS, routes, firewalls, proxies, "
+            "balancers and address translation are not there",
+        ),
+        Difference(
+            "SSH", "keys, ports, jump hosts and rules of sudo are the twin's, and all let us in"
+        ),
+        Difference(
+            "data", "registries begin empty, on this machine's disk: no volumes, no shared storage"
+        ),
+        Difference("resources", "memory, disks and bandwidth are this machine's; so is the clock"),
+    )
+
+
+def _hosts(cast: Cast, twin: Likeness) -> Iterator[str]:
+    if cast.represented:
+        yield (
+            f"{_count(cast.represented, 'host')} left out, declared like others that are here "
+            "(--per-group 0 takes all)"
+        )
+    if cast.came_along:
+        names = _few([twin.names[name] for name in cast.came_along])
+        yield f"{names} came along: others use the registry there"
+    if LOCAL in twin.names:
+        yield f"this machine ({LOCAL}) is played by {twin.names[LOCAL]}"
+
+
+def _accounts(twin: Likeness) -> Iterator[str]:
+    made = sorted({account for part in twin.parts for account in part.accounts})
+    if made:
+        yield f"{_few(made)} made for the logins; real hosts have to have them"
+
+
+def _installs(fleet: Fleet) -> Iterator[str]:
+    for client in fleet.clients.values():
+        bare = variant_for(client.engine) == FALLBACK
+        if bare and not client.install:
+            yield f"{client.name}: {client.engine} is installed here, though install is off"
+        elif client.install and not bare:
+            yield f"{client.name}: {client.engine} is there already; installing it is not tried"
+
+
+def _images(fleet: Fleet, stand_ins: StandIns) -> Iterator[str]:
+    declared = {name: registry.image for name, registry in fleet.registries.items()}
+    declared[SMOKE] = fleet.smoke.image
+    told = {
+        (declared[whose], image.reason, image.archive is None)
+        for whose, image in stand_ins.images.items()
+    }
+    for image, reason, pulled in sorted(told):
+        how = "pulled" if pulled else "played by one made of this distribution's packages"
+        yield f"{image} is {how}: {reason}"
+
+
+def _passwords(stand_ins: StandIns) -> Iterator[str]:
+    for (registry, user), reason in stand_ins.passwords.items():
+        yield f"{user} of {registry} has a generated one: {reason}"
+
+
+def _certificates(fleet: Fleet, stand_ins: StandIns) -> Iterator[str]:
+    for name, reason in stand_ins.certificates.items():
+        if fleet.registries[name].external:
+            yield f"{name}: clients get no CA for it: {reason}"
+        else:
+            yield f"{name} has one of a CA made for the rehearsal: {reason}"
+
+
+def _external(fleet: Fleet) -> Iterator[str]:
+    users: defaultdict[str, set[str]] = defaultdict(set)
+    for client in fleet.clients.values():
+        for login in client.logins:
+            users[login.registry].add(login.user)
+    for registry in fleet.registries.values():
+        if registry.external:
+            who = sorted(users[registry.name])
+            without = f", nor logged in to as {_few(who)}" if who else ""
+            yield f"{registry.name} ({registry.endpoint}) is trusted, but not contacted{without}"
+
+
+def _mirrors(fleet: Fleet) -> Iterator[str]:
+    for url in foreign_mirrors(fleet):
+        yield f"{url} is set on clients, but cannot be reached from them"
+
+
+def _caches(fleet: Fleet) -> Iterator[str]:
+    for registry in fleet.registries.values():
+        if registry.proxy:
+            yield f"{registry.name} asks an empty registry in place of {registry.proxy}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _few(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")

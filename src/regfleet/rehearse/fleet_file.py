@@ -1,0 +1,134 @@
+"""A twin's fleet as a fleet file, so that hosts that are kept can be worked on as a fleet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from regfleet.fleet import toml_text
+from regfleet.fleet.model import (
+    ALL_AT_ONCE,
+    Client,
+    Fleet,
+    Host,
+    Json,
+    PasswordSource,
+    Registry,
+    Tls,
+)
+
+Table: TypeAlias = "dict[str, Json]"
+
+
+def render(fleet: Fleet) -> str:
+    """The text that loads as this fleet.
+
+    Args:
+        fleet: settled; every host has the same key and known hosts, and the default port.
+    """
+    tables: dict[str, Table] = {
+        "": {"version": 1, "name": fleet.name},
+        "ssh": _ssh(next(iter(fleet.hosts().values()))),
+    }
+    for registry in fleet.registries.values():
+        tables[f"registry.{toml_text.key(registry.name)}"] = _registry(registry)
+    for client in fleet.clients.values():
+        tables[f"client.{toml_text.key(client.name)}"] = _client(client)
+    if fleet.rollout != ALL_AT_ONCE:
+        rollout = fleet.rollout
+        tables["rollout"] = _given(
+            canary=rollout.canary, batch=rollout.batch, max_failures=rollout.max_failures
+        )
+    tables["smoke"] = _given(
+        image=fleet.smoke.image, image_archive=_path(fleet.smoke.image_archive)
+    )
+    return "\n".join(_table(name, table) for name, table in tables.items())
+
+
+def _table(name: str, table: Table) -> str:
+    lines = [f"[{name}]"] if name else []
+    lines += [f"{toml_text.key(key)} = {toml_text.value(value)}" for key, value in table.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _ssh(host: Host) -> Table:
+    ssh = host.ssh
+    return _given(
+        key=_path(ssh.key),
+        host_key_checking=ssh.host_key_checking,
+        known_hosts=_path(ssh.known_hosts),
+    )
+
+
+def _hosts(hosts: Iterable[Host]) -> list[Json]:
+    return [
+        {
+            "name": host.name,
+            "address": host.address,
+            "ssh": _given(user=host.ssh.user, sudo=host.ssh.sudo),
+        }
+        for host in hosts
+    ]
+
+
+def _registry(registry: Registry) -> Table:
+    common: Table = {
+        "endpoint": registry.endpoint,
+        "smoke": registry.smoke,
+        "allow_plaintext_passwords": registry.allow_plaintext_passwords,
+    }
+    if registry.tls.source != "public":
+        common["tls"] = _tls(registry.tls)
+    if registry.users:
+        common["users"] = {
+            user.name: {"password": _password(user.password)} for user in registry.users
+        }
+    if registry.external:
+        return {"external": True, **common}
+    return {
+        "hosts": _hosts(registry.hosts),
+        "runtime": registry.runtime,
+        "image": registry.image,
+        "storage": registry.storage,
+        "delete": registry.delete,
+        **_given(image_archive=_path(registry.image_archive), proxy=registry.proxy),
+        **common,
+    }
+
+
+def _tls(tls: Tls) -> Table:
+    names: list[Json] = list(tls.names)
+    return _given(
+        source=tls.source,
+        names=names or None,
+        certificate=_path(tls.certificate),
+        key=_path(tls.key),
+        ca=_path(tls.ca),
+    )
+
+
+def _password(source: PasswordSource) -> Json:
+    return source.kind if source.kind == "generate" else {source.kind: source.value}
+
+
+def _client(client: Client) -> Table:
+    login: Table = {
+        each.registry: {"user": each.user, "for": list(each.accounts)} for each in client.logins
+    }
+    return {
+        "hosts": _hosts(client.hosts),
+        "engine": client.engine,
+        "install": client.install,
+        "registries": list(client.registries),
+        "mirrors": list(client.mirrors),
+        "login": login,
+        "daemon": dict(client.daemon),
+    }
+
+
+def _path(path: object) -> str | None:
+    return None if path is None else str(path)
+
+
+def _given(**pairs: Json) -> Table:
+    return {key: value for key, value in pairs.items() if value is not None}

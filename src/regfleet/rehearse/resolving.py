@@ -1,0 +1,88 @@
+"""Which host of a twin answers to which name or address, and what none is to reach. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from regfleet.errors import RegfleetError
+from regfleet.fleet.model import Fleet
+from regfleet.pki.names import canonical, endpoint_host
+
+_OWN = frozenset({"localhost", "127.0.0.1", "::1"})  # each host's own, whoever asks
+
+
+class Claimed(NamedTuple):
+    """What a host answers to besides its own name and address."""
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+
+
+def claims(fleet: Fleet, names: Mapping[str, str]) -> dict[str, str]:
+    """The owner of each name and address, as the fleet names hosts.
+
+    Of hosts that share one address in the fleet (and differ by the port of SSH), the first has it.
+
+    Args:
+        fleet: the hosts and registries in play.
+        names: the twin's names of hosts by the fleet's.
+
+    Raises:
+        RegfleetError: registries on several hosts share a name: there is a balancer before them.
+    """
+    found = {names[name].lower(): name for name in fleet.hosts()}
+    for registry in fleet.registries.values():
+        for host in registry.hosts:
+            for name in (endpoint_host(registry.endpoint), *registry.tls.names):
+                _claim(found, canonical(name), host.name)
+    for host in fleet.hosts().values():
+        if not host.is_local and not is_address(host.address):
+            found.setdefault(host.address.lower(), host.name)
+    return found
+
+
+def claimed(claims_: Mapping[str, str], host: str) -> Claimed:
+    """What one host answers to."""
+    mine = [each for each, owner in claims_.items() if owner == host]
+    return Claimed(
+        tuple(each for each in mine if not is_address(each)),
+        tuple(each for each in mine if is_address(each)),
+    )
+
+
+def foreign_mirrors(fleet: Fleet) -> dict[str, str]:
+    """Mirrors that are none of the registries in play: the URL, and its host and port."""
+    ours = {each.endpoint for each in fleet.registries.values() if not each.external}
+    urls = (mirror for client in fleet.clients.values() for mirror in client.mirrors)
+    found = {url: urlsplit(url).netloc for url in urls}
+    return {url: netloc for url, netloc in found.items() if netloc not in ours}
+
+
+def away(fleet: Fleet, claims_: Mapping[str, str]) -> tuple[str, ...]:
+    """Hosts of external registries and of foreign mirrors: real ones, which are left alone."""
+    outside = [each.endpoint for each in fleet.registries.values() if each.external]
+    names = [endpoint_host(each) for each in (*outside, *foreign_mirrors(fleet).values())]
+    return tuple(dict.fromkeys(name for name in names if name not in {*claims_, *_OWN}))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an IPv4 or IPv6 address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _claim(found: dict[str, str], name: str | None, host: str) -> None:
+    if name is None or name in _OWN or name.startswith("*."):
+        return
+    if found.setdefault(name, host) != host:
+        raise RegfleetError(
+            f"{name} leads to registries on {found[name]} and on {host}: something before them "
+            "tells which, and a twin has nothing there",
+            f"leave out one of them with its clients: --exclude {host}",
+        )
