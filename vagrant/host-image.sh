@@ -27,7 +27,8 @@ case $# in
     *) usage ;;
 esac
 
-packages=openssh-server,passwd,sudo,mount,iproute2,procps,ca-certificates
+# The client for scp, by which Vagrant copies: the server of newer suites comes without.
+packages=openssh-server,openssh-client,passwd,sudo,mount,iproute2,procps,ca-certificates
 systemd=systemd,systemd-sysv,dbus
 engine=
 case $variant in
