@@ -13,7 +13,7 @@ PACKAGES := python3-ensurepip:python3-venv dockerd:docker.io docker:docker-cli \
 	iptables:iptables mmdebstrap:mmdebstrap ssh:openssh-client busybox:busybox-static
 
 # The tests alone: htpasswd is the yardstick for ours, Chromium reads the report.
-TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils chromium:chromium
+TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils chromium:chromium vagrant:vagrant
 REGISTRY := $(BUILD)/docker-registry/usr/bin/docker-registry
 
 .DEFAULT_GOAL := help
