@@ -6,7 +6,6 @@ out changes the text there and nowhere else: comments, order, indentation and qu
 
 from __future__ import annotations
 
-import copy
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, MutableMapping
@@ -66,6 +65,11 @@ def shown(key: str) -> str:
     )
 
 
+def same(one: Json, other: Json) -> bool:
+    """Whether two values are the same JSON; for Python, true is 1 and 1 is 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 class Document(MutableMapping[str, Json], ABC):
     """A file as a mapping of paths to values.
 
@@ -88,8 +92,15 @@ class Document(MutableMapping[str, Json], ABC):
         """The 1-based line that a path, or the nearest table around it, is written on; else 0."""
 
     @abstractmethod
+    def has_table(self, key: str) -> bool:
+        """Whether a table is written at a path; one that its inner tables imply is not."""
+
+    @abstractmethod
     def prune(self, key: str) -> None:
-        """Take out the table at a path if nothing is in it, not even a comment."""
+        """Take out the table at a path if nothing is written in it, not even a comment.
+
+        Inner tables that have a place of their own in the text stay, and imply it.
+        """
 
     @abstractmethod
     def __copy__(self) -> Document:
@@ -111,19 +122,6 @@ class Document(MutableMapping[str, Json], ABC):
             KeyError: there is none.
             NotReadableError: it cannot be taken out alone, and the document is as it was.
         """
-
-    def __getitem__(self, key: str) -> Json:
-        """A value, or a table as an object.
-
-        Raises:
-            KeyError: there is none.
-        """
-        here: Json = self.tree()
-        for name in parts(key):
-            if not isinstance(here, dict) or name not in here:
-                raise KeyError(key)
-            here = here[name]
-        return copy.deepcopy(here)
 
     def __iter__(self) -> Iterator[str]:
         return (path(*place) for place in _leaves((), self.tree()))

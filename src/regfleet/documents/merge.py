@@ -4,33 +4,41 @@ Works on any mapping: a plain dict by top-level key (daemon.json), a `Document` 
 then unmerge gives back the same content; keys keep their order, lists theirs.
 
 A list is owned entry by entry, a value as a whole. Tables that had to be made for them are owned
-as well, as values `{}`, and go when they are empty again.
+as well, as values `{}`, and go when they are empty again. A secret value is owned by its digest.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from regfleet.desired.model import DaemonSettings
-from regfleet.documents.interface import Document, NotReadableError, parts, path, shown
+from regfleet.documents.interface import Document, NotReadableError, parts, path, same, shown
 from regfleet.fleet.model import Json
 from regfleet.record import OwnedList, OwnedValue
 
 D = TypeVar("D", bound=MutableMapping[str, Json])
 
+_SEALED = "sha256"
+
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """What happens to one key: `before` and `after` are None where it is absent."""
+    """What happens to one key: `before` and `after` are None where it is absent.
+
+    Attributes:
+        secret: neither of the two is to be shown.
+    """
 
     key: str
     before: Json
     after: Json
     reason: str
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +103,22 @@ def merge(
         if key in want.values:
             value = _set_value(after, key, want.values[key], owned.values.get(key), rivals)
             if value:
-                values[key] = value
+                sealed = key in want.secret
+                values[key] = replace(value, value=_seal(key, value.value)) if sealed else value
         elif not _is_table(document, owned.values[key]):
             _restore_value(after, key, owned.values[key], rivals)
     if isinstance(document, Document) and isinstance(after, Document):
         tables = _tables(document, [*lists, *values], owned, rivals)
         values |= {table: OwnedValue({}, None, existed=False) for table in tables}
         _prune(after, owned, set(tables).union(*(each.values for each in rivals)))
+    secret = want.secret | {key for key, value in owned.values.items() if _is_sealed(value.value)}
     changes = tuple(
-        KeyChange(key, document.get(key), after.get(key), _reason(key, want))
+        KeyChange(key, document.get(key), after.get(key), _reason(key, want), key in secret)
         for key in dict.fromkeys((*document, *after))
         if (key in document) != (key in after) or not same(document.get(key), after.get(key))
     )
     gone = created and _is_blank(after)
     return Merged(document, None if gone else after, lists, values, changes)
-
-
-def same(one: Json, other: Json) -> bool:
-    """Whether two values are the same JSON; for Python, true is 1 and 1 is 1.0."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def _merge_list(
@@ -161,15 +166,30 @@ def _set_value(
 
 
 def _restore_value(after: D, key: str, ours: OwnedValue, others: Sequence[Ownership]) -> None:
-    if key not in after or not same(after[key], ours.value):
+    if key not in after or not _stands(key, after[key], ours.value):
         return  # changed by hand since: no longer ours
     theirs = _value_of(others, key)
+    if theirs and _is_sealed(theirs.value):
+        return  # theirs, and what it is we cannot know
     if theirs:
         after[key] = copy.deepcopy(theirs.value)
     elif ours.existed:
         after[key] = copy.deepcopy(ours.before)
     else:
         after.pop(key, None)
+
+
+def _seal(key: str, value: Json) -> Json:
+    """What the record says of a secret value. It stands in the file itself, on the same host."""
+    return {_SEALED: hashlib.sha256(json.dumps([key, value]).encode()).hexdigest()}
+
+
+def _is_sealed(value: Json) -> bool:
+    return isinstance(value, dict) and list(value) == [_SEALED]
+
+
+def _stands(key: str, value: Json, recorded: Json) -> bool:
+    return same(_seal(key, value) if _is_sealed(recorded) else value, recorded)
 
 
 def _value_of(others: Sequence[Ownership], key: str) -> OwnedValue | None:
@@ -183,10 +203,10 @@ def _is_table(document: D, value: OwnedValue) -> bool:
 def _tables(
     document: Document, keys: Sequence[str], owned: Ownership, others: Sequence[Ownership]
 ) -> list[str]:
-    """The tables around our keys that are not there without us."""
+    """The tables around our keys that are not written there without us."""
     made = {*owned.values}.union(*(each.values for each in others))
     around = dict.fromkeys(table for key in keys for table in _around(key))
-    return [table for table in around if table in made or table not in document]
+    return [table for table in around if table in made or not document.has_table(table)]
 
 
 def _prune(after: Document, owned: Ownership, needed: set[str]) -> None:
