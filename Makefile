@@ -16,6 +16,11 @@ PACKAGES := python3-ensurepip:python3-venv dockerd:docker.io docker:docker-cli \
 TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils chromium:chromium vagrant:vagrant
 REGISTRY := $(BUILD)/docker-registry/usr/bin/docker-registry
 
+# Tests on hosts mostly wait, so that more run at a time than there are cores (see tests/conftest.py).
+WORKERS ?= 4
+PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
+SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test soak unit lint format packages lock clean
 
@@ -31,13 +36,13 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 
 test: packages .venv/complete $(REGISTRY) ## Everything: lint, unit tests, tests on real hosts
 	@$(MAKE) --no-print-directory lint; linted=$$?; \
-	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) $(BIN)/python -m pytest -p no:cacheprovider tests && exit $$linted
+	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) $(PYTEST) $(SPREAD) tests && exit $$linted
 
 soak: packages .venv/complete ## The faults at length: a controller killed 100 times, each boundary on each engine
-	@$(SUDO) env REGFLEET_SOAK=100 $(BIN)/python -m pytest -p no:cacheprovider tests/faults
+	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} $(PYTEST) $(SPREAD) tests/faults
 
 unit: .venv/complete ## The tests that need no hosts (seconds)
-	@$(BIN)/python -m pytest tests/unit
+	@$(PYTEST) $(SPREAD) tests/unit
 
 lint: .venv/complete ## ruff, mypy, shellcheck
 	@$(BIN)/ruff check --quiet

@@ -1,7 +1,5 @@
-"""Faults on real hosts. The fixtures that boot hosts are those of tests/fleet."""
+"""Faults on real hosts: commands that are interfered with while they run."""
 
-import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -10,28 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def _of_the_fleet_tests():
-    # Neither directory is a package, and pytest takes plugins from the top directory alone.
-    place = ROOT / "tests/fleet/conftest.py"
-    spec = importlib.util.spec_from_file_location("fleet_fixtures", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-_fleet = _of_the_fleet_tests()
-engine = _fleet.engine
-images = _fleet.images
-host_image = _fleet.host_image
-seeds = _fleet.seeds
-boot = _fleet.boot
-boot_for_module = _fleet.boot_for_module
-write_fleet = _fleet.write_fleet
-regfleet = _fleet.regfleet
-counted = _fleet.counted
-ssh = _fleet.ssh
 
 
 @pytest.fixture
@@ -63,32 +39,3 @@ def begin():
     for process in running:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture(scope="session")
-def tally():
-    """`tally(fault, tried, survived)` keeps a count; all are printed at the end of the run.
-
-    REGFLEET_TALLY names a file that gets them as JSON.
-    """
-    counts = {}
-
-    def note(fault, tried, survived):
-        before = counts.get(fault, (0, 0))
-        counts[fault] = (before[0] + tried, before[1] + survived)
-
-    yield note
-    _TALLIES.update(counts)
-    if path := os.environ.get("REGFLEET_TALLY"):
-        rows = {fault: {"tried": t, "survived": s} for fault, (t, s) in counts.items()}
-        Path(path).write_text(json.dumps(rows, indent=2) + "\n")
-
-
-_TALLIES = {}
-
-
-def pytest_terminal_summary(terminalreporter):
-    if _TALLIES:
-        terminalreporter.section("faults: survived of tried")
-        for fault, (tried, survived) in _TALLIES.items():
-            terminalreporter.write_line(f"{survived:5} of {tried:<5} {fault}")

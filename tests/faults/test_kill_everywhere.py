@@ -14,6 +14,8 @@ from urllib3 import PoolManager
 
 from regfleet.rehearse.twin import HostSpec
 
+pytestmark = pytest.mark.long
+
 FOREIGN = '{\n\t"insecure-registries": ["old.example:5000"],\n\t"max-concurrent-uploads": 3\n}'
 CLIENTS = ("client1", "trixie1")
 BODY = """

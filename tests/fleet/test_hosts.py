@@ -2,11 +2,9 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from regfleet.rehearse import engine as engines
 from regfleet.rehearse.twin import TWIN_LABEL, HostSpec
 
 HOSTS = (
@@ -129,41 +127,6 @@ def test_a_stopped_twin_leaves_nothing(boot, engine):
     assert engine.docker.listing("ps", "--all", "--quiet", "--filter", label) == []
     assert engine.docker.listing("network", "ls", "--quiet", "--filter", label) == []
     assert not set(mounted) & set(engine.docker.listing("volume", "ls", "--quiet"))
-
-
-@pytest.fixture
-def docker0():
-    """The bridge of the machine's own Docker, or a stand-in where it has none."""
-    path = Path("/sys/class/net/docker0")
-    missing = not path.exists()
-    if missing:
-        subprocess.run(["ip", "link", "add", "docker0", "type", "bridge"], check=True)
-    yield path
-    if missing and path.exists():
-        subprocess.run(["ip", "link", "delete", "docker0"], check=True)
-
-
-def test_an_engine_of_our_own_comes_and_goes(engine, docker0, tmp_path):
-    if engine.own is None:
-        pytest.skip("the machine's engine runs; a second one would meddle with its firewall rules")
-    own = engines.OwnEngine(tmp_path / "engine")
-    pids = set()
-    try:
-        for _ in range(2):  # the second time it finds its own traces, and docker0 was in danger
-            own.start()
-            assert own.docker.answers()
-            assert docker0.exists()
-            pids.add(own.pid())
-            own.stop()
-            assert own.pid() is None
-    finally:
-        own.remove()
-    assert len(pids) == 2
-    assert docker0.exists()
-    for left in (own.runtime, own.directory, Path("/sys/class/net", own.bridge)):
-        assert not left.exists()
-    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
-    assert own.bridge not in rules
 
 
 def test_shellcheck_is_content_with_the_recipes():

@@ -16,18 +16,20 @@ import os
 import subprocess
 import sys
 import textwrap
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import Template
 
 import pytest
+from filelock import FileLock
 
 from regfleet.errors import RegfleetError
 from regfleet.rehearse import engine as engines
 from regfleet.rehearse.images import Images
-from regfleet.rehearse.twin import HostSpec, Twin
+from regfleet.rehearse.twin import INOTIFY, INOTIFY_WANTED, HostSpec, Twin
+from workers import is_worker, shared_directory
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / ".build"
 _numbers = itertools.count(1)
 
@@ -44,19 +46,41 @@ def _say(line):
 
 
 @pytest.fixture(scope="session")
-def engine():
-    """The engine that carries the hosts; one that had to be started is stopped again."""
+def engine(pytestconfig):
+    """The engine that carries the hosts, one for all workers.
+
+    One that had to be started is stopped when the run ends.
+    """
     if os.geteuid() != 0:
         _do_without("hosts in containers need root")
-    own = engines.OwnEngine(BUILD / "engine")
-    ran_before = own.pid() is not None
+    BUILD.mkdir(exist_ok=True)
     try:
-        found = engines.connect(BUILD / "engine", _say)
+        with FileLock(BUILD / "engine.lock"):
+            ran_before = _own_engine().pid() is not None
+            found = engines.connect(_own_engine().directory, _say)
+            if found.own and not ran_before:
+                _mark(pytestconfig).touch()
     except RegfleetError as error:
         _do_without(f"no engine for the test hosts: {error}")
-    yield found
-    if found.own and not ran_before:
-        found.own.stop()
+    # Several workers boot at once, and none knows how many hosts the others are about to have.
+    with suppress(OSError):
+        if int(INOTIFY.read_text()) < INOTIFY_WANTED:
+            INOTIFY.write_text(str(INOTIFY_WANTED))
+    return found
+
+
+def _own_engine():
+    return engines.OwnEngine(BUILD / "engine")
+
+
+def _mark(config):
+    """There when this run has started the engine."""
+    return shared_directory(config) / "engine-started"
+
+
+def pytest_unconfigure(config):
+    if not is_worker(config) and _mark(config).exists():
+        _own_engine().stop()
 
 
 @pytest.fixture(scope="session")
@@ -128,13 +152,6 @@ def boot(images, host_image, tmp_path_factory):
 @pytest.fixture(scope="module")
 def boot_for_module(images, host_image, tmp_path_factory):
     """As `boot`; the hosts live as long as the module's tests."""
-    with _factory(images, host_image, tmp_path_factory) as factory:
-        yield factory
-
-
-@pytest.fixture(scope="session")
-def boot_for_session(images, host_image, tmp_path_factory):
-    """As `boot`; the hosts live as long as the run."""
     with _factory(images, host_image, tmp_path_factory) as factory:
         yield factory
 
