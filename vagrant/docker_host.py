@@ -14,11 +14,17 @@ import os
 import sys
 from pathlib import Path
 
-from regfleet.errors import RegfleetError
-from regfleet.rehearse.docker import Docker
-from regfleet.rehearse.engine import MACHINE_SOCKET
-from regfleet.rehearse.images import Images
-from regfleet.rehearse.twin import HostSpec, Twin
+try:
+    from regfleet.errors import RegfleetError
+    from regfleet.rehearse.docker import Docker
+    from regfleet.rehearse.engine import MACHINE_SOCKET
+    from regfleet.rehearse.images import Images
+    from regfleet.rehearse.twin import HostSpec, Twin
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"error: {sys.executable} has no module {error.name}\n"
+        "  hint: python3 -m venv .venv && .venv/bin/pip install .   (or set REGFLEET_PYTHON)"
+    )
 
 BUILD = Path(__file__).resolve().parent.parent / ".build"
 

@@ -102,7 +102,9 @@ def containers(fleet, engine, environment):
 def test_the_file_is_valid_for_every_provider(provider, run):
     if provider == "libvirt" and "vagrant-libvirt" not in run("vagrant", "plugin", "list").stdout:
         pytest.skip("vagrant-libvirt is not installed")
-    said = run("vagrant", "validate", "--ignore-provider", VAGRANT_DEFAULT_PROVIDER=provider)
+    # VirtualBox has to be there for its settings to be looked at; all else is.
+    options = ["--ignore-provider"] if provider == "virtualbox" else []
+    said = run("vagrant", "validate", *options, VAGRANT_DEFAULT_PROVIDER=provider)
     assert "validated successfully" in said.stdout
 
 
