@@ -22,7 +22,7 @@ PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak unit lint format packages lock clean
+.PHONY: help demo test soak bench unit lint format packages lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -40,6 +40,9 @@ test: packages .venv/complete $(REGISTRY) ## Everything: lint, unit tests, tests
 
 soak: packages .venv/complete ## The faults at length: a controller killed 100 times, each boundary on each engine
 	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} $(PYTEST) $(SPREAD) tests/faults
+
+bench: packages .venv/complete ## How long it takes, beside xargs ssh, pyinfra and Ansible (an hour)
+	@$(SUDO) $(BIN)/python tests/bench/bench.py --build $(BUILD)
 
 unit: .venv/complete ## The tests that need no hosts (seconds)
 	@$(PYTEST) $(SPREAD) tests/unit

@@ -1,0 +1,237 @@
+"""`make bench`: regfleet and its rivals side by side, in one run, on the same hosts.
+
+    python tests/bench/bench.py [--hosts 30] [--repeat 3] [--only noop] ...
+
+Prints what was measured and the goals, and writes `speed.json` and `speed.svg` into `.build/bench`,
+or with `--publish` into docs/. Nothing here fails because something was slow; a tool that did not
+do the same work as the others does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import figures
+import full_hosts
+import impact
+import rivals
+import scale
+
+from regfleet.rehearse import engine
+
+ROOT = Path(__file__).resolve().parents[2]
+SECTIONS = ("first", "noop", "scale", "impact")
+Tools = dict[str, Callable[[], Any]]
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    click.echo(line, err=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line."""
+
+    hosts: int
+    repeat: int
+    scale: Sequence[int]
+    only: Sequence[str]
+    without: Sequence[str]
+    build: Path
+    publish: bool
+
+
+@click.command()
+@click.option("--hosts", default=30, show_default=True, help="Full hosts.")
+@click.option("--repeat", default=3, show_default=True, help="Runs of each, medians are taken.")
+@click.option(
+    "--scale",
+    multiple=True,
+    type=int,
+    default=(figures.SMALL, figures.LARGE),
+    show_default=True,
+    help="Hosts that only answer.",
+)
+@click.option("--only", multiple=True, type=click.Choice(SECTIONS), help="Sections; default: all.")
+@click.option("--without", multiple=True, help="Rivals to leave out: ssh, pyinfra, ansible.")
+@click.option("--build", type=click.Path(path_type=Path), default=ROOT / ".build")
+@click.option("--publish", is_flag=True, help="Write into docs/.")
+def main(**given: Any) -> None:
+    """Measure regfleet and its rivals."""
+    options = Options(**given)
+    place = options.build.resolve() / "bench"
+    images = full_hosts.WithPython(
+        engine.connect(options.build.resolve() / "engine", say).docker, place.parent / "images", say
+    )
+    say(f"{options.hosts} hosts boot")
+    hosts = full_hosts.boot(options.hosts, images, place)
+    try:
+        document = _measure(hosts, options)
+    finally:
+        hosts.twin.stop()
+    out = ROOT / "docs" if options.publish else place
+    (out / "speed.json").write_text(json.dumps(document, indent=1) + "\n")
+    (out / "speed.svg").write_text(figures.plot(document))
+    click.echo(figures.table(document))
+    say(f"{out / 'speed.json'}, {out / 'speed.svg'}")
+
+
+def _measure(hosts: full_hosts.Hosts, options: Options) -> dict[str, Any]:
+    place = hosts.directory
+    repeat, without, sections = options.repeat, options.without, options.only or SECTIONS
+    say("regfleet apply, to have what the others are given")
+    rivals.regfleet(hosts, "--no-smoke")
+    wanted = hosts.export()
+    rivals.check(hosts, wanted)
+    pyinfra = rivals.Pyinfra(hosts, wanted)
+    first: Tools = {"regfleet": lambda: rivals.regfleet(hosts, "--no-smoke")}
+    noop: Tools = {"regfleet": lambda: rivals.regfleet_noop(hosts)}
+    if "ssh" not in without:
+        noop["ssh"] = lambda: rivals.ssh(hosts)
+    if "pyinfra" not in without:
+        first["pyinfra"], noop["pyinfra"] = pyinfra.apply, pyinfra.noop
+    programs = {}
+    if "ansible" not in without:
+        program = rivals.ansible_program(place, say)
+        ansible = rivals.Ansible(hosts, wanted, program, place)
+        first["ansible"], noop["ansible"] = ansible.apply, ansible.noop
+        programs["ansible-core"] = _said(program, "--version").split()[2].rstrip("]")
+    document: dict[str, Any] = {
+        "version": 1,
+        "measured": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "machine": _machine(),
+        "programs": {**_programs(hosts), **programs},
+    }
+    if "first" in sections:
+        document["first"] = {"hosts": len(hosts.names), **_first(hosts, wanted, first, repeat)}
+    if "noop" in sections:
+        document["noop"] = {"hosts": len(hosts.names), **_noop(hosts, wanted, noop, repeat)}
+    if "scale" in sections:
+        document["scale"] = _scale(hosts, options.scale, repeat, place / "scale")
+    if "impact" in sections:
+        document["impact"] = _impact(hosts)
+    return document
+
+
+def _first(
+    hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int
+) -> dict[str, dict[str, list[float]]]:
+    seconds: dict[str, list[float]] = {tool: [] for tool in tools}
+    for number in range(repeat):
+        for tool in _rotated(tools, number):
+            hosts.reset()
+            took = tools[tool]().seconds
+            rivals.check(hosts, wanted)
+            say(f"first apply, {tool}: {took:.2f} s")
+            seconds[tool].append(took)
+    return {"seconds": seconds}
+
+
+def _noop(
+    hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int
+) -> dict[str, dict[str, list[float]]]:
+    hosts.reset()
+    rivals.regfleet(hosts, "--no-smoke")
+    rivals.check(hosts, wanted)
+    seconds: dict[str, list[float]] = {tool: [] for tool in tools}
+    for number in range(repeat + 1):
+        for tool in _rotated(tools, number):
+            took = tools[tool]().seconds
+            say(f"nothing to do, {tool}: {took:.2f} s{'' if number else ' (not counted)'}")
+            if number:  # the first run warms caches, here and on the hosts
+                seconds[tool].append(took)
+    return {"seconds": seconds}
+
+
+def _rotated(tools: Tools, by: int) -> list[str]:
+    names = list(tools)
+    by %= len(names)
+    return names[by:] + names[:by]
+
+
+def _scale(
+    hosts: full_hosts.Hosts, sizes: Sequence[int], repeat: int, place: Path
+) -> list[dict[str, Any]]:
+    recording = scale.record(hosts.twin, hosts.names[-1], hosts.fleet_file, hosts.body())
+    rows: dict[int, dict[str, Any]] = {
+        size: {"hosts": size, "seconds": [], "cpu": [], "peak_mib": [], "commands": 0}
+        for size in sizes
+    }
+    for _ in range(repeat):
+        for size, row in rows.items():
+            found = scale.apply(recording, size, place)
+            if found.unchanged != size:
+                raise rivals.NotTheSameWorkError(f"{found.unchanged} of {size} hosts unchanged")
+            took = found.timing
+            say(f"{size} hosts: {took.seconds:.2f} s, {took.peak_mib:.0f} MiB, {found.counts}")
+            row["seconds"].append(took.seconds)
+            row["cpu"].append(took.cpu)
+            row["peak_mib"].append(took.peak_mib)
+            row["commands"] = found.counts["commands"]
+    return list(rows.values())
+
+
+def _impact(hosts: full_hosts.Hosts) -> dict[str, dict[str, Any]]:
+    name = hosts.names[-1]
+    host = hosts.twin.hosts[name]
+    impact.start(host, hosts.twin.images.seeds().busybox)
+    hosts.write("https://mirror.example.com https://another.example.com")
+    found = {"regfleet": impact.during(host, lambda: rivals.regfleet(hosts, "--limit", name))}
+    hosts.write()
+    # Without live-restore, as engines come; it is part of the fleet file of the other sections.
+    host.read("echo '{}' >/etc/docker/daemon.json; systemctl restart docker")
+    impact.start(host, hosts.twin.images.seeds().busybox)
+    restart = "systemctl restart docker; docker start bench-answers"
+    found["restart"] = impact.during(host, lambda: host.read(restart))
+    impact.stop(host)
+    return {
+        name: {"sent": each.sent, "lost": each.lost, "longest": round(each.longest, 4)}
+        for name, each in found.items()
+    }
+
+
+def _machine() -> dict[str, object]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cores": os.cpu_count(),
+        "processor": models[0] if models else platform.machine(),
+        "memory_gib": round(memory, 1),
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def _programs(hosts: full_hosts.Hosts) -> dict[str, str]:
+    engine_version = hosts.twin.hosts[hosts.names[0]].read(
+        "docker version -f '{{.Server.Version}}'"
+    )
+    ssh = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr
+    return {
+        "regfleet": version("regfleet"),
+        "pyinfra": version("pyinfra"),
+        "paramiko": version("paramiko"),
+        "python": platform.python_version(),
+        "openssh": ssh.split(",")[0].strip(),
+        "docker on the hosts": engine_version,
+    }
+
+
+def _said(*command: str | Path) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())

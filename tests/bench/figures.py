@@ -1,0 +1,200 @@
+"""From measurements to what people read: medians, ratios against the goals, a table, a plot. Pure.
+
+A measurement is a document as `bench.py` writes it: sections `noop` and `first` (seconds of each
+run by tool), `scale` (a row for each size) and `impact`; a section that was not measured is left
+out. The table and the plot in the documentation are made here from docs/speed.json.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import jinja2
+
+Document = Mapping[str, Any]
+
+NAMES = {
+    "regfleet": "regfleet apply",
+    "ssh": "xargs -P 32 ssh host true",
+    "pyinfra": "plain pyinfra operations",
+    "ansible": "Ansible playbook, 50 forks",
+}
+SMALL, LARGE = 100, 1000
+PLOT = Path(__file__).resolve().parent / "plot.svg.j2"
+
+
+class Goal(NamedTuple):
+    """What is to be reached: `found` at most `limit`."""
+
+    what: str
+    limit: float
+    found: float
+    unit: str
+
+    @property
+    def met(self) -> bool:
+        """Whether it is."""
+        return self.found <= self.limit
+
+
+def goals(document: Document) -> list[Goal]:
+    """The goals of the sections that were measured."""
+    return [*_noop_goals(document), *_scale_goals(document), *_impact_goals(document)]
+
+
+def _noop_goals(document: Document) -> Iterator[Goal]:
+    if "noop" not in document:
+        return
+    took = {tool: median(runs) for tool, runs in document["noop"]["seconds"].items()}
+    limits = {"ssh": 0.60, "pyinfra": 1 / 8, "ansible": 1 / 60}
+    for tool, limit in limits.items():
+        if tool in took:
+            what = f"nothing to do, time against {NAMES[tool]}"
+            yield Goal(what, limit, took["regfleet"] / took[tool], "")
+
+
+def _scale_goals(document: Document) -> Iterator[Goal]:
+    rows = {row["hosts"]: row for row in document.get("scale", ())}
+    if LARGE in rows:
+        yield Goal(f"peak memory at {LARGE} hosts", 150, median(rows[LARGE]["peak_mib"]), " MiB")
+    if LARGE in rows and SMALL in rows:
+        growth = median(rows[LARGE]["seconds"]) / median(rows[SMALL]["seconds"])
+        yield Goal(f"time at {LARGE} hosts against {SMALL}", 10.5, growth, "")
+
+
+def _impact_goals(document: Document) -> Iterator[Goal]:
+    if "impact" in document:
+        lost = document["impact"]["regfleet"]["lost"]
+        yield Goal("answers lost during a reloadable change", 0, lost, "")
+
+
+def table(document: Document) -> str:
+    """Everything that was measured, as Markdown."""
+    parts = []
+    for section, title in (("noop", "nothing to do"), ("first", "first apply")):
+        if section in document:
+            parts.append(_race(document[section], title))
+    if "scale" in document:
+        parts.append(_scale(document["scale"]))
+    if "impact" in document:
+        parts.append(_impact(document["impact"]))
+    if found := goals(document):
+        rows = [
+            (goal.what, _short(goal.limit) + goal.unit, _short(goal.found) + goal.unit, _met(goal))
+            for goal in found
+        ]
+        parts.append(_markdown(("goal", "at most", "measured", ""), rows))
+    return "\n\n".join(parts)
+
+
+def _race(section: Document, title: str) -> str:
+    ours = median(section["seconds"]["regfleet"])
+    rows = []
+    for tool, runs in section["seconds"].items():
+        took = median(runs)
+        ratio = "1" if tool == "regfleet" else _short(ours / took)
+        rows.append((NAMES[tool], f"{took:.2f} s", f"{min(runs):.2f} to {max(runs):.2f}", ratio))
+    head = (f"{title}, {section['hosts']} hosts", "median", "runs", "regfleet took, of it")
+    return _markdown(head, rows)
+
+
+def _scale(rows: Sequence[Document]) -> str:
+    return _markdown(
+        ("hosts, nothing to do", "wall clock", "processor time", "peak memory", "commands a host"),
+        [
+            (
+                str(row["hosts"]),
+                f"{median(row['seconds']):.2f} s",
+                f"{median(row['cpu']):.2f} s",
+                f"{median(row['peak_mib']):.0f} MiB",
+                _short(row["commands"] / row["hosts"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _impact(section: Document) -> str:
+    titles = {
+        "regfleet": "regfleet apply (a new mirror: reload)",
+        "restart": "systemctl restart docker",
+    }
+    return _markdown(
+        ("change", "requests", "answers lost", "longest gap"),
+        [
+            (
+                titles[name],
+                str(section[name]["sent"]),
+                str(section[name]["lost"]),
+                f"{section[name]['longest'] * 1000:.0f} ms",
+            )
+            for name in titles
+            if name in section
+        ],
+    )
+
+
+def _met(goal: Goal) -> str:
+    return "met" if goal.met else "missed"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _short(number: float) -> str:
+    """Three significant figures, no exponent: 0.0123, 1.05, 10.2, 150."""
+    if number == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(number))))
+    text = f"{number:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+class Bar(NamedTuple):
+    """One bar of the plot."""
+
+    label: str
+    value: str
+    width: float
+    ours: bool
+
+
+def plot(document: Document) -> str:
+    """The plot, an SVG: a group of bars for each race, logarithmic, and one for scale."""
+    groups = [
+        (f"{title}, {document[section]['hosts']} hosts", _bars(document[section]["seconds"]))
+        for section, title in (("noop", "Nothing to do"), ("first", "First apply"))
+        if section in document
+    ]
+    if "scale" in document:
+        seconds = {f"{row['hosts']} hosts": row["seconds"] for row in document["scale"]}
+        memory = {f"{row['hosts']} hosts": median(row["peak_mib"]) for row in document["scale"]}
+        bars = [
+            bar._replace(value=f"{bar.value}, {memory[bar.label]:.0f} MiB", ours=True)
+            for bar in _bars(seconds)
+        ]
+        groups.append(("Nothing to do, many hosts that only answer", bars))
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(PLOT.read_text()).render(groups=groups)
+
+
+def _bars(seconds: Mapping[str, Sequence[float]]) -> list[Bar]:
+    """Logarithmic from a tenth of the shortest to the longest: a tenth of the width at least."""
+    took = {label: median(runs) for label, runs in seconds.items()}
+    low = math.log10(min(took.values())) - 0.5
+    high = max(math.log10(max(took.values())), low + 1)
+    return [
+        Bar(
+            NAMES.get(label, label),
+            f"{value:.2f} s" if value < 10 else f"{value:.1f} s",
+            (math.log10(value) - low) / (high - low),
+            label == "regfleet",
+        )
+        for label, value in took.items()
+    ]

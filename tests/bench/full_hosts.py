@@ -1,0 +1,242 @@
+"""Full hosts for measurements: systemd, sshd, a Docker engine, and Python for Ansible's modules.
+
+All are clients of one registry, which runs on the first of them. What a tool has to bring about
+is written down here once, as regfleet resolves it: the rivals get the very files, modes, container
+arguments and login, ready made.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import TypedDict
+
+from regfleet.desired.model import DesiredHost
+from regfleet.desired.resolve import resolve
+from regfleet.fleet.load import load
+from regfleet.materials import gather
+from regfleet.rehearse.images import Images
+from regfleet.rehearse.twin import HostSpec, Twin
+from regfleet.state import StateDirectory
+
+ENDPOINT = "registry.bench:5000"
+REGISTRY = "reg1"
+CONTAINER = "regfleet-main"
+WORKERS = 8  # hosts that are prepared at the same time
+
+HEAD = """\
+version = 1
+name = "bench"
+
+[ssh]
+user = "root"
+key = "{key}"
+known_hosts = "{known_hosts}"
+sudo = false
+
+"""
+
+BODY = """\
+[registry.main]
+hosts = [{{ name = "reg1", address = "{registry}" }}]
+endpoint = "registry.bench:5000"
+image_archive = "{registry_tar}"
+
+[registry.main.users]
+ci = {{ password = "generate" }}
+
+[client.build]
+hosts = $hosts
+registries = ["main"]
+mirrors = [{mirrors}]
+login = {{ main = "ci" }}
+daemon = {{ "live-restore" = true }}
+
+[smoke]
+image_archive = "{busybox_tar}"
+"""
+
+# Out of band, between two first applies: as if nobody had ever been there.
+RESET = """
+exec 2>&1
+containers=$(docker ps --all --quiet)
+[ -z "$containers" ] || docker rm --force --volumes $containers
+images=$(docker images --quiet)
+[ -z "$images" ] || docker rmi --force $images
+systemctl stop docker.service docker.socket
+rm -rf /etc/docker /etc/regfleet /var/lib/regfleet /var/lib/registry /root/.docker
+systemctl reset-failed
+systemctl start docker.service && docker version
+"""
+
+
+class WithPython(Images):
+    """Host images that have Python as well: Ansible's modules are programs in it."""
+
+    def host(self, suite: str, variant: str) -> str:
+        """As `Images.host`; the packages come from the host's own distribution."""
+        plain = super().host(suite, variant)
+        tag = f"{plain}-python"
+        if self.docker.try_run("image", "inspect", tag).returncode == 0:
+            return tag
+        self.progress(f"adding python3 to the {suite} host image")
+        name = f"bench-python-{suite}-{variant}"
+        self.docker.try_run("rm", "--force", name)
+        self.docker.run(
+            *("run", "--name", name, "--network=host", plain, "sh", "-c"),
+            "apt-get -q -o Acquire::Check-Valid-Until=false update &&"
+            " apt-get -q -y --no-install-recommends install python3 && apt-get clean",
+            timeout=600,
+        )
+        self.docker.run("commit", "--change", 'CMD ["/sbin/regfleet-boot"]', name, tag)
+        self.docker.run("rm", name)
+        return tag
+
+
+class Wanted(TypedDict):
+    """What rivals bring about; paths under `files` are copies of the contents."""
+
+    endpoint: str
+    user: str
+    auth: str
+    password: str
+    container: str
+    image: str
+    archive: str
+    volumes: list[str]
+    registry: dict[str, list[dict[str, str]]]
+    client: dict[str, list[dict[str, str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Hosts that are up, and the fleet file that makes them a fleet.
+
+    Attributes:
+        directory: gets the fleet file and its state directory.
+    """
+
+    twin: Twin
+    directory: Path
+
+    @property
+    def names(self) -> list[str]:
+        """The hosts, the registry's first."""
+        return list(self.twin.hosts)
+
+    @property
+    def fleet_file(self) -> Path:
+        """As `write` left it."""
+        return self.directory / "fleet.toml"
+
+    def body(self, mirrors: str = "https://mirror.example.com") -> str:
+        """The fleet file behind `[ssh]`, with `$hosts` for the client group's hosts."""
+        seeds = self.twin.images.seeds()
+        return BODY.format(
+            registry=self.twin.hosts[REGISTRY].address,
+            registry_tar=seeds.registry,
+            busybox_tar=seeds.busybox,
+            mirrors=", ".join(f'"{url}"' for url in mirrors.split()),
+        )
+
+    def write(self, mirrors: str = "https://mirror.example.com") -> Path:
+        """Write the fleet file; `mirrors` are separated by blanks."""
+        declared = ", ".join(
+            f'{{ name = "{host.name}", address = "{host.address}" }}'
+            for host in self.twin.hosts.values()
+        )
+        head = HEAD.format(key=self.twin.key, known_hosts=self.twin.known_hosts)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.fleet_file.write_text(
+            head + Template(self.body(mirrors)).substitute(hosts=f"[{declared}]")
+        )
+        return self.fleet_file
+
+    def everywhere(self, script: str) -> dict[str, str]:
+        """Run a shell script on each host, out of band; what it said, by host.
+
+        Raises:
+            HostError: it failed somewhere.
+        """
+        with ThreadPoolExecutor(WORKERS) as pool:
+            hosts = self.twin.hosts.values()
+            said = pool.map(lambda host: host.read(script), hosts)
+            return dict(zip(self.names, said, strict=True))
+
+    def reset(self) -> None:
+        """Back to hosts on which nobody has ever been."""
+        self.everywhere(RESET)
+
+    def wanted(self) -> dict[str, DesiredHost]:
+        """What regfleet wants of each host. Needs the state directory of an apply."""
+        fleet = load(self.fleet_file)
+        state = StateDirectory.beside(fleet.path, fleet.name)
+        return resolve(fleet, gather(fleet, state, save=False))
+
+    def export(self) -> Path:
+        """Write for rivals what they have to bring about; the path of a JSON document.
+
+        daemon.json is taken as it stands on a host after an apply, so that the others' whole
+        file and regfleet's merged one are the same to the byte.
+        """
+        place = self.directory / "wanted"
+        want = self.wanted()[REGISTRY]
+        other = next(host for name, host in self.wanted().items() if name != REGISTRY)
+        client_paths = {item.path for item in (*other.directories, *other.files)}
+        daemon = self.twin.hosts[REGISTRY].run("cat /etc/docker/daemon.json").stdout
+        container, login = want.containers[0], want.logins[0]
+        files = [_file(place, item.path, item.content, item.mode) for item in want.files]
+        auth = json.loads(self.twin.hosts[REGISTRY].read("cat /root/.docker/config.json"))
+        directories = [{"path": item.path, "mode": f"{item.mode:04o}"} for item in want.directories]
+        archive = container.image.archive
+        wanted: Wanted = {
+            "endpoint": ENDPOINT,
+            "user": login.user,
+            "password": login.password.reveal(),
+            "auth": auth["auths"][ENDPOINT]["auth"],
+            "container": container.name,
+            "image": container.image.reference,
+            "archive": str(archive) if archive else "",
+            "volumes": [
+                argument.removeprefix("--volume=")
+                for argument in container.arguments
+                if argument.startswith("--volume=")
+            ],
+            "registry": {
+                "directories": [each for each in directories if each["path"] not in client_paths],
+                "files": [each for each in files if each["path"] not in client_paths],
+            },
+            "client": {
+                "directories": [each for each in directories if each["path"] in client_paths],
+                "files": [
+                    *(each for each in files if each["path"] in client_paths),
+                    _file(place, "/etc/docker/daemon.json", daemon.encode(), 0o644),
+                ],
+            },
+        }
+        document = place / "wanted.json"
+        document.touch(mode=0o600)
+        document.write_text(json.dumps(wanted, indent=2) + "\n")
+        return document
+
+
+def boot(count: int, images: Images, directory: Path, name: str = "bench") -> Hosts:
+    """Boot `count` hosts: reg1, c02, c03, ..."""
+    twin = Twin(name, images, directory / "twin")
+    specs = [HostSpec(REGISTRY, aliases=(ENDPOINT.partition(":")[0],))]
+    specs += [HostSpec(f"c{number:02}") for number in range(2, count + 1)]
+    twin.boot(specs)
+    hosts = Hosts(twin, directory)
+    hosts.write()
+    return hosts
+
+
+def _file(place: Path, path: str, content: bytes, mode: int) -> dict[str, str]:
+    copy = place / "files" / path.lstrip("/").replace("/", "__")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.touch(mode=0o600)
+    copy.write_bytes(content)
+    return {"path": path, "source": str(copy), "mode": f"{mode:04o}"}
