@@ -115,10 +115,20 @@ def merge(
     changes = tuple(
         KeyChange(key, document.get(key), after.get(key), _reason(key, want), key in secret)
         for key in dict.fromkeys((*document, *after))
-        if (key in document) != (key in after) or not same(document.get(key), after.get(key))
+        if _differs(document, after, key)
     )
     gone = created and _is_blank(after)
     return Merged(document, None if gone else after, lists, values, changes)
+
+
+def _differs(document: D, after: D, key: str) -> bool:
+    if (key in document) != (key in after):
+        return True
+    before, now = document.get(key), after.get(key)
+    if isinstance(document, Document) and (before is None or now is None):
+        # YAML's null has become a table, or the other way about: what is in it is what differs.
+        return not same(before or {}, now or {}) and not isinstance(before or now, dict)
+    return not same(before, now)
 
 
 def _merge_list(

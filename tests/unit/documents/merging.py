@@ -4,6 +4,7 @@ given back, and that is the caller's to say."""
 from hypothesis import strategies as st
 
 from regfleet.desired.model import DaemonSettings
+from regfleet.documents.interface import same
 from regfleet.documents.merge import merge
 
 NOTHING = DaemonSettings()
@@ -37,12 +38,13 @@ def check_merge(document, want):
     for key, wanted in want.lists.items():
         assert set(wanted) <= set(after.get(key, ()))
     for key, value in want.values.items():
-        assert after[key] == value
+        assert same(after[key], value)
     for key, value in document.items():
         if key in want.lists:
             assert after[key][: len(value or ())] == (value or [])
         elif key not in want.values:
-            assert after[key] == value
+            # Where a table belongs, YAML's null is one.
+            assert after[key] == value or (value is None and isinstance(after[key], dict))
     again = merge(after, want, merged.owned_lists, merged.owned_values)
     assert again.changes == ()
     assert again.after.text() == after.text()
@@ -52,7 +54,8 @@ def check_merge(document, want):
     assert told == {
         key
         for key in {*document, *after}
-        if (key in document) != (key in after) or document[key] != after[key]
+        if (key in document) != (key in after)
+        or (not same(document[key], after[key]) and not isinstance(after[key], dict))
     }
 
 
