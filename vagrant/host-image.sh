@@ -140,6 +140,11 @@ rm -f /var/log/apt/* /var/log/dpkg.log /var/log/bootstrap.log
 # The service script gives up where it may not raise its limits, as in a container.
 [ ! -e /etc/init.d/docker ] ||
     sed -i 's/^\([[:space:]]*ulimit .*\)$/\1 || true/' /etc/init.d/docker
+# Podman's runtime wants limits raised and controllers delegated, which a container cannot have.
+install -d -m 0755 /etc/containers/containers.conf.d
+without='cgroups = "disabled"'
+[ ! -x /usr/sbin/runc ] || without='pids_limit = 0' # which runc, Docker's, cannot do without
+printf '[containers]\n%s\n' "$without" >/etc/containers/containers.conf.d/test-host.conf
 # Nothing of the machine's clockwork: tests decide what runs when.
 if [ -x /bin/systemctl ]; then
     systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import Engine
+from regfleet.engines.podman import Podman
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Docker(),)}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Docker(), Podman())}

@@ -9,17 +9,19 @@ from urllib.parse import urlsplit
 
 from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
 from regfleet.engines import docker_facts as facts
+from regfleet.engines import installation
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.look.observed import ObservedHost
 from regfleet.plan import daemon_json
-from regfleet.plan.model import Activation, Change, EditDaemon, InstallEngine, StartEngine, Step
+from regfleet.plan.model import Activation, Change, EditDaemon, StartEngine, Step
 from regfleet.record import Owned
 
 CERTS = "/etc/docker/certs.d"
 INSECURE = "insecure-registries"
 MIRRORS = "registry-mirrors"
+PROGRAM = installation.Program("docker", "Docker", "dockerd", facts.PACKAGES)
 
 
 class Docker:
@@ -122,22 +124,8 @@ def _engine_itself(
         return (), (Change("service docker", "run", "the engine does not run"),)
     if engine.state == "up":
         return (), ()
-    if not want.install:
-        raise HostError(
-            want.name,
-            "there is no Docker engine (no dockerd)",
-            "install one, or set `install = true` for this client",
-        )
-    packages = facts.PACKAGES.get(seen.packages)
-    if packages is None:
-        raise HostError(
-            want.name,
-            f"there is no Docker engine, and no package manager that is known "
-            f"({seen.os} {seen.os_version})",
-            "install Docker by hand; then run this again",
-        )
-    change = Change(f"package {packages[0]}", "create", "the engine is missing")
-    return (InstallEngine(seen.packages, packages),), (change,)
+    step = installation.install(PROGRAM, want, seen)
+    return (step,), (installation.change(step),)
 
 
 def _merge(

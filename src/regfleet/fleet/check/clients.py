@@ -15,7 +15,8 @@ from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown, type_name
 
-IMPLEMENTED_ENGINES = frozenset({"docker"})
+IMPLEMENTED_ENGINES = frozenset({"docker", "podman"})
+WITH_DAEMON_JSON = frozenset({"docker", "docker-sysconfig"})
 _OURS_BY_ANOTHER_KEY = {"insecure-registries": "registries", "registry-mirrors": "mirrors"}
 
 
@@ -31,6 +32,9 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
             yield from _references(place, client, document.get("registry", {}))
         yield from _repeated(place, client)
         yield from _daemon(place, client)
+        if client.get("daemon") and engine is not None and engine not in WITH_DAEMON_JSON:
+            message = f"{engine} reads no daemon.json"
+            yield Finding((*place, "daemon"), message, "leave it out, or use the engine docker")
     yield from _conflicts(document, claims)
 
 

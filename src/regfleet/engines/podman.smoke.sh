@@ -1,0 +1,39 @@
+# Podman, as the smoke test uses it.
+# shellcheck shell=sh disable=SC2034,SC2154  # variables of smoke.sh
+
+authfile= # the file of logins that is used
+
+podman_do() { said=$(podman "$@" </dev/null 2>&1); }
+
+podman_has() { podman_do image exists "$1"; }
+podman_fetch() { podman_do pull -q "$1"; }
+podman_tag() { podman_do tag "$1" "$2"; }
+podman_remove() { podman_do rmi "$1"; }
+podman_save() { podman_do save -q -o "$2" "$1"; }
+podman_load() { podman_do load -q -i "$1"; }
+podman_run() { podman_do run --rm --network none "$1" echo "$2"; }
+
+# Layers are compressed on their way, so the digest is what the registry was given.
+podman_push() {
+  digests=$(mktemp) || return 1
+  podman_do push ${authfile:+--authfile "$authfile"} --digestfile "$digests" "$1"
+  ended=$?
+  pushed=$(cat "$digests")
+  rm -f "$digests"
+  return "$ended"
+}
+
+podman_pull() {
+  podman_do pull ${authfile:+--authfile "$authfile"} -q "$1" || return 1
+  pulled=$(podman image inspect --format '{{.Digest}}' "$1" 2>/dev/null)
+}
+
+podman_kept() { # ACCOUNT
+  authfile=
+  if [ -n "$1" ]; then authfile=$(home_of "$1")/.config/containers/auth.json; fi
+}
+
+podman_sign_in() { # USER
+  authfile=$scratch/auth.json
+  said=$(password | podman login --authfile "$authfile" --username "$1" --password-stdin "$endpoint" 2>&1)
+}

@@ -1,0 +1,133 @@
+"""Podman on real hosts, old and new: installed, trusting, logged in, proven, and taken out again."""
+
+import json
+
+import pytest
+
+from regfleet.rehearse.twin import HostSpec
+
+BODY = """
+[registry.main]
+hosts = [$reg1]
+endpoint = "registry.test:5000"
+image_archive = "$registry_tar"
+[registry.main.users]
+ci = { password = "generate" }
+
+[registry.plain]
+hosts = [$reg1]
+endpoint = "registry.test:5001"
+image_archive = "$registry_tar"
+storage = "/srv/plain"
+tls = { source = "none" }
+
+[client.laptops]
+hosts = [$pod1, $pod2, $reg1]
+engine = "podman"
+registries = ["main", "plain"]
+mirrors = ["plain"]
+login = { main = { user = "ci", for = ["root", "ops"] } }
+
+[smoke]
+image_archive = "$busybox_tar"
+"""
+STEPS = ("present", "push", "remove", "pull", "digest", "run", "delete")
+CLIENTS = ("pod1", "pod2", "reg1")
+PLACES = "/etc/containers /root/.config /home/ops/.config"
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    """`pod1` and `pod2` come without any engine; `reg1` gets Podman beside its Docker."""
+    return boot_for_module(
+        HostSpec("reg1", aliases=("registry.test",)),
+        HostSpec("pod1", variant="bare"),
+        HostSpec("pod2", "trixie", "bare"),
+    )
+
+
+@pytest.fixture
+def fleet(twin, write_fleet):
+    return write_fleet(twin, BODY)
+
+
+def test_it_is_installed_configured_and_proven(twin, fleet, regfleet):
+    done = regfleet("apply", fleet, "--yes", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    hosts = json.loads(done.stdout)["hosts"]
+    for name in CLIENTS:
+        changes = [change["resource"] for change in hosts[name]["changes"]]
+        assert "package podman" in changes
+        assert not [change for change in changes if "daemon.json" in change]
+        checks = {f"{registry}/{step}" for registry in ("main", "plain") for step in STEPS}
+        assert {check: hosts[name]["smoke"].get(check) for check in checks} == dict.fromkeys(
+            checks, "passed"
+        )
+        assert twin.hosts[name].read("stat -c '%a %U' /home/ops/.config/containers/auth.json") == (
+            "600 ops"
+        )
+    assert twin.hosts["pod1"].run("command -v docker").returncode != 0
+
+
+def test_a_second_run_finds_nothing_and_costs_one_command(twin, fleet, regfleet, counted):
+    with counted(twin) as counts:
+        done = regfleet("apply", fleet, "--yes")
+    assert "nothing to do on 3 hosts" in done.stdout, done.stdout + done.stderr
+    assert counts == dict.fromkeys(CLIENTS, 1)
+
+
+def test_the_mirror_serves_what_it_has(twin):
+    """It is asked before Docker Hub, which cannot be reached from here."""
+    pod = twin.hosts["pod2"]
+    pod.read("podman pull -q registry.test:5001/none 2>&1 | grep -q 'manifest unknown'")
+    said = pod.run("podman pull docker.io/library/nothing-there:1").stderr
+    assert "registry.test:5001/library/nothing-there" in said
+
+
+def test_an_account_of_its_own_is_logged_in(twin):
+    for name in ("pod1", "pod2"):
+        said = twin.hosts[name].read(
+            "cd /; su ops -c 'podman login --get-login registry.test:5000' 2>/dev/null || "
+            "su ops -c 'podman login --authfile ~/.config/containers/auth.json "
+            "--get-login registry.test:5000'"
+        )
+        assert said == "ci"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("90-hand.conf", '[[registry]]\nlocation = "docker.io"\n', "too"),
+        ("90-hand.conf", "[registries.search]\nregistries = ['a']\n", "older format"),
+        ("90-hand.conf", "[[registry\n", "not TOML"),
+    ],
+)
+def test_a_file_that_would_undo_ours_is_refused(twin, fleet, regfleet, file, text, said):
+    path = f"/etc/containers/registries.conf.d/{file}"
+    twin.hosts["pod1"].run(f"cat >{path}", stdin=text)
+    try:
+        done = regfleet("plan", fleet, "--limit", "pod1")
+    finally:
+        twin.hosts["pod1"].read(f"rm {path}")
+    assert done.returncode == 1
+    assert path in done.stderr + done.stdout
+    assert said in done.stderr + done.stdout
+
+
+def test_another_engine_is_not_slipped_under_it(fleet, regfleet):
+    fleet.write_text(fleet.read_text().replace('engine = "podman"\n', ""))
+    done = regfleet("plan", fleet, "--limit", "pod1")
+    assert done.returncode == 1
+    assert "set it up for the engine podman" in done.stderr + done.stdout
+
+
+def test_all_of_it_goes_again(twin, fleet, regfleet):
+    done = regfleet("destroy", fleet, "--yes", "--delete-data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in CLIENTS:
+        left = twin.hosts[name].read(
+            "ls -d /etc/containers/certs.d /etc/containers/registries.conf.d/regfleet* "
+            "/var/lib/regfleet /root/.config/containers /home/ops/.config/containers 2>/dev/null; :"
+        )
+        assert left == ""
+        assert twin.hosts[name].read("podman version --format x >/dev/null; echo still") == "still"
