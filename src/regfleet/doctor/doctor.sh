@@ -1,6 +1,6 @@
 # regfleet's doctor on a host: looks for known failures, changes nothing, prints lines that begin
 # with @. The look stands behind it, with functions that are used here; what an engine alone knows
-# is in engines/WORD.doctor.sh: WORD_certs, WORD_trouble, WORD_try, WORD_offer, WORD_state.
+# is in engines/WORD.doctor.sh: WORD_first (before the look), WORD_certs, WORD_trouble, WORD_try.
 # shellcheck shell=sh disable=SC2154
 
 # What hangs (an engine, a dead disk, a name server) must not take everything with it.

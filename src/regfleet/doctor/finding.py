@@ -130,7 +130,9 @@ def _registry(fleet: Fleet, name: str) -> dict[str, str]:
     registry = fleet.registries.get(name)
     if registry is None:
         return {}
+    home = {"registry_address": registry.hosts[0].address} if registry.hosts else {}
     return {
+        **home,
         "registry": name,
         "endpoint": registry.endpoint,
         "name": endpoint_host(registry.endpoint),

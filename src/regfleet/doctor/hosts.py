@@ -24,6 +24,8 @@ _DIFFERING_CLOCKS = 5  # seconds, between looks at hosts whose clocks agree
 _URL_LOGIN = re.compile(r"://[^/@\s]*@")
 # Flags that may stand beside their key (moby daemon/config/config.go, skipDuplicates).
 _TOGETHER = {"runtimes"}
+# Causes that keep dockerd from starting, and that its log tells.
+_STOPS = ("unknown-key", "disk-full", "mirror-refused")
 
 
 def of_host(case: Case, exam: HostExam) -> Iterator[Symptom]:
@@ -75,12 +77,13 @@ def without_logins(text: str) -> str:
 
 def _disks(name: str, signs: Signs) -> Iterator[Symptom]:
     for disk in signs.disks:
+        path = {"path": disk.mount}
         if disk.free < LEAST_FREE:
             size = f"{disk.free // _KIB_PER_MIB} MiB" if disk.free else "nothing"
-            yield Symptom("disk-full", name, f"{disk.mount}: {size} free")
+            yield Symptom("disk-full", name, f"{disk.mount}: {size} free", values=path)
         elif disk.inodes is not None and disk.inodes < LEAST_INODES:
             found = f"{disk.mount}: {disk.inodes} inodes free: no more files can be made"
-            yield Symptom("disk-full", name, found)
+            yield Symptom("disk-full", name, found, values=path)
 
 
 def _configuration(seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
@@ -92,6 +95,11 @@ def _configuration(seen: ObservedHost, signs: Signs, want: DesiredHost) -> Itera
         found = f"{seen.engine.config}: {without_logins(str(error))}"
         yield Symptom("daemon-json", want.name, found, said=_last(signs), values=path)
         return
+    for key in document:
+        if key in facts.FLAG_KEYS and len(key) > 1:
+            found = f'"{key}" in {seen.engine.config}'
+            values = {"key": key, "plural": facts.FLAG_KEYS[key]}
+            yield Symptom("ignored-key", want.name, found, values=values)
     nested = document.get("proxies")
     there = {*document, *(nested if isinstance(nested, dict) else ())} - _TOGETHER
     declared = {*want.daemon.lists, *want.daemon.values} - _TOGETHER
@@ -139,13 +147,15 @@ def _engine(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> 
         yield Symptom("engine-missing", want.name, found)
     elif engine.state == "down" and case.applied(want.name):
         told = next(filter(None, map(recognise, signs.words)), None)
-        found = "it was stopped, or never started" if signs.stopped else "it has failed"
-        if told and told.cause.name in ("unknown-key", "disk-full", "mirror-refused"):
-            yield Symptom(
-                told.cause.name, want.name, "it does not run", said=_last(signs), values=told.values
-            )
-        else:
-            yield Symptom("engine-down", want.name, found, said=_last(signs))
+        known = told is not None and told.cause.name in _STOPS
+        cause = "engine-stopped" if signs.stopped else "engine-down"
+        yield Symptom(
+            told.cause.name if told and known else cause,
+            want.name,
+            "it does not run",
+            said=_last(signs),
+            values=told.values if told and known else {},
+        )
     elif engine.state == "silent":
         yield Symptom("engine-silent", want.name, engine.detail or "no answer in time")
 

@@ -42,7 +42,8 @@ def render(fleet: Fleet, want: DesiredHost, salt: str, images: Sequence[str] = (
     words = [ENGINES[name].shell for name in want.engines]
     words = [word for word in words if _knows(word)]
     storage = [registry.storage for registry in registries_on(fleet, want.name)]
-    calls = [" ".join(["disks", *map(quote, (*_PLACES, *storage))])]
+    calls = [*(f"{word}_first" for word in words), "look"]
+    calls += [" ".join(["disks", *map(quote, (*_PLACES, *storage))])]
     calls += [f"resolved {quote(name)}" for name in names(fleet, want.name)]
     calls += [f"listener {registry.port}" for registry in registries_on(fleet, want.name)]
     calls += [f"{word}_trouble" for word in words]
@@ -52,7 +53,7 @@ def render(fleet: Fleet, want: DesiredHost, salt: str, images: Sequence[str] = (
     if words:  # a client's own engine stands last
         calls += [f"{words[-1]}_{call}" for call in _of_client(fleet, want)]
     body = "\n  ".join([*calls, "say examined"])
-    look = request.render(want, salt)
+    look = request.define(want, salt)
     return f"{program(*words)}\n{look}\ndoctor() {{\n  {body}\n}}\ndoctor </dev/null\n"
 
 
@@ -90,8 +91,9 @@ def names(fleet: Fleet, host: str) -> tuple[str, ...]:
     mirrors = (mirror for group in clients_of(fleet, host) for mirror in group.mirrors)
     hosts = [endpoint_host(registry.endpoint) for registry in used(fleet, host)]
     hosts += [found for mirror in mirrors if (found := urlsplit(mirror).hostname)]
-    return tuple(name for name in dict.fromkeys(hosts) if not _is_address(name))
+    return tuple(name for name in dict.fromkeys(hosts) if not is_address(name))
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether it is an IP address, and no name."""
     return ":" in name or name.replace(".", "").isdigit()

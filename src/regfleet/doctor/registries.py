@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from regfleet.desired.model import DesiredHost
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.causes import Recognised, causes, recognise
 from regfleet.doctor.finding import Symptom
+from regfleet.doctor.program import is_address
 from regfleet.doctor.proxies import proxy_of
 from regfleet.doctor.signs import Try
 from regfleet.errors import UnreachableError
@@ -19,6 +20,7 @@ from regfleet.registry_api.errors import Kind, RegistryError
 _ENDED = (124, 143)  # timeout(1): of coreutils, of busybox
 # Whoever hears that was let in as far as he may go.
 _REACHED = {"not-there", "denied"}
+_OF_NAMES = {"name-not-resolved", "wrong-address", "proxy"}
 _NO_WAY = frozenset({"connection-refused", "no-answer", "registry-error"})
 _ANYTHING = frozenset(causes()) - {"name-not-resolved", "orphan-pair", "proxy"}
 
@@ -30,6 +32,12 @@ _KINDS: Mapping[Kind, str] = {
     "expired": "certificate-dates",
     "unauthorized": "password-differs",
     "not-a-registry": "not-a-registry",
+}
+# What may be the matter with its host when a registry gives no answer.
+_STOPPING = {
+    *("unreachable", "disk-full"),
+    *("daemon-json", "flag-conflict", "unknown-key", "mirror-refused"),
+    *("engine-down", "engine-stopped", "engine-silent", "engine-missing"),
 }
 # What clients get of it, when the root of it is this; of anything else no answer.
 _FELT: Mapping[str, frozenset[str]] = {
@@ -95,10 +103,6 @@ def of_registry(
     return own, own
 
 
-_STOPPING = ("unreachable", "daemon-json", "flag-conflict", "unknown-key", "disk-full",
-             "mirror-refused", "engine-down", "engine-silent", "engine-missing")  # fmt: skip
-
-
 def _is_away(error: Exception) -> bool:
     if isinstance(error, RegistryError):
         return error.kind in ("refused", "timeout", "unreachable")
@@ -154,22 +158,34 @@ def of_client(
     """
     if exam.signs is None or exam.seen is None or not case.applied(exam.name):
         return
-    said = {(each.cause, each.registry) for each in own if each.host == exam.name}
+    said = {_subject(case, each) for each in own if each.host == exam.name}
     for each in exam.signs.tries:
         registry = case.by_endpoint(each.endpoint)
-        if registry is None:
-            continue
-        symptom = _of_try(case, exam, registry, each)
-        if symptom is None or (symptom.cause, registry.name) in said:
-            continue
-        if symptom.cause == "disk-full" and ("disk-full", "") in said:
-            continue
-        if symptom.cause == "certificate-dates" and ("clock", "") in said:
+        symptom = _of_try(case, exam, registry, each) if registry else None
+        if registry is None or symptom is None or _is_said(case, symptom, said):
             continue
         told = _told(each)
         if not roots.take(registry.name, told.cause.name if told else "", exam.name):
-            said.add((symptom.cause, registry.name))
+            said.add(_subject(case, symptom))
             yield symptom
+
+
+def _subject(case: Case, symptom: Symptom) -> tuple[str, str]:
+    """What a symptom is about: a name, whatever the port; else a registry, or the host."""
+    registry = case.fleet.registries.get(symptom.registry)
+    if symptom.cause in _OF_NAMES:
+        name = endpoint_host(registry.endpoint) if registry else ""
+        return symptom.cause, symptom.values.get("name", name)
+    return symptom.cause, symptom.registry
+
+
+def _is_said(case: Case, symptom: Symptom, said: Collection[tuple[str, str]]) -> bool:
+    registry = case.fleet.registries[symptom.registry]
+    name = endpoint_host(registry.endpoint)
+    if symptom.cause in {*_NO_WAY, "wrong-address"} and ("name-not-resolved", name) in said:
+        return True  # engines remember names for some seconds
+    of_host = {"certificate-dates": "clock", "disk-full": "disk-full"}.get(symptom.cause)
+    return (of_host, "") in said or _subject(case, symptom) in said
 
 
 def _told(tried: Try) -> Recognised | None:
@@ -230,14 +246,18 @@ def _no_way(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Sympt
     if proxy:
         return _by_proxy(exam, registry, proxy)
     addresses = signs.names.get(name, ())
-    found = f"{name} leads to {', '.join(addresses)} there" if addresses else f"asked at {name}"
+    found, cause = f"asked at {name}", told.cause.name
+    if addresses:
+        found = f"{name} leads to {', '.join(addresses)} there"
     if registry.hosts:
         home = registry.hosts[0]
         found += f"; the registry is on {home.name} ({home.address})"
         asked = case.registries.get(registry.name)
         if asked is not None and asked.error is None:
             found += ", and answers there"
-    return Symptom(told.cause.name, exam.name, found, registry.name)
+            if addresses and is_address(home.address) and home.address not in addresses:
+                cause = "wrong-address"
+    return Symptom(cause, exam.name, found, registry.name)
 
 
 def _proxy(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:

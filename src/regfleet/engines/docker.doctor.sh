@@ -1,15 +1,18 @@
 # Docker, as the doctor sees it.
-# shellcheck shell=sh disable=SC2154  # functions and variables of doctor.sh, look.sh and common.sh
+# shellcheck shell=sh disable=SC2154,SC2329  # with functions and variables of doctor.sh, look.sh and common.sh
 
-# Every use of it, the look's too.
-if command -v docker >/dev/null 2>&1; then
-  docker() { patient docker "$@"; }
-fi
+docker_up=
 
-# A socket-activated engine would be started by asking it.
-docker_answers() {
-  command -v dockerd >/dev/null 2>&1 && [ -n "$(docker_pid)" ] &&
-    docker version --format '{{.Server.Version}}' >/dev/null 2>&1
+# Whether it answers, asked once; of one that hangs nothing more is asked, by the look neither.
+# A socket-activated one would be started by asking it.
+docker_first() {
+  if command -v dockerd >/dev/null 2>&1 && [ -n "$(docker_pid)" ]; then
+    patient docker version --format '{{.Server.Version}}' >/dev/null 2>&1
+    case $? in
+      0) docker_up=yes ;;
+      124 | 143) docker() { return 1; } ;;
+    esac
+  fi
 }
 
 docker_certs() { certificates "/etc/docker/certs.d/$1"; } # ENDPOINT
@@ -17,7 +20,7 @@ docker_certs() { certificates "/etc/docker/certs.d/$1"; } # ENDPOINT
 docker_trouble() { # flags and where they are set, proxies, what it said last
   command -v dockerd >/dev/null 2>&1 || return 0
   docker_flags
-  if docker_answers; then
+  if [ -n "$docker_up" ]; then
     docker info --format 'http {{.HTTPProxy}}
 https {{.HTTPSProxy}}
 no {{.NoProxy}}' 2>/dev/null | scrub | sed 's/^/@proxy /'
@@ -34,17 +37,12 @@ no {{.NoProxy}}' 2>/dev/null | scrub | sed 's/^/@proxy /'
 
 docker_flags() { # a line for each ExecStart and each variable with options: `unit FILE KEY=VALUE`
   if [ -d /run/systemd/system ]; then
-    # Before each fragment stands a comment with its path (systemctl(1), cat).
-    systemctl cat docker.service 2>/dev/null | while read -r line; do
-      while :; do case $line in
-        *\\) read -r more; line="${line%\\}$more" ;;
-        *) break ;;
-      esac; done
-      case $line in
-        '# /'*) unit=${line#'# '} ;;
-        ExecStart=*) say "unit ${unit:-docker.service} $line" ;;
-      esac
-    done | scrub
+    # Drop-ins are read from their places: `systemctl cat` does not know new ones yet.
+    unit=$(systemctl show --property FragmentPath --value docker.service 2>/dev/null)
+    for file in "$unit" /usr/lib/systemd/system/docker.service.d/*.conf \
+      /run/systemd/system/docker.service.d/*.conf /etc/systemd/system/docker.service.d/*.conf; do
+      if [ -r "$file" ]; then started_by "$file" | scrub; fi
+    done
   fi
   for file in /etc/default/docker /etc/sysconfig/docker /etc/conf.d/docker; do
     if [ -r "$file" ]; then
@@ -52,6 +50,13 @@ docker_flags() { # a line for each ExecStart and each variable with options: `un
         -e '/^[A-Z_]*OPT[A-Z_]*=/p' "$file" | scrub | sed "s|^|@unit $file |"
     fi
   done
+}
+
+started_by() { # FILE: its ExecStart lines, continued ones joined
+  while read -r line; do
+    while [ "${line%\\}" != "$line" ] && read -r more; do line="${line%\\}$more"; done
+    case $line in ExecStart=*) say "unit $1 $line" ;; esac
+  done <"$1"
 }
 
 docker_log() { # LINES [SINCE]
@@ -65,26 +70,27 @@ docker_log() { # LINES [SINCE]
 # A pull of what is not there: a registry that is reached and lets the account in says so, and
 # whatever is in the way says what it is. It leaves nothing, there or here.
 docker_try() { # ENDPOINT ACCOUNT
-  docker_answers || return 0
+  [ -n "$docker_up" ] || return 0
   home=$(home_of "$2")
   [ -n "$home" ] || return 0
-  said=$(docker --config "$home/.docker" pull "$1/regfleet/doctor:none" 2>&1 </dev/null)
+  said=$(patient docker --config "$home/.docker" pull "$1/regfleet/doctor:none" 2>&1 </dev/null)
   say "try $1 $2 $? $(printf '%s' "$said" | scrub | flat)"
 }
 
 docker_offer() { # IMAGE: whether it could be pulled, where it is not there
-  docker_answers || return 0
+  [ -n "$docker_up" ] || return 0
   docker image inspect "$1" >/dev/null 2>&1 && return 0
-  said=$(docker manifest inspect "$1" 2>&1 </dev/null)
+  said=$(patient docker manifest inspect "$1" 2>&1 </dev/null)
   status=$?
   [ "$status" = 0 ] && said=
   say "offer $1 $status $(printf '%s' "$said" | scrub | flat)"
 }
 
 docker_state() { # CONTAINER: its state, and its last words where it does not run
-  docker_answers || return 0
+  [ -n "$docker_up" ] || return 0
   state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1" 2>/dev/null) || return 0
   say "state $1 $state"
   case $state in 'running '*) return 0 ;; esac
-  docker logs --tail 20 "$1" 2>&1 | serious | tail -n 2 | scrub | flat | sed "s|^|@last $1 |"
+  # Its log of requests tells nothing.
+  docker logs --tail 30 "$1" 2>&1 | grep -v ' HTTP/[0-9.]*" [0-9]' | serious | tail -n 2 | scrub | flat | sed "s|^|@last $1 |"
 }

@@ -18,7 +18,12 @@ def program(*engines: str) -> str:
 
 
 def render(want: DesiredHost, salt: str) -> str:
-    """The whole program for standard input.
+    """The whole program for standard input; see `define`."""
+    return f"{define(want, salt)}look </dev/null\n"
+
+
+def define(want: DesiredHost, salt: str) -> str:
+    """The program up to its shell function `look`, which is not called yet.
 
     Args:
         want: what the host should have; the look asks about just that.
@@ -46,7 +51,7 @@ def render(want: DesiredHost, salt: str) -> str:
         for login in want.logins
     ]
     body = "\n  ".join([*calls, "say end"])
-    return f"{program(*words)}\nlook() {{\n  {body}\n}}\nlook </dev/null\n"
+    return f"{program(*words)}\nlook() {{\n  {body}\n}}\n"
 
 
 def login_digest(login: LoginEntry, salt: str) -> str:
