@@ -7,8 +7,8 @@ require "open3"
 module TestFleet
   REGISTRY_NAME = "registry.vagrant.test"
 
-  # Kind of host: Debian suite, variant of host-image.sh, number where no variable says it. On a bare
-  # one regfleet installs the engine.
+  # Kind of host: Debian suite, variant of host-image.sh, number where no variable says it. On a
+  # bare one regfleet installs the engine.
   KINDS = {
     "bookworm" => ["bookworm", "docker", 1],
     "trixie" => ["trixie", "docker", 1],
@@ -88,8 +88,11 @@ module TestFleet
 
     # Writes the inventory of the hosts that run now, or removes it where none does.
     def write_inventory(env)
+      place = ENV.values_at("REGFLEET_INVENTORY").compact
       locked(env) do
-        run("inventory.py", *ENV.values_at("REGFLEET_INVENTORY").compact, input: ssh_config(env))
+        hosts = ssh_config(env)
+        place.unshift("--remove") if hosts.empty?
+        run("inventory.py", *place, input: hosts)
       end
     end
 

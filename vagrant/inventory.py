@@ -1,10 +1,12 @@
 """Writes the test fleet's inventory from what `vagrant ssh-config` prints.
 
     vagrant ssh-config | python3 inventory.py [FLEET.toml]
+    python3 inventory.py --remove [FLEET.toml]
 
 Beside the fleet file (inventories/vagrant.toml) come the hosts' keys, `NAME.known_hosts`, and
-`@vagrant.json`, which has for pyinfra's connector of that name what Vagrant does not know. Without
-hosts all three are removed. The Vagrantfile runs this whenever hosts have come or gone.
+`@vagrant.json`, which has for pyinfra's connector of that name what Vagrant does not know. Where
+reg1 does not run there is nothing to declare, and all three are removed. The Vagrantfile runs this
+whenever hosts have come or gone.
 """
 
 from __future__ import annotations
@@ -169,22 +171,35 @@ def connector(hosts: Iterable[Host], fleet_file: Path, known_hosts: Path) -> Map
 
 
 def write(config: str, fleet_file: Path) -> None:
-    """Write the three files for the hosts of `config` that answer, or remove them."""
+    """Write the three files for the hosts of `config` that answer; without reg1, remove them."""
     with ThreadPoolExecutor(max_workers=16) as pool:
         asked = pool.map(ask_for_keys, parse(config))
     hosts = sorted((host for host in asked if host.host_keys), key=_order)
-    known_hosts = fleet_file.with_suffix(".known_hosts")
-    groups = fleet_file.with_name("@vagrant.json")
+    shown = _short(fleet_file, Path.cwd())
     if REGISTRY not in {host.name for host in hosts}:
-        for path in (fleet_file, known_hosts, groups):
-            path.unlink(missing_ok=True)
+        remove(fleet_file)
+        _say(f"{shown}: none, since {REGISTRY} does not answer")
         return
+    known_hosts, groups = _beside(fleet_file)
     fleet_file.parent.mkdir(parents=True, exist_ok=True)
     _replace(known_hosts, "".join(key for host in hosts for key in host.host_keys))
     _replace(groups, json.dumps(connector(hosts, fleet_file, known_hosts), indent=2) + "\n")
     _replace(fleet_file, fleet(hosts, fleet_file.parent, known_hosts.name))
-    names = ", ".join(host.name for host in hosts)
-    sys.stderr.write(f"{_short(fleet_file, Path.cwd())}: {names}\n")
+    _say(f"{shown}: {', '.join(host.name for host in hosts)}")
+
+
+def remove(fleet_file: Path) -> None:
+    """Remove the three files."""
+    for path in (fleet_file, *_beside(fleet_file)):
+        path.unlink(missing_ok=True)
+
+
+def _beside(fleet_file: Path) -> tuple[Path, Path]:
+    return fleet_file.with_suffix(".known_hosts"), fleet_file.with_name("@vagrant.json")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _order(host: Host) -> tuple[bool, str, int]:
@@ -222,6 +237,17 @@ def _replace(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def main(*arguments: str) -> None:
+    """Do what the command line says."""
+    given = [argument for argument in arguments if argument != "--remove"]
+    fleet_file = Path(given[0]).absolute() if given else ROOT / "inventories" / "vagrant.toml"
+    if given != list(arguments):
+        remove(fleet_file)
+    elif config := sys.stdin.read():
+        write(config, fleet_file)
+    else:  # `vagrant ssh-config` failed, and has said why
+        sys.exit("error: no hosts on standard input")
+
+
 if __name__ == "__main__":
-    given = Path(sys.argv[1]) if sys.argv[1:] else ROOT / "inventories" / "vagrant.toml"
-    write(sys.stdin.read(), given.absolute())
+    main(*sys.argv[1:])
