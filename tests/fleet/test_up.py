@@ -1,79 +1,81 @@
-"""`regfleet up`: a private registry on the machine itself, with and without systemd.
+"""README's way to a private registry on the machine itself, with and without systemd, word by word.
 
-The machine is a test host that gets this interpreter and its packages copied in; Docker Hub is
-out of its reach, so the images come from its distribution's packages.
+The machines are test hosts as a new user has them: Debian's Python, the source tree, no engine on
+the one with systemd. Docker Hub is out of their reach, so the images come from their
+distribution's packages.
 """
 
-import os
+import re
 import subprocess
 import sys
-import sysconfig
 import tarfile
 from pathlib import Path
 
 import pytest
+import tomli
 
 from regfleet.rehearse.twin import HostSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-UNWANTED = {"__pycache__", "test", "tests", "idlelib", "tkinter", "ensurepip", "lib2to3"}
+TREE = "/root/regfleet"
+INSTALL, UP = re.findall(r"^\$ (.*\.venv/bin/.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+# What pip downloads is downloaded here, where there may be more of a network.
+OFFLINE = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/root/wheels"
 
 
 @pytest.fixture(scope="module")
 def twin(boot_for_module, tmp_path_factory):
     twin = boot_for_module(HostSpec("sysv1", variant="sysv"), HostSpec("bare1", variant="bare"))
-    archive = tmp_path_factory.mktemp("python") / "python.tar"
-    _pack(archive)
+    place = tmp_path_factory.mktemp("user")
     for host in twin.hosts.values():
-        host.copy_in(archive, "/root/python.tar")
-        host.read("tar xf /root/python.tar -C / --keep-directory-symlink; rm /root/python.tar")
+        host.read("apt-get -qq update && apt-get -qq install --yes python3-venv >/dev/null")
+    version = twin.hosts["bare1"].read(
+        "python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'"
+    )
+    _download(place / "wheels", version)
+    with tarfile.open(place / "user.tar", "w") as tar:
+        tar.add(place / "wheels", "root/wheels")
+        for path in ROOT.iterdir():
+            if path.name == ".gitignore" or not path.name.startswith("."):
+                tar.add(path, f"{TREE}/{path.name}".lstrip("/"), filter=_no_bytecode)
+    for host in twin.hosts.values():
+        host.copy_in(place / "user.tar", "/root/user.tar")
+        host.read("tar xf /root/user.tar -C / && rm /root/user.tar")
     return twin
 
 
-def _pack(archive):
-    """This interpreter, its libraries, the packages and regfleet's sources, at the same paths."""
-    real = Path(os.path.realpath(sys.executable))
-    stdlib = Path(sysconfig.get_path("stdlib", vars={"base": sys.base_prefix}))
-    packages = Path(sysconfig.get_path("purelib"))
-    linked = subprocess.run(["ldd", real], capture_output=True, text=True, check=True).stdout
-    modules = subprocess.run(
-        ["ldd", *stdlib.glob("lib-dynload/*.so")], capture_output=True, text=True, check=False
-    ).stdout
-    libraries = {
-        Path(word) for word in (linked + modules).split() if word.startswith("/") and ".so" in word
-    }
-    libraries = {path for path in libraries if "libpython" in path.name or "libffi" in path.name}
-    with tarfile.open(archive, "w", dereference=False) as tar:
-
-        def add(path, where=None):
-            if path.exists():
-                tar.add(path, str(where or path).lstrip("/"), filter=_wanted)
-
-        venv = Path(sys.prefix)
-        for path in (real, stdlib, packages, *libraries, venv / "pyvenv.cfg", venv / "bin"):
-            add(path)
-        for link in (Path(sys.executable), *libraries):
-            while link.is_symlink():  # each name on the way to the file itself
-                link = link.parent / link.readlink()  # noqa: PLW2901
-                add(link)
-        for part in ("src", "schema", "vagrant"):
-            add(ROOT / part)
+def _download(directory, version):
+    """What `pip install .` wants, at the versions of the lock."""
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    lock = (ROOT / "requirements.lock").read_text()
+    directory.mkdir()
+    constraints = directory / "constraints.txt"
+    constraints.write_text("\n".join(re.findall(r"^([\w.-]+==.*) \\$", lock, re.MULTILINE)))
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", directory),
+            *("--only-binary", ":all:", "--python-version", version),
+            *("--constraint", constraints, *wanted),
+        ],
+        check=True,
+    )
 
 
-def _wanted(member):
-    parts = set(Path(member.name).parts)
-    return None if parts & UNWANTED or "site-packages/torch" in member.name else member
-
-
-def _regfleet(host, *arguments):
-    command = f"cd /root && PYTHONPATH={ROOT / 'src'} {sys.executable} -m regfleet"
-    return host.run(f"{command} {' '.join(arguments)}", timeout=600)
+def _no_bytecode(member):
+    return None if "__pycache__" in Path(member.name).parts else member
 
 
 @pytest.mark.parametrize("name", ["sysv1", "bare1"])
 def test_one_command_gives_a_registry_and_one_takes_it_away(twin, name):
     host = twin.hosts[name]
-    done = _regfleet(host, "up", "--yes")
+
+    def run(command):
+        return host.run(f"cd {TREE} && {command}", timeout=600)
+
+    installed = run(f"{OFFLINE} && {INSTALL}")
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    done = run(UP)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Docker Hub cannot be reached; made of this distribution's packages" in done.stdout
     assert "docker-registry 2.8.2" in done.stdout
@@ -83,16 +85,16 @@ def test_one_command_gives_a_registry_and_one_takes_it_away(twin, name):
     assert "smoke @local: 12 passed" in done.stdout
 
     # What it prints to log in works, and the password is not in what it prints.
-    password = "regfleet-up/.regfleet/up/passwords/main/admin"
+    password = f"{TREE}/regfleet-up/.regfleet/up/passwords/main/admin"
     login = next(line for line in done.stdout.splitlines() if "--password-stdin" in line)
-    assert host.read(f"cat /root/{password}") not in done.stdout + done.stderr
-    assert "Login Succeeded" in host.read(f"cd /root && {login.strip()}")
+    assert host.read(f"cat {password}") not in done.stdout + done.stderr
+    assert "Login Succeeded" in host.read(f"cd {TREE} && {login.strip()}")
 
-    again = _regfleet(host, "up", "--yes")
+    again = run(UP)
     assert again.returncode == 0
     assert "nothing to do on 1 host" in again.stdout
 
-    gone = _regfleet(host, "destroy", "regfleet-up/fleet.toml", "--yes", "--delete-data")
+    gone = run(".venv/bin/regfleet destroy regfleet-up/fleet.toml --yes --delete-data")
     assert gone.returncode == 0, gone.stdout + gone.stderr
     assert host.read("docker ps -aq; ls -d /etc/regfleet /var/lib/regfleet 2>/dev/null || :") == ""
     assert host.run("ls /var/lib/registry /root/.docker/config.json").stdout == ""
