@@ -1,4 +1,4 @@
-"""Podman on real hosts, old and new: installed, trusting, logged in, proven, and taken out again."""
+"""Podman on real hosts, old and new: installed, trusting, logged in, proven, taken out again."""
 
 import json
 
@@ -46,13 +46,25 @@ def twin(boot_for_module):
     )
 
 
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """One state directory for all of the file's tests: they are one fleet's days."""
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture
 def fleet(twin, write_fleet):
     return write_fleet(twin, BODY)
 
 
-def test_it_is_installed_configured_and_proven(twin, fleet, regfleet):
-    done = regfleet("apply", fleet, "--yes", "--json")
+@pytest.fixture
+def run(fleet, state, regfleet):
+    """`run("apply", "--yes")` on the fleet."""
+    return lambda command, *options: regfleet(command, fleet, "--state-dir", state, *options)
+
+
+def test_it_is_installed_configured_and_proven(twin, run):
+    done = run("apply", "--yes", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     hosts = json.loads(done.stdout)["hosts"]
     for name in CLIENTS:
@@ -69,9 +81,9 @@ def test_it_is_installed_configured_and_proven(twin, fleet, regfleet):
     assert twin.hosts["pod1"].run("command -v docker").returncode != 0
 
 
-def test_a_second_run_finds_nothing_and_costs_one_command(twin, fleet, regfleet, counted):
+def test_a_second_run_finds_nothing_and_costs_one_command(twin, run, counted):
     with counted(twin) as counts:
-        done = regfleet("apply", fleet, "--yes")
+        done = run("apply", "--yes")
     assert "nothing to do on 3 hosts" in done.stdout, done.stdout + done.stderr
     assert counts == dict.fromkeys(CLIENTS, 1)
 
@@ -102,11 +114,11 @@ def test_an_account_of_its_own_is_logged_in(twin):
         ("90-hand.conf", "[[registry\n", "not TOML"),
     ],
 )
-def test_a_file_that_would_undo_ours_is_refused(twin, fleet, regfleet, file, text, said):
+def test_a_file_that_would_undo_ours_is_refused(twin, run, file, text, said):
     path = f"/etc/containers/registries.conf.d/{file}"
     twin.hosts["pod1"].run(f"cat >{path}", stdin=text)
     try:
-        done = regfleet("plan", fleet, "--limit", "pod1")
+        done = run("plan", "--limit", "pod1")
     finally:
         twin.hosts["pod1"].read(f"rm {path}")
     assert done.returncode == 1
@@ -114,15 +126,15 @@ def test_a_file_that_would_undo_ours_is_refused(twin, fleet, regfleet, file, tex
     assert said in done.stderr + done.stdout
 
 
-def test_another_engine_is_not_slipped_under_it(fleet, regfleet):
+def test_another_engine_is_not_slipped_under_it(fleet, run):
     fleet.write_text(fleet.read_text().replace('engine = "podman"\n', ""))
-    done = regfleet("plan", fleet, "--limit", "pod1")
+    done = run("plan", "--limit", "pod1")
     assert done.returncode == 1
     assert "set it up for the engine podman" in done.stderr + done.stdout
 
 
-def test_all_of_it_goes_again(twin, fleet, regfleet):
-    done = regfleet("destroy", fleet, "--yes", "--delete-data")
+def test_all_of_it_goes_again(twin, run):
+    done = run("destroy", "--yes", "--delete-data")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in CLIENTS:
         left = twin.hosts[name].read(
@@ -131,3 +143,45 @@ def test_all_of_it_goes_again(twin, fleet, regfleet):
         )
         assert left == ""
         assert twin.hosts[name].read("podman version --format x >/dev/null; echo still") == "still"
+
+
+CRIO = """
+[registry.plain]
+external = true
+endpoint = "registry.test:5001"
+tls = { source = "none" }
+
+[client.nodes]
+hosts = [$pod1]
+engine = "cri-o"
+registries = ["plain"]
+mirrors = ["plain"]
+"""
+# No package of it can be had here: its place is taken by a service that counts reloads.
+STAND_IN = r"""
+printf '#!/bin/sh\necho Version: 1.30.0\n' >/usr/local/bin/crio
+chmod +x /usr/local/bin/crio
+cat >/etc/systemd/system/crio.service <<'UNIT'
+[Service]
+ExecStart=/bin/sleep infinity
+ExecReload=/bin/sh -c 'echo reload >>/run/crio-reloads'
+UNIT
+systemctl daemon-reload
+systemctl start crio
+: >/run/crio-reloads
+"""
+
+
+def test_cri_o_is_told_once(twin, write_fleet, regfleet):
+    node = twin.hosts["pod1"]
+    node.read(STAND_IN)
+    fleet = write_fleet(twin, CRIO)
+    done = regfleet("apply", fleet, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reload, no container stops" in done.stdout or "no container stops" in done.stdout
+    assert node.read("cat /run/crio-reloads") == "reload"
+    # What it reads is what Podman reads, by the same library.
+    assert "registry.test:5001" in node.read("podman info --format '{{json .Registries}}'")
+    assert "nothing to do on 1 host" in regfleet("apply", fleet, "--yes").stdout
+    assert regfleet("destroy", fleet, "--yes").returncode == 0
+    assert node.read("wc -l </run/crio-reloads") == "2"

@@ -6,8 +6,12 @@ engine it is.
 
 from __future__ import annotations
 
+from regfleet.engines.containerd import Containerd
+from regfleet.engines.crio import Crio
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import Engine
 from regfleet.engines.podman import Podman
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (Docker(), Podman())}
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (Docker(), Podman(), Crio(), Containerd())
+}

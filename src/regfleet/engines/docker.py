@@ -52,6 +52,11 @@ class Docker:
         """`docker load`."""
         return "docker load -q -i"
 
+    @property
+    def no_smoke(self) -> str:
+        """It has one."""
+        return ""
+
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json.
 

@@ -123,6 +123,10 @@ class Engine(Protocol):
     def load(self) -> str:
         """The shell command that loads a docker-archive whose path follows; empty for none."""
 
+    @property
+    def no_smoke(self) -> str:
+        """Why its hosts have no smoke test; empty where they have."""
+
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """What has to be on a host to meet the needs. Pure."""
 

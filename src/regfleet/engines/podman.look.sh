@@ -11,12 +11,6 @@ podman_look() {
   look_registries_conf
 }
 
-look_registries_conf() { # files that speak of registries; one of short names alone is long
-  for file in /etc/containers/registries.conf /etc/containers/registries.conf.d/*.conf; do
-    if grep -q '^[[:space:]]*\[\{1,2\}registr' "$file" 2>/dev/null; then look_text "$file"; fi
-  done
-}
-
 podman_image() { # REFERENCE: its identifier
   podman image inspect --format '{{.Id}}' "$1"
 }

@@ -62,6 +62,11 @@ class Podman:
         """`podman load`."""
         return "podman load -q -i"
 
+    @property
+    def no_smoke(self) -> str:
+        """It has one."""
+        return ""
+
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d; plain registries and mirrors in a drop-in of the fleet's own."""
         directories, files = registry_files(needs)

@@ -11,7 +11,7 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 
 HostKeyChecking = Literal["strict", "accept-new", "off"]
 Runtime = Literal["container", "compose", "package"]
-EngineName = Literal["docker", "docker-sysconfig", "podman", "containerd"]
+EngineName = Literal["docker", "docker-sysconfig", "podman", "containerd", "cri-o"]
 TlsSource = Literal["fleet-ca", "files", "public", "none"]
 PasswordKind = Literal["env", "file", "command", "generate"]
 

@@ -49,6 +49,12 @@ look_text() { # PATH: a file that is merged into, and what it was before us
   whole "original:$1" "/var/lib/regfleet/original$1"
 }
 
+look_registries_conf() { # files that speak of registries; one of short names alone is long
+  for file in /etc/containers/registries.conf /etc/containers/registries.conf.d/*.conf; do
+    if grep -q '^[[:space:]]*\[\{1,2\}registr' "$file" 2>/dev/null; then look_text "$file"; fi
+  done
+}
+
 look_image() { # ENGINE REFERENCE: with the engine's own `ENGINE_image`
   id=$("$1_image" "$2" 2>/dev/null) && say "image $2 $id"
 }

@@ -161,10 +161,15 @@ class Work:
             for registry in smoke_render.skipped(self.fleet, name)
         )
         tests = smoke_render.subjects(self.fleet, self.materials, name)
+        engine = ENGINES[self.desired[name].engines[-1]]
+        if engine.no_smoke:
+            skipped += tuple(
+                Check(f"{test.registry.name}/push", "skipped", engine.no_smoke) for test in tests
+            )
+            tests = ()
         if not tests:
             return skipped
         brought = False
-        engine = ENGINES[self.desired[name].engines[-1]]
         for image in self.desired[name].images:
             if name not in self.seen:
                 self.plan(name)

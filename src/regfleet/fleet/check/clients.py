@@ -15,8 +15,11 @@ from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown, type_name
 
-IMPLEMENTED_ENGINES = frozenset({"docker", "podman"})
+IMPLEMENTED_ENGINES = frozenset({"containerd", "docker", "podman", "cri-o"})
 WITH_DAEMON_JSON = frozenset({"docker", "docker-sysconfig"})
+# Engines without a login of their own, and where one has to go instead.
+NO_LOGIN = {"cri-o": "Kubernetes logs in for each pod: imagePullSecrets"}
+ROOT_ALONE = frozenset({"containerd"})  # whose logins are part of a file that the service reads
 _OURS_BY_ANOTHER_KEY = {"insecure-registries": "registries", "registry-mirrors": "mirrors"}
 
 
@@ -35,6 +38,10 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         if client.get("daemon") and engine is not None and engine not in WITH_DAEMON_JSON:
             message = f"{engine} reads no daemon.json"
             yield Finding((*place, "daemon"), message, "leave it out, or use the engine docker")
+        if client.get("login") and engine in NO_LOGIN:
+            yield Finding((*place, "login"), f"{engine} keeps no login", NO_LOGIN[engine])
+        if engine in ROOT_ALONE:
+            yield from _accounts(place, client, engine)
     yield from _conflicts(document, claims)
 
 
@@ -62,6 +69,15 @@ def _references(place: Place, client: Table, registries: Table) -> Iterator[Find
             known = f"its users are {', '.join(users)}" if users else "it has no users"
             message = f"{written(('registry', name))} has no user {shown(user)}"
             yield Finding(where, message, did_you_mean(user, users, known))
+
+
+def _accounts(place: Place, client: Table, engine: str) -> Iterator[Finding]:
+    for name, login in tables.pairs(client, "login"):
+        for index, account in tables.items(defaults.login(login), "for"):
+            if account != "root":
+                message = f"{engine} has no logins of accounts: its service has one for all"
+                hint = "leave `for` out"
+                yield Finding((*place, "login", name, "for", index), message, hint)
 
 
 def _repeated(place: Place, client: Table) -> Iterator[Finding]:

@@ -1,0 +1,96 @@
+"""CRI-O: the same files as Podman's, taken up by a reload.
+
+Sources: crio.conf(5), "Live configuration reload" (SIGHUP reads registries.conf again);
+containers-registries.conf.d(5) and containers-certs.d(5), which CRI-O reads through the same
+library. No Debian release has a package of it: its files are tested with Podman's reader, the
+reload with a stand-in for its service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from regfleet.desired.model import DesiredHost
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.podman import drop_in_path, refuse_foreign_registries, registry_files
+from regfleet.errors import HostError
+from regfleet.fleet.model import EngineName
+from regfleet.look.observed import ObservedHost
+from regfleet.plan.model import ActivateUnit, Change
+from regfleet.record import Owned
+
+UNIT = "crio"
+
+
+class Crio:
+    """CRI-O under Kubernetes. Pods keep running through a reload."""
+
+    @property
+    def name(self) -> EngineName:
+        """`cri-o`."""
+        return "cri-o"
+
+    @property
+    def shell(self) -> str:
+        """`crio`."""
+        return "crio"
+
+    @property
+    def is_docker(self) -> bool:
+        """It is not."""
+        return False
+
+    @property
+    def login_file(self) -> str:
+        """It has no login: Kubernetes gives it one with each pod (imagePullSecrets)."""
+        return ""
+
+    @property
+    def load(self) -> str:
+        """It has no command for that."""
+        return ""
+
+    @property
+    def no_smoke(self) -> str:
+        """`crictl` can pull and cannot push."""
+        return "CRI-O has no command that pushes"
+
+    def wants(self, needs: ClientNeeds) -> EngineWants:
+        """CAs under certs.d; plain registries and mirrors in a drop-in of the fleet's own."""
+        directories, files = registry_files(needs)
+        return EngineWants(directories, files)
+
+    def plan(
+        self,
+        want: DesiredHost,
+        seen: ObservedHost,
+        owned: Owned,
+        others: Collection[Owned],
+    ) -> EnginePlan:
+        """A reload where the drop-in changes; CRI-O itself comes with Kubernetes, not with us."""
+        del others
+        found = seen.others.get(self.shell)
+        state = found.state if found else "missing"
+        if want.engine == self.name:
+            refuse_foreign_registries(want, seen)
+            if state == "missing":
+                raise HostError(
+                    want.name,
+                    "there is no CRI-O (no crio)",
+                    "install it as your Kubernetes does; regfleet configures one that is there",
+                )
+        if state != "up" or not _drop_in_changes(want, seen, owned):
+            return EnginePlan()  # one that is down reads its files when it starts
+        change = Change(
+            f"service {UNIT}", "run", f"takes up {drop_in_path(want.fleet)}", activation="reload"
+        )
+        return EnginePlan((change,), configure=(ActivateUnit(self.shell, UNIT, "reload"),))
+
+
+def _drop_in_changes(want: DesiredHost, seen: ObservedHost, owned: Owned) -> bool:
+    path = drop_in_path(want.fleet)
+    wanted = next((file.digest for file in want.files if file.path == path), None)
+    if wanted is None:
+        return path in owned.files
+    found = seen.paths.get(path)
+    return found is None or found.digest != wanted
