@@ -39,21 +39,31 @@ class ActivateUnit:
     Attributes:
         engine: the word for its shell functions.
         how: `start` for one that does not run.
+        stops: whether a restart stops Docker's containers.
     """
 
     engine: str
     unit: str
     how: Literal["reload", "restart", "start"]
+    stops: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class EditFile:
-    """Replace a file that others write too; its mode stays. What stood there first is kept."""
+    """Replace a file that others write too; its mode stays. What stood there first is kept.
+
+    Attributes:
+        mode: of a file that is new; 0o600 is for one that is there as well.
+        foreign: it is there and nothing in it is ours yet.
+        engine: the word of the engine whose WORD_accepts judges the new text before it is put
+            in place; empty for none.
+    """
 
     path: str
     content: str = field(repr=False)
-    mode: int = 0o644  # where it is new
-    foreign: bool = False  # it is there and nothing in it is ours yet
+    mode: int = 0o644
+    foreign: bool = False
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,4 +243,10 @@ class Plan:
     @property
     def containers_affected(self) -> int:
         """Running containers that stop when the daemon restarts."""
-        return self.running if self.activation == "restart" and not self.live_restore else 0
+        spared = any(isinstance(step, ActivateUnit) and not step.stops for step in self.steps)
+        docker = any(
+            isinstance(step, EditDaemon) and step.activation == "restart" for step in self.steps
+        )
+        if self.activation != "restart" or self.live_restore or (spared and not docker):
+            return 0
+        return self.running

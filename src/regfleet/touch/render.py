@@ -161,6 +161,8 @@ def _(step: ActivateUnit) -> Iterator[str]:
 def _(step: EditFile) -> Iterator[str]:
     foreign = "1" if step.foreign else "0"
     yield _call("edit", step.path, f"{step.mode:04o}", foreign, _encode(step.content))
+    if step.engine:
+        yield _call("accepted", step.engine, step.path)
 
 
 @before_swap.register

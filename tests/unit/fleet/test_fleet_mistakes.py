@@ -356,12 +356,21 @@ MISTAKES = [
     ),
     # --- clients
     (
-        HEAD + BUILD + 'engine = "podman"\n',
-        5,
-        "client.build.engine",
-        "not implemented yet ... docker",
+        HEAD + BUILD + 'engine = "containerd"\ndaemon = { debug = true }\n',
+        6,
+        "client.build.daemon",
+        "reads no daemon.json",
     ),
-    (HEAD + BUILD + 'engine = "containerd"\n', 5, "client.build.engine", "not implemented yet"),
+    (
+        HEAD
+        + MAIN
+        + 'users.a.password.env = "A"\n'
+        + BUILD
+        + 'engine = "containerd"\nlogin.main = { user = "a", for = ["root", "ops"] }\n',
+        9,
+        "client.build.login.main.for[1]",
+        "no logins of accounts",
+    ),
     (HEAD + BUILD + 'engine = "docker-sysconfig"\n', 5, "client.build.engine", "not implemented"),
     (HEAD + BUILD + 'engine = "dockr"\n', 5, "client.build.engine", "did you mean docker?"),
     (HEAD + MAIN + BUILD + 'registries = ["mian"]\n', 7, "client.build.registries[0]", "main?"),

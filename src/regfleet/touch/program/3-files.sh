@@ -60,11 +60,16 @@ put() { # PATH MODE FOREIGN BASE64
   stage "$1" "$2" "$4"
 }
 
-edit() { # PATH MODE FOREIGN BASE64: a file that others write too; MODE is for one that is new
+# A file that others write too. MODE is for one that is new; 0600, for secrets, is for any.
+edit() { # PATH MODE FOREIGN BASE64
   set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")" "$2" "$3" "$4"
   mode=$2
-  [ -f "$1" ] && mode=$(stat -c %a "$1")
+  [ -f "$1" ] && [ "$2" != 0600 ] && mode=$(stat -c %a "$1")
   put "$1" "$mode" "$3" "$4"
+}
+
+accepted() { # ENGINE PATH: what `edit` wrote just before, by the engine's own parser
+  "$1_accepts" "$fresh" "$2"
 }
 
 keep_original() { # PATH: what stands there now and is not ours

@@ -1,0 +1,58 @@
+# containerd, as the look sees it.
+# shellcheck shell=sh  # functions of look.sh
+
+containerd_look() {
+  config=/etc/containerd/config.toml
+  for pid in $(pidof containerd); do
+    given=$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null |
+      sed -n -e 's/^--config=//p' -e '/^--config$/{n;p;}' -e '/^-c$/{n;p;}')
+    case $given in
+      '' | */docker/containerd/*) ;; # dockerd runs one of its own where there is no other
+      *) config=$given ;;
+    esac
+  done
+  say "of containerd config $config"
+  hosts=/etc/containerd/certs.d
+  if ! command -v containerd >/dev/null 2>&1; then
+    say 'of containerd state missing'
+  else
+    if version=$(ctr version 2>/dev/null | sed -n '/^Server/,$ s/.*Version: *//p' | head -n 1) &&
+      [ -n "$version" ]; then
+      say 'of containerd state up'
+    else
+      version=$(containerd --version 2>/dev/null | cut -d' ' -f3)
+      if pidof containerd >/dev/null 2>&1; then
+        say 'of containerd state silent'
+      else
+        say 'of containerd state down'
+      fi
+    fi
+    say "of containerd version ${version#v}"
+    if dump=$(containerd --config "$config" config dump 2>&1); then
+      # Of the whole only what is about registries, without anybody's passwords.
+      dump=$(printf '%s\n' "$dump" | awk '
+        BEGIN { keep = 1 }
+        /^[ \t]*\[/ { keep = /cri/ && /registry/ && !/auth/ && !/headers/ }
+        keep')
+      say "of containerd dump $(printf '%s\n' "$dump" | base64 | tr -d '\n')"
+      path=$(printf '%s\n' "$dump" | sed -n "s/^ *config_path = ['\"]\([^'\":]*\).*/\1/p" | head -n 1)
+      [ -n "$path" ] && hosts=$path
+    else
+      say "of containerd refused $(printf '%s\n' "$dump" | tail -n 2 | flat)"
+    fi
+  fi
+  say "of containerd hosts $hosts"
+  look_text "$config"
+  # Those of a directory that was another one when ours were written are in the record.
+  {
+    ls -d "$hosts"/*/hosts.toml /etc/containerd/certs.d/*/hosts.toml 2>/dev/null
+    sed -n 's/^ *"\(\/.*\/hosts\.toml\)": {$/\1/p' /var/lib/regfleet/owned.json 2>/dev/null
+  } | sort -u | while IFS= read -r file; do
+    look_text "$file"
+    look_paths "$file"
+  done
+}
+
+containerd_image() { # REFERENCE: none is kept for the smoke test, which has a namespace of its own
+  return 1
+}

@@ -1,0 +1,77 @@
+# containerd, as the smoke test uses it: by ctr, in a namespace that is made for it and goes again.
+# shellcheck shell=sh disable=SC2034,SC2154  # variables of smoke.sh
+
+hosts= # the directory of hosts.toml files that is used
+
+# As it is for CRI; a containerd without CRI has the usual one, which nerdctl reads, too.
+containerd_hosts() {
+  path=$(containerd config dump 2>/dev/null |
+    awk '/^[ \t]*\[/ { keep = /cri/ && /registry/ } keep' |
+    sed -n "s/^ *config_path = ['\"]\([^'\":]*\).*/\1/p" | head -n 1)
+  printf '%s\n' "${path:-/etc/containerd/certs.d}"
+}
+
+containerd_do() { said=$(ctr -n regfleet-smoke "$@" </dev/null 2>&1); }
+
+# busybox:latest is docker.io/library/busybox:latest, which ctr does not know by itself.
+full() { # REFERENCE
+  case ${1%%/*} in
+    *.* | *:* | localhost) [ "$1" = "${1#*/}" ] || { printf '%s\n' "$1"; return; } ;;
+  esac
+  case $1 in
+    */*) printf 'docker.io/%s\n' "$1" ;;
+    *) printf 'docker.io/library/%s\n' "$1" ;;
+  esac
+}
+
+containerd_digest() { # REFERENCE
+  ctr -n regfleet-smoke images ls 2>/dev/null | awk -v name="$(full "$1")" '$1 == name { print $3 }'
+}
+
+containerd_has() { [ -n "$(containerd_digest "$1")" ]; }
+containerd_fetch() { containerd_do images pull --hosts-dir "$(containerd_hosts)" "$(full "$1")"; }
+containerd_tag() { containerd_do images tag --force "$(full "$1")" "$(full "$2")"; }
+containerd_save() { containerd_do images export "$2" "$(full "$1")"; }
+containerd_load() { containerd_do images import "$1"; }
+
+containerd_remove() { # the last one takes the namespace with it
+  containerd_do images rm --sync "$(full "$1")" || return 1
+  left=$(ctr -n regfleet-smoke images ls -q 2>/dev/null) && [ -z "$left" ] || return 0
+  ctr namespaces rm regfleet-smoke >/dev/null 2>&1
+  return 0
+}
+
+containerd_push() {
+  containerd_do images push --hosts-dir "$hosts" "$1" || return 1
+  pushed=$(containerd_digest "$1")
+}
+
+containerd_pull() {
+  containerd_do images pull --hosts-dir "$hosts" "$1" || return 1
+  pulled=$(containerd_digest "$1")
+}
+
+# No share of the processor is asked for: where control groups are not ours to set, it would fail.
+containerd_run() { # IMAGE WORD
+  containerd_do run --rm --cpu-shares 0 "$1" "regfleet-$2" echo "$2"
+}
+
+containerd_kept() { # ACCOUNT: its login is in hosts.toml, where there is one
+  hosts=$(containerd_hosts)
+}
+
+# A copy of what is there for this registry, with the login in it, where none is kept.
+containerd_sign_in() { # USER
+  place=$(containerd_hosts)
+  hosts=$scratch
+  mkdir -p "$hosts/$endpoint"
+  for found in "$endpoint" "${endpoint%:*}_${endpoint##*:}_"; do
+    if [ -f "$place/$found/hosts.toml" ]; then cp -p "$place/$found"/* "$hosts/$endpoint/"; fi
+  done
+  found=$hosts/$endpoint/hosts.toml
+  if [ ! -f "$found" ]; then printf '[host."https://%s"]\n' "$endpoint" >"$found"; fi
+  if grep -q -i '^[[:space:]]*authorization' "$found"; then return 0; fi # it has a login already
+  url=$(sed -n 's/^[[:space:]]*\[host\."\([^"]*\)"\].*/\1/p' "$found" | head -n 1)
+  basic=$({ printf '%s:' "$1"; password; } | base64 | tr -d '\n')
+  printf '\n[host."%s".header]\nAuthorization = "Basic %s"\n' "$url" "$basic" >>"$found"
+}
