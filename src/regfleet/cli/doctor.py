@@ -60,7 +60,8 @@ def _explain(given: str | None, file: Path | None, console: Console, *, as_json:
             "`docker pull NAME 2>&1 | regfleet doctor`",
         )
     found = causes_of(text)
-    values = {"file": shlex.quote(str(file or "fleet.toml")), "limit": ""}
+    path = shlex.quote(str(file or "fleet.toml"))
+    values = {"file": path, "limit": "", "service": "docker"}
     if as_json:
         click.echo(doctor_json.explanation(found, values))
     if found:
@@ -68,7 +69,7 @@ def _explain(given: str | None, file: Path | None, console: Console, *, as_json:
         return EXIT_OK
     console.print(
         "None of the known failures has these words. Examine the fleet itself: "
-        f"`regfleet doctor {values['file']}`",
+        f"`regfleet doctor {path}`",
         soft_wrap=True,
     )
     return EXIT_FAILED

@@ -83,6 +83,7 @@ def _finding(alike: Sequence[Symptom], fleet: Fleet, file: str) -> Finding:
     values = {
         "file": file,
         "fleet": fleet.name,
+        "service": "docker",
         "hosts": names(hosts),
         "limit": limit(fleet, hosts),
         **_host(fleet, first.host),

@@ -10,6 +10,7 @@ from regfleet.doctor.case import Case, HostExam
 from regfleet.doctor.causes import recognise
 from regfleet.doctor.finding import Symptom
 from regfleet.doctor.signs import Signs, Unit
+from regfleet.engines import ENGINES
 from regfleet.engines import docker_facts as facts
 from regfleet.errors import UnreachableError
 from regfleet.look.observed import ObservedHost
@@ -43,7 +44,7 @@ def of_host(case: Case, exam: HostExam) -> Iterator[Symptom]:
     engine = [*_configuration(exam.seen, exam.signs, want), *_limits(exam.name, exam.signs)]
     yield from engine
     causes = {each.cause for each in engine}
-    stopped = [*_engine(case, exam.seen, exam.signs, want)]
+    stopped = [*_engine(case, exam.seen, exam.signs, want), *_others(exam.seen, want)]
     if not causes & {"daemon-json", "unknown-key", "flag-conflict"}:
         yield from stopped
     yield from _ports(case, exam.seen, exam.signs, want)
@@ -140,7 +141,7 @@ def _limits(name: str, signs: Signs) -> Iterator[Symptom]:
 
 def _engine(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
     engine = seen.engine
-    if want.engine is None or "docker" not in want.engines:
+    if want.engine is None or not any(ENGINES[name].is_docker for name in want.engines):
         return
     if engine.state == "missing" and (case.applied(want.name) or not want.install):
         found = f"there is {engine.detail}, and no dockerd" if engine.detail else "no dockerd"
@@ -158,6 +159,23 @@ def _engine(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> 
         )
     elif engine.state == "silent":
         yield Symptom("engine-silent", want.name, engine.detail or "no answer in time")
+
+
+def _others(seen: ObservedHost, want: DesiredHost) -> Iterator[Symptom]:
+    """A client's engine that is not Docker."""
+    if want.engine is None or ENGINES[want.engine].is_docker:
+        return
+    engine = seen.others.get(ENGINES[want.engine].shell)
+    if engine is None:
+        return
+    values = {"service": want.engine}
+    if engine.state == "missing" and not want.install:
+        yield Symptom("engine-missing", want.name, f"no {want.engine}")
+    elif engine.state == "down":
+        yield Symptom("engine-down", want.name, f"{want.engine} does not run", values=values)
+    elif engine.state == "silent":
+        found = engine.detail or f"{want.engine} does not answer"
+        yield Symptom("engine-silent", want.name, found, values=values)
 
 
 def _last(signs: Signs) -> str:

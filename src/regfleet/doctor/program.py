@@ -47,7 +47,7 @@ def render(fleet: Fleet, want: DesiredHost, salt: str, images: Sequence[str] = (
     calls += [f"resolved {quote(name)}" for name in names(fleet, want.name)]
     calls += [f"listener {registry.port}" for registry in registries_on(fleet, want.name)]
     calls += [f"{word}_trouble" for word in words]
-    if ENGINES["docker"].shell in words:
+    if "docker" in words:
         calls += [f"docker_state {quote(container.name)}" for container in want.containers]
         calls += [f"docker_offer {quote(image)}" for image in images]
     if words:  # a client's own engine stands last

@@ -6,12 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from regfleet.desired.model import DesiredHost
+from regfleet.desired.resolve import clients_of
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.causes import Recognised, causes, recognise
 from regfleet.doctor.finding import Symptom
-from regfleet.doctor.program import is_address
+from regfleet.doctor.program import ROOT, is_address
 from regfleet.doctor.proxies import proxy_of
 from regfleet.doctor.signs import Try
+from regfleet.engines import ENGINES
 from regfleet.errors import UnreachableError
 from regfleet.fleet.model import Registry
 from regfleet.pki.names import endpoint_host
@@ -227,12 +229,28 @@ def _as_told(
 
 
 def _no_login(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
-    """Nobody has to be logged in whose login is not declared."""
-    want = case.desired[exam.name]
-    if not any((x.account, x.endpoint) == (tried.account, tried.endpoint) for x in want.logins):
+    """A login that is not sent, or refused; nobody has to be logged in who is not declared.
+
+    Podman says the same in either case: the look has seen whether one is kept.
+    """
+    told = _told(tried)
+    declared = _accounts(case, case.desired[exam.name], registry)
+    if tried.account not in declared or exam.seen is None or told is None:
         return None
-    found = f"the engine sent no login of {tried.account}'s"
-    return Symptom("logged-out", exam.name, found, registry.name, values={"account": tried.account})
+    kept = (tried.account, registry.endpoint) in exam.seen.logins
+    if kept and told.cause.name == "unauthorized":
+        return _as_told(case, exam, registry, tried)
+    found = f"no login of {tried.account}'s was sent"
+    values = {"account": tried.account}
+    return Symptom("logged-out", exam.name, found, registry.name, values=values)
+
+
+def _accounts(case: Case, want: DesiredHost, registry: Registry) -> set[str]:
+    """Accounts whose login at a registry is declared; one that has none by account is root's."""
+    if want.engine is None or ENGINES[want.engine].login_file:
+        return {each.account for each in want.logins if each.endpoint == registry.endpoint}
+    logins = [login for group in clients_of(case.fleet, want.name) for login in group.logins]
+    return {ROOT for login in logins if login.registry == registry.name}
 
 
 def _no_way(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
@@ -323,6 +341,7 @@ def _plain(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Sympto
 
 _JUDGES = {
     "not-logged-in": _no_login,
+    "unauthorized": _no_login,
     "connection-refused": _no_way,
     "no-answer": _no_way,
     "proxy": _proxy,

@@ -1,16 +1,21 @@
 # Docker, as the doctor sees it.
-# shellcheck shell=sh disable=SC2154,SC2329  # with functions and variables of doctor.sh, look.sh and common.sh
+# shellcheck shell=sh disable=SC2154  # with functions and variables of doctor.sh, look.sh and common.sh
 
 docker_up=
+docker_hangs=
 
-# Whether it answers, asked once; of one that hangs nothing more is asked, by the look neither.
-# A socket-activated one would be started by asking it.
+# Every use of it, the look's too: of one that hangs nothing more is asked.
+if command -v docker >/dev/null 2>&1; then
+  docker() { [ -z "$docker_hangs" ] && patient docker "$@"; }
+fi
+
+# Whether it answers, asked once. A socket-activated one would be started by asking it.
 docker_first() {
   if command -v dockerd >/dev/null 2>&1 && [ -n "$(docker_pid)" ]; then
-    patient docker version --format '{{.Server.Version}}' >/dev/null 2>&1
+    docker version --format '{{.Server.Version}}' >/dev/null 2>&1
     case $? in
       0) docker_up=yes ;;
-      124 | 143) docker() { return 1; } ;;
+      124 | 143) docker_hangs=yes ;;
     esac
   fi
 }
@@ -73,14 +78,14 @@ docker_try() { # ENDPOINT ACCOUNT
   [ -n "$docker_up" ] || return 0
   home=$(home_of "$2")
   [ -n "$home" ] || return 0
-  said=$(patient docker --config "$home/.docker" pull "$1/regfleet/doctor:none" 2>&1 </dev/null)
+  said=$(docker --config "$home/.docker" pull "$1/regfleet/doctor:none" 2>&1 </dev/null)
   say "try $1 $2 $? $(printf '%s' "$said" | scrub | flat)"
 }
 
 docker_offer() { # IMAGE: whether it could be pulled, where it is not there
   [ -n "$docker_up" ] || return 0
   docker image inspect "$1" >/dev/null 2>&1 && return 0
-  said=$(patient docker manifest inspect "$1" 2>&1 </dev/null)
+  said=$(docker manifest inspect "$1" 2>&1 </dev/null)
   status=$?
   [ "$status" = 0 ] && said=
   say "offer $1 $status $(printf '%s' "$said" | scrub | flat)"

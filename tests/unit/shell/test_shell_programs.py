@@ -1,4 +1,4 @@
-"""The three shell programs: clean, portable, and nothing of them runs before all has arrived."""
+"""The shell programs: clean, portable, and nothing of them runs before all has arrived."""
 
 import random
 import shutil
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import shells
 
+from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
 from regfleet.look import request
 from regfleet.smoke import render as smoke
@@ -22,6 +23,7 @@ PROGRAMS = {
         ("look", request.program),
         ("touch", touch.program),
         ("smoke", smoke.program),
+        ("doctor", doctor.program),
     )
     for word in WORDS
 }
@@ -68,7 +70,17 @@ def look_program(folder):
     return f"{request.program('docker')}\nlook() {{\n  mkdir {folder}/mark\n}}\nlook </dev/null\n"
 
 
-WHOLE = {"touch_host": touch_program, "smoke": smoke_program, "look": look_program}
+def doctor_program(folder):
+    text = doctor.program("docker")
+    return f"{text}\ndoctor() {{\n  mkdir {folder}/mark\n}}\ndoctor </dev/null\n"
+
+
+WHOLE = {
+    "touch_host": touch_program,
+    "smoke": smoke_program,
+    "look": look_program,
+    "doctor": doctor_program,
+}
 
 
 def offsets(size, tail=90, samples=40):

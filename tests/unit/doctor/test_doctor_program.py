@@ -1,0 +1,166 @@
+"""The doctor's program: what it asks, and its shell functions on files made for them."""
+
+import getpass
+import socket
+from dataclasses import replace
+from shlex import quote
+
+import pytest
+import shells
+from making import client, container, desired, fleet, host, login, registry, with_login
+
+from regfleet.doctor import program
+from regfleet.doctor.signs import Unit, parse
+from regfleet.fleet.model import Tls
+from regfleet.look import request
+
+EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
+HOME = replace(host("reg1"), address="10.0.0.5")
+FLEET = fleet(
+    [
+        registry(hosts=(HOME,)),
+        registry("plain", "plain.example.com:5001", hosts=(HOME,), tls=Tls("none"), users=()),
+        registry("cache", "[2001:db8::1]:5002", hosts=(HOME,), proxy="https://up.example"),
+        registry("unused", "unused.example", hosts=(), external=True),
+    ],
+    [
+        client(
+            registries=("main", "plain"),
+            mirrors=("https://[2001:db8::1]:5002", "https://mirror.example", "http://plain2:1"),
+            logins=with_login(accounts=("root", "ops")),
+        )
+    ],
+)
+
+
+def calls(want, images=(), of=FLEET):
+    text = program.render(of, want, "5a17", images)
+    body = text[text.rindex("\ndoctor() {") :]
+    return [line.strip() for line in body.splitlines()[2:-2]]
+
+
+def test_a_client_is_asked_for_what_it_uses():
+    want = desired(logins=(login("root"), login("ops")))
+    assert calls(want) == [
+        "docker_first",
+        "look",
+        "disks /etc /var/lib/regfleet /var/lib/docker /var/lib/containerd /var/lib/containers",
+        "resolved reg.example.com",
+        "resolved plain.example.com",
+        "resolved mirror.example",
+        "resolved plain2",
+        "docker_trouble",
+        "docker_certs reg.example.com:5000",
+        "docker_try reg.example.com:5000 root",
+        "docker_try reg.example.com:5000 ops",
+        "docker_certs plain.example.com:5001",
+        "docker_try plain.example.com:5001 root",
+        "docker_certs '[2001:db8::1]:5002'",
+        "docker_try '[2001:db8::1]:5002' root",
+        "say examined",
+    ]
+
+
+def test_a_registry_is_asked_for_what_it_runs():
+    want = desired(name="reg1", containers=(container(),))
+    found = calls(want, ["registry:2"])
+    assert found[-1] == "say examined"
+    assert {"listener 5000", "listener 5001", "listener 5002"} <= set(found)
+    assert {"docker_state regfleet-main", "docker_offer registry:2"} <= set(found)
+    assert not [call for call in found if "_try" in call or "resolved" in call]
+
+
+def test_the_clients_own_engine_tries():
+    want = desired(name="web1", engine="podman", engines=("docker", "podman"))
+    found = calls(want)
+    assert "podman_try reg.example.com:5000 root" in found
+    assert not [call for call in found if call.startswith("docker_try")]
+    assert found[:3] == ["docker_first", "podman_first", "look"]
+
+
+def test_nothing_runs_before_all_of_it_is_there():
+    text = program.render(FLEET, desired(), "5a17")
+    assert "\nlook </dev/null" not in text
+    assert text.endswith("\n}\ndoctor </dev/null\n")
+
+
+# ---- its functions ----
+
+
+def examine(shell, *lines):
+    text = f"{program.program('docker')}\n{request.program('docker')}"
+    return shells.lines(shell, "\n".join([text, *lines, ""]))
+
+
+@EVERY_SHELL
+def test_disks_that_are_and_that_would_be(shell, tmp_path):
+    signs = parse(examine(shell, f"disks / {quote(str(tmp_path / 'a b' / 'c'))}"))
+    assert "/" in {disk.mount for disk in signs.disks}
+    assert all(disk.free >= 0 for disk in signs.disks)
+
+
+@EVERY_SHELL
+def test_names_that_resolve_and_that_do_not(shell):
+    signs = parse(examine(shell, "resolved localhost", "resolved none.invalid"))
+    if shell == "busybox":  # it has no getent: nothing is known, nothing is claimed
+        assert signs.names == {}
+        return
+    assert set(signs.names["localhost"]) & {"127.0.0.1", "::1"}
+    assert signs.names["none.invalid"] == ()
+
+
+@EVERY_SHELL
+def test_who_listens(shell):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        signs = parse(examine(shell, f"listener {taken}", "listener 1"))
+    if shell == "busybox":
+        assert signs.ports == {}
+        return
+    assert signs.ports[1] == ""
+    if getpass.getuser() == "root":
+        assert signs.ports[taken].startswith(("python", "pytest"))
+    assert signs.ports[taken]
+
+
+@EVERY_SHELL
+def test_certificates_by_directory(shell, tmp_path):
+    (tmp_path / "a b.cert").touch()
+    (tmp_path / "ca.crt").touch()
+    signs = parse(examine(shell, f"certificates {tmp_path}", f"certificates {tmp_path}/none"))
+    assert signs.certificates == {str(tmp_path): ("a b.cert", "ca.crt")}
+
+
+@EVERY_SHELL
+def test_logins_in_urls_stay(shell):
+    (line,) = examine(
+        shell, "printf '%s\\n' 'a http://joe:pa:ss@p:1/x?u=@ https://q/@b socks5://u@h' | scrub"
+    )
+    assert line == "a http://***@p:1/x?u=@ https://q/@b socks5://***@h"
+
+
+@EVERY_SHELL
+def test_lines_that_tell_of_trouble(shell):
+    log = (
+        'time="2026-01-01T00:00:00Z" level=info msg="up"',
+        'time="2026-01-01T00:00:00Z" level=error msg="down"',
+        "panic: it broke",
+        'msg="user docker has password kanarienvogel"',
+        "",
+    )
+    text = "\n".join(log)
+    assert examine(shell, f"printf '%s\\n' {quote(text)} | serious") == [
+        'level=error msg="down"',
+        "panic: it broke",
+    ]
+
+
+@EVERY_SHELL
+def test_how_units_start_it(shell, tmp_path):
+    file = tmp_path / "x.conf"
+    file.write_text(
+        "[Service]\n# ExecStart=/no\nExecStart=\nExecStart=/usr/sbin/dockerd \\\n  -H fd:// \\\n"
+        "  --log-opt tag='a b'\nExecStartPost=/bin/true\n"
+    )
+    (unit,) = parse(examine(shell, f"started_by {file}")).units
+    assert unit == Unit(str(file), ("-H", "fd://", "--log-opt", "tag=a b"))

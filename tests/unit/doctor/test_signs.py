@@ -1,0 +1,103 @@
+"""The doctor's lines, parsed."""
+
+import pytest
+
+from regfleet.doctor.signs import Disk, Try, Unit, parse
+
+BASIC = (
+    "@uid 0",
+    "@disk /dev/vda 264212084 30954148 75436764 30% /var/lib/docker",
+    "@inodes /dev/vda 1000000 20 999980 1% /var/lib/docker",
+    "@disk /dev/vda 264212084 30954148 75436764 30% /var/lib/docker",
+    "@disk map on /x y 1024 1024 0 100% /a mount",
+    "@inodes - - - - - /a mount",
+    "@inodes btrfs 0 0 0 - /var/lib/docker",
+    "@name r.example 10.0.0.1 10.0.0.2 ",
+    "@name gone.example ",
+    "@port 5000 docker-proxy 123",
+    "@port 5001",
+    "@cert /etc/docker/certs.d/r:5000 ca.crt",
+    "@cert /etc/docker/certs.d/r:5000 my file.cert",
+    "@try r:5000 root 1 Error: no",
+    "@try r:5000 ops 124",
+    "@try nonsense",
+    "@offer registry:2 1 no way",
+    "@offer busybox 0",
+    "@proxy http ",
+    "@proxy https http://***@p:1",
+    "@proxy no a,b",
+    "@word last words",
+    "@limited toomanyrequests",
+    "@state regfleet-main exited 2",
+    "@last regfleet-main panic",
+    "noise",
+)
+
+
+def test_every_kind_of_line():
+    signs = parse([*BASIC, "@examined"])
+    assert signs.disks == (Disk("/var/lib/docker", 75436764, 999980), Disk("/a mount", 0, None))
+    assert signs.names == {"r.example": ("10.0.0.1", "10.0.0.2"), "gone.example": ()}
+    assert signs.ports == {5000: "docker-proxy 123", 5001: ""}
+    assert signs.certificates == {"/etc/docker/certs.d/r:5000": ("ca.crt", "my file.cert")}
+    assert signs.tries == (Try("r:5000", "root", 1, "Error: no"), Try("r:5000", "ops", 124, ""))
+    assert signs.offers == {"registry:2": "no way"}
+    assert signs.proxies == {"https": "http://***@p:1", "no": "a,b"}
+    assert (signs.words, signs.limited) == (("last words",), "toomanyrequests")
+    assert (signs.states, signs.last) == (
+        {"regfleet-main": "exited 2"},
+        {"regfleet-main": "panic"},
+    )
+    assert (signs.complete, signs.stopped) == (True, False)
+
+
+def test_what_was_cut_off_is_not_complete():
+    assert not parse(BASIC).complete
+    assert parse([]).disks == ()
+
+
+UNIT, DROP_IN = "/lib/systemd/system/docker.service", "/etc/systemd/system/docker.service.d/x.conf"
+DEFAULT = "/etc/default/docker"
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param(
+            [f"{UNIT} ExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS"],
+            [Unit(UNIT, ("-H", "fd://"))],
+            id="a unit",
+        ),
+        pytest.param(
+            [
+                f"{UNIT} ExecStart=/usr/sbin/dockerd -H fd://",
+                f"{DROP_IN} ExecStart=",
+                f"{DROP_IN} ExecStart=/usr/sbin/dockerd --registry-mirror 'https://m'",
+            ],
+            [Unit(DROP_IN, ("--registry-mirror", "https://m"))],
+            id="a drop-in takes the unit's back",
+        ),
+        pytest.param(
+            [
+                f"{UNIT} ExecStart=/usr/sbin/dockerd $DOCKER_OPTS",
+                f'{DEFAULT} DOCKER_OPTS="--debug --log-level=warn"',
+                f"{DEFAULT} OTHER_OPTS=--nothing",
+            ],
+            [Unit(DEFAULT, ("--debug", "--log-level=warn"))],
+            id="a variable that the unit names",
+        ),
+        pytest.param(
+            [f"{DEFAULT} DOCKER_OPTS=--debug"],
+            [Unit(DEFAULT, ("--debug",))],
+            id="a service script",
+        ),
+        pytest.param(
+            [f"{UNIT} ExecStart=/usr/sbin/dockerd --label 'open"],
+            [Unit(UNIT, ("--label", "'open"))],
+            id="a quote left open",
+        ),
+    ],
+)
+def test_options_in_effect_at_the_next_start(lines, expected):
+    assert list(parse(f"@unit {line}" for line in lines).units) == expected
