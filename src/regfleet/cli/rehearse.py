@@ -67,11 +67,12 @@ def rehearse(
         production = Production(fleet, who, venue, result, told, keep, parallel, closing)
         try:
             production.run()
-        finally:
-            if production.kept:
-                _say_kept(production, console, file)
+        except RegfleetError:
+            _say_kept(production, console, file)
+            raise
     shown.render(result, console)
     _last_words(production, console, file)
+    _say_kept(production, console, file)
     if as_json:
         click.echo(shown.document(result))
     return EXIT_OK if result.ok else EXIT_FAILED
@@ -92,9 +93,11 @@ def _last_words(production: Production, console: Console, file: Path) -> None:
 
 
 def _say_kept(production: Production, console: Console, file: Path) -> None:
+    if not production.kept:
+        return
     directory, host = production.venue.directory, next(iter(production.result.suites))
     console.print(
-        "\nThe hosts are kept.\n"
+        "The hosts are kept.\n"
         f"  in:         ssh -F {directory}/ssh_config {escape(host)}\n"
         f"  as a fleet: regfleet status {directory}/fleet.toml\n"
         f"  away:       {escape(shlex.join(_again('--down', str(file))))}",
@@ -125,6 +128,7 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 
     def throw() -> None:
         if not closing:
+            gevent.get_hub().exception_stream = None  # what is cut off has nothing to say
             main.throw(KeyboardInterrupt)
 
     def received(signum: int, frame: object) -> None:
@@ -138,7 +142,9 @@ def _interruptible() -> Iterator[Callable[[], None]]:
             # As gevent's own timeouts do: the handler may run in any greenlet.
             gevent.get_hub().loop.run_callback_threadsafe(throw)
 
-    before = {number: signal.signal(number, received) for number in _SIGNALS}
+    # What is ignored stays so: `nohup` means it.
+    heeded = [each for each in _SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+    before = {number: signal.signal(number, received) for number in heeded}
     try:
         yield close
     except (KeyboardInterrupt, RegfleetError) as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from regfleet.fleet.model import LOCAL, Fleet
 from regfleet.rehearse.casting import Cast
 from regfleet.rehearse.images import FALLBACK, variant_for
-from regfleet.rehearse.likeness import SMOKE, Likeness, StandIns
+from regfleet.rehearse.likeness import SMOKE, ImageStandIn, Likeness, StandIns
 from regfleet.rehearse.resolving import foreign_mirrors
 
 
@@ -82,7 +82,7 @@ def of_any_fleet(engines: Mapping[str, str], machine: Machine) -> tuple[Differen
         for engine, hosts in by_engine.items()
     )
     return (
-        Difference("versions", f"{versions}; --suite takes others, real hosts may have none of it"),
+        Difference("versions", f"other engines than {versions}: --suite takes some"),
         Difference(
             "kernel",
             f"every host has this machine's, {machine.kernel} for {machine.architecture}, with "
@@ -128,24 +128,25 @@ def _accounts(twin: Likeness) -> Iterator[str]:
 
 
 def _installs(fleet: Fleet) -> Iterator[str]:
-    for client in fleet.clients.values():
-        bare = variant_for(client.engine) == FALLBACK
-        if bare and not client.install:
-            yield f"{client.name}: {client.engine} is installed here, though install is off"
-        elif client.install and not bare:
-            yield f"{client.name}: {client.engine} is there already; installing it is not tried"
+    for engine in dict.fromkeys(client.engine for client in fleet.clients.values()):
+        groups = [client for client in fleet.clients.values() if client.engine == engine]
+        install = [client.name for client in groups if client.install]
+        without = [client.name for client in groups if not client.install]
+        if variant_for(engine) != FALLBACK and install:
+            yield f"{engine} is there already; installing it is not tried ({_few(install)})"
+        elif variant_for(engine) == FALLBACK and without:
+            yield f"{engine} is installed here, though install is off ({_few(without)})"
 
 
 def _images(fleet: Fleet, stand_ins: StandIns) -> Iterator[str]:
     declared = {name: registry.image for name, registry in fleet.registries.items()}
     declared[SMOKE] = fleet.smoke.image
-    told = {
-        (declared[whose], image.reason, image.archive is None)
-        for whose, image in stand_ins.images.items()
-    }
-    for image, reason, pulled in sorted(told):
-        how = "pulled" if pulled else "played by one made of this distribution's packages"
-        yield f"{image} is {how}: {reason}"
+    shared: defaultdict[tuple[str, ImageStandIn], list[str]] = defaultdict(list)
+    for whose, image in stand_ins.images.items():
+        shared[declared[whose], image].append(whose or "the smoke test")
+    for (reference, image), users in shared.items():
+        how = "played by one made of this distribution's packages" if image.archive else "pulled"
+        yield f"{reference} of {_few(users)} is {how}: {image.reason}"
 
 
 def _passwords(stand_ins: StandIns) -> Iterator[str]:

@@ -11,6 +11,8 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,25 +128,45 @@ def _bootstrap(suite: str, variant: str, tar: Path) -> None:
         )
     if os.geteuid() != 0:
         raise RegfleetError("building a host image needs root", "run it with sudo")
-    # In a session of its own: when we are interrupted, all of it ends, mmdebstrap and its children.
-    with subprocess.Popen(
-        ["sh", str(_recipe()), suite, variant, str(tar)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    ) as building:
-        try:
-            _, errors = building.communicate()
-        except BaseException:
-            os.killpg(building.pid, signal.SIGTERM)
-            building.wait()
-            raise
+    # In a session and with a temporary directory of its own: an interrupted mmdebstrap leaves both
+    # processes and files. It changes to the user _apt on the way, who has to see what is in it.
+    temporary = Path(tempfile.mkdtemp(prefix="regfleet-host-image-"))
+    temporary.chmod(0o755)
+    try:
+        with subprocess.Popen(
+            ["sh", str(_recipe()), suite, variant, str(tar)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
+        ) as building:
+            try:
+                _, errors = building.communicate()
+            except BaseException:
+                _end_session(building)
+                tar.with_name(f"{tar.name}.part").unlink(missing_ok=True)
+                raise
+    finally:
+        # What is mounted there, if anything is, is not ours to remove.
+        subprocess.run(["rm", "-rf", "--one-file-system", str(temporary)], check=False)
     if building.returncode != 0:
         said = "\n".join(errors.strip().splitlines()[-12:])
         raise RegfleetError(
             f"the {suite} host image ({variant}) could not be built:\n{said}",
             "see whether this machine's package sources can be reached: apt-get update",
         )
+
+
+def _end_session(leader: subprocess.Popen[str]) -> None:
+    """End all processes of the session that was started for this one; return when they are gone."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for _ in range(50):
+            leader.poll()
+            try:
+                os.killpg(leader.pid, number)
+            except ProcessLookupError:
+                return
+            time.sleep(0.1)

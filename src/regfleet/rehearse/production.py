@@ -60,10 +60,9 @@ class Production:
                 self.kept = self.keep and bool(twin.hosts)
                 if not self.kept:
                     with staged(self.result, self.progress, "away") as stage:
-                        count = len(twin.hosts)
                         twin.stop()
                         self.venue.forget()
-                        stage.said = f"{count} hosts taken down"
+                        stage.said = "all hosts are taken down"
 
     def _play(self, twin: Twin, engine: Engine) -> None:
         played = in_play(self.fleet, self.cast)

@@ -89,8 +89,9 @@ def staged(result: Result, progress: Progress, name: str) -> Iterator[Stage]:
     begun = time.monotonic()
     try:
         yield stage
-    except BaseException:
+    except BaseException as error:
         stage.ok = False
+        stage.said = "interrupted" if isinstance(error, KeyboardInterrupt) else "see below"
         raise
     finally:
         stage.seconds = time.monotonic() - begun
