@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from regfleet.errors import UsageError
+from regfleet.fleet.findings import RefusedError
+from regfleet.fleet.hosts import expand
 from regfleet.fleet.model import Fleet
+
+_RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
 
 
 def select(fleet: Fleet, limit: Iterable[str] = (), exclude: Iterable[str] = ()) -> list[str]:
     """The hosts to work on, in the fleet's order.
 
     Args:
-        limit: names or patterns (`web*`) of hosts or groups, several in one by commas; all hosts
-            where none is given.
+        limit: names, ranges (`web[01:20]`) or patterns (`web*`) of hosts or groups, several in one
+            by commas; all hosts where none is given.
         exclude: the same, taken out again.
 
     Raises:
@@ -45,7 +50,8 @@ def matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
     known = [*fleet.hosts(), *groups]
     found: set[str] = set()
     for pattern in (part.strip() for text in patterns for part in text.split(",")):
-        names = [name for name in known if fnmatchcase(name, pattern)]
+        wanted = _meaning(pattern)
+        names = [name for name in known if wanted(name)]
         if not names:
             close = get_close_matches(pattern, known, n=1)
             raise UsageError(
@@ -55,3 +61,17 @@ def matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
         for name in names:
             found.update(groups.get(name, (name,)))
     return found
+
+
+def _meaning(pattern: str) -> Callable[[str], bool]:
+    """Whether a name is meant: by a range as a fleet file writes it, or by a shell's pattern.
+
+    For a shell `[1:3]` would be one of these three characters, which no host is named by.
+    """
+    if not _RANGE.search(pattern):
+        return lambda name: fnmatchcase(name, pattern)
+    try:
+        names = frozenset(expand(pattern))
+    except RefusedError:
+        return lambda _name: False
+    return names.__contains__

@@ -28,6 +28,10 @@ CASES = [
     (("build?",), (), ["build1", "build2"]),
     (("build*",), (), BUILD),
     (("build[12]",), (), ["build1", "build2"]),
+    (("build[1:2]",), (), ["build1", "build2"]),
+    (("build[1:20]",), (), BUILD),  # those that there are
+    (("web1 , build[10:10]", "build[2:2]"), (), ["build2", "build10", "web1"]),
+    (("*",), ("build[2:10]",), ["reg1.example.com", "build1", "web1"]),
     (("*",), (), ALL),
     (("client_build",), (), BUILD),
     (("client_*",), (), ALL),
@@ -56,6 +60,9 @@ MISTAKES = [
     (("BUILD1",), (), "--limit BUILD1", ""),
     (("nothing*",), (), "--limit nothing*", ""),
     (("",), (), "--limit ", ""),
+    (("web[7:9]",), (), "--limit web[7:9]", ""),
+    (("web[9:1]",), (), "--limit web[9:1]", ""),
+    (("web[1:x]",), (), "--limit web[1:x]", ""),
     (("build1",), ("build1",), "no host is left", "--exclude"),
     ((), ("*",), "no host is left", "--limit"),
 ]
