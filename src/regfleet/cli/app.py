@@ -264,8 +264,14 @@ def main() -> None:
     try:
         cli.main(prog_name="regfleet", standalone_mode=True)
     except RegfleetError as error:
-        click.echo(f"error: {error}", err=True)
+        _show_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; there is nobody to tell
         sys.exit(EXIT_FAILED)
+
+
+def _show_error(error: RegfleetError) -> None:
+    # Imported here: most runs have no error, and completion is to be quick.
+    lines, rich = import_module("regfleet.report.lines"), import_module("rich.console")
+    lines.show_text(rich.Console(stderr=True, highlight=False), f"error: {error}")

@@ -15,6 +15,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from regfleet.cli.again import again
+from regfleet.cli.watch import watching
 from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import emptied, resolve
 from regfleet.errors import EXIT_CHANGES, EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
@@ -22,12 +24,16 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
 from regfleet.report import as_json as documents
-from regfleet.report import html, text
+from regfleet.report import html
 from regfleet.report import junit as junit_xml
 from regfleet.report.model import HostReport, Report
+from regfleet.report.plan_text import show_plan
+from regfleet.report.progress import Progress
+from regfleet.report.summary_text import show_summary
 from regfleet.run.apply import Runner
 from regfleet.run.selection import select
 from regfleet.run.session import Session
+from regfleet.run.watched import Watched
 from regfleet.run.work import Work
 from regfleet.state import StateDirectory
 
@@ -48,13 +54,24 @@ class Common:
         """For people: standard output, or standard error when that belongs to JSON."""
         return Console(stderr=self.as_json, highlight=False)
 
+    def show_plan(self, runner: Runner, *, diff: bool, alone: bool = False) -> None:
+        """The plan, for people; where it is not alone, a summary tells what went wrong, too."""
+        show_plan(
+            runner.report,
+            self.console(),
+            runner.fleet,
+            diff=diff,
+            every=bool(self.verbose),
+            troubles=alone or bool(runner.to_do),
+        )
+
 
 def plan(*, detailed_exitcode: bool, diff: bool, **options: object) -> int:
     """Look and plan."""
     common = Common(**options)  # type: ignore[arg-type] # click has checked the types
     with _runner(common, save=False) as (runner, _):
         runner.plan()
-        text.plan(runner.report, common.console(), diff=diff)
+        common.show_plan(runner, diff=diff, alone=True)
         if common.as_json:
             click.echo(documents.plan_document(runner.report))
         if not runner.report.ok:
@@ -69,18 +86,14 @@ def apply(
     common = Common(**options)  # type: ignore[arg-type]
     with _runner(common, save=True, locked="apply") as (runner, state):
         runner.plan()
-        console = common.console()
-        text.plan(runner.report, console, diff=diff)
+        common.show_plan(runner, diff=diff)
         if runner.to_do:
-            _confirm(yes, "Apply this?")
+            _confirm(yes or runner.session.stopped, "Apply this?")
             runner.touch(smoke=smoke is not False)
-        if smoke is True:
-            done = {name for name, host in runner.report.hosts.items() if host.checks}
-            runner.smoke([n for n in runner.names if runner.report.hosts[n].ok and n not in done])
-        elif smoke is None:
-            runner.smoke(runner.also_to_smoke())
+        if not runner.session.stopped:
+            runner.smoke(_still_to_smoke(runner, smoke))
         try:
-            return _finish(runner, common, console, junit)
+            return _finish(runner, common, junit)
         finally:
             page = html.write(
                 state,
@@ -91,6 +104,14 @@ def apply(
                 command=f"regfleet {shlex.join(sys.argv[1:])}",
             )
             _say(f"report: {page}")
+
+
+def _still_to_smoke(runner: Runner, smoke: bool | None) -> list[str]:
+    """The hosts to smoke-test behind the waves: all others, those of changed registries, none."""
+    if smoke is None:
+        return runner.also_to_smoke()
+    hosts = runner.report.hosts
+    return [name for name in runner.names if smoke and hosts[name].ok and not hosts[name].checks]
 
 
 def smoke(*, junit: Path | None, **options: object) -> int:
@@ -110,12 +131,11 @@ def smoke(*, junit: Path | None, **options: object) -> int:
                 "are not in the state directory",
                 f"run `regfleet apply {common.file}` first, or give --state-dir",
             )
-        console = common.console()
         runner.connect()
         runner.smoke([name for name in runner.names if runner.report.hosts[name].ok])
         if not any(host.checks for host in runner.report.hosts.values()) and runner.report.ok:
-            console.print("There is nothing to smoke-test: no client has a registry.")
-        return _finish(runner, common, console, junit)
+            common.console().print("There is nothing to smoke-test: no client has a registry.")
+        return _finish(runner, common, junit)
 
 
 def rollback(*, yes: bool, generation: int | None, **options: object) -> int:
@@ -126,7 +146,7 @@ def rollback(*, yes: bool, generation: int | None, **options: object) -> int:
         _confirm(yes, f"Go back to what was there {what}, on {len(runner.names)} hosts?")
         runner.connect()
         runner.roll_back(generation or 0)
-        return _finish(runner, common, common.console(), None)
+        return _finish(runner, common, None)
 
 
 def _nothing(fleet: Fleet) -> Mapping[str, DesiredHost]:
@@ -142,13 +162,12 @@ def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> i
 
     with _runner(common, save=False, locked="destroy", desired=nothing) as (runner, _):
         runner.plan()
-        console = common.console()
-        text.plan(runner.report, console, diff=diff)
+        common.show_plan(runner, diff=diff)
         if runner.to_do:
             question = "Take this out, with all images in it?" if delete_data else "Take this out?"
-            _confirm(yes, question)
+            _confirm(yes or runner.session.stopped, question)
             runner.touch(smoke=False, clients_first=True)
-        return _finish(runner, common, console, None)
+        return _finish(runner, common, None)
 
 
 @contextmanager
@@ -168,6 +187,7 @@ def _runner(
     _warn_of_loose_host_keys(fleet, names)
     state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
     with _lock(state, locked):
+        salt = state.read_text("salt")
         if desired:  # to take things out no password is needed
             materials, wanted = Materials({}, ""), desired(fleet)
         else:
@@ -175,10 +195,12 @@ def _runner(
             wanted = resolve(fleet, materials)
         session = Session(fleet, fleet.hosts(), common.parallel)
         report = Report(fleet.name, {name: HostReport(name) for name in names})
-        work = Work(fleet, wanted, materials, session)
-        with _interruptible(session):
+        watch = watching(quiet=common.as_json, verbose=common.verbose)
+        progress = Progress(watch)
+        work = Work(fleet, wanted, materials, Watched(session, progress))
+        with _interruptible(session, watch.say):
             try:
-                yield Runner(fleet, work, session, names, report, _say), state
+                yield Runner(fleet, work, session, names, report, progress, salt), state
             finally:
                 session.close()
 
@@ -203,7 +225,7 @@ def _warn_of_loose_host_keys(fleet: Fleet, names: Sequence[str]) -> None:
 
 
 @contextmanager
-def _interruptible(session: Session) -> Iterator[None]:
+def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[None]:
     """Ctrl-C once: the hosts in flight finish and no other is begun; twice: stop talking."""
 
     def interrupted(signum: int, frame: object) -> None:
@@ -211,7 +233,7 @@ def _interruptible(session: Session) -> Iterator[None]:
         if session.stopped:
             raise KeyboardInterrupt
         session.stop()
-        _say("interrupted: the hosts at work finish, no other is begun; again to leave them alone")
+        say("interrupted: the hosts at work finish, no other is begun; again to leave them alone")
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
@@ -243,13 +265,25 @@ def _confirm(yes: bool, question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError("there is nobody to ask: standard input is no terminal", "give --yes")
-    if not click.confirm(question, err=True):
-        raise click.Abort
+    # Nothing is at work while it asks: Ctrl-C is a no.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if not click.confirm(question, err=True):
+            raise click.Abort
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _finish(runner: Runner, common: Common, console: Console, junit: Path | None) -> int:
+def _finish(runner: Runner, common: Common, junit: Path | None) -> int:
     report = runner.report
-    text.summary(report, console, f"regfleet {shlex.join(sys.argv[1:])}")
+    show_summary(
+        report,
+        common.console(),
+        runner.fleet,
+        again=again(sys.argv[1:], report),
+        seconds=runner.progress.seconds,
+        every=bool(common.verbose),
+    )
     if common.as_json:
         click.echo(documents.apply_document(report))
     if junit:

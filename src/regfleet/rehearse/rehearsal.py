@@ -15,8 +15,9 @@ from regfleet.rehearse import hosts
 from regfleet.rehearse.differences import Difference
 from regfleet.rehearse.likeness import Part
 from regfleet.rehearse.twin import Twin
-from regfleet.report import text
+from regfleet.report import progress as run_progress
 from regfleet.report.model import HostReport, Report
+from regfleet.report.plan_text import impact
 from regfleet.run.apply import Runner
 from regfleet.run.session import Session
 from regfleet.run.work import Work
@@ -98,6 +99,19 @@ def staged(result: Result, progress: Progress, name: str) -> Iterator[Stage]:
         progress.end(stage)
 
 
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """Tells of a run's stages, and of each host's end, line by line."""
+
+    progress: Progress
+
+    @contextmanager
+    def during(self, stage: run_progress.Stage) -> Iterator[None]:
+        self.progress.line(stage.opening)
+        stage.ended = lambda name, verdict: self.progress.line(f"{name}: {verdict}")
+        yield
+
+
 @dataclass(slots=True)
 class Rehearsal:
     """Applies a fleet to its twin, applies it again, and takes it out.
@@ -137,7 +151,7 @@ class Rehearsal:
                 runner.plan()
                 plans = [host.plan for host in runner.report.hosts.values() if host.plan]
                 count = sum(len(plan.changes) for plan in plans)
-                stage.said = f"{_count(count, 'change')}. {text.impact(plans)}"
+                stage.said = f"{_count(count, 'change')}; {'; '.join(impact(plans))}"
                 stage.ok = runner.report.ok
                 self._note_engines(runner)
             if stage.ok:
@@ -226,7 +240,8 @@ class Rehearsal:
         work = Work(self.fleet, desired, materials, session)
         report = Report(self.fleet.name, {name: HostReport(name) for name in names})
         try:
-            yield Runner(self.fleet, work, session, names, report, self.progress.line)
+            progress = run_progress.Progress(_Watch(self.progress))
+            yield Runner(self.fleet, work, session, names, report, progress)
         finally:
             session.close()
 

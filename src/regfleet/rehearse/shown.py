@@ -12,8 +12,10 @@ from rich.status import Status
 
 from regfleet.fleet.model import Json
 from regfleet.rehearse.rehearsal import Progress, Result, Stage
-from regfleet.report import as_json, text
+from regfleet.report import as_json
 from regfleet.report.model import Report
+from regfleet.report.plan_text import show_plan
+from regfleet.report.summary_text import show_troubles
 from regfleet.smoke.outcome import Check
 
 VERSION = 1
@@ -71,12 +73,12 @@ def render(result: Result, console: Console) -> None:
         _smoke(result.applied, console)
     for report in (result.applied, result.again, result.destroyed):
         if report and not report.ok:
-            text.errors(report, console)
+            show_troubles(report, console)
     if result.again and any(
         host.plan and host.plan.changes for host in result.again.hosts.values()
     ):
         console.print("\n[bold]The second apply still has to do:[/]")
-        text.plan(result.again, console)
+        show_plan(result.again, console)
     if result.left:
         console.print("\n[bold]Not as it was before:[/]")
         for words, names in _together(result.left).items():

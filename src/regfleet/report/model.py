@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from regfleet.errors import InterruptedRunError, RegfleetError, UnreachableError
-from regfleet.plan.model import Plan
+from regfleet.plan.model import Change, Plan
 from regfleet.smoke.outcome import Check
 
 Status = Literal["unchanged", "changed", "rolled-back", "failed", "unreachable", "skipped"]
+
+# Where a difference comes from: the host was changed; what is declared for it (or a password or
+# certificate) was; it cannot be told.
+Origin = Literal["host", "fleet", "unclear"]
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class HostReport:
         checks: the smoke test's, in their order; none where it did not run.
         seconds: how long looking, touching and smoking took.
         notes: what else the host had to say.
+        untested: it was changed, and the smoke test that was due did not run.
+        origins: where the differences behind the plan's changes come from.
     """
 
     name: str
@@ -32,6 +38,8 @@ class HostReport:
     checks: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    untested: bool = False
+    origins: Mapping[Change, Origin] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

@@ -9,8 +9,8 @@ from typing import Literal
 
 from regfleet.plan.model import Change
 from regfleet.registry_api.contents import Contents
+from regfleet.report.model import Origin
 
-Origin = Literal["host", "fleet", "unclear"]
 Health = Literal["healthy", "unhealthy", "unknown"]
 HostState = Literal["ok", "drift", "failed", "unreachable"]
 
@@ -22,8 +22,7 @@ class Drift:
     """A change that a plan would make, and where the difference comes from.
 
     Attributes:
-        origin: `host`: it was changed there; `fleet`: what is declared (or a password or
-            certificate) changed; `unclear`: either.
+        origin: see `report.model.Origin`.
     """
 
     change: Change

@@ -14,13 +14,13 @@ from rich.text import Text
 
 from regfleet.registry_api.contents import Contents
 from regfleet.report import tables
+from regfleet.report.model import Origin
 from regfleet.report.status_model import (
     MOST_SKEW,
     Certificate,
     Drift,
     FleetStatus,
     HostStatus,
-    Origin,
     RegistryStatus,
 )
 

@@ -16,7 +16,7 @@ from regfleet.look.observed import ObservedHost
 from regfleet.plan import daemon_json
 from regfleet.plan.model import Change
 from regfleet.record import PATH, Owned
-from regfleet.report.status_model import Origin
+from regfleet.report.model import Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,20 @@ def _container(case: _Case) -> Origin:
     return "host" if ours and case.change.action != "update" else "fleet"
 
 
+def _image(case: _Case) -> Origin:
+    """An image that is missing; the record names those that came with us."""
+    users = {each.name for each in case.want.containers if each.image.reference == case.name}
+    brought = {each.image for each in case.owned.containers if each.name in users}
+    if case.name in brought:
+        return "host"
+    return "unclear" if "" in brought else "fleet"
+
+
+def _cut_off(case: _Case) -> Origin:
+    del case
+    return "host"
+
+
 def _daemon(case: _Case) -> Origin:
     if case.change.action == "run":  # the file is as it should be, the running daemon is not
         return "host"
@@ -118,6 +132,8 @@ _KINDS: Mapping[str, Callable[[_Case], Origin]] = {
     "file": _file,
     "directory": _directory,
     "container": _container,
+    "image": _image,
+    "interrupted": _cut_off,
     "daemon.json": _daemon,
     "login": _login,
     "package": _engine,

@@ -30,6 +30,19 @@ def phases(fleet: Fleet, hosts: Sequence[str]) -> list[tuple[str, ...]]:
     return [phase for phase in (first, then) if phase]
 
 
+def schedule(
+    fleet: Fleet, hosts: Sequence[str], *, clients_first: bool = False
+) -> list[tuple[str, ...]]:
+    """All waves of all phases, in their order.
+
+    Args:
+        clients_first: registries last, as when they are taken out.
+    """
+    order = phases(fleet, hosts)
+    order = order[::-1] if clients_first else order
+    return [wave for phase in order for wave in waves(phase, fleet.rollout)]
+
+
 def _size(batch: int | str, count: int) -> int:
     if isinstance(batch, int):
         return batch

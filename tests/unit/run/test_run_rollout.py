@@ -1,12 +1,14 @@
 """Waves and phases: every host once, the canaries first, registries before all others."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from making import client, fleet, host, registry
 
 from regfleet.fleet.model import Rollout
-from regfleet.run.rollout import phases, waves
+from regfleet.run.rollout import phases, schedule, waves
 
 rollouts = st.builds(
     Rollout,
@@ -76,3 +78,16 @@ FLEET = fleet(
 )
 def test_registries_come_first(hosts, expected):
     assert phases(FLEET, hosts) == expected
+
+
+@pytest.mark.parametrize(
+    ("clients_first", "expected"),
+    [
+        (False, [("reg1",), ("reg2",), ("web1",), ("web2",)]),
+        (True, [("web1",), ("web2",), ("reg1",), ("reg2",)]),
+    ],
+)
+def test_all_waves_of_all_phases(clients_first, expected):
+    whole = replace(FLEET, rollout=Rollout(1, 1, 0))
+    hosts = ["web1", "reg1", "web2", "reg2"]
+    assert schedule(whole, hosts, clients_first=clients_first) == expected

@@ -364,8 +364,11 @@ class TestOrigin:
         assert set(found.values()) == {"fleet"}
 
     def test_what_nothing_is_known_of(self):
-        change = Change("interrupted change", "run", "cut off")
+        change = Change("moon phase", "run", "why")
         assert origin(change, desired(), self.seen(), SALT) == "unclear"
+
+    def test_what_was_cut_off_is_the_hosts(self):
+        assert self.judge(desired(), self.seen(pending=True)) == {"interrupted change": "host"}
 
 
 class TestChosen:

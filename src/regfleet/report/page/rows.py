@@ -146,9 +146,13 @@ def groups_of(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(groups) for name, groups in found.items()}
 
 
-def host_rows(fleet: Fleet, report: Report) -> tuple[HostRow, ...]:
-    """Every host of the run: what needs attention first, else in the fleet's order."""
-    groups, known = groups_of(fleet), fleet.hosts()
+def host_rows(fleet: Fleet | None, report: Report) -> tuple[HostRow, ...]:
+    """Every host of the run: what needs attention first, else in the fleet's order.
+
+    Args:
+        fleet: None where addresses and groups are not known.
+    """
+    groups, known = (groups_of(fleet), fleet.hosts()) if fleet else ({}, {})
     rows = []
     for number, host in enumerate(report.hosts.values(), 1):
         address = known[host.name].address if host.name in known else ""
