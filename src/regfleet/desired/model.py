@@ -151,6 +151,8 @@ class DesiredHost:
         engines: the engines to look at and plan for; more than `engine` where a registry runs
             beside a client of another engine, and the same when nothing is wanted any more.
         install: whether the engine may be installed where it is missing.
+        conditional: directories and files that are wanted where the look shows what they are
+            for; the engine's plan says which.
         edits: what is wanted in files that others write too, daemon.json apart, by path.
         images: images to look for, so that a missing archive can travel (the smoke test's).
         delete_storage: directories whose data goes with the last of regfleet (`--delete-data`).
@@ -163,6 +165,7 @@ class DesiredHost:
     install: bool = False
     directories: tuple[Directory, ...] = ()
     files: tuple[File, ...] = ()
+    conditional: tuple[Directory | File, ...] = ()
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     edits: Mapping[str, DaemonSettings] = field(default_factory=dict)
     containers: tuple[Container, ...] = ()

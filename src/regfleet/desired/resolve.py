@@ -94,6 +94,7 @@ def _host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         engine=engine.name,
         directories=_unique((*want.directories, *wants.directories)),
         files=(*want.files, *wants.files),
+        conditional=wants.conditional,
         daemon=wants.daemon,
         edits=wants.edits,
         logins=wants.logins,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
 from regfleet.engines import docker_facts as facts
 from regfleet.engines import installation
-from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.look.observed import ObservedHost
@@ -74,12 +74,22 @@ class Docker:
             for trust, ca in trusted
         ]
         plain = tuple(trust.endpoint for trust in needs.trusts if trust.plain)
+        conditional: list[Directory | File] = []
+        for trust in needs.trusts:
+            if trust.plain or trust.ca:
+                home, why = f"{CERTS}/{trust.endpoint}", trust.reason
+                conditional += [
+                    Directory(CERTS, 0o755, why),
+                    Directory(home, 0o755, why, own=True),
+                    File(f"{home}/hosts.toml", _hosts_toml(trust), 0o444, why),
+                ]
         lists = {INSECURE: plain, MIRRORS: needs.mirrors}
         reasons = dict.fromkeys(needs.daemon, f"{needs.reason}.daemon")
         reasons |= {MIRRORS: f"{needs.reason}.mirrors", INSECURE: f"{needs.reason}.registries"}
         return EngineWants(
             tuple(directories),
             tuple(files),
+            tuple(conditional),
             DaemonSettings(
                 {key: entries for key, entries in lists.items() if entries}, needs.daemon, reasons
             ),
@@ -102,6 +112,7 @@ class Docker:
             configure = (*configure, StartEngine())
         return EnginePlan(
             changes=(*changes, *edited),
+            also=want.conditional if _containerd_store(seen, merged) else (),
             install=installing,
             configure=configure,
             daemon_created=created and bool(merged.owned_lists or merged.owned_values),
@@ -111,6 +122,32 @@ class Docker:
             may_restart=may_restart,
             new_store=_snapshotter(merged.before) != _snapshotter(merged.after or {}),
         )
+
+
+def _hosts_toml(trust: Trust) -> bytes:
+    """What containerd's resolver reads of a registry, in Docker's own certs.d.
+
+    moby daemon/hosts.go (28.0 and later): with the containerd image store the directory is given
+    to containerd's `ConfigureHosts`, which reads no *.crt beside a hosts.toml. Released versions
+    have ignored insecure-registries there (moby#51080, docker/cli#6748).
+    """
+    url = f"{'http' if trust.plain else 'https'}://{trust.endpoint}"
+    lines = [
+        "# Written by regfleet: changes here are overwritten.",
+        f'server = "{url}"',
+        "",
+        f'[host."{url}"]',
+        '  capabilities = ["pull", "resolve", "push"]',
+    ]
+    if trust.ca:
+        lines.append(f'  ca = "{CERTS}/{trust.endpoint}/ca.crt"')
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _containerd_store(seen: ObservedHost, merged: daemon_json.Merged) -> bool:
+    """Whether images will lie in containerd's store once the plan is done."""
+    declared = _snapshotter(merged.after or {})
+    return declared is True or (declared is None and seen.engine.containerd_store)
 
 
 def _engine_itself(

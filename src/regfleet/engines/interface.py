@@ -53,6 +53,7 @@ class EngineWants:
     """Those needs as things on a host.
 
     Attributes:
+        conditional: as in `DesiredHost`.
         daemon: settings in daemon.json.
         edits: settings in other files that others write too, by path.
         logins: logins that a command of the engine makes; one that is part of a file is none.
@@ -60,6 +61,7 @@ class EngineWants:
 
     directories: tuple[Directory, ...] = ()
     files: tuple[File, ...] = ()
+    conditional: tuple[Directory | File, ...] = ()
     daemon: DaemonSettings = field(default_factory=DaemonSettings)
     edits: Mapping[str, DaemonSettings] = field(default_factory=dict)
     logins: tuple[LoginEntry, ...] = ()
@@ -70,6 +72,7 @@ class EnginePlan:
     """An engine's part of a plan.
 
     Attributes:
+        also: those of the host's conditional things that are wanted.
         install: steps that come before everything else (the engine itself).
         configure: steps of its configuration, behind those of the files.
         daemon_created, lists, values: the new ownership in daemon.json.
@@ -81,6 +84,7 @@ class EnginePlan:
     """
 
     changes: tuple[Change, ...] = ()
+    also: tuple[Directory | File, ...] = ()
     install: tuple[Step, ...] = ()
     configure: tuple[Step, ...] = ()
     daemon_created: bool = False

@@ -46,6 +46,7 @@ class ObservedEngine:
         insecure: names and networks that the live daemon holds insecure.
         mirrors: the live daemon's mirrors, each with its closing slash.
         values: further live settings by daemon.json key, where `docker info` shows them.
+        containerd_store: images lie in containerd's store, and are fetched as containerd does.
         running: containers that run now.
         live_restore: whether they outlive a restart of the daemon.
     """
@@ -58,6 +59,7 @@ class ObservedEngine:
     insecure: frozenset[str] = frozenset()
     mirrors: tuple[str, ...] = ()
     values: Mapping[str, str | bool] = field(default_factory=dict)
+    containerd_store: bool = False
     running: int = 0
     live_restore: bool = False
 

@@ -31,6 +31,8 @@ SHOWN = {
     "default-runtime": "DefaultRuntime",
 }
 
+SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
+
 
 def parse(host: str, lines: Iterable[str]) -> ObservedHost:
     """An `ObservedHost` from the look's output.
@@ -207,6 +209,7 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
         insecure=frozenset(insecure | set(registry.get("InsecureRegistryCIDRs") or ())),
         mirrors=tuple(registry.get("Mirrors") or ()),
         values={key: info[name] for key, name in SHOWN.items() if name in info},
+        containerd_store=SNAPSHOTTER in (info.get("DriverStatus") or ()),
         running=int(info.get("ContainersRunning") or 0),
         live_restore=bool(info.get("LiveRestoreEnabled")),
     )

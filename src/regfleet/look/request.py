@@ -8,7 +8,7 @@ import re
 from shlex import quote
 
 from regfleet import shell
-from regfleet.desired.model import DesiredHost, LoginEntry
+from regfleet.desired.model import DesiredHost, Directory, File, LoginEntry
 from regfleet.engines import ENGINES
 
 
@@ -29,7 +29,8 @@ def define(want: DesiredHost, salt: str) -> str:
         want: what the host should have; the look asks about just that.
         salt: the fleet's salt for the digests of logins.
     """
-    paths = [item.path for item in want.directories] + [item.path for item in want.files]
+    things: tuple[Directory | File, ...] = (*want.directories, *want.files, *want.conditional)
+    paths = [thing.path for thing in things]
     words = [ENGINES[name].shell for name in want.engines]
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
     calls += [f"{word}_look" for word in words]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from regfleet import record
-from regfleet.desired.model import Container, DesiredHost, File, Image, LoginEntry
+from regfleet.desired.model import Container, DesiredHost, Directory, File, Image, LoginEntry
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import Engine, EnginePlan
 from regfleet.errors import HostError
@@ -99,6 +99,7 @@ def diff(
     shared = _Shared.of(others.values())
     _same_engine(want, owned)
     part = _engines(want, seen, owned, tuple(others.values()), engines)
+    want = _with(want, part)
     if part.new_store:
         seen = replace(seen, images={}, containers={})
     directories, files = _directories(want, seen), _files(want, seen, owned, shared)
@@ -146,6 +147,20 @@ def diff(
     return _installation(plan, seen) if part.apart else plan
 
 
+def _with(want: DesiredHost, part: EnginePlan) -> DesiredHost:
+    """What is wanted once the look has told which of the conditional things are."""
+    known = {directory.path for directory in want.directories}
+    more = [
+        item
+        for item in dict.fromkeys(part.also)
+        if isinstance(item, Directory) and item.path not in known
+    ]
+    files = [item for item in part.also if isinstance(item, File)]
+    return replace(
+        want, directories=(*want.directories, *more), files=(*want.files, *files), conditional=()
+    )
+
+
 def _same_engine(want: DesiredHost, owned: Owned) -> None:
     if owned.engine and owned.engine not in want.engines:
         raise HostError(
@@ -171,6 +186,7 @@ def _engines(
         whole = replace(
             part,
             changes=(*whole.changes, *part.changes),
+            also=(*whole.also, *part.also),
             install=(*whole.install, *part.install),
             configure=(*whole.configure, *part.configure),
             daemon_created=whole.daemon_created or part.daemon_created,
