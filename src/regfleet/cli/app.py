@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from regfleet import __version__
+from regfleet.cli import quick
 from regfleet.errors import EXIT_FAILED, RegfleetError
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -253,9 +254,11 @@ def rehearse(**options: object) -> NoReturn:
 
 
 def _end(module: str, function: str, **options: object) -> NoReturn:
-    if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
-        import_module("gevent.monkey").patch_all()
-    command = getattr(import_module(f"regfleet.cli.{module}"), function)
+    with quick.importing():
+        if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
+            quick.patch()
+            quick.defer("invoke")  # paramiko runs the commands of ssh_config's `Match exec` by it
+        command = getattr(import_module(f"regfleet.cli.{module}"), function)
     sys.exit(command(**options))
 
 
@@ -269,6 +272,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; there is nobody to tell
         sys.exit(EXIT_FAILED)
+    finally:
+        quick.ending()
 
 
 def _show_error(error: RegfleetError) -> None:

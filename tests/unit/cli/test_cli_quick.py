@@ -1,0 +1,80 @@
+"""A quick start leaves nothing out. Each in a process of its own: what is patched stays so."""
+
+import subprocess
+import sys
+import textwrap
+
+
+def python(program):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_gevent_patches_and_tells_who_is_here_but_asks_no_distribution():
+    said = python(
+        """
+        import importlib.metadata
+        import sys
+
+        def entry_points(**_):
+            raise SystemExit("the metadata of every distribution is read")
+
+        importlib.metadata.entry_points = entry_points
+        from gevent import events, monkey
+        from regfleet.cli import quick
+
+        told = []
+        events.subscribers.append(lambda event: told.append(type(event).__name__))
+        before = events.notify_and_call_entry_points
+        quick.patch()
+        print(monkey.is_module_patched("socket"), monkey.is_module_patched("threading"))
+        print("GeventDidPatchAllEvent" in told)
+        print(events.notify_and_call_entry_points is before)
+        """
+    )
+    assert said.split() == ["True", "True", "True", "True"]
+
+
+def test_a_deferred_module_comes_when_it_is_asked_for():
+    said = python(
+        """
+        import sys
+        from regfleet.cli import quick
+
+        quick.defer("invoke")
+        quick.defer("no_such_module_anywhere")
+        import paramiko.config
+        print("invoke.runners" in sys.modules, "no_such_module_anywhere" in sys.modules)
+        config = paramiko.config.SSHConfig.from_text(
+            'Match exec "true"\\n  User matched\\nMatch exec "false"\\n  Port 99\\n'
+        )
+        print(dict(config.lookup("host")).get("user"), "port" in config.lookup("host"))
+        print("invoke.runners" in sys.modules)
+        """
+    )
+    assert said.split() == ["False", "False", "matched", "False", "True"]
+
+
+def test_a_command_that_connects_starts_with_neither():
+    said = python(
+        """
+        import sys
+        from regfleet.cli import app
+
+        try:
+            sys.argv = ["regfleet", "plan", "/nonexistent/fleet.toml"]
+            app.main()
+        except SystemExit as end:
+            print(end.code)
+        print("regfleet.run.session" in sys.modules, "invoke.runners" in sys.modules)
+        import gc
+        print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+        """
+    )
+    assert said.split() == ["2", "True", "False", "True", "True"]
