@@ -69,8 +69,7 @@ class YamlDocument(EditedDocument):
         """See Document."""
         if self.get(key, 0) not in ({}, None):
             return
-        key_node, value = _way(self._text, parts(key))[-1]
-        if not _has_comment(self._text, key_node, value):
+        if not _has_comment(self._text, _way(self._text, parts(key))):
             del self[key]
 
     def _read(self, text: str) -> dict[str, Json]:
@@ -382,10 +381,14 @@ def _cut_line(text: str, pair: Pair) -> str:
     return cut_lines(text, start, _line_behind(text, max(_end(value), _end(key))))
 
 
-def _has_comment(text: str, key: yaml.Node, value: yaml.Node) -> bool:
+def _has_comment(text: str, way: Sequence[Pair]) -> bool:
     """Whether an empty table has a comment: beside its key, or under it and further in."""
-    after = line_end(text, max(key.end_mark.index, value.end_mark.index - 1))
-    if "#" in text[key.end_mark.index : after]:
+    key, value = way[-1]
+    start, end = int(key.end_mark.index), int(value.end_mark.index)
+    if any(isinstance(each, yaml.MappingNode) and each.flow_style for _, each in way[:-1]):
+        return "#" in text[start:end]
+    after = line_end(text, max(start, end - 1))
+    if "#" in text[start:after]:
         return True
     line = text[after : line_end(text, after)]
     step = len(line) - len(line.lstrip(" "))

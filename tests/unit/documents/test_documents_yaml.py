@@ -1,19 +1,18 @@
 """YAML of others: what is ours goes in and comes out, each other byte stays where it was."""
 
-import pathlib
-
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from merging import check_merge, there_and_back, wants
+from merging import check_merge, there_and_back, two_fleets, wants
+from samples import texts_of
 
+from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import NotReadableError, path
 from regfleet.documents.merge import merge
 from regfleet.documents.yaml import parse
+from regfleet.record import OwnedValue
 
-SAMPLES = {
-    file.name: file.read_text()
-    for file in sorted((pathlib.Path(__file__).parent / "samples").glob("*.yaml"))
-}
+SAMPLES = texts_of("*.yaml")
 
 LISTS = [
     path("mirrors", "docker.io", "endpoint"),
@@ -61,7 +60,7 @@ def table(draw, names, depth, step):
     chosen = draw(st.lists(st.sampled_from(list(names)), unique=True, max_size=len(names)))
     if kind == "flow" and depth:
         pairs = [
-            f'"{name}": {{}}' if isinstance(names[name], dict) else f'"{name}": x'
+            f'"{name}": {{}}' if isinstance(names[name], dict) else f'"{name}": "x"'
             for name in chosen
             if names[name] != "list"
         ]
@@ -104,7 +103,7 @@ NAMES = {
 @st.composite
 def texts(draw):
     text = draw(table(NAMES, 0, draw(steps))).replace("{{", "{").replace("}}", "}")
-    if draw(st.booleans()):
+    if draw(st.booleans()) and not text.endswith("two\n"):  # a newline would be part of that text
         text = text.rstrip("\n")
     if draw(st.integers(0, 9)) == 0:
         text = text.replace("\n", "\r\n")
@@ -141,3 +140,132 @@ class TestLaws:
     @given(texts(), anything)
     def test_one_merge(self, text, want):
         check_merge(merge_or_skip(text, want), want)
+
+    @settings(max_examples=60)
+    @given(
+        texts(),
+        st.lists(st.tuples(st.sampled_from(["one", "two"]), anything), max_size=4),
+        st.permutations(["one", "two"]),
+    )
+    def test_two_fleets_leave_what_was_there(self, text, steps, last):
+        for _, want in steps:
+            merge_or_skip(text, want)
+        assert two_fleets(parse(text), steps, last).tree() == parse(text).tree()
+
+    @given(st.text(max_size=60) | st.text("ab:[]{}-\"'#\n ,&*|", max_size=60))
+    def test_any_text_is_read_or_refused(self, text):
+        try:
+            document = parse(text)
+        except NotReadableError as error:
+            said = str(error)
+        else:
+            said = ""
+            assert document.text() == text
+        assert len(said) < 300
+
+
+# ---- one by one ----
+
+HOST = "registry.example.com:5000"
+WANT = DaemonSettings(
+    {path("mirrors", "docker.io", "endpoint"): ("https://m.example.com",)},
+    {
+        path("configs", HOST, "tls", "ca_file"): "/etc/rancher/r.crt",
+        path("configs", "new:5000", "tls", "insecure_skip_verify"): True,
+    },
+)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_real_files(name):
+    text = SAMPLES[name]
+    check_merge(parse(text), WANT)
+    assert there_and_back(parse(text), WANT).text() == text
+
+
+def test_k3s():
+    text = SAMPLES["registries.yaml"]
+    assert merge(parse(text), WANT, {}, {}).after.text() == (
+        text.replace(
+            '      - "https://registry.example.com:5000"\n    rewrite',
+            '      - "https://registry.example.com:5000"\n'
+            '      - "https://m.example.com"\n    rewrite',
+        ).replace("/etc/k3s/ca.crt", "/etc/rancher/r.crt")
+        + '  "new:5000":\n    tls:\n      insecure_skip_verify: true\n'
+    )
+
+
+def test_rke2():
+    text = SAMPLES["rke2.yaml"]
+    assert merge(parse(text), WANT, {}, {}).after.text() == text.replace(
+        "'http://spare.lan'", "'http://spare.lan', \"https://m.example.com\""
+    ).replace(
+        "configs: {}",
+        f'configs: {{"{HOST}": {{"tls": {{"ca_file": "/etc/rancher/r.crt"}}}}, '
+        '"new:5000": {"tls": {"insecure_skip_verify": true}}}',
+    )
+
+
+def test_a_new_file():
+    assert merge(parse(None), WANT, {}, {}).after.text() == (
+        "mirrors:\n  docker.io:\n    endpoint:\n"
+        '      - "https://m.example.com"\n'
+        f'configs:\n  "{HOST}":\n    tls:\n      ca_file: "/etc/rancher/r.crt"\n'
+        '  "new:5000":\n    tls:\n      insecure_skip_verify: true\n'
+    )
+
+
+REFUSED = {
+    "not YAML": ("a: 1\n b: 2\n", "line 2: not YAML"),
+    "tab": ("a:\n\tb: 1\n", "line 2: not YAML"),
+    "a list": ("- a\n", "where a table belongs"),
+    "text": ("hello\n", "where a table belongs"),
+    "two documents": ("a: 1\n---\nb: 1\n", "not YAML"),
+    "twice": ("a: 1\nb: 1\na: 2\n", 'line 3: "a" stands twice'),
+    "a list in the way": ("configs:\n- a\n", "line 1: configs is a value, not a table"),
+    "an anchor's other end": (
+        f"x: &x\n  {HOST}:\n    tls: {{}}\nconfigs: *x\n",
+        "cannot be set: something else would change",
+    ),
+    "itself": ("a: &a [*a]\n", "not YAML"),
+    "many laughs": (
+        "a0: &a0 [x]\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
+        "too large",
+    ),
+    "letters that are none": ("a: \x00\n", "not YAML"),
+    "a key that is a list": ("? [a]\n: 1\n", "a key that is no text"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_with_its_place(name):
+    text, said = REFUSED[name]
+    with pytest.raises(NotReadableError) as caught:
+        merge(parse(text), WANT, {}, {})
+    assert said in str(caught.value)
+
+
+def test_merge_keys_are_read():
+    text = "base: &base\n  v: 1\n  w: 2\nmirrors:\n  <<: *base\n  w: 3\n"
+    assert parse(text).tree()["mirrors"] == {"v": 1, "w": 3}
+
+
+COMMENTED = {
+    "a comment under the key keeps a table": (
+        "mirrors:\n  # mind this\n  a: 1\n",
+        "mirrors:\n  # mind this\n",
+    ),
+    "one beside it too": ("mirrors: # mind\n  a: 1\n", "mirrors: # mind\n"),
+    "one of the next key does not": ("mirrors:\n  a: 1\n# next\nb: 1\n", "# next\nb: 1\n"),
+}
+
+
+@pytest.mark.parametrize("name", COMMENTED)
+def test_a_table_with_a_comment_is_not_ours_to_take_out(name):
+    text, left = COMMENTED[name]
+    owned = {
+        path("mirrors"): OwnedValue({}, None, existed=False),
+        path("mirrors", "a"): OwnedValue(1, None, existed=False),
+    }
+    assert merge(parse(text), DaemonSettings(), {}, owned).after.text() == left
