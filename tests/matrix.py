@@ -1,4 +1,4 @@
-"""The engines that a run has proven on real hosts: collected over all workers, printed at the end."""
+"""The engines that a run has proven on hosts: collected over all workers, printed at the end."""
 
 import pytest
 
