@@ -11,6 +11,9 @@ from regfleet.rehearse.casting import Cast
 from regfleet.rehearse.images import FALLBACK, variant_for
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, Likeness, StandIns
 from regfleet.rehearse.resolving import foreign_mirrors
+from regfleet.report.names import counted, listed
+
+_NAMES = 60  # columns for names
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def of_any_fleet(engines: Mapping[str, str], machine: Machine) -> tuple[Differen
         for engine, hosts in by_engine.items()
     )
     return (
-        Difference("versions", f"other engines than {versions}: --suite takes some"),
+        Difference("versions", f"any but {versions or 'those here'}: --suite takes others"),
         Difference(
             "kernel",
             f"every host has this machine's, {machine.kernel} for {machine.architecture}, with "
@@ -111,7 +114,7 @@ def of_any_fleet(engines: Mapping[str, str], machine: Machine) -> tuple[Differen
 def _hosts(cast: Cast, twin: Likeness) -> Iterator[str]:
     if cast.represented:
         yield (
-            f"{_count(cast.represented, 'host')} left out, declared like others that are here "
+            f"{counted(cast.represented)} left out, declared like others that are here "
             "(--per-group 0 takes all)"
         )
     if cast.came_along:
@@ -185,10 +188,5 @@ def _caches(fleet: Fleet) -> Iterator[str]:
             yield f"{registry.name} asks an empty registry in place of {registry.proxy}"
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 def _few(names: Iterable[str]) -> str:
-    names = list(names)
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if names[5:] else "")
+    return listed(list(names), _NAMES)

@@ -101,8 +101,8 @@ class Production:
         for part in alike.parts:
             clients = clients_of(alike.fleet, part.name)
             engine = clients[0].engine if clients else "docker"
-            version = self.result.engines.get(part.name, "(none yet)")
-            engines[part.name] = f"{engine} {version} on {part.spec.suite}"
+            if version := self.result.engines.get(part.name):
+                engines[part.name] = f"{engine} {version} on {part.spec.suite}"
         machine = differences.Machine(platform.release(), platform.machine())
         self.result.differences = (
             *differences.of_this_fleet(played, self.cast, lacking, alike),

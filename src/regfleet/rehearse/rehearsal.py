@@ -17,6 +17,7 @@ from regfleet.rehearse.likeness import Part
 from regfleet.rehearse.twin import Twin
 from regfleet.report import progress as run_progress
 from regfleet.report.model import HostReport, Report
+from regfleet.report.names import counted
 from regfleet.report.plan_text import impact
 from regfleet.run.apply import Runner
 from regfleet.run.session import Session
@@ -151,8 +152,10 @@ class Rehearsal:
                 runner.plan()
                 plans = [host.plan for host in runner.report.hosts.values() if host.plan]
                 count = sum(len(plan.changes) for plan in plans)
-                stage.said = f"{_count(count, 'change')}; {'; '.join(impact(plans))}"
                 stage.ok = runner.report.ok
+                stage.said = f"{counted(count, 'change')}; {'; '.join(impact(plans))}"
+                if not stage.ok:
+                    stage.said = _came_to(runner.report)
                 self._note_engines(runner)
             if stage.ok:
                 with self._stage(name) as stage:
@@ -173,7 +176,7 @@ class Rehearsal:
             runner.plan()
             plans = [host.plan for host in runner.report.hosts.values() if host.plan]
             count = sum(len(plan.changes) for plan in plans)
-            stage.said = f"{_count(count, 'change')} to do" if count else "nothing to do"
+            stage.said = f"{counted(count, 'change')} to do" if count else "nothing to do"
             stage.ok = runner.report.ok and not count
             self.result.again = runner.report
         return stage.ok
@@ -204,7 +207,7 @@ class Rehearsal:
             stage.ok = runner.report.ok and not self.result.left
             stage.said = "every host is as it was"
             if self.result.left:
-                stage.said = f"{_count(len(self.result.left), 'host')} not as before"
+                stage.said = f"{counted(len(self.result.left))} not as before"
             elif not runner.report.ok:
                 stage.said = _came_to(runner.report)
         return stage.ok
@@ -253,12 +256,8 @@ def _came_to(report: Report) -> str:
     words = [f"{count} {status}" for status, count in counts.items()]
     checks = [check.verdict for host in report.hosts.values() for check in host.checks]
     words += [
-        f"{_count(checks.count(verdict), 'smoke check')} {verdict}"
+        f"{counted(checks.count(verdict), 'smoke check')} {verdict}"
         for verdict in ("passed", "failed")
         if verdict in checks
     ]
     return ", ".join(words)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
 from regfleet.fleet.model import Json
 from regfleet.rehearse.rehearsal import Progress, Result, Stage
 from regfleet.report import as_json
+from regfleet.report.lines import clean, show
 from regfleet.report.model import Report
+from regfleet.report.names import listed
 from regfleet.report.plan_text import show_plan
 from regfleet.report.summary_text import show_troubles
-from regfleet.smoke.outcome import Check
+from regfleet.smoke.outcome import Check, Verdict
 
 VERSION = 1
-_NAME = 8  # of a stage, the longest
-_FEW = 4
+_NAME = 7  # columns of a stage's name
+_NAMES = 60  # columns for hosts before what is said of them
+_STYLES: Mapping[Verdict, str] = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
 class Told(Progress):
@@ -41,57 +44,63 @@ class Told(Progress):
         """At a terminal it is shown to be going on."""
         self._stage = stage.name
         if self._console.is_terminal:
-            self._status = self._console.status(f"{stage.name:<{_NAME}}")
+            self._status = self._console.status(self._beside(""))
             self._status.start()
 
     def line(self, text: str) -> None:
         """The newest one stands beside the stage, for as long as it lasts."""
         if self._verbose:
-            self._console.print(f"  [dim]{escape(text)}[/]", soft_wrap=True)
+            show(self._console, "  ", Text(clean(text), "dim"))
         if self._status:
-            self._status.update(f"{self._stage:<{_NAME}}  [dim]{escape(text[:60])}[/]")
+            self._status.update(self._beside(text))
 
     def news(self, text: str) -> None:
         """What takes long and stays to be read."""
-        self._console.print(f"  {escape(text)}", soft_wrap=True)
+        show(self._console, "  ", clean(text))
 
     def end(self, stage: Stage) -> None:
         """Its line."""
         if self._status:
             self._status.stop()
             self._status = None
-        sign = "[green]ok[/]  " if stage.ok else "[red]fail[/]"
-        seconds = f"{stage.seconds:.1f} s"
-        self._console.print(
-            f"{sign} {stage.name:<{_NAME}} {seconds:>8}  {escape(stage.said)}", soft_wrap=True
-        )
+        sign = ("ok  ", "green") if stage.ok else ("fail", "bold red")
+        lead = Text.assemble(sign, f" {stage.name:<{_NAME}} {stage.seconds:>6.1f} s  ")
+        show(self._console, lead, clean(stage.said))
+
+    def _beside(self, text: str) -> Text:
+        found = Text.assemble(f"{self._stage:<{_NAME}}  ", (clean(text), "dim"))
+        found.truncate(self._console.width - _NAME, overflow="ellipsis")
+        return found
 
 
 def render(result: Result, console: Console) -> None:
-    """The checks, what went wrong, what was left, and what the rehearsal does not show."""
+    """The checks, what the rehearsal does not show, and last what went wrong."""
     if result.applied:
-        _smoke(result.applied, console)
+        _show_smoke(result.applied, console)
+    if result.differences:
+        _show_differences(result, console)
     for report in (result.applied, result.again, result.destroyed):
         if report and not report.ok:
+            console.print()
             show_troubles(report, console)
-    if result.again and any(
-        host.plan and host.plan.changes for host in result.again.hosts.values()
-    ):
-        console.print("\n[bold]The second apply still has to do:[/]")
+    again = result.again.hosts.values() if result.again else ()
+    if result.again and any(host.plan and host.plan.changes for host in again):
+        show(console, "", Text("\nThe second apply still has to do:", "bold"))
         show_plan(result.again, console)
     if result.left:
-        console.print("\n[bold]Not as it was before:[/]")
+        show(console, "", Text("\nNot as it was before:", "bold"))
         for words, names in _together(result.left).items():
-            console.print(f"  {escape(_few(names))}: {escape(words)}", soft_wrap=True)
-    if result.differences:
-        console.print("\n[bold]What this rehearsal does not show[/]")
-        width = max(len(difference.topic) for difference in result.differences)
-        topic = ""
-        for difference in result.differences:
-            head = "" if difference.topic == topic else difference.topic
-            topic = difference.topic
-            words = f"  [dim]{head:<{width}}[/]  {escape(difference.text)}"
-            console.print(words, soft_wrap=True)
+            show(console, f"  {clean(listed(names, _NAMES))}: ", clean(words))
+
+
+def _show_differences(result: Result, console: Console) -> None:
+    show(console, "", Text("\nWhat this rehearsal does not show", "bold"))
+    width = max(len(difference.topic) for difference in result.differences)
+    topic = ""
+    for difference in result.differences:
+        head = "" if difference.topic == topic else difference.topic
+        topic = difference.topic
+        show(console, Text(f"  {head:<{width}}  ", "dim"), clean(difference.text))
 
 
 def document(result: Result) -> str:
@@ -136,34 +145,32 @@ def _resources(report: Report | None, name: str) -> Json:
     return [change.resource for change in plan.changes] if plan else None
 
 
-def _smoke(report: Report, console: Console) -> None:
-    """The checks, those alike together, hosts with the same ones on one line."""
-    alike: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+def _show_smoke(report: Report, console: Console) -> None:
+    """The checks, once for all hosts that have the same ones."""
+    alike: defaultdict[tuple[tuple[Verdict, str], ...], list[str]] = defaultdict(list)
     for host in report.hosts.values():
         if host.checks:
             alike[tuple(_checks(host.checks))].append(host.name)
     if alike:
-        console.print("\n[bold]Smoke test[/]")
-    for lines, names in alike.items():
-        console.print(f"  [bold]{escape(_few(names))}[/]", soft_wrap=True)
-        for line in lines:
-            console.print(f"    {line}", soft_wrap=True)
+        show(console, "", Text("\nSmoke test", "bold"))
+    for found, names in alike.items():
+        show(console, "  ", Text(clean(listed(names, _NAMES)), "bold"))
+        for verdict, words in found:
+            show(console, Text.assemble("    ", (f"{verdict:<8}", _STYLES[verdict])), clean(words))
 
 
-def _checks(checks: Iterable[Check]) -> Iterable[str]:
+def _checks(checks: Iterable[Check]) -> Iterator[tuple[Verdict, str]]:
+    """Those that passed together, a registry at a time; the others one by one, with their words."""
     by_registry: defaultdict[str, list[Check]] = defaultdict(list)
     for check in checks:
         by_registry[check.name.partition("/")[0]].append(check)
     for registry, found in by_registry.items():
         passed = [each.name.partition("/")[2] for each in found if each.verdict == "passed"]
         if passed:
-            yield f"[green]passed[/]  {escape(registry)}: {escape(', '.join(passed))}"
+            yield "passed", f"{registry}: {', '.join(passed)}"
         for check in found:
-            what = f"{escape(check.name)}: {escape(check.detail)}"
-            if check.verdict == "failed":
-                yield f"[red]failed[/]  {what}"
-            elif check.verdict == "skipped":
-                yield f"[yellow]skipped[/] {what}"
+            if check.verdict != "passed":
+                yield check.verdict, f"{check.name}: {check.detail}"
 
 
 def _together(left: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
@@ -172,8 +179,3 @@ def _together(left: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
         for words in things:
             found[words].append(name)
     return found
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - _FEW
-    return ", ".join(names[:_FEW]) + (f" and {more} more" if more > 0 else "")
