@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 
 try:
+    from filelock import FileLock
+
     from regfleet.errors import RegfleetError
     from regfleet.rehearse.docker import Docker
     from regfleet.rehearse.engine import MACHINE_SOCKET
@@ -46,7 +48,8 @@ def main(fleet: str, name: str, suite: str, variant: str, *aliases: str) -> None
     host = HostSpec(name, suite, variant, aliases)
     image = images.host(suite, variant)
     images.seeds()
-    twin.prepare(1)
+    with FileLock(images.cache / "network.lock"):  # hosts come up at the same time
+        twin.prepare(1)
     settings = {"image": image, "name": twin.container(host), "create_args": twin.options(host)}
     json.dump(settings, sys.stdout)
 
