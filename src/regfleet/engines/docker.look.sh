@@ -1,11 +1,21 @@
 # Docker, as the look sees it.
 # shellcheck shell=sh disable=SC2154  # functions and variables of look.sh and common.sh
+docker_socket=/var/run/docker.sock
 
 look_daemon() { # PATH: daemon.json, where its symbolic links lead
-  set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")"
+  linked "$1" && set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")"
   say "daemon $1"
   whole daemon "$1"
   whole original "/var/lib/regfleet/original$1"
+}
+
+linked() { # PATH: whether a symbolic link is on the way there
+  part=$1
+  while [ -n "$part" ]; do
+    if [ -L "$part" ] || [ "${part#/}" = "$part" ]; then return 0; fi # or it is no absolute path
+    part=${part%/*}
+  done
+  return 1
 }
 
 docker_look() { # the engine; daemon.json follows the daemon's own --config-file
@@ -17,13 +27,7 @@ docker_look() { # the engine; daemon.json follows the daemon's own --config-file
     return 0
   fi
   pid=$(docker_pid)
-  if [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ]; then
-    printf '@flags '
-    base64 <"/proc/$pid/cmdline" | tr -d '\n'
-    echo
-    given=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n -e 's/^--config-file=//p' -e '/^--config-file$/{n;p;}')
-    [ -n "$given" ] && config=$given
-  fi
+  [ -n "$pid" ] && look_flags "$pid"
   look_daemon "$config"
   if [ -z "$pid" ]; then
     say 'engine down'
@@ -31,7 +35,7 @@ docker_look() { # the engine; daemon.json follows the daemon's own --config-file
     return 0
   fi
   # A socket-activated engine would be started by asking it: it is asked only when it runs.
-  if info=$(docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
+  if info=$(docker_ask /info || docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
     say 'engine up'
     say "info $info"
   else
@@ -40,12 +44,67 @@ docker_look() { # the engine; daemon.json follows the daemon's own --config-file
   fi
 }
 
+look_flags() { # PID: the daemon's arguments, one a line; sets `config` where they do
+  flags=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline")
+  before=
+  IFS=$NL
+  set -f
+  for flag in $flags; do
+    say "flag $flag"
+    case $before in --config-file) config=$flag ;; esac
+    case $flag in --config-file=?*) config=${flag#*=} ;; esac
+    before=$flag
+  done
+  set +f
+  unset IFS
+}
+
+# One GET of the engine's API (moby, api/swagger.yaml) without its client, which takes longer to
+# start than the engine to answer. Perl is on every Debian and Ubuntu (perl-base is essential),
+# curl on most others; where neither is, or neither gets an answer, the client is asked after all.
+# The numbers are AF_UNIX, SOCK_STREAM and the size of a path in sockaddr_un (unix(7)).
+docker_ask() { # PATH: prints the answer; 1 when there is none, 4 when there is no such thing
+  [ -S "$docker_socket" ] || return 1
+  if command -v perl >/dev/null 2>&1; then
+    # shellcheck disable=SC2016  # those are Perl's
+    perl -e 'socket(S, 1, 1, 0) && connect(S, pack("Sa108", 1, $ARGV[0])) or exit 1;
+      syswrite(S, "GET $ARGV[1] HTTP/1.0\r\n\r\n") or exit 1;
+      local $/; $_ = <S>;
+      exit 4 if m{^HTTP/\S+ 404 };
+      s{^HTTP/\S+ 200 .*?\r\n\r\n}{}s or exit 1;
+      print' "$docker_socket" "$1" 2>/dev/null
+  elif command -v curl >/dev/null 2>&1; then
+    answer=$(curl -s -w '%{http_code}' --noproxy '*' --unix-socket "$docker_socket" \
+      "http://docker$1" 2>/dev/null)
+    case $answer in
+      *200) printf '%s' "${answer%200}" ;;
+      *404) return 4 ;;
+      *) return 1 ;;
+    esac
+  else
+    return 1
+  fi
+}
+
 look_container() { # NAME
-  docker container inspect --format \
-    '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
-    "$1" 2>/dev/null || :
+  # %7B"name":["NAME"]%7D: those with that in their names.
+  if listed=$(docker_ask "/containers/json?all=1&filters=%7B%22name%22%3A%5B%22$1%22%5D%7D"); then
+    say "listed $1 $listed"
+  else
+    docker container inspect --format \
+      '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
+      "$1" 2>/dev/null || :
+  fi
 }
 
 docker_image() { # REFERENCE: its identifier
-  docker image inspect --format '{{.Id}}' "$1"
+  described=$(docker_ask "/images/$1/json")
+  case $? in
+    0)
+      described=${described#*'"Id":"'}
+      echo "${described%%\"*}"
+      ;;
+    4) return 1 ;;
+    *) docker image inspect --format '{{.Id}}' "$1" ;;
+  esac
 }

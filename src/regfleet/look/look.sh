@@ -1,13 +1,17 @@
 # regfleet's look at a host: reads, changes nothing, prints lines that begin with @.
 # Behind it come calls of the functions below. Each takes what to look for as arguments.
+# Every host runs it at every plan, and to start a program costs what ten lines of the shell's own
+# do: it starts few.
 # shellcheck shell=sh
+NL='
+'
 
 say() { printf '@%s\n' "$*"; }
 
 whole() { # NAME PATH: a file's whole content, base64 in one line
   [ -f "$2" ] || return 0
   printf '@whole %s ' "$1"
-  base64 <"$2" | tr -d '\n'
+  base64 -w 0 <"$2" 2>/dev/null || base64 <"$2" | tr -d '\n' # older busybox folds lines, always
   echo
 }
 
@@ -41,7 +45,12 @@ at_work() { # LOCK
 look_paths() { # PATH...: raw mode, owner and digest of each that exists
   [ $# -gt 0 ] || return 0
   stat -L -c '@stat %f %u %g %n' "$@" 2>/dev/null
-  sha256sum "$@" 2>/dev/null | sed 's/^/@sum /'
+  sums=$(sha256sum "$@" 2>/dev/null)
+  IFS=$NL
+  set -f
+  for sum in $sums; do say "sum $sum"; done
+  set +f
+  unset IFS
 }
 
 look_text() { # PATH: a file that is merged into, and what it was before us
@@ -59,15 +68,29 @@ look_image() { # ENGINE REFERENCE: with the engine's own `ENGINE_image`
   id=$("$1_image" "$2" 2>/dev/null) && say "image $2 $id"
 }
 
-look_login() { # ACCOUNT ENDPOINT ENDPOINT-AS-SED-PATTERN SALT FILE: never the login, only its salted digest
+look_login() { # ACCOUNT ENDPOINT SALT FILE: never the login, only its salted digest
   home=$(home_of "$1")
   if [ -z "$home" ]; then say "login $1 $2 no-account"; return 0; fi
-  file=$home/$5
+  file=$home/$4
   [ -f "$file" ] || return 0
   compact=$(tr -d ' \t\r\n' <"$file")
-  auth=$(printf '%s' "$compact" | sed -n 's/.*"'"$3"'":{[^}]*"auth":"\([^"]*\)".*/\1/p')
+  name="\"$2\":{"
+  auth=
+  case $compact in
+    *"$name"*)
+      entry=${compact##*"$name"}
+      entry=${entry%%\}*}
+      case $entry in
+        *'"auth":"'*)
+          auth=${entry##*'"auth":"'}
+          auth=${auth%%\"*}
+          ;;
+      esac
+      ;;
+  esac
   if [ -n "$auth" ]; then
-    say "login $1 $2 $(printf '%s%s' "$4" "$auth" | sha256sum | cut -d' ' -f1)"
+    digest=$(printf '%s%s' "$3" "$auth" | sha256sum)
+    say "login $1 $2 ${digest%% *}"
   else
     case $compact in
       *'"credsStore":"'?*'"'"$2"'":{'* | *'"'"$2"'":{'*'"credsStore":"'?* | \

@@ -7,8 +7,8 @@ import binascii
 import json
 import stat
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Literal, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, cast
 
 from regfleet import record
 from regfleet.errors import HostError
@@ -95,9 +95,7 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         record=written,
         owned=owned,
         engine=_engine(fields),
-        containers={
-            container.name: container for container in map(_container, fields["container"])
-        },
+        containers={container.name: container for container in _containers(fields)},
         images=dict(_pair(value) for value in fields["image"]),
         logins=dict(_login(value) for value in fields["login"]),
         others=_others(fields["of"]),
@@ -182,10 +180,7 @@ def _paths(stats: list[str], sums: list[str]) -> dict[str, ObservedPath]:
 
 def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
     state = cast("EngineState", (fields["engine"] or ["missing"])[0])
-    flags: tuple[str, ...] = ()
-    if fields["flags"]:
-        raw = base64.b64decode(fields["flags"][0]).decode(errors="replace")
-        flags = tuple(flag for flag in raw.split("\0") if flag)
+    flags = tuple(fields["flag"])
     config = (fields["daemon"] or ["/etc/docker/daemon.json"])[0]
     if state != "up":
         version = (fields["version"] or [""])[0].removeprefix("Docker version ").partition(",")[0]
@@ -212,6 +207,32 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
         containerd_store=SNAPSHOTTER in (info.get("DriverStatus") or ()),
         running=int(info.get("ContainersRunning") or 0),
         live_restore=bool(info.get("LiveRestoreEnabled")),
+    )
+
+
+def _containers(fields: dict[str, list[str]]) -> Iterator[ObservedContainer]:
+    """Containers as the engine's client tells of them, or as its API lists them."""
+    yield from map(_container, fields["container"])
+    for value in fields["listed"]:
+        name, _, listed = value.partition(" ")
+        for item in json.loads(listed):
+            if f"/{name}" in item["Names"]:  # it was asked for names that have this in them
+                yield _listed(name, item)
+
+
+def _listed(name: str, item: dict[str, Any]) -> ObservedContainer:
+    """An item of the API's ContainerList (moby, api/swagger.yaml, ContainerSummary).
+
+    A container that is paused or about to be restarted counts as running, as with `docker
+    inspect` (moby, container/state.go).
+    """
+    labels = item.get("Labels") or {}
+    return ObservedContainer(
+        name,
+        item["State"] in ("running", "paused", "restarting"),
+        item["ImageID"],
+        labels.get("regfleet.specification", ""),
+        labels.get("regfleet.fleet", ""),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from shlex import quote
 
 from regfleet import shell
@@ -44,7 +43,6 @@ def define(want: DesiredHost, salt: str) -> str:
                 "look_login",
                 quote(login.account),
                 quote(login.endpoint),
-                quote(_sed_pattern(login.endpoint)),
                 quote(salt),
                 quote(login.file),
             ]
@@ -62,7 +60,3 @@ def login_digest(login: LoginEntry, salt: str) -> str:
     """
     auth = base64.b64encode(f"{login.user}:{login.password.reveal()}".encode()).decode()
     return hashlib.sha256((salt + auth).encode()).hexdigest()
-
-
-def _sed_pattern(text: str) -> str:
-    return re.sub(r"([.\[\]*^$/\\])", r"\\\1", text)

@@ -11,6 +11,13 @@ export LC_ALL PATH
 flat() { tr '\n\r\t' '   ' | tr -s ' ' | cut -c1-600; }
 
 home_of() { # ACCOUNT: its home directory, or nothing
+  case $1 in
+    '' | -* | *[!A-Za-z0-9._-]*) ;;
+    *)
+      eval "line=~$1" # the shell itself asks getpwnam(3)
+      case $line in /*) printf '%s\n' "$line"; return ;; esac
+      ;;
+  esac
   line=$(getent passwd "$1" 2>/dev/null || sed -n "/^$1:/p" /etc/passwd)
   printf '%s\n' "$line" | cut -d: -f6
 }

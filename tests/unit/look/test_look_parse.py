@@ -47,7 +47,9 @@ WHOLE = [
     "@stat 81a4 0 0 /etc/docker/certs.d/a/ca.crt",
     "@stat 41ed 0 5 /etc/docker",
     "@sum abcd  /etc/docker/certs.d/a/ca.crt",
-    f"@flags {b64('dockerd' + chr(0) + '-H' + chr(0) + 'fd://' + chr(0))}",
+    "@flag dockerd",
+    "@flag -H",
+    "@flag fd://",
     "@daemon /etc/docker/daemon.json",
     f"@whole daemon {b64('{}')}",
     "@engine up",
@@ -130,6 +132,48 @@ def test_engines(name):
     assert parse("web1", [*lines, *LEAST]).engine == expected
 
 
+LISTED = {
+    "Names": ["/regfleet-main"],
+    "State": "running",
+    "ImageID": "sha256:1",
+    "Labels": {"regfleet.specification": "spec", "regfleet.fleet": "acme", "x": "y"},
+}
+CONTAINERS = {
+    "ours": ([LISTED], ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme")),
+    "under two names": (
+        [{**LISTED, "Names": ["/web/alias", "/regfleet-main"]}],
+        ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+    ),
+    "somebody's": (
+        [{**LISTED, "Labels": {}}], ObservedContainer("regfleet-main", True, "sha256:1", "", ""),
+    ),
+    "without labels": (
+        [{**LISTED, "Labels": None}], ObservedContainer("regfleet-main", True, "sha256:1", "", ""),
+    ),
+    "stopped": (
+        [{**LISTED, "State": "exited"}],
+        ObservedContainer("regfleet-main", False, "sha256:1", "spec", "acme"),
+    ),
+    "about to be restarted": (
+        [{**LISTED, "State": "restarting"}],
+        ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+    ),
+    "among longer names": (
+        [{**LISTED, "Names": ["/regfleet-main-before"], "State": "exited"}, LISTED],
+        ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+    ),
+    "only a longer name": ([{**LISTED, "Names": ["/regfleet-main-before"]}], None),
+    "none": ([], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_containers_as_the_api_lists_them(name):
+    listed, expected = CONTAINERS[name]
+    seen = parse("web1", [f"@listed regfleet-main {json.dumps(listed)}", *LEAST])
+    assert seen.containers == ({"regfleet-main": expected} if expected else {})
+
+
 @pytest.mark.parametrize("line", ["@whole daemon ", "@whole daemon"])
 def test_an_empty_daemon_json_is_there(line):
     assert parse("web1", [line, *LEAST]).daemon_json == ""
@@ -170,6 +214,8 @@ REFUSALS = {
     "half a stat": ([*LEAST, "@stat 81a4 0"], "cannot be understood", "defect"),
     "half a sum": ([*LEAST, "@sum abcd"], "cannot be understood", "defect"),
     "half a container": ([*LEAST, "@container /a true"], "cannot be understood", "defect"),
+    "half a list": ([*LEAST, '@listed a [{"Names"'], "cannot be understood", "defect"),
+    "a list of nothing": ([*LEAST, "@listed a [{}]"], "cannot be understood", "defect"),
     "half a login": ([*LEAST, "@login root"], "cannot be understood", "defect"),
     "up without a word": ([*LEAST, "@engine up"], "cannot be understood", "defect"),
     "half an info": ([*LEAST, "@engine up", '@info {"a'], "cannot be understood", "defect"),

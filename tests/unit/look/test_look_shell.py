@@ -2,10 +2,14 @@
 
 import base64
 import hashlib
+import http.server
 import json
 import os
 import shutil
+import socket
+import socketserver
 import subprocess
+import threading
 from shlex import quote
 
 import pytest
@@ -238,14 +242,118 @@ def test_no_configuration_no_login(shell, tmp_path):
 @EVERY_SHELL
 def test_an_account_that_does_not_exist_is_said(shell):
     said = look(
-        shell, f"look_login no-such-account-here {ENTRY.endpoint} x {SALT} .docker/config.json"
+        shell, f"look_login no-such-account-here {ENTRY.endpoint} {SALT} .docker/config.json"
     )
     assert said == [f"@login no-such-account-here {ENTRY.endpoint} no-account"]
 
 
 @EVERY_SHELL
 def test_root_is_at_home(shell):
-    assert look(shell, "home_of root") == ["/root"]
+    assert look(shell, "home_of root", "HOME=/elsewhere", "home_of root") == ["/root", "/root"]
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize(
+    "account", ["", "-", "+", "a b", "$(echo x >&2)", "~", "root;id", "*", "no-such"]
+)
+def test_what_is_no_account_is_at_home_nowhere(shell, account):
+    assert [line for line in look(shell, f"home_of {quote(account)}") if line] == []
+
+
+# ---- the engine ----
+
+
+@EVERY_SHELL
+def test_flags_are_told_one_by_one(shell, tmp_path):
+    arguments = ["dockerd", "-H", "fd://", "--label=a b", "*", "--config-file", "/a b.json", "-D"]
+    process = subprocess.Popen(
+        ["sh", "-c", "echo up; read -r _", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "up\n"
+        said = look(shell, "config=none", f"look_flags {process.pid}", 'say "config $config"')
+    finally:
+        process.communicate("\n")
+    assert said[3:] == [*(f"@flag {flag}" for flag in arguments), "@config /a b.json"]
+    said = look(shell, "config=none", f"cd {tmp_path}; look_flags nobody", 'say "config $config"')
+    assert said == ["@config none"]
+
+
+@EVERY_SHELL
+def test_a_link_anywhere_on_the_way_is_seen(shell, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").touch()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "other").symlink_to("file")
+    for path, linked in (("real/file", 1), ("link/file", 0), ("real/other", 0), ("real/none", 1)):
+        assert look(shell, f"linked {tmp_path}/{path}; say $?") == [f"@{linked}"]
+    assert look(shell, "linked relative/file; say $?") == ["@0"]
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Says what it was asked, or what it was asked to say: /404, /500."""
+
+    protocol_version = "HTTP/1.1"
+
+    def address_string(self):
+        return "socket"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        code = int(self.path[1:]) if self.path[1:].isdigit() else 200
+        body = json.dumps([self.path, "ü " * 40_000]).encode() + b"\n"
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class OnASocket(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory):
+    """A socket that HTTP is spoken on."""
+    path = tmp_path_factory.mktemp("socket") / "s"
+    with OnASocket(str(path), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield path
+        server.shutdown()
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("asker", ["perl", "curl"])
+def test_an_engine_is_asked_without_its_client(shell, asker, answering):
+    if shell == "busybox" or not shutil.which(asker):
+        pytest.skip(f"{asker} is not there")
+    hide = "" if asker == "perl" else "command() { [ $2 != perl ]; }"
+    ask = [hide, f"docker_socket={answering}"]
+    (said,) = look(shell, *ask, "docker_ask '/a?b=%7B1%7D'")
+    assert json.loads(said) == ["/a?b=%7B1%7D", "ü " * 40_000]
+    assert look(shell, *ask, "docker_ask /404; say $?") == ["@4"]
+    assert look(shell, *ask, "docker_ask /500; say $?") == ["@1"]
+    assert look(shell, *ask, f"docker_socket={answering}x", "docker_ask /a; say $?") == ["@1"]
+
+
+@EVERY_SHELL
+def test_an_engine_that_nobody_can_ask_is_left_to_its_client(shell, answering):
+    said = look(
+        shell, "command() { return 1; }", f"docker_socket={answering}", "docker_ask /a; say $?"
+    )
+    assert said == ["@1"]
+
+
+@EVERY_SHELL
+def test_a_socket_that_nobody_listens_on_is_no_answer(shell, tmp_path):
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "s"))
+    assert look(shell, f"docker_socket={tmp_path}/s", "docker_ask /a; say $?") == ["@1"]
 
 
 # ---- quoting ----
@@ -267,5 +375,5 @@ def test_whatever_a_name_is_it_stays_one_argument(names, salt):
     said = shells.run("dash", program).stdout.decode().split("\0")[:-1]
     expected = [f"/x/{name}" for name in names]
     for name in names:
-        expected += [name, name, request._sed_pattern(name), salt, ".docker/config.json"]
+        expected += [name, name, salt, ".docker/config.json"]
     assert said == expected
