@@ -61,7 +61,7 @@ def test_every_way_to_lose_a_connection(twin, write_fleet, begin, regfleet, tall
     hosts = json.loads(said)["hosts"]
 
     # sshd killed, and the network gone for a while: the host is asked again, and has done it all.
-    assert "note killed, cut: the connection broke while the host worked" in complaints
+    assert "note killed, cut, booted: the connection broke while the host worked" in complaints
     for name in ("killed", "cut"):
         assert hosts[name]["status"] == "changed", hosts[name]
         assert hosts[name]["error"] is None

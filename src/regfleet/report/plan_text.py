@@ -69,7 +69,9 @@ def show_plan(
         summary_text.show_troubles(report, console, fleet, every=every)
     for lead, text in total(report):
         show(console, lead, text)
-    _show_impact([host.plan for host in report.hosts.values() if host.plan], console)
+    plans = [host.plan for host in report.hosts.values() if host.plan and not host.plan.empty]
+    if plans:
+        _show_impact(plans, console)
 
 
 def grouped(report: Report, *, diff: bool = False) -> dict[tuple[str, ...], list[Line]]:

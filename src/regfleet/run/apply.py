@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from regfleet.desired.resolve import clients_of, registries_on
-from regfleet.errors import HostError, RegfleetError
+from regfleet.errors import HostError, InterruptedRunError, RegfleetError
 from regfleet.fleet.model import Fleet
 from regfleet.plan.model import LogIn, Plan
 from regfleet.report.model import HostReport, Report
@@ -19,6 +19,7 @@ from regfleet.run.rollout import phases, schedule
 from regfleet.run.session import Session
 from regfleet.run.work import Work
 from regfleet.smoke.outcome import Check
+from regfleet.smoke.render import subjects
 from regfleet.touch.outcome import Outcome
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ class Runner:
         checks = {name: self.report.hosts[name].checks for name in clients}
         for name, more in side.clean(checks).items():
             self.report.hosts[name].checks = (*self.report.hosts[name].checks, *more)
-        for registry in registries.values():
+        for registry in () if self.session.stopped else registries.values():
             stage.aside = f"asking the registry {registry.name} what it has to refuse"
             host = self.report.hosts[registry.hosts[0].name]
             host.checks = (*host.checks, *side.refusals(registry))
@@ -171,10 +172,8 @@ class Runner:
 
         self._each(stage, self._touch_one, wave, state="changing", note=self._note, verdict=verdict)
         well = [name for name in wave if self.report.hosts[name].ok]
-        if smoke and not self.session.stopped:
+        if smoke:
             self._smoke(stage, well, [name for name in well if name in clients])
-        for name in clients.intersection(well):
-            self.report.hosts[name].untested = not self.report.hosts[name].checks
 
     def _each(
         self,
@@ -191,7 +190,9 @@ class Runner:
         for name, result in self.session.each(stage.watched(work, state, verdict), names):
             host = self.report.hosts[name]
             host.seconds += stage.seconds[name] - before[name]
-            if isinstance(result, RegfleetError):
+            if isinstance(result, InterruptedRunError) and host.status == "changed":
+                host.untested = bool(subjects(self.fleet, self.work.materials, name))
+            elif isinstance(result, RegfleetError):
                 host.fail(result)
             else:
                 note(name, result)
