@@ -55,12 +55,12 @@ install() {
     fi
     if [ -z "$updated" ]; then
         forbid_services
-        $as_root apt-get -qq update
+        $as_root apt-get -qq -o DPkg::Lock::Timeout=300 update
         updated=yes
     fi
     echo "installing $1"
     # The log is only worth reading where it failed.
-    $as_root apt-get -qq install --yes --no-install-recommends "$1" >"$note.log" 2>&1 || {
+    $as_root apt-get -qq -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$1" >"$note.log" 2>&1 || {
         tail -n 20 "$note.log" >&2
         echo "error: the package $1 cannot be installed" >&2
         exit 1

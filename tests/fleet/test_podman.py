@@ -88,6 +88,16 @@ def test_a_second_run_finds_nothing_and_costs_one_command(twin, run, counted):
     assert counts == dict.fromkeys(CLIENTS, 1)
 
 
+def test_status_tells_of_podman(run):
+    done = run("status", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    hosts = json.loads(done.stdout)["hosts"]
+    for name in CLIENTS:
+        assert hosts[name]["engine"]["name"] == "podman"
+        assert hosts[name]["engine"]["state"] == "up"
+        assert hosts[name]["engine"]["version"].startswith(("4.", "5."))
+
+
 def test_the_mirror_serves_what_it_has(twin):
     """It is asked before Docker Hub, which cannot be reached from here."""
     pod = twin.hosts["pod2"]

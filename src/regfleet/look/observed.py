@@ -43,6 +43,7 @@ class ObservedEngine:
         detail: why it is silent, or the client program found without a daemon.
         flags: the running daemon's arguments.
         config: path of daemon.json, symbolic links followed.
+        unit: path of the unit that starts it, where there is one.
         insecure: names and networks that the live daemon holds insecure.
         mirrors: the live daemon's mirrors, each with its closing slash.
         values: further live settings by daemon.json key, where `docker info` shows them.
@@ -56,6 +57,7 @@ class ObservedEngine:
     detail: str = ""
     flags: tuple[str, ...] = ()
     config: str = "/etc/docker/daemon.json"
+    unit: str = ""
     insecure: frozenset[str] = frozenset()
     mirrors: tuple[str, ...] = ()
     values: Mapping[str, str | bool] = field(default_factory=dict)
@@ -121,3 +123,8 @@ class ObservedHost:
     others: Mapping[str, OtherEngine] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
     originals: Mapping[str, str] = field(default_factory=dict)
+
+    def state_of(self, word: str) -> tuple[EngineState, str]:
+        """State and version of an engine by its shell word; Docker's where it is no other's."""
+        engine = self.others.get(word, self.engine)
+        return engine.state, engine.version

@@ -18,6 +18,7 @@ import gevent.pool
 
 from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import clients_of, registries_on
+from regfleet.engines import ENGINES
 from regfleet.errors import CertificateError, RegfleetError
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.pki import pem
@@ -172,7 +173,9 @@ def _look(tools: _Surveyor, host: HostStatus) -> None:
     if seen is None:
         return
     host.os = f"{seen.os} {seen.os_version}".strip()
-    host.engine_state, host.version = seen.engine.state, seen.engine.version
+    host.engine_state, host.version = seen.state_of(
+        ENGINES[tools.desired[host.name].engines[-1]].shell
+    )
     host.skew = skew(seen.clock, before, after)
     unknown, want = tools.unknown[host.name], tools.desired[host.name]
     changes = plan.changes if plan else ()
