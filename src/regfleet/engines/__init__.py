@@ -6,12 +6,25 @@ engine it is.
 
 from __future__ import annotations
 
+from regfleet.engines.buildkit import Buildkit
 from regfleet.engines.containerd import Containerd
 from regfleet.engines.crio import Crio
 from regfleet.engines.docker import Docker
+from regfleet.engines.docker_sysconfig import DockerSysconfig
 from regfleet.engines.interface import Engine
 from regfleet.engines.podman import Podman
+from regfleet.engines.rancher import Rancher
 
 ENGINES: dict[str, Engine] = {
-    engine.name: engine for engine in (Docker(), Podman(), Crio(), Containerd())
+    engine.name: engine
+    for engine in (
+        Docker(),
+        DockerSysconfig(),
+        Podman(),
+        Crio(),
+        Containerd(),
+        Rancher("k3s", "k3s"),
+        Rancher("rke2", "RKE2"),
+        Buildkit(),
+    )
 }

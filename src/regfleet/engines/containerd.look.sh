@@ -28,7 +28,7 @@ containerd_look() {
       fi
     fi
     say "of containerd version ${version#v}"
-    if dump=$(containerd --config "$config" config dump 2>&1); then
+    if dump=$(containerd --config "$config" config dump 2>/dev/null); then
       # Of the whole only what is about registries, without anybody's passwords.
       dump=$(printf '%s\n' "$dump" | awk '
         BEGIN { keep = 1 }
@@ -38,7 +38,7 @@ containerd_look() {
       path=$(printf '%s\n' "$dump" | sed -n "s/^ *config_path = ['\"]\([^'\":]*\).*/\1/p" | head -n 1)
       [ -n "$path" ] && hosts=$path
     else
-      say "of containerd refused $(printf '%s\n' "$dump" | tail -n 2 | flat)"
+      say "of containerd refused $(containerd --config "$config" config dump 2>&1 | tail -n 2 | flat)"
     fi
   fi
   say "of containerd hosts $hosts"

@@ -100,7 +100,7 @@ class Containerd:
         directories += [Directory(CERTS, 0o755, needs.reason)] if wanted else []
         for file, settings in wanted.items():
             directory = file.rpartition("/")[0]
-            why = next(iter(settings.reasons.values()))
+            why = _reason(settings)
             directories.append(Directory(directory, 0o755, why, own=not directory.endswith(HUB)))
         files = tuple(
             File(_ca_path(trust.endpoint), trust.ca, 0o444, trust.reason)
@@ -229,6 +229,10 @@ def _login(url: str, login: LoginEntry | None) -> dict[str, Json]:
     return {path("host", url, "header", "Authorization"): f"Basic {basic}"}
 
 
+def _reason(settings: DaemonSettings) -> str:
+    return next(iter(settings.reasons.values()))
+
+
 def _ca_path(endpoint: str) -> str:
     return f"{CERTS}/{endpoint}/ca.crt"
 
@@ -238,7 +242,7 @@ def _installation(want: DesiredHost, seen: ObservedHost) -> EnginePlan:
     step = installation.install(PROGRAM, want, seen)
     changes = [installation.change(step)]
     for file, settings in want.edits.items():
-        changes.append(Change(f"file {file}", "create", next(iter(settings.reasons.values()))))
+        changes.append(Change(f"file {file}", "create", _reason(settings)))
     return EnginePlan(changes=tuple(changes), install=(step,), apart=True)
 
 
@@ -290,7 +294,7 @@ def _config_settings(
     )
     if version and (made or text is None or path("version") not in toml.parse(text)):
         values = {path("version"): version, **values}
-    reason = next(iter(next(iter(want.edits.values())).reasons.values()))
+    reason = _reason(next(iter(want.edits.values())))
     return DaemonSettings({}, values, dict.fromkeys(values, reason))
 
 

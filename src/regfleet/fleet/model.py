@@ -11,7 +11,9 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 
 HostKeyChecking = Literal["strict", "accept-new", "off"]
 Runtime = Literal["container", "compose", "package"]
-EngineName = Literal["docker", "docker-sysconfig", "podman", "containerd", "cri-o"]
+EngineName = Literal[
+    "docker", "docker-sysconfig", "podman", "containerd", "cri-o", "k3s", "rke2", "buildkit"
+]
 TlsSource = Literal["fleet-ca", "files", "public", "none"]
 PasswordKind = Literal["env", "file", "command", "generate"]
 
@@ -150,6 +152,7 @@ class Client:
     Attributes:
         mirrors: URLs; names of declared registries are already replaced by their URLs.
         daemon: further daemon.json keys to own.
+        migrate_flags: dockerd's flags that stand in daemon.json's way move into it.
     """
 
     name: str
@@ -160,6 +163,7 @@ class Client:
     mirrors: tuple[str, ...]
     logins: tuple[Login, ...]
     daemon: Mapping[str, Json]
+    migrate_flags: bool = False
 
 
 @dataclass(frozen=True, slots=True)

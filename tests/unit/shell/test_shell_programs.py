@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from regfleet.smoke import render as smoke
 from regfleet.touch import render as touch
 
 WORDS = sorted({engine.shell for engine in ENGINES.values()})
+ENGINE_FILES = files("regfleet.engines")
 PROGRAMS = {
     f"{stage}-{word}": partial(program, word)
     for stage, program in (
@@ -26,6 +28,7 @@ PROGRAMS = {
         ("doctor", doctor.program),
     )
     for word in WORDS
+    if stage != "doctor" or (ENGINE_FILES / f"{word}.doctor.sh").is_file()
 }
 CHECKERS = {
     "shellcheck": ["shellcheck", "-s", "sh", "-e", "SC2154", "-"],

@@ -112,8 +112,10 @@ begin() { # RUN WHO, which ends in "fleet NAME"
   rm -f /etc/docker/.regfleet.* /etc/docker/certs.d/*/.regfleet.* /etc/regfleet/*/.regfleet.* \
     /etc/containers/registries.conf.d/.regfleet.* /etc/containers/certs.d/*/.regfleet.* \
     /etc/containerd/.regfleet.* /etc/containerd/certs.d/*/.regfleet.* /etc/sysconfig/.regfleet.* \
-    /etc/rancher/*/.regfleet.* /etc/buildkit/.regfleet.* /etc/buildkit/certs.d/*/.regfleet.* \
-    /etc/crio/crio.conf.d/.regfleet.* \
+    /etc/rancher/*/.regfleet.* /etc/rancher/*/certs.d/*/.regfleet.* \
+    /etc/buildkit/.regfleet.* /etc/buildkit/certs.d/*/.regfleet.* \
+    /etc/crio/crio.conf.d/.regfleet.* /etc/default/.regfleet.* \
+    /etc/systemd/system/.regfleet.* /etc/systemd/system/docker.service.d/.regfleet.* \
     "$BASE"/.regfleet.* "$BASE"/containers/.regfleet.*
   rm -rf "$BASE/generations/spent"
 }

@@ -1,0 +1,139 @@
+"""BuildKit as a service of its own: buildkitd.toml by ownership, taken up by a restart.
+
+Sources: moby/buildkit docs/buildkitd.toml.md, util/resolver/resolver.go (a mirror is a host
+without a scheme; whether it speaks plain HTTP, and its CA, stand in a table of its own),
+examples/systemd/system/buildkit.service. No Debian release has a package of it: the file is tested
+with its parser, the restart with a stand-in for the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.documents import toml
+from regfleet.documents.interface import path
+from regfleet.engines import edits, installation
+from regfleet.engines.docker_facts import version_of
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.errors import HostError
+from regfleet.fleet.model import EngineName, Json
+from regfleet.look.observed import ObservedHost, OtherEngine
+from regfleet.plan.model import ActivateUnit, Activation
+from regfleet.record import Owned
+
+CONFIG = "/etc/buildkit/buildkitd.toml"
+CERTS = "/etc/buildkit/certs.d"
+HUB = "docker.io"
+OLDEST = "0.7"  # the first that has `ca` (util/resolver/config)
+UNIT = "buildkit"
+PROGRAM = installation.Program("buildkit", "BuildKit", "buildkitd", {})
+
+
+class Buildkit:
+    """buildkitd. Those who build bring their logins with them."""
+
+    @property
+    def name(self) -> EngineName:
+        """`buildkit`."""
+        return "buildkit"
+
+    @property
+    def shell(self) -> str:
+        """`buildkit`."""
+        return "buildkit"
+
+    @property
+    def is_docker(self) -> bool:
+        """It is not."""
+        return False
+
+    @property
+    def login_file(self) -> str:
+        """It keeps none: buildctl and docker buildx send those of their users."""
+        return ""
+
+    @property
+    def load(self) -> str:
+        """It has no image store."""
+        return ""
+
+    @property
+    def no_smoke(self) -> str:
+        """It builds, and keeps no images to tag, push and run."""
+        return "BuildKit keeps no images"
+
+    def wants(self, needs: ClientNeeds) -> EngineWants:
+        """CAs beside buildkitd.toml, and the rest in it."""
+        trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
+        directories = [Directory("/etc/buildkit", 0o755, needs.reason)]
+        directories += [Directory(CERTS, 0o755, trusted[0][0].reason)] if trusted else []
+        directories += [
+            Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason, own=True)
+            for trust, _ in trusted
+        ]
+        files = [
+            File(f"{CERTS}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
+            for trust, ca in trusted
+        ]
+        settings = _settings(needs)
+        wanted = {CONFIG: settings} if settings.lists or settings.values else {}
+        return EngineWants(tuple(directories), tuple(files), edits=wanted)
+
+    def plan(
+        self,
+        want: DesiredHost,
+        seen: ObservedHost,
+        owned: Owned,
+        others: Collection[Owned],
+    ) -> EnginePlan:
+        """A restart where buildkitd.toml changes; a build that runs then is cut off."""
+        found = seen.others.get(self.shell, OtherEngine("missing"))
+        if want.engine == self.name:
+            if found.state == "missing":
+                raise HostError(
+                    want.name,
+                    "there is no BuildKit (no buildkitd)",
+                    "install it as its documentation says: regfleet configures one that is there",
+                )
+            installation.too_old(PROGRAM, want, found.version, version_of(found.version), OLDEST)
+        restart = found.state == "up"
+        activation: Activation = "restart" if restart else "none"
+        editor = edits.Editor(toml.parse, want, seen, owned, others)
+        settings = want.edits.get(CONFIG, DaemonSettings())
+        edited = editor.edit(CONFIG, settings, activation=activation)
+        steps = edited.steps
+        if restart and edited.changes:
+            steps = (*steps, ActivateUnit(self.shell, UNIT, "restart", stops=False))
+        return EnginePlan(
+            changes=edited.changes,
+            configure=steps,
+            edits={CONFIG: edited.owned},
+            expected=edited.expected,
+        )
+
+
+def _settings(needs: ClientNeeds) -> DaemonSettings:
+    lists: dict[str, tuple[str, ...]] = {}
+    values: dict[str, Json] = {}
+    reasons: dict[str, str] = {}
+    if needs.mirrors:
+        key = path("registry", HUB, "mirrors")
+        lists[key] = tuple(urlsplit(mirror).netloc for mirror in needs.mirrors)
+        reasons[key] = f"{needs.reason}.mirrors"
+    for mirror in needs.mirrors:
+        if urlsplit(mirror).scheme == "http":
+            key = path("registry", urlsplit(mirror).netloc, "http")
+            values[key] = True
+            reasons[key] = f"{needs.reason}.mirrors"
+    for trust in needs.trusts:
+        if trust.plain:
+            key = path("registry", trust.endpoint, "http")
+            values[key] = True
+            reasons[key] = trust.reason
+        elif trust.ca:
+            key = path("registry", trust.endpoint, "ca")
+            lists[key] = (f"{CERTS}/{trust.endpoint}/ca.crt",)
+            reasons[key] = trust.reason
+    return DaemonSettings(lists, values, reasons)

@@ -1,0 +1,182 @@
+"""k3s and RKE2: registries.yaml by ownership, taken up by a restart of their service.
+
+They write the configuration of the containerd that they bring from it, when they start. Sources:
+k3s docs/installation/private-registry.md, k3s pkg/agent/containerd/config.go; RKE2's documentation
+of the same file. No distribution has a package of either: the file is tested with its parser, the
+restart with a stand-in for the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.documents import yaml
+from regfleet.documents.interface import path
+from regfleet.engines import edits, installation
+from regfleet.engines.docker_facts import version_of
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.errors import HostError
+from regfleet.fleet.model import EngineName, Json
+from regfleet.look.observed import ObservedHost, OtherEngine
+from regfleet.plan.model import ActivateUnit, Activation
+from regfleet.record import Owned
+
+HUB = "docker.io"
+OLDEST = "1.0"  # k3s: the first that reads registries.yaml; RKE2 began with it
+WORD = "rancher"  # their shell files are the same: no host has both
+
+
+class Rancher:
+    """One of the two.
+
+    Args:
+        name: `k3s` or `rke2`, also the directory of its files below /etc/rancher.
+        title: for people.
+    """
+
+    def __init__(self, name: EngineName, title: str) -> None:
+        self._name = name
+        self._title = title
+
+    @property
+    def name(self) -> EngineName:
+        """`k3s` or `rke2`."""
+        return self._name
+
+    @property
+    def shell(self) -> str:
+        """`rancher`."""
+        return WORD
+
+    @property
+    def is_docker(self) -> bool:
+        """It is not."""
+        return False
+
+    @property
+    def login_file(self) -> str:
+        """It has no login command: logins are part of registries.yaml."""
+        return ""
+
+    @property
+    def load(self) -> str:
+        """With the `ctr` that it brings, into the smoke test's namespace."""
+        socket = "--address /run/k3s/containerd/containerd.sock"
+        places = '"$PATH:/usr/local/bin:/var/lib/rancher/rke2/bin"'
+        ctr = "k3s ctr" if self._name == "k3s" else f"ctr {socket}"
+        return f"env PATH={places} {ctr} -n regfleet-smoke images import"
+
+    @property
+    def no_smoke(self) -> str:
+        """It has one."""
+        return ""
+
+    @property
+    def registries(self) -> str:
+        """The file that it reads when it starts."""
+        return f"/etc/rancher/{self._name}/registries.yaml"
+
+    def wants(self, needs: ClientNeeds) -> EngineWants:
+        """CAs beside registries.yaml, and the rest in it."""
+        certs = f"/etc/rancher/{self._name}/certs.d"
+        trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
+        directories = [
+            Directory("/etc/rancher", 0o755, needs.reason),
+            Directory(f"/etc/rancher/{self._name}", 0o755, needs.reason),
+        ]
+        directories += [Directory(certs, 0o755, trusted[0][0].reason)] if trusted else []
+        directories += [
+            Directory(f"{certs}/{trust.endpoint}", 0o755, trust.reason, own=True)
+            for trust, _ in trusted
+        ]
+        files = [
+            File(f"{certs}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
+            for trust, ca in trusted
+        ]
+        settings = _settings(needs, certs)
+        wanted = {self.registries: settings} if settings.lists or settings.values else {}
+        return EngineWants(tuple(directories), tuple(files), edits=wanted)
+
+    def plan(
+        self,
+        want: DesiredHost,
+        seen: ObservedHost,
+        owned: Owned,
+        others: Collection[Owned],
+    ) -> EnginePlan:
+        """A restart where registries.yaml changes; pods run on through it."""
+        found = seen.others.get(WORD, OtherEngine("missing"))
+        product = found.facts.get("product", "")
+        if want.engine == self.name:
+            self._refuse(want, found, product)
+        unit = found.facts.get("unit", "")
+        restart = found.state in {"up", "silent"} and product == self.name and bool(unit)
+        activation: Activation = "restart" if restart else "none"
+        editor = edits.Editor(yaml.parse, want, seen, owned, others)
+        edited = editor.edit(
+            self.registries,
+            want.edits.get(self.registries, DaemonSettings()),
+            activation=activation,
+        )
+        steps = edited.steps
+        if restart and edited.changes:
+            steps = (*steps, ActivateUnit(WORD, unit, "restart", stops=False))
+        return EnginePlan(
+            changes=edited.changes,
+            configure=steps,
+            edits={self.registries: edited.owned},
+            expected=edited.expected,
+        )
+
+    def _refuse(self, want: DesiredHost, found: OtherEngine, product: str) -> None:
+        """One that is not there, is the other one, or is too old.
+
+        Raises:
+            HostError: with what was found.
+        """
+        if found.state == "missing" or product != self.name:
+            instead = f"; there is {product}" if product else ""
+            raise HostError(
+                want.name,
+                f"there is no {self._title} engine (no {self.name}){instead}",
+                f"install {self._title} as its documentation says: regfleet configures one that "
+                "is there",
+            )
+        program = installation.Program(WORD, self._title, self.name, {})
+        installation.too_old(program, want, found.version, version_of(found.version), OLDEST)
+
+
+def _settings(needs: ClientNeeds, certs: str) -> DaemonSettings:
+    lists: dict[str, tuple[str, ...]] = {}
+    values: dict[str, Json] = {}
+    reasons: dict[str, str] = {}
+    if needs.mirrors:
+        key = path("mirrors", HUB, "endpoint")
+        lists[key] = tuple(map(_endpoint, needs.mirrors))
+        reasons[key] = f"{needs.reason}.mirrors"
+    for trust in needs.trusts:
+        if trust.plain:
+            key = path("mirrors", trust.endpoint, "endpoint")
+            lists[key] = (f"http://{trust.endpoint}",)
+            reasons[key] = trust.reason
+        elif trust.ca:
+            key = path("configs", trust.endpoint, "tls", "ca_file")
+            values[key] = f"{certs}/{trust.endpoint}/ca.crt"
+            reasons[key] = trust.reason
+    secret = set()
+    for login in needs.logins:
+        auth = {"username": login.user, "password": login.password.reveal()}
+        for name, value in auth.items():
+            key = path("configs", login.endpoint, "auth", name)
+            values[key] = value
+            reasons[key] = login.reason
+        secret.add(path("configs", login.endpoint, "auth", "password"))
+    return DaemonSettings(lists, values, reasons, frozenset(secret))
+
+
+def _endpoint(mirror: str) -> str:
+    """A mirror's URL; with a path of its own it is taken as it is, so `/v2` has to be said."""
+    url = mirror.rstrip("/")
+    return f"{url}/v2" if urlsplit(url).path else url
