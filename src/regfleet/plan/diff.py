@@ -435,10 +435,21 @@ def _owned_after(
             )
             for container in want.containers
         ),
-        digests={file.path: file.digest for file in kept},
+        digests=_digests(kept, owned, part),
         engine=want.engine or owned.engine,
         edits={path: edit for path, edit in part.edits.items() if edit},
     )
+
+
+def _digests(files: Iterable[File], owned: Owned, part: EnginePlan) -> dict[str, str]:
+    """What the files will be that we write, and the whole of those in which something is ours."""
+    known = {path: owned.digests[path] for path in part.edits if path in owned.digests}
+    edited = {
+        step.path: hashlib.sha256(step.content.encode()).hexdigest()
+        for step in part.configure
+        if isinstance(step, EditFile) and step.path in part.edits
+    }
+    return {**{file.path: file.digest for file in files}, **known, **edited}
 
 
 def _brought(container: Container, seen: ObservedHost, owned: Owned, shared: _Shared) -> str:

@@ -7,10 +7,11 @@ changed on the host: that is what an apply would undo.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from regfleet.desired.model import DesiredHost
+from regfleet.desired.model import DesiredHost, File
 from regfleet.fleet.model import Json
 from regfleet.look.observed import ObservedHost
 from regfleet.plan import daemon_json
@@ -50,22 +51,38 @@ def origin(change: Change, want: DesiredHost, seen: ObservedHost, salt: str | No
 
 
 def _file(case: _Case) -> Origin:
+    if case.name in case.owned.edits:
+        return _edited(case)
     if case.name == PATH or case.name not in case.owned.files:
         return "fleet"
     found = case.seen.paths.get(case.name)
     wanted = next((file for file in case.want.files if file.path == case.name), None)
-    if found is None or wanted is None or found.digest == wanted.digest:  # gone, or its mode
+    if found is None or (wanted and found.digest == wanted.digest):  # gone, or its mode
         return "host"
-    written = case.owned.digests.get(case.name)
-    if written:
+    if written := case.owned.digests.get(case.name):
         return "fleet" if found.digest == written else "host"
-    # The record is older than the digests in it. A container's label says for which files it was
-    # made, and no editor of files reaches it.
+    return _vouched(case, wanted) if wanted else "unclear"
+
+
+def _vouched(case: _Case, wanted: File) -> Origin:
+    """A file of a record without digests.
+
+    A container's label says for which files it was made, and no editor of files reaches it.
+    """
     for container in case.want.containers:
         made = case.seen.containers.get(container.name)
         if made and wanted.digest in container.inputs:
             return "host" if made.specification == container.specification else "unclear"
     return "unclear"
+
+
+def _edited(case: _Case) -> Origin:
+    """A file that others write too: who changed it may have changed what is theirs."""
+    text = case.seen.texts.get(case.name)
+    if text is None:
+        return "host"
+    same = hashlib.sha256(text.encode()).hexdigest() == case.owned.digests.get(case.name)
+    return "fleet" if same else "unclear"
 
 
 def _directory(case: _Case) -> Origin:

@@ -1,5 +1,6 @@
 """What a survey decides without a host: clocks, which registries, what is known, where from."""
 
+import hashlib
 import os
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -23,16 +24,18 @@ from making import (
 
 from regfleet import passwords, record
 from regfleet.desired.model import DaemonSettings, Directory, File
+from regfleet.engines.docker import Docker
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.model import PasswordSource, Tls, User
 from regfleet.look.observed import ObservedContainer, ObservedPath
 from regfleet.look.request import login_digest
 from regfleet.materials import gather
 from regfleet.plan.diff import diff
-from regfleet.plan.model import Change
+from regfleet.plan.model import Change, EditFile
 from regfleet.record import (
     Owned,
     OwnedContainer,
+    OwnedEdit,
     OwnedList,
     OwnedLogin,
     OwnedValue,
@@ -98,6 +101,10 @@ def test_which_registries_are_asked(names, expected):
         ],
     )
     assert [each.name for each in _asked(whole, names)] == expected
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class TestKnown:
@@ -230,6 +237,53 @@ class TestOrigin:
     def test_a_file(self, owned, path, expected):
         seen = self.seen(owned, paths={CERT: path} if path else {})
         assert self.judge(desired(files=(self.FILE,)), seen)[f"file {CERT}"] == expected
+
+    @pytest.mark.parametrize(
+        ("text", "recorded", "expected"),
+        [
+            ("as written", "as written", "fleet"),
+            ("with something of theirs", "as written", "unclear"),
+            ("of an old record", None, "unclear"),
+            (None, "as written", "host"),
+        ],
+    )
+    def test_a_file_that_others_write_too(self, text, recorded, expected):
+        path = "/etc/containerd/config.toml"
+        edit = OwnedEdit(values={"a": OwnedValue(1, None, False)})
+        digests = {path: digest(recorded)} if recorded else {}
+        seen = self.seen(
+            Owned(edits={path: edit}, digests=digests), texts={path: text} if text else {}
+        )
+        change = Change(f"file {path}", "update", "why")
+        assert origin(change, desired(), seen, SALT) == expected
+
+    def test_the_record_knows_such_files_as_they_were_written(self):
+        class Editing(Docker):
+            """Docker, and a file that others write too."""
+
+            steps = (EditFile("/etc/x.toml", "written"), EditFile("/etc/gone.toml", "left"))
+
+            def plan(self, want, seen, owned, others):
+                mine = OwnedEdit(values={"a": OwnedValue(1, None, False)})
+                edits = dict.fromkeys(("/etc/x.toml", "/etc/y.toml"), mine)
+                part = super().plan(want, seen, owned, others)
+                change = Change("file /etc/x.toml", "update", "why")
+                return replace(part, changes=(change,), configure=self.steps, edits=edits)
+
+        before = Owned(
+            files=(CERT,), digests={"/etc/y.toml": "kept", "/etc/z.toml": "not ours any more"}
+        )
+        plan = diff(desired(), self.seen(before), SALT, [Editing()])
+        written = record.parse(plan.record)["acme"].digests
+        assert written == {"/etc/x.toml": digest("written"), "/etc/y.toml": "kept"}
+
+    def test_a_file_that_depends_on_what_was_seen_is_judged_by_the_record(self):
+        change = Change(f"file {CERT}", "update", "why")
+        for found, expected in (("written", "fleet"), ("other", "host")):
+            paths = {CERT: ObservedPath(CERT, False, 0o444, (0, 0), found)}
+            assert origin(change, desired(), self.seen(self.WRITTEN, paths=paths), SALT) == expected
+            old = self.seen(Owned(files=(CERT,)), paths=paths)
+            assert origin(change, desired(), old, SALT) == "unclear"
 
     @pytest.mark.parametrize(("label", "expected"), [("same", "host"), ("other", "unclear")])
     def test_a_file_that_a_containers_label_vouches_for(self, label, expected):
