@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
@@ -15,11 +16,18 @@ from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown, type_name
 
-IMPLEMENTED_ENGINES = frozenset({"containerd", "docker", "podman", "cri-o"})
+IMPLEMENTED_ENGINES = frozenset(
+    {"containerd", "docker", "podman", "cri-o", "k3s", "rke2", "buildkit"}
+)
 WITH_DAEMON_JSON = frozenset({"docker", "docker-sysconfig"})
 # Engines without a login of their own, and where one has to go instead.
-NO_LOGIN = {"cri-o": "Kubernetes logs in for each pod: imagePullSecrets"}
-ROOT_ALONE = frozenset({"containerd"})  # whose logins are part of a file that the service reads
+NO_LOGIN = {
+    "cri-o": "Kubernetes logs in for each pod: imagePullSecrets",
+    "buildkit": "who builds logs in where they build: `docker login`",
+}
+# Those whose logins are part of a file that the service reads.
+ROOT_ALONE = frozenset({"containerd", "k3s", "rke2"})
+NO_MIRROR_PATHS = frozenset({"buildkit"})
 _OURS_BY_ANOTHER_KEY = {"insecure-registries": "registries", "registry-mirrors": "mirrors"}
 
 
@@ -42,6 +50,8 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
             yield Finding((*place, "login"), f"{engine} keeps no login", NO_LOGIN[engine])
         if engine in ROOT_ALONE:
             yield from _accounts(place, client, engine)
+        if engine in NO_MIRROR_PATHS:
+            yield from _paths(place, client)
     yield from _conflicts(document, claims)
 
 
@@ -78,6 +88,14 @@ def _accounts(place: Place, client: Table, engine: str) -> Iterator[Finding]:
                 message = f"{engine} has no logins of accounts: its service has one for all"
                 hint = "leave `for` out"
                 yield Finding((*place, "login", name, "for", index), message, hint)
+
+
+def _paths(place: Place, client: Table) -> Iterator[Finding]:
+    """BuildKit asks HOST/v2/PATH, where others ask HOST/PATH/v2 (util/resolver/resolver.go)."""
+    for index, mirror in tables.items(client, "mirrors"):
+        if "://" in mirror and urlsplit(mirror).path.strip("/"):
+            message = "has a path, and BuildKit asks for it elsewhere than other engines do"
+            yield Finding((*place, "mirrors", index), message, "use a mirror without one")
 
 
 def _repeated(place: Place, client: Table) -> Iterator[Finding]:
