@@ -63,7 +63,7 @@ def rehearse(
         soft_wrap=True,
     )
     result = Result(fleet.name)
-    with _interruptible() as closing:
+    with interruptible() as closing:
         production = Production(fleet, who, venue, result, told, keep, parallel, closing)
         try:
             production.run()
@@ -114,7 +114,7 @@ def _again(option: str, file: str) -> list[str]:
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
+def interruptible() -> Iterator[Callable[[], None]]:
     """Ctrl-C, an end of the session or of the machine: what was begun is taken down, once.
 
     Yields:

@@ -74,7 +74,7 @@ class Images:
         """
         if variant not in VARIANTS:
             raise UsageError(f"no host variant {variant!r}", f"one of: {', '.join(VARIANTS)}")
-        tag, tar = self._host(suite, variant)
+        tag, tar = self.tag(suite, variant), self.root_filesystem(suite, variant)
         self.cache.mkdir(parents=True, exist_ok=True)
         with FileLock(self.cache / f"{suite}-{variant}.lock"):
             if self._imported(tag):
@@ -90,14 +90,16 @@ class Images:
 
     def has(self, suite: str, variant: str) -> bool:
         """Whether `host` would have nothing to build."""
-        tag, tar = self._host(suite, variant)
-        return tar.exists() or self._imported(tag)
+        there = self.root_filesystem(suite, variant).exists()
+        return there or self._imported(self.tag(suite, variant))
 
-    def _host(self, suite: str, variant: str) -> tuple[str, Path]:
-        """A host image's name in the engine, and its root filesystem in the cache."""
-        digest = hashlib.sha256(_recipe().read_bytes()).hexdigest()[:12]
-        kind = f"{suite}-{variant}-{digest}"
-        return f"regfleet-host:{kind}", self.cache / f"{kind}.tar"
+    def root_filesystem(self, suite: str, variant: str) -> Path:
+        """Where the root filesystem of a host image is kept, once it is built."""
+        return self.cache / f"{_kind(suite, variant)}.tar"
+
+    def tag(self, suite: str, variant: str) -> str:
+        """The name that a host image has in the engine."""
+        return f"regfleet-host:{_kind(suite, variant)}"
 
     def _imported(self, tag: str) -> bool:
         return self.docker.try_run("image", "inspect", tag).returncode == 0
@@ -114,6 +116,11 @@ class Images:
                 self.progress("packing busybox from the distribution's packages")
                 build_busybox(seeds.busybox)
         return seeds
+
+
+def _kind(suite: str, variant: str) -> str:
+    digest = hashlib.sha256(_recipe().read_bytes()).hexdigest()[:12]
+    return f"{suite}-{variant}-{digest}"
 
 
 def _recipe() -> Path:

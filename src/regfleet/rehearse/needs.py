@@ -17,29 +17,34 @@ from regfleet.rehearse.images import Images
 _CLIENT = ("docker", "docker-cli")
 _ENGINE = (("dockerd", "docker.io"), ("iptables", "iptables"), ("ip", "iproute2"))
 _BUILDER = ("mmdebstrap", "mmdebstrap")
-_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+_SYSTEM = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
-def check(cache: Path, kinds: Iterable[tuple[str, str]]) -> None:
+def check(cache: Path, kinds: Iterable[tuple[str, str]], path: str | None = None) -> None:
     """Refuse, with all that is missing at once.
 
     Args:
         cache: of images.
         kinds: suites and variants of the hosts that are wanted.
+        path: where programs are looked for; the search path and the system's by default.
 
     Raises:
         RegfleetError: programs are missing, or we are not root where that is needed.
     """
-    running = engine.machine_engine() if _has(_CLIENT[0]) else None
-    images = Images(running or Docker("unix:///nowhere"), cache)
-    to_build = not all(images.has(*kind) for kind in set(kinds))
+    path = path or os.pathsep.join([os.environ.get("PATH", ""), *_SYSTEM])
+
+    def has(program: str) -> bool:
+        return shutil.which(program, path=path) is not None
+
+    running = engine.machine_engine() if has(_CLIENT[0]) else None
+    to_build = not all(_there(running, cache, *kind) for kind in set(kinds))
     wanted = [_CLIENT, *(() if running else _ENGINE), *([_BUILDER] if to_build else ())]
-    missing = [pair for pair in wanted if not _has(pair[0])]
+    missing = [pair for pair in wanted if not has(pair[0])]
     if missing:
         raise RegfleetError(
             f"a rehearsal boots hosts in containers, and {_and([each for each, _ in missing])} "
             f"{'is' if len(missing) == 1 else 'are'} not installed here",
-            _how_to_install([package for _, package in missing]),
+            _how_to_install([package for _, package in missing], apt=has("apt-get")),
         )
     if os.geteuid() != 0 and (to_build or not running):
         what = "building host images" if running else "starting a Docker engine for the hosts"
@@ -52,12 +57,15 @@ def check(cache: Path, kinds: Iterable[tuple[str, str]]) -> None:
         )
 
 
-def _has(program: str) -> bool:
-    return shutil.which(program, path=_PATH) is not None
+def _there(running: Docker | None, cache: Path, suite: str, variant: str) -> bool:
+    """Whether a host image need not be built; one in an engine that is yet to start counts not."""
+    if running:
+        return Images(running, cache).has(suite, variant)
+    return Images(Docker(""), cache).root_filesystem(suite, variant).exists()
 
 
-def _how_to_install(packages: list[str]) -> str:
-    if not _has("apt-get"):
+def _how_to_install(packages: list[str], *, apt: bool) -> str:
+    if not apt:
         return f"install it with this system's own tools (Debian's packages: {', '.join(packages)})"
     known = [each for each in packages if each != _CLIENT[1] or _is_package(each)]
     if len(known) < len(packages) and "docker.io" not in known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from regfleet import passwords
@@ -21,7 +22,11 @@ _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
 def find(
-    fleet: Fleet, state: StateDirectory, seeds: Callable[[], Seeds], now: datetime
+    fleet: Fleet,
+    state: StateDirectory,
+    seeds: Callable[[], Seeds],
+    now: datetime,
+    hub: Callable[[], bool] | None = None,
 ) -> StandIns:
     """What cannot be had, and what plays it.
 
@@ -32,6 +37,7 @@ def find(
         state: the twin's.
         seeds: makes the archives of registry and busybox; called only where they are needed.
         now: with a time zone.
+        hub: whether Docker Hub can be reached; asked once, where that matters.
 
     Raises:
         RegfleetError: an image can neither be pulled nor made of packages.
@@ -40,7 +46,7 @@ def find(
     return StandIns(
         passwords=dict(pair for each in registries for pair in _passwords(each, state)),
         certificates=dict(pair for each in registries for pair in _certificates(each, now)),
-        images=_Images(seeds).of(fleet),
+        images=_Images(seeds, cache(hub or hub_reachable)).of(fleet),
     )
 
 
@@ -92,9 +98,9 @@ def _reason(error: PasswordError) -> str:
 
 
 class _Images:
-    def __init__(self, seeds: Callable[[], Seeds]) -> None:
+    def __init__(self, seeds: Callable[[], Seeds], hub: Callable[[], bool]) -> None:
         self._seeds = seeds
-        self._reachable: bool | None = None
+        self._hub = hub
 
     def of(self, fleet: Fleet) -> dict[str, ImageStandIn]:
         wanted = {
@@ -123,11 +129,6 @@ class _Images:
         seeds = self._seeds()
         path = seeds.registry if seed == "registry:2" else seeds.busybox
         return ImageStandIn(seed, path, missing)
-
-    def _hub(self) -> bool:
-        if self._reachable is None:
-            self._reachable = hub_reachable()
-        return self._reachable
 
 
 def _readable(path: Path) -> bool:

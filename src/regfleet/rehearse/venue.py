@@ -84,10 +84,14 @@ class Venue:
             images = Images(found.docker, self.cache / "images", self.progress)
             twin = Twin(self.name, images, self.directory)
             twin.stop()
-            with _explained(self.directory):
-                self.forget()
-                self.directory.mkdir(mode=0o700)
+            self.make_directory()
             yield twin, found
+
+    def make_directory(self) -> None:
+        """Have an empty directory, for nobody else to read: keys and passwords go there."""
+        with _explained(self.directory):
+            self.forget()
+            self.directory.mkdir(mode=0o700)
 
     def forget(self) -> None:
         """Remove the directory, with the key and all that regfleet made for the twin."""
@@ -126,6 +130,8 @@ class Venue:
 
         The last one stops it, where a rehearsal has started it and it carries no hosts.
         """
+        with _explained(self.cache):
+            self.cache.mkdir(parents=True, exist_ok=True)
         with (self.cache / "engine.users").open("a") as users:
             fcntl.flock(users, fcntl.LOCK_SH)
             try:

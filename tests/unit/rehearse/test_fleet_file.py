@@ -1,0 +1,113 @@
+"""A twin's fleet and its file are one: parse of render is identity."""
+
+import json
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from making import client, fleet, host, registry
+
+from regfleet.fleet.load import load
+from regfleet.fleet.model import (
+    ALL_AT_ONCE,
+    LOCAL,
+    Client,
+    Host,
+    Login,
+    PasswordSource,
+    Registry,
+    Rollout,
+    Smoke,
+    Ssh,
+    Tls,
+    User,
+)
+from regfleet.rehearse.casting import cast
+from regfleet.rehearse.fleet_file import render
+from regfleet.rehearse.likeness import StandIns, likeness, settled
+
+TWO = registry(
+    "two",
+    "two.example:5000",
+    hosts=(host("reg2", user="root", sudo=False),),
+    image="registry:3",
+    image_archive=Path("/images/r.tar"),
+    storage="/srv/two",
+    delete=False,
+    tls=Tls("files", (), Path("/c.crt"), Path("/c.key"), Path("/ca.crt")),
+    users=(
+        User("ci", PasswordSource("generate")),
+        User('o\'brien "x"', PasswordSource("env", "O_BRIEN")),
+        User("f", PasswordSource("file", "/secrets/f")),
+        User("c", PasswordSource("command", "pass show 'a b' | head -n 1")),
+    ),
+    smoke=False,
+)
+PLAIN = registry(
+    "plain-1",
+    "plain.example",
+    hosts=(host("reg2", user="root", sudo=False),),
+    tls=Tls("none"),
+    storage="/srv/plain",
+    allow_plaintext_passwords=True,
+)
+CACHE = registry("cache", "cache.example:5002", hosts=(host("web1"),), users=(), smoke=False,
+                 proxy="https://up.example", storage="/srv/cache")  # fmt: skip
+OUTSIDE = registry("out", "out.example", hosts=(), external=True, users=(), smoke=False,
+                   storage="/var/lib/registry", tls=Tls("public"))  # fmt: skip
+CORP = replace(OUTSIDE, name="corp", endpoint="corp.example:5000", tls=Tls("files", ca=Path("/x")))
+LOGIN = Login("main", "ci", ("root", "jenkins"))
+DAEMON = {"live-restore": True, "log-opts": {"max-size": "10m"}, "dns": ["192.0.2.1"], "mtu": 9000}
+WHOLE = fleet(
+    [registry(tls=Tls("fleet-ca", ("x.example",))), TWO, PLAIN, CACHE, OUTSIDE, CORP],
+    [
+        client(logins=(LOGIN,), daemon=DAEMON, registries=("main", "two", "plain-1", "out", "corp"),
+               mirrors=("https://cache.example:5002", "https://mirror.example")),
+        client("rest", hosts=(Host(LOCAL, "localhost", Ssh(None, 22, None, True, "strict", None)),),
+               install=False, registries=()),
+    ],
+    rollout=Rollout(2, 5, 3),
+    smoke=Smoke("alpine:3", Path("/images/alpine.tar")),
+)  # fmt: skip
+
+
+def twin_of(whole, folder):
+    made = likeness(whole, cast(whole), StandIns(), "caller")
+    return settled(
+        made.fleet,
+        {part.name: f"10.0.0.{number}" for number, part in enumerate(made.parts, 2)},
+        key=folder / "id_ed25519",
+        known_hosts=folder / "known_hosts",
+        upstreams={part.name: 5999 for part in made.parts},
+    )
+
+
+@pytest.mark.parametrize("whole", [WHOLE, fleet(rollout=ALL_AT_ONCE)], ids=["whole", "plain"])
+def test_what_is_written_loads_as_the_twins_fleet(whole, tmp_path):
+    twin = twin_of(whole, tmp_path)
+    twin.path.write_text(render(twin), "utf-8")
+    assert load(twin.path, files_needed=False) == twin
+
+
+@pytest.mark.parametrize(
+    ("kind", "examples"),
+    [(Registry, [registry(), TWO, CACHE, PLAIN, OUTSIDE]), (Client, list(WHOLE.clients.values()))],
+)
+def test_the_whole_fleet_above_says_something_of_everything(kind, examples):
+    """A new field has to be in the file, too: give it another value in one of the examples."""
+    for field in fields(kind):
+        values = {repr(getattr(example, field.name)) for example in examples}
+        assert len(values) > 1 or field.name in NO_OTHER_VALUE, field.name
+
+
+NO_OTHER_VALUE = {"runtime", "engine"}
+
+
+def test_no_secret_is_in_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("O_BRIEN", "kanarienvogel")
+    text = render(twin_of(WHOLE, tmp_path))
+    assert "O_BRIEN" in text
+    assert "kanarienvogel" not in text
+    assert not re.search(r"password = \"(?!generate)", text)
+    assert json.dumps(DAEMON["log-opts"]["max-size"]) in text
