@@ -67,6 +67,13 @@ CALLS = {
         EditFile("/etc/sysconfig/docker", "A=b", foreign=True),
         [["edit", "/etc/sysconfig/docker", "0644", "1", b64("A=b")]],
     ),
+    "edit that is judged": (
+        EditFile("/etc/containerd/config.toml", "a = 1", 0o600, engine="containerd"),
+        [
+            ["edit", "/etc/containerd/config.toml", "0600", "0", b64("a = 1")],
+            ["accepted", "containerd", "/etc/containerd/config.toml"],
+        ],
+    ),
     "directory": (
         MakeDirectory(Directory("/etc/docker", 0o755, "")), [["directory", "/etc/docker", "0755"]],
     ),

@@ -85,6 +85,38 @@ def test_a_failure_gives_the_host_back(place, when):
     assert (place.host / "old").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize(("mode", "stays"), [("0644", 0o640), ("0600", 0o600)])
+def test_the_mode_of_a_file_that_others_write_too(place, mode, stays):
+    """It stays, unless a secret comes into it."""
+    (place.host / "old").write_text("before")
+    (place.host / "old").chmod(0o640)
+    edits = [f"edit {place.host}/{name} {mode} 1 {encoded('after')}" for name in ("old", "new")]
+    place.touch(BEGIN, *edits, RECORD, "swap")
+    assert place.files() == {"old": "after", "new": "after"}
+    assert (place.host / "old").stat().st_mode & 0o777 == stays
+    assert (place.host / "new").stat().st_mode & 0o777 == int(mode, 8)
+    place.touch(BEGIN, place.drop("old"), place.drop("new"), "record ''", "swap")
+    assert place.files() == {"old": "before"}
+    assert (place.host / "old").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_text_that_its_engine_does_not_accept_never_gets_there(place):
+    """It is judged where it was written, beside its target."""
+    (place.host / "old").write_text("before")
+    judge = 'picky_accepts() { grep -q fine "$1" || fail "refuses $2"; }; '
+    for text, result in (("fine", "changed"), ("bad", "failed")):
+        done = place.touch(
+            BEGIN,
+            f"edit {place.host}/old 0644 1 {encoded(text)}",
+            f"eval '{judge} accepted picky /etc/old'",
+            RECORD,
+            "swap",
+        )
+        assert done.result == result
+        assert done.error == ("refuses /etc/old" if text == "bad" else "")
+    assert place.files() == {"old": "fine"}
+
+
 def test_what_changed_since_the_plan_is_left_alone(place):
     (place.host / "old").write_text("before")
     done = place.touch(
