@@ -151,6 +151,7 @@ class DesiredHost:
         engines: the engines to look at and plan for; more than `engine` where a registry runs
             beside a client of another engine, and the same when nothing is wanted any more.
         install: whether the engine may be installed where it is missing.
+        migrate_flags: whether dockerd's flags that stand in the way may be moved.
         conditional: directories and files that are wanted where the look shows what they are
             for; the engine's plan says which.
         edits: what is wanted in files that others write too, daemon.json apart, by path.
@@ -163,6 +164,7 @@ class DesiredHost:
     engine: EngineName | None = None
     engines: tuple[EngineName, ...] = ("docker",)
     install: bool = False
+    migrate_flags: bool = False
     directories: tuple[Directory, ...] = ()
     files: tuple[File, ...] = ()
     conditional: tuple[Directory | File, ...] = ()

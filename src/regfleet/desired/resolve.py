@@ -92,6 +92,7 @@ def _host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
     return replace(
         want,
         engine=engine.name,
+        migrate_flags=any(client.migrate_flags for client in clients),
         directories=_unique((*want.directories, *wants.directories)),
         files=(*want.files, *wants.files),
         conditional=wants.conditional,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -112,13 +112,20 @@ def merge(
         values |= {table: OwnedValue({}, None, existed=False) for table in tables}
         _prune(after, owned, set(tables).union(*(each.values for each in rivals)))
     secret = want.secret | {key for key, value in owned.values.items() if _is_sealed(value.value)}
-    changes = tuple(
-        KeyChange(key, document.get(key), after.get(key), _reason(key, want), key in secret)
-        for key in dict.fromkeys((*document, *after))
-        if _differs(document, after, key)
-    )
+    changes = compare(document, after, want, secret)
     gone = created and _is_blank(after)
     return Merged(document, None if gone else after, lists, values, changes)
+
+
+def compare(
+    before: D, after: D, want: DaemonSettings, secret: Collection[str] = ()
+) -> tuple[KeyChange, ...]:
+    """One change for each key that differs, in the documents' order."""
+    return tuple(
+        KeyChange(key, before.get(key), after.get(key), _reason(key, want), key in secret)
+        for key in dict.fromkeys((*before, *after))
+        if _differs(before, after, key)
+    )
 
 
 def _differs(document: D, after: D, key: str) -> bool:

@@ -18,17 +18,68 @@ linked() { # PATH: whether a symbolic link is on the way there
   return 1
 }
 
+look_start() { # where dockerd's flags are set; whole files where there may be more than the package's
+  set --
+  more=
+  if [ -d /run/systemd/system ]; then
+    for place in /etc /run /usr/local/lib /usr/lib /lib; do
+      if [ $# = 0 ] && [ -f "$place/systemd/system/docker.service" ]; then
+        set -- "$place/systemd/system/docker.service"
+        say "unit $1"
+      fi
+    done
+    case ${1:-} in /etc/* | /run/*) more=yes ;; esac
+    # One of the same name in a place further up takes the place of one further down.
+    names=' '
+    for place in /etc /run /usr/lib; do
+      for file in "$place"/systemd/system/docker.service.d/*.conf "$place"/systemd/system/service.d/*.conf; do
+        case $names in *" ${file##*/} "*) continue ;; esac
+        if [ -e "$file" ]; then names="$names${file##*/} "; fi
+        if [ -f "$file" ]; then
+          set -- "$@" "$file"
+          more=yes
+        fi
+      done
+    done
+  fi
+  if grep -q '^[^#;]*DOCKER_OPTS=' /etc/default/docker 2>/dev/null; then more=yes; fi
+  if [ -f /etc/sysconfig/docker ] || unusual; then more=yes; fi
+  [ -n "$more" ] || return 0
+  for file in "$@" /etc/default/docker /etc/sysconfig/docker; do look_text "$file"; done
+  [ $# = 0 ] || sed -n 's/^[[:space:]]*EnvironmentFile=-\{0,1\}\([^[:space:]]*\).*/\1/p' "$@" | while read -r file; do
+    case $file in '' | /etc/default/docker | /etc/sysconfig/docker) ;; *) look_text "$file" ;; esac
+  done
+}
+
+unusual() { # whether dockerd was given more `flags` than the packages' units give it
+  odd=1
+  IFS=$NL
+  set -f
+  for flag in $flags; do
+    case $flag in
+      */dockerd | -H | fd:// | --host=fd:// | --containerd=* | -p | --pidfile* | /*.pid | --config-file* | /*.json) ;;
+      *) odd=0 ;;
+    esac
+  done
+  set +f
+  unset IFS
+  return "$odd"
+}
+
 docker_look() { # the engine; daemon.json follows the daemon's own --config-file
   config=/etc/docker/daemon.json
   if ! command -v dockerd >/dev/null 2>&1; then
     look_daemon "$config" # it may be there before the engine, or after it
+    look_text /etc/sysconfig/docker
     say 'engine missing'
     if command -v docker >/dev/null 2>&1; then say "client $(command -v docker)"; fi
     return 0
   fi
+  flags=
   pid=$(docker_pid)
   [ -n "$pid" ] && look_flags "$pid"
   look_daemon "$config"
+  look_start
   if [ -z "$pid" ]; then
     say 'engine down'
     say "version $(dockerd --version 2>/dev/null)"

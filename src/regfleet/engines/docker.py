@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
 from regfleet.engines import docker_facts as facts
-from regfleet.engines import installation
+from regfleet.engines import docker_flags, installation
+from regfleet.engines.docker_flags import Migrated
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
@@ -105,9 +106,9 @@ class Docker:
     ) -> EnginePlan:
         """Install, start, merge, and the least activation that works."""
         installing, changes = _engine_itself(want, seen)
-        merged = _merge(want, seen, owned, others)
+        merged, migrated = _merge(want, seen, owned, others)
         created = any(each.daemon_created for each in (owned, *others)) or seen.daemon_json is None
-        edited, configure, may_restart = _daemon(want, seen, merged)
+        edited, configure, may_restart = _daemon(want, seen, merged, migrated)
         if seen.engine.state == "down" and want.engine:
             configure = (*configure, StartEngine())
         return EnginePlan(
@@ -175,39 +176,27 @@ def _merge(
     seen: ObservedHost,
     owned: Owned,
     others: Collection[Owned],
-) -> daemon_json.Merged:
+) -> tuple[daemon_json.Merged, Migrated]:
     path = seen.engine.config
+    migrated = Migrated({}, {}, ())
     try:
         document = daemon_json.parse(seen.daemon_json)
         merged = daemon_json.merge(document, want.daemon, owned, others)
+        held = [change.key for change in merged.changes if change.after is not None]
+        in_the_way = docker_flags.conflicts(seen, held)
+        if in_the_way and not want.migrate_flags:
+            docker_flags.refuse(want, seen, in_the_way)
+        if in_the_way:
+            migrated = docker_flags.migrate(want, seen, in_the_way)
+            merged = daemon_json.merge(document, want.daemon, owned, others, migrated.values)
     except daemon_json.NotJsonError as error:
         raise HostError(
             want.name,
             f"{path} is not what dockerd can read: {error}",
             "mend the file by hand (it was left as it is), then run this again",
         ) from error
-    _refuse_flag_conflicts(want, seen, merged)
     _refuse_mirror_paths(want, seen)
-    return merged
-
-
-def _refuse_flag_conflicts(
-    want: DesiredHost, seen: ObservedHost, merged: daemon_json.Merged
-) -> None:
-    """The same directive as flag and in the file keeps dockerd from starting, even when equal.
-
-    moby daemon/config/config.go, findConfigurationConflicts.
-    """
-    flags = facts.flag_keys(seen.engine.flags)
-    for change in merged.changes:
-        if change.key in flags and change.after is not None:
-            raise HostError(
-                want.name,
-                f"dockerd runs with the flag `{flags[change.key]}`, which cannot stand beside "
-                f'"{change.key}" in {seen.engine.config}: dockerd would not start again',
-                "take the flag out where it is set (the unit or a drop-in: `systemctl cat "
-                "docker`, /etc/default/docker, /etc/sysconfig/docker), then run this again",
-            )
+    return merged, migrated
 
 
 def _refuse_mirror_paths(want: DesiredHost, seen: ObservedHost) -> None:
@@ -223,7 +212,7 @@ def _refuse_mirror_paths(want: DesiredHost, seen: ObservedHost) -> None:
 
 
 def _daemon(
-    want: DesiredHost, seen: ObservedHost, merged: daemon_json.Merged
+    want: DesiredHost, seen: ObservedHost, merged: daemon_json.Merged, migrated: Migrated
 ) -> tuple[tuple[Change, ...], tuple[Step, ...], bool]:
     changed = {change.key: change for change in merged.changes}
     after = merged.after if merged.after is not None else {}
@@ -232,6 +221,8 @@ def _daemon(
         return (), (), False
     removed = [key for key in changed if key not in after]
     activation = _activation(want, seen, merged, [*changed, *stale], removed)
+    if migrated.gone and activation == "reload":
+        activation = "restart"  # flags are read at the start alone
     active = dict(after)
     if activation == "reload":
         active |= {key: facts.EXPLICIT_DEFAULTS[key] for key in removed}
@@ -258,11 +249,15 @@ def _daemon(
         for key in stale
     ]
     expect, refuse = _live(seen, after, merged)
-    edit = EditDaemon(seen.engine.config, text, final, _undo(merged), activation, expect, refuse)
+    flags = migrated.left(seen.engine.flags) if migrated.gone and seen.engine.flags else None
+    edit = EditDaemon(
+        seen.engine.config, text, final, _undo(merged), activation, expect, refuse, flags
+    )
     version = facts.version_of(seen.engine.version)
     quirk = bool(after.get(MIRRORS) and after.get(INSECURE))
     may_restart = quirk and any(item.holds(version) for item in facts.RELOAD_DROPS_INSECURE)
-    return tuple(changes), (edit,), may_restart
+    changes += migrated.changes(seen, activation)
+    return tuple(changes), (*migrated.steps(), edit), may_restart
 
 
 def _original(seen: ObservedHost, after: daemon_json.Document) -> str | None:
@@ -314,7 +309,7 @@ def _stale_keys(
     if insecure and not set(insecure.entries) <= seen.engine.insecure:
         stale.append(INSECURE)
     mirrors = merged.owned_lists.get(MIRRORS)
-    if mirrors and not {_slashed(url) for url in mirrors.entries} <= set(seen.engine.mirrors):
+    if mirrors and not {slashed(url) for url in mirrors.entries} <= set(seen.engine.mirrors):
         stale.append(MIRRORS)
     stale += [
         key
@@ -336,7 +331,7 @@ def _live(
     ours = merged.owned_lists.get(INSECURE)
     known = seen.engine.insecure | set(ours.entries if ours else ())
     expect = [f"insecure {entry}" for entry in insecure if entry in known]
-    expect += [f"mirror {_slashed(url)}" for url in mirrors]
+    expect += [f"mirror {slashed(url)}" for url in mirrors]
     expect += [
         f"{key} {str(owned.value).lower() if isinstance(owned.value, bool) else owned.value}"
         for key, owned in merged.owned_values.items()
@@ -344,8 +339,8 @@ def _live(
     ]
     gone = set(_strings(merged.before.get(INSECURE))) - set(insecure)
     refuse = [f"insecure {entry}" for entry in sorted(gone)]
-    gone_mirrors = {_slashed(url) for url in _strings(merged.before.get(MIRRORS))}
-    gone_mirrors -= {_slashed(url) for url in mirrors}
+    gone_mirrors = {slashed(url) for url in _strings(merged.before.get(MIRRORS))}
+    gone_mirrors -= {slashed(url) for url in mirrors}
     refuse += [f"mirror {url}" for url in sorted(gone_mirrors)]
     return tuple(expect), tuple(refuse)
 
@@ -354,7 +349,7 @@ def _strings(value: Json) -> list[str]:
     return [str(entry) for entry in value] if isinstance(value, list) else []
 
 
-def _slashed(url: str) -> str:
+def slashed(url: str) -> str:
     """A mirror as dockerd shows it: with one slash at its end (registry.ValidateMirror)."""
     return url.rstrip("/") + "/"
 

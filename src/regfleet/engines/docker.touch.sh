@@ -1,6 +1,9 @@
 # Docker, as the touch changes it: its service, whether it answers, what its live configuration is.
 # shellcheck shell=sh disable=SC2016,SC2034,SC2154  # variables of touch/program; backquotes are for people
 
+new_flags=
+new_flags_known=
+
 docker_installed() {
   answers 1 || service start
   [ -n "$failed" ] || answers 60 || fail 'the engine was installed but does not answer' \
@@ -10,6 +13,10 @@ docker_installed() {
 service() { # start | restart
   if [ -d /run/systemd/system ]; then
     run systemctl reset-failed docker.service >/dev/null 2>&1
+    # Where a unit or drop-in is among the files that this touch changed, or puts back.
+    if [ -n "${from:-$saved}" ] && grep -q -s /systemd/system/ "${from:-$saved}/present"; then
+      try 'systemctl daemon-reload' systemctl daemon-reload
+    fi
     try "systemctl $1 docker" systemctl "$1" docker.service
   elif [ -x /etc/init.d/docker ]; then
     said=$(run /etc/init.d/docker "$1" 2>&1) || by_hand "$said"
@@ -68,25 +75,34 @@ engine_said() { # the engine's own last words, for the report
   fi | serious | tail -n 3 | cut -c1-400 | sed 's/^/@engine /'
 }
 
-validate() { # FILE: by the engine's own parser, with the flags that it runs with (23.0 and later)
+# The arguments that dockerd starts with from now on, where they are not those it runs with.
+will_run_with() { # ARGUMENT...
+  new_flags=$(printf '%s\n' "$@")
+  new_flags_known=1
+}
+
+daemon_flags() { # a line each, without the configuration file
+  if [ -n "$new_flags_known" ]; then
+    printf '%s\n' "$new_flags"
+  else
+    pid=$(docker_pid)
+    [ -n "$pid" ] && tr '\0' '\n' <"/proc/$pid/cmdline" | sed 1d
+  fi | sed -e '/^--config-file$/,+1d' -e '/^--config-file=/d' -e '/^$/d'
+}
+
+validate() { # FILE: by the engine's own parser, with its flags (23.0 and later); empty where it stays
   run dockerd --help 2>/dev/null | grep -q -e --validate || return 0
-  pid=$(docker_pid)
-  set -- "$1"
-  if [ -n "$pid" ]; then
-    flags=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -e 1d -e '/^--config-file$/,+1d' -e '/^--config-file=/d' -e '/^$/d')
-    file=$1
-    set --
-    while IFS= read -r flag; do
-      [ -n "$flag" ] && set -- "$@" "$flag"
-    done <<EOF
+  file=$1
+  flags=$(daemon_flags)
+  set --
+  while IFS= read -r flag; do
+    [ -n "$flag" ] && set -- "$@" "$flag"
+  done <<EOF
 $flags
 EOF
-    set -- "$file" "$@"
-  fi
-  file=$1
-  shift
-  said=$(run dockerd --validate --config-file "$file" "$@" 2>&1) || {
-    fail "dockerd refuses the new $daemon_path: $(printf '%s' "$said" | tail -n 2 | flat)" \
+  [ -n "$file" ] && set -- --config-file "$file" "$@"
+  said=$(run dockerd --validate "$@" 2>&1) || {
+    fail "dockerd refuses the new ${daemon_path:-flags}: $(printf '%s' "$said" | tail -n 2 | flat)" \
       'nothing was changed; mend the declaration, or the flags that dockerd is started with'
     return 1
   }

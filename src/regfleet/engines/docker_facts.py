@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from regfleet.fleet.model import Json
 
@@ -51,17 +52,112 @@ FLAG_KEYS = {
     "G": "group",
     "H": "hosts",
     "add-runtime": "runtimes",
+    "authorization-plugin": "authorization-plugins",
+    "b": "bridge",
+    "default-address-pool": "default-address-pools",
+    "default-ulimit": "default-ulimits",
     "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
     "g": "data-root",
     "host": "hosts",
     "insecure-registry": "insecure-registries",
     "l": "log-level",
     "label": "labels",
     "log-opt": "log-opts",
+    "node-generic-resource": "node-generic-resources",
     "p": "pidfile",
     "registry-mirror": "registry-mirrors",
     "s": "storage-driver",
     "storage-opt": "storage-opts",
+}
+
+# What the value of a flag is in daemon.json (`dockerd --help` names the types; moby
+# daemon/config/config.go and config_linux.go have the fields). Keys that are not here hold what
+# no flag says as it is, or cannot stand in the file.
+FLAG_VALUES: dict[str, Literal["list", "map", "switch", "number", "text"]] = {
+    **dict.fromkeys(
+        (
+            "authorization-plugins",
+            "dns",
+            "dns-opts",
+            "dns-search",
+            "exec-opts",
+            "hosts",
+            "insecure-registries",
+            "labels",
+            "node-generic-resources",
+            "registry-mirrors",
+            "storage-opts",
+        ),
+        "list",
+    ),
+    "log-opts": "map",
+    **dict.fromkeys(
+        (
+            "debug",
+            "experimental",
+            "icc",
+            "init",
+            "ip-forward",
+            "ip-masq",
+            "ip6tables",
+            "iptables",
+            "ipv6",
+            "live-restore",
+            "no-new-privileges",
+            "raw-logs",
+            "selinux-enabled",
+            "tls",
+            "tlsverify",
+            "userland-proxy",
+        ),
+        "switch",
+    ),
+    **dict.fromkeys(
+        (
+            "max-concurrent-downloads",
+            "max-concurrent-uploads",
+            "max-download-attempts",
+            "mtu",
+            "network-control-plane-mtu",
+            "oom-score-adjust",
+            "shutdown-timeout",
+        ),
+        "number",
+    ),
+    **dict.fromkeys(
+        (
+            "bip",
+            "bridge",
+            "cgroup-parent",
+            "containerd",
+            "containerd-namespace",
+            "data-root",
+            "default-cgroupns-mode",
+            "default-gateway",
+            "default-ipc-mode",
+            "default-runtime",
+            "default-shm-size",
+            "exec-root",
+            "fixed-cidr",
+            "group",
+            "host-gateway-ip",
+            "init-path",
+            "ip",
+            "log-driver",
+            "log-level",
+            "metrics-addr",
+            "pidfile",
+            "seccomp-profile",
+            "storage-driver",
+            "tlscacert",
+            "tlscert",
+            "tlskey",
+            "userland-proxy-path",
+            "userns-remap",
+        ),
+        "text",
+    ),
 }
 
 # The engine's package by package manager; one with `?` is taken where the suite has it
@@ -109,6 +205,11 @@ def flag_keys(flags: tuple[str, ...]) -> dict[str, str]:
     for flag in flags[1:]:
         if not flag.startswith("-"):
             continue
-        name = flag.lstrip("-").partition("=")[0]
-        keys[FLAG_KEYS.get(name, name)] = flag
+        keys[key_of(flag)] = flag
     return keys
+
+
+def key_of(flag: str) -> str:
+    """The daemon.json key of a flag, `--label=a` or `-H`."""
+    name = flag.lstrip("-").partition("=")[0]
+    return FLAG_KEYS.get(name, name)

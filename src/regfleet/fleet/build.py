@@ -117,6 +117,7 @@ class _Builder:
             mirrors=tuple(_mirror(each, registries) for each in settings["mirrors"]),
             logins=tuple(_logins(settings["login"])),
             daemon=dict(settings["daemon"]),
+            migrate_flags=settings["migrate_flags"],
         )
 
     def _hosts(self, table: Table) -> tuple[Host, ...]:

@@ -182,14 +182,15 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
     state = cast("EngineState", (fields["engine"] or ["missing"])[0])
     flags = tuple(fields["flag"])
     config = (fields["daemon"] or ["/etc/docker/daemon.json"])[0]
+    unit = (fields["unit"] or [""])[0]
     if state != "up":
         version = (fields["version"] or [""])[0].removeprefix("Docker version ").partition(",")[0]
         detail = (fields["silent"] or fields["client"] or [""])[0]
-        return ObservedEngine(state, version, detail, flags, config)
+        return ObservedEngine(state, version, detail, flags, config, unit)
     info = json.loads(fields["info"][0])
     unanswered = info.get("ServerErrors")  # docker info before 23.0 fails so, with exit code 0
     if unanswered:
-        return ObservedEngine("silent", "", str(unanswered[0]), flags, config)
+        return ObservedEngine("silent", "", str(unanswered[0]), flags, config, unit)
     registry = info.get("RegistryConfig") or {}
     insecure = {
         name
@@ -201,6 +202,7 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
         version=str(info.get("ServerVersion", "")),
         flags=flags,
         config=config,
+        unit=unit,
         insecure=frozenset(insecure | set(registry.get("InsecureRegistryCIDRs") or ())),
         mirrors=tuple(registry.get("Mirrors") or ()),
         values={key: info[name] for key, name in SHOWN.items() if name in info},

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import NoReturn, TypeAlias
 
 from regfleet.desired.model import DaemonSettings
@@ -62,6 +63,7 @@ def merge(
     want: DaemonSettings,
     owned: Owned,
     others: Collection[Owned] = (),
+    moved: Mapping[str, Json] | None = None,
 ) -> Merged:
     """Lay `want` over a document, and take out what was ours and is not wanted any more.
 
@@ -71,13 +73,16 @@ def merge(
         owned: what this fleet owns on this host.
         others: what other fleets own on this host. What two fleets want belongs to both: it
             stays until the last of them takes it out.
+        moved: values that come into the file from elsewhere, and are nobody's but the host's own:
+            as if they had stood in it before.
 
     Raises:
         NotJsonError: a key that has to be a list of strings is something else.
     """
+    more = {key: _joined(document.get(key), value) for key, value in (moved or {}).items()}
     try:
-        return merging.merge(
-            document,
+        merged = merging.merge(
+            {**document, **more},
             want,
             owned.lists,
             owned.values,
@@ -86,6 +91,16 @@ def merge(
         )
     except NotReadableError as error:
         raise NotJsonError(str(error)) from error
+    if not moved:
+        return merged
+    changes = merging.compare(document, merged.after or {}, want)
+    return replace(merged, before=document, changes=changes)
+
+
+def _joined(there: Json, moved: Json) -> Json:
+    if isinstance(there, list) and isinstance(moved, list):
+        return [*there, *(each for each in moved if each not in there)]
+    return moved
 
 
 def _refuse_unwritable(document: Document) -> None:

@@ -94,20 +94,23 @@ class EditDaemon:
     """Replace daemon.json.
 
     Attributes:
-        active: the text while the daemon takes it up, with explicit empties for removed keys.
+        active: the text while the daemon takes it up, with explicit empties for removed keys;
+            None where the file stays as it is and something else is to be taken up.
         final: the text that stays, or None when the file goes.
         undo: the old text, with explicit empties for keys that are new: what makes the daemon
             forget them when the touch has to be taken back.
         expect: lines that the live daemon must show afterwards, and `refuse` those it must not.
+        flags: the arguments that it starts with from now on, None where they are as they were.
     """
 
     path: str
-    active: str = field(repr=False)
+    active: str | None = field(repr=False)
     final: str | None = field(repr=False)
     undo: str = field(repr=False)
     activation: Activation
     expect: tuple[str, ...]
     refuse: tuple[str, ...]
+    flags: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

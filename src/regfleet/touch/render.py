@@ -193,6 +193,11 @@ def _(step: RemovePath) -> Iterator[str]:
 def _(step: EditDaemon) -> Iterator[str]:
     yield from (_call("want", line) for line in step.expect)
     yield from (_call("refuse", line) for line in step.refuse)
+    if step.flags is not None:
+        yield _call("will_run_with", *step.flags)
+    if step.active is None:
+        yield _call("daemon_stays", step.path, step.activation)
+        return
     if step.final is None:
         final = "remove"
     elif step.final == step.active:

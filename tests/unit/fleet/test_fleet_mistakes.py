@@ -371,7 +371,12 @@ MISTAKES = [
         "client.build.login.main.for[1]",
         "no logins of accounts",
     ),
-    (HEAD + BUILD + 'engine = "docker-sysconfig"\n', 5, "client.build.engine", "not implemented"),
+    (
+        HEAD + BUILD + 'engine = "docker-sysconfig"\nmigrate_flags = true\n',
+        6,
+        "client.build.migrate_flags",
+        "no flags that could move",
+    ),
     (HEAD + BUILD + 'engine = "dockr"\n', 5, "client.build.engine", "did you mean docker?"),
     (HEAD + MAIN + BUILD + 'registries = ["mian"]\n', 7, "client.build.registries[0]", "main?"),
     (HEAD + BUILD + 'registries = ["main"]\n', 5, "client.build.registries[0]", "none is declared"),

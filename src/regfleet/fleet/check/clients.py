@@ -16,9 +16,6 @@ from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown, type_name
 
-IMPLEMENTED_ENGINES = frozenset(
-    {"containerd", "docker", "podman", "cri-o", "k3s", "rke2", "buildkit"}
-)
 WITH_DAEMON_JSON = frozenset({"docker", "docker-sysconfig"})
 # Engines without a login of their own, and where one has to go instead.
 NO_LOGIN = {
@@ -36,9 +33,6 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
     for name, client in tables.named(document, "client"):
         place = ("client", name)
         engine = client.get("engine")
-        if engine is not None and engine not in IMPLEMENTED_ENGINES:
-            today = f"today there is {', '.join(sorted(IMPLEMENTED_ENGINES))}"
-            yield Finding((*place, "engine"), f"{engine} is not implemented yet", today)
         if not tables.is_broken(document, "registry"):
             yield from _references(place, client, document.get("registry", {}))
         yield from _repeated(place, client)
@@ -46,6 +40,9 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         if client.get("daemon") and engine is not None and engine not in WITH_DAEMON_JSON:
             message = f"{engine} reads no daemon.json"
             yield Finding((*place, "daemon"), message, "leave it out, or use the engine docker")
+        if client.get("migrate_flags") and engine not in {None, "docker"}:
+            message = f"{engine} has no flags that could move into daemon.json"
+            yield Finding((*place, "migrate_flags"), message, "leave it out")
         if client.get("login") and engine in NO_LOGIN:
             yield Finding((*place, "login"), f"{engine} keeps no login", NO_LOGIN[engine])
         if engine in ROOT_ALONE:
@@ -168,7 +165,7 @@ class _Setting(NamedTuple):
 
 def _settings(client: Table) -> Iterator[_Setting]:
     whole = defaults.laid_over("client", client)
-    for key in ("engine", "install"):
+    for key in ("engine", "install", "migrate_flags"):
         if whole[key] is not None:
             yield _Setting((key,), (key,), json.dumps(whole[key]))
     for registry, login in tables.pairs(client, "login"):

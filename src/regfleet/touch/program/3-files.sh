@@ -106,6 +106,11 @@ daemon() { # PATH ACTIVE FINAL|same|remove UNDO ACTIVATION
   esac
 }
 
+daemon_stays() { # PATH ACTIVATION: it is as it was, and something else is to be taken up
+  activation=$2
+  if [ -f "$1" ]; then validate "$1"; else validate ''; fi
+}
+
 record() { # BASE64: the ownership record is a file like any other, but goes first
   if [ -n "$1" ]; then
     stage "$BASE/owned.json" 0600 "$1" || return 1
