@@ -97,6 +97,14 @@ CALLS = {
         EditDaemon("/d", "{1}", None, "{3}", "none", (), ()),
         [["daemon", "/d", b64("{1}"), "remove", b64("{3}"), "none"]],
     ),
+    "daemon.json stays": (
+        EditDaemon("/d", None, None, "", "restart", ("insecure a",), (), ("-H", "fd://")),
+        [
+            ["want", "insecure a"],
+            ["will_run_with", "-H", "fd://"],
+            ["daemon_stays", "/d", "restart"],
+        ],
+    ),
     "pull": (PullImage(Image("registry:2")), [["pull", "registry:2"]]),
     "run": (
         RunContainer(MAIN),
