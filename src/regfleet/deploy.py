@@ -68,7 +68,7 @@ class _Connections:
         self._running = {_name(running): running for running in state.inventory}
 
     def look(self, name: str, program: str) -> ObservedHost:
-        return remote.look(state, self._running[name], program, sudo=self._sudo(name))
+        return remote.look(self._running[name], program, sudo=self._sudo(name))
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
         return remote.run_program(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from paramiko import SSHException
 from pyinfra.api.command import StringCommand
-from pyinfra.api.facts import get_fact
 
 from regfleet.desired.model import Image
 from regfleet.errors import HostError
@@ -24,7 +23,6 @@ from regfleet.touch import archive
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
-    from pyinfra.api.state import State
 
 
 def run_program(host: Host, program: str, *, sudo: bool, seconds: int) -> list[str]:
@@ -45,26 +43,18 @@ def run_program(host: Host, program: str, *, sudo: bool, seconds: int) -> list[s
     return _run(host, shell_command("sh -s", sudo=sudo), [program], seconds)
 
 
-def look(state: State, host: Host, program: str, *, sudo: bool) -> ObservedHost:
-    """One look at a connected host, as a pyinfra fact.
+def look(host: Host, program: str, *, sudo: bool) -> ObservedHost:
+    """One look at a connected host: a pyinfra fact, asked for by itself.
+
+    What pyinfra does around a fact (arguments and their types, worked out anew for each) takes
+    as much of the processor here as its answer.
 
     Raises:
         HostError: the connection broke, or what came back is no look.
     """
-    lines = get_fact(
-        state,
-        host,
-        HostLook,
-        kwargs={"sudo": sudo, "_stdin": [program], "_timeout": LOOK_SECONDS},
-        apply_failed_hosts=False,
-    )
-    if not lines:
-        raise HostError(
-            host.name,
-            "the connection broke, or the host did not answer the look in time",
-            "log in by hand and see what it is busy with",
-        )
-    return parse(host.name, lines)
+    fact = HostLook()
+    lines = _run(host, fact.command(sudo=sudo), [program], LOOK_SECONDS)
+    return parse(host.name, fact.process(lines))
 
 
 def tunnel(host: Host, port: int) -> Dial:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
-from pyinfra.api import Config, Inventory, State
+from pyinfra.api import Config, State
 from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 
@@ -20,7 +20,7 @@ from regfleet.errors import HostError, InterruptedRunError, RegfleetError, Unrea
 from regfleet.fleet.model import Fleet, Host
 from regfleet.look.observed import ObservedHost
 from regfleet.registry_api.tunnel import Dial
-from regfleet.run import remote
+from regfleet.run import remote, ssh
 from regfleet.run.connection import connection_data
 from regfleet.run.limits import (
     AGAIN_SECONDS,
@@ -51,8 +51,9 @@ class Session:
         _quiet_libraries()
         everyone = fleet.hosts()
         self._hosts = {name: everyone[name] for name in names}
-        pairs = [(name, connection_data(host)) for name, host in self._hosts.items()]
-        inventory = Inventory((pairs, {}))
+        for_all = ssh.use()
+        pairs = [(name, {**connection_data(host), **for_all}) for name, host in self._hosts.items()]
+        inventory = ssh.Inventory((pairs, {}))
         config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
         self._state = State(inventory, config)
         self.stopped = False
@@ -110,9 +111,7 @@ class Session:
             HostError: unreachable, or the look failed.
         """
         self.connect(name)
-        return remote.look(
-            self._state, self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo
-        )
+        return remote.look(self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo)
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
         """Run a program; see `remote.run_program`."""
