@@ -20,7 +20,8 @@ from regfleet.errors import EXIT_FAILED, EXIT_OK, RegfleetError
 from regfleet.fleet.load import load
 from regfleet.rehearse import needs, shown
 from regfleet.rehearse.casting import cast
-from regfleet.rehearse.likeness import variant_of
+from regfleet.rehearse.images import variant_for
+from regfleet.rehearse.likeness import engine_of, in_play
 from regfleet.rehearse.production import Production
 from regfleet.rehearse.rehearsal import Result
 from regfleet.rehearse.venue import Venue, default_cache
@@ -55,7 +56,8 @@ def rehearse(
         console.print("taken down" if found else f"no hosts of {escape(str(file))} were kept")
         return EXIT_OK
     who = cast(fleet, limit=limit, exclude=exclude, suites=suite, per_group=per_group)
-    kinds = [(suite, variant_of(fleet, name)) for name, suite in who.suites.items()]
+    played = in_play(fleet, who)
+    kinds = [(suite, variant_for(engine_of(played, name))) for name, suite in who.suites.items()]
     needs.check(venue.cache / "images", kinds)
     console.print(
         f"Rehearsing [bold]{escape(fleet.name)}[/] on {len(who.suites)} of its "

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from regfleet.errors import UsageError
 from regfleet.fleet.model import Client, Fleet
-from regfleet.rehearse.images import SUITES
+from regfleet.rehearse.images import NOT_TO_BE_HAD, SUITES
 from regfleet.run.selection import matching, select
 
 MOST_HOSTS = 200  # a twin's network is a /24
@@ -24,11 +24,13 @@ class Cast:
         suites: the suite of each host that plays, in the fleet's order.
         came_along: registries' hosts that were not asked for, and that others need.
         represented: hosts that were asked for and that others declared alike play for.
+        without: client groups that do not play, for their engine cannot be had here.
     """
 
     suites: Mapping[str, str]
-    came_along: tuple[str, ...]
-    represented: int
+    came_along: tuple[str, ...] = ()
+    represented: int = 0
+    without: tuple[str, ...] = ()
 
 
 def cast(
@@ -55,9 +57,17 @@ def cast(
             used was excluded.
     """
     exclude = tuple(exclude)
-    chosen = select(fleet, limit, exclude)
-    everyone = fleet.hosts()
+    asked = select(fleet, limit, exclude)
     on = _suites(fleet, suites)
+    whole, fleet = fleet, _that_can_be_had(fleet)
+    everyone = fleet.hosts()
+    chosen = [name for name in asked if name in everyone]
+    if not chosen:
+        engines = {client.engine for client in whole.clients.values()} & NOT_TO_BE_HAD
+        raise UsageError(
+            f"no Debian release has {', '.join(sorted(engines))}, so there is no host to rehearse",
+            "take hosts of other engines, too",
+        )
     runs = {host.name for registry in fleet.registries.values() for host in registry.hosts}
     alike: defaultdict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     groups = _groups(fleet)
@@ -68,7 +78,7 @@ def cast(
     for names in alike.values():
         picked.update(_spread(names, per_group))
     everybody = _with_registries(fleet, picked)
-    _refuse_excluded(fleet, everybody - picked, exclude)
+    _refuse_excluded(whole, everybody - picked, exclude)
     if len(everybody) > MOST_HOSTS:
         raise UsageError(
             f"{len(everybody)} hosts are too many for one machine: {MOST_HOSTS} at most",
@@ -78,6 +88,7 @@ def cast(
         {name: on[name] for name in everyone if name in everybody},
         tuple(name for name in everyone if name in everybody - picked),
         len(chosen) - len(picked),
+        tuple(name for name in whole.clients if name not in fleet.clients),
     )
 
 
@@ -90,6 +101,14 @@ def used_by(fleet: Fleet, client: Client) -> list[str]:
         for registry in fleet.registries.values()
         if registry.name in named or registry.endpoint in mirrors
     ]
+
+
+def _that_can_be_had(fleet: Fleet) -> Fleet:
+    """The fleet without client groups whose engine is in no package."""
+    clients = {
+        name: client for name, client in fleet.clients.items() if client.engine not in NOT_TO_BE_HAD
+    }
+    return replace(fleet, clients=clients)
 
 
 def _suites(fleet: Fleet, wanted: Iterable[str]) -> dict[str, str]:

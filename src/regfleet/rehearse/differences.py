@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from regfleet.fleet.model import LOCAL, Fleet
 from regfleet.rehearse.casting import Cast
 from regfleet.rehearse.images import FALLBACK, variant_for
-from regfleet.rehearse.likeness import SMOKE, ImageStandIn, Likeness, StandIns
+from regfleet.rehearse.likeness import SMOKE, ImageStandIn, Likeness, StandIns, in_play
 from regfleet.rehearse.resolving import foreign_mirrors
 from regfleet.report.names import counted, listed
 
@@ -48,17 +48,18 @@ def of_this_fleet(
     """Where the twin had to be made unlike this fleet.
 
     Args:
-        fleet: the fleet in play.
+        fleet: the fleet.
         cast: who plays.
         stand_ins: what was not to be had.
         twin: what came of it.
     """
+    whole, fleet = fleet, in_play(fleet, cast)
     return tuple(
         Difference(topic, text)
         for topic, texts in (
             ("hosts", _hosts(cast, twin)),
             ("accounts", _accounts(twin)),
-            ("engines", _installs(fleet)),
+            ("engines", (*_missing(whole, cast), *_installs(fleet))),
             ("images", _images(fleet, stand_ins)),
             ("passwords", _passwords(stand_ins)),
             ("certificates", _certificates(fleet, stand_ins)),
@@ -128,6 +129,12 @@ def _accounts(twin: Likeness) -> Iterator[str]:
     made = sorted({account for part in twin.parts for account in part.accounts})
     if made:
         yield f"{_few(made)} made for the logins; real hosts have to have them"
+
+
+def _missing(whole: Fleet, cast: Cast) -> Iterator[str]:
+    for name in cast.without:
+        client = whole.clients[name]
+        yield f"{name} is left out: no Debian release has {client.engine}"
 
 
 def _installs(fleet: Fleet) -> Iterator[str]:

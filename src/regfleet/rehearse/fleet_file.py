@@ -123,6 +123,7 @@ def _client(client: Client) -> Table:
         "mirrors": list(client.mirrors),
         "login": login,
         "daemon": dict(client.daemon),
+        "migrate_flags": client.migrate_flags,
     }
 
 

@@ -41,7 +41,8 @@ def prepare(twin: Twin, parts: Iterable[Part], away: Iterable[str]) -> None:
     owners = {address: part.name for part in parts for address in part.addresses}
 
     def one(part: Part) -> None:
-        calls = [f"login {quote(part.login)} {'yes' if part.sudo else 'no'}"]
+        calls = [f"engine {quote(part.engine)}"]
+        calls += [f"login {quote(part.login)} {'yes' if part.sudo else 'no'}"]
         calls += [f"account {quote(name)}" for name in part.accounts]
         calls += [
             f"{'address' if owner == part.name else 'route'} {quote(address)}"

@@ -51,6 +51,30 @@ away() { # NAME-OR-ADDRESS: nothing here reaches it, and nobody waits for it
   esac
 }
 
+engine() { # ENGINE: where it is more than a package
+  case $1 in
+    docker-sysconfig) sysconfig ;;
+  esac
+}
+
+sysconfig() { # Docker's options in a file, as the packages of CentOS and Fedora have them
+  mkdir -p /etc/sysconfig /etc/systemd/system/docker.service.d
+  cat >/etc/sysconfig/docker <<'FILE'
+# /etc/sysconfig/docker
+
+# Modify these options if you want to change the way the docker daemon runs
+OPTIONS='--log-driver=json-file'
+FILE
+  cat >/etc/systemd/system/docker.service.d/sysconfig.conf <<'UNIT'
+[Service]
+EnvironmentFile=-/etc/sysconfig/docker
+ExecStart=
+ExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock $OPTIONS
+UNIT
+  systemctl daemon-reload
+  systemctl restart docker.service
+}
+
 upstream() { # PORT: an empty registry, for pull-through caches to ask
   cat >/run/rehearsal-upstream <<'PERL'
 use IO::Socket::INET;

@@ -29,8 +29,10 @@ VARIANTS = ("docker", "bare", "sysv", "light")
 FALLBACK = "bare"  # has no engine: for those that are installed from the distribution
 LABEL = "regfleet.build"
 
-# The variant that has a client engine; those not here begin at the fallback.
-_VARIANT_OF_ENGINE = {"docker": "docker"}
+# The variant that has a client engine; those not here are installed on the fallback.
+_VARIANT_OF_ENGINE = {"docker": "docker", "docker-sysconfig": "docker"}
+# Client engines that no Debian release has a package of.
+NOT_TO_BE_HAD = frozenset({"buildkit", "cri-o", "k3s", "rke2"})
 
 Progress = Callable[[str], None]
 

@@ -68,6 +68,7 @@ class Part:
 
     Attributes:
         spec: what is booted; its name is the host's.
+        engine: its client engine, as the fleet file names it.
         login: the account that regfleet logs in to.
         sudo: whether that account may run everything as root.
         accounts: further accounts.
@@ -77,6 +78,7 @@ class Part:
     """
 
     spec: HostSpec
+    engine: str
     login: str
     sudo: bool
     accounts: tuple[str, ...] = ()
@@ -150,7 +152,7 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
     clients = {
         client.name: replace(client, hosts=hosts)
         for client in fleet.clients.values()
-        if (hosts := members(client.hosts))
+        if (hosts := members(client.hosts)) and client.name not in cast.without
     }
     used = {name for client in clients.values() for name in used_by(fleet, client)}
     registries = {
@@ -161,10 +163,10 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
     return replace(fleet, registries=registries, clients=clients)
 
 
-def variant_of(fleet: Fleet, host: str) -> str:
-    """The variant of the host image that a host needs: of its engine, which all its groups name."""
+def engine_of(fleet: Fleet, host: str) -> str:
+    """The client engine of a host, which all its groups name; Docker where it is no client."""
     clients = clients_of(fleet, host)
-    return variant_for(clients[0].engine if clients else "docker")
+    return clients[0].engine if clients else "docker"
 
 
 def settled(
@@ -267,6 +269,7 @@ def _smoke(smoke: Smoke, stand_ins: StandIns) -> Smoke:
 
 def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Part:
     clients, registries = clients_of(twin, host.name), registries_on(twin, host.name)
+    engine = engine_of(twin, host.name)
     login = host.ssh.user or "root"
     accounts = {name for client in clients for each in client.logins for name in each.accounts}
     taken = {registry.port for registry in registries}
@@ -275,9 +278,10 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
         HostSpec(
             host.name,
             suite,
-            variant_of(twin, host.name),
+            variant_for(engine),
             tuple(name for name in claimed.names if name != host.name),
         ),
+        engine=engine,
         login=login,
         sudo=host.ssh.sudo,
         accounts=tuple(sorted(accounts - {login, "root"})),

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from regfleet.desired.resolve import clients_of
 from regfleet.fleet.model import Fleet
 from regfleet.rehearse import differences, fleet_file, hosts, stand_ins
 from regfleet.rehearse.casting import Cast
@@ -94,18 +93,17 @@ class Production:
             if self.keep and self.result.ok:
                 rehearsal.apply("to keep")
         finally:
-            self._tell_differences(played, alike, lacking)
+            self._tell_differences(alike, lacking)
 
-    def _tell_differences(self, played: Fleet, alike: Likeness, lacking: StandIns) -> None:
-        engines = {}
-        for part in alike.parts:
-            clients = clients_of(alike.fleet, part.name)
-            engine = clients[0].engine if clients else "docker"
-            if version := self.result.engines.get(part.name):
-                engines[part.name] = f"{engine} {version} on {part.spec.suite}"
+    def _tell_differences(self, alike: Likeness, lacking: StandIns) -> None:
+        engines = {
+            part.name: f"{part.engine} {version} on {part.spec.suite}"
+            for part in alike.parts
+            if (version := self.result.engines.get(part.name))
+        }
         machine = differences.Machine(platform.release(), platform.machine())
         self.result.differences = (
-            *differences.of_this_fleet(played, self.cast, lacking, alike),
+            *differences.of_this_fleet(self.fleet, self.cast, lacking, alike),
             *differences.of_any_fleet(engines, machine),
         )
 

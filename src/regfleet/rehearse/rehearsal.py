@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import emptied, resolve
+from regfleet.engines import ENGINES
 from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
 from regfleet.rehearse import hosts
@@ -178,6 +179,7 @@ class Rehearsal:
             count = sum(len(plan.changes) for plan in plans)
             stage.said = f"{counted(count, 'change')} to do" if count else "nothing to do"
             stage.ok = runner.report.ok and not count
+            self._note_engines(runner)  # those that were installed are there now
             self.result.again = runner.report
         return stage.ok
 
@@ -222,9 +224,11 @@ class Rehearsal:
         }
 
     def _note_engines(self, runner: Runner) -> None:
-        for name, seen in runner.work.seen.items():
-            if seen.engine.version:
-                self.result.engines[name] = seen.engine.version
+        for part in self.parts:
+            seen = runner.work.seen.get(part.name)
+            _, version = seen.state_of(ENGINES[part.engine].shell) if seen else ("", "")
+            if version:
+                self.result.engines[part.name] = version
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[Stage]:

@@ -104,6 +104,15 @@ def test_what_cannot_be_chosen(options, message, hint):
     assert hint in caught.value.hint
 
 
+def test_engines_that_no_package_has_are_left_out():
+    kube = client("kube", hosts=hosts("k1", "reg1"), engine="k3s")
+    found = cast(fleet(clients=[client(), kube]))
+    assert list(found.suites) == ["reg1", "web1", "web2"]
+    assert (found.without, found.represented) == (("kube",), 0)
+    with pytest.raises(UsageError, match="no Debian release has k3s"):
+        cast(fleet([], [client("kube", engine="k3s")]))
+
+
 def test_more_hosts_than_a_network_has_room_for():
     whole = fleet(clients=[build(hosts=numbered(MOST_HOSTS))])
     with pytest.raises(UsageError, match=f"{MOST_HOSTS + 1} hosts are too many"):

@@ -6,7 +6,7 @@ from making import client, fleet, host, registry
 from regfleet.fleet.model import LOCAL, Host, Login, PasswordSource, Ssh, Tls, User
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.differences import Machine, of_any_fleet, of_this_fleet
-from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, in_play, likeness
+from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, likeness
 
 OUTSIDE = registry("out", "out.example:5000", hosts=(), external=True, smoke=False, tls=Tls("none"),
                    users=(User("me", PasswordSource("env", "ME")),))  # fmt: skip
@@ -18,10 +18,7 @@ def told(whole, stand_ins=None, **options):
     who = cast(whole, **options)
     found = stand_ins or StandIns()
     twin = likeness(whole, who, found, "caller")
-    return [
-        f"{each.topic}: {each.text}"
-        for each in of_this_fleet(in_play(whole, who), who, found, twin)
-    ]
+    return [f"{each.topic}: {each.text}" for each in of_this_fleet(whole, who, found, twin)]
 
 
 def numbered(count):
@@ -44,8 +41,10 @@ LOCAL_HOST = Host(LOCAL, "localhost", Ssh(None, 22, None, True, "strict", None))
          "accounts: jenkins made for the logins; real hosts have to have them"),
         (fleet(), None, {},
          "engines: docker is there already; installing it is not tried (build)"),
-        (fleet(clients=[client(engine="crio", install=False)]), None, {},
-         "engines: crio is installed here, though install is off (build)"),
+        (fleet(clients=[client(engine="podman", install=False)]), None, {},
+         "engines: podman is installed here, though install is off (build)"),
+        (fleet(clients=[client(), client("kube", hosts=(host("k1"),), engine="rke2")]), None, {},
+         "engines: kube is left out: no Debian release has rke2"),
         (fleet([registry(image="registry:3"), registry("two", "t:5000", hosts=(host("r2"),))]),
          StandIns(images={"main": SEED, "two": SEED}), {},
          f"images: registry:3 of main {PLAYED}"),

@@ -62,10 +62,11 @@ DAEMON = {"live-restore": True, "log-opts": {"max-size": "10m"}, "dns": ["192.0.
 WHOLE = fleet(
     [registry(tls=Tls("fleet-ca", ("x.example",))), TWO, PLAIN, CACHE, OUTSIDE, CORP],
     [
-        client(logins=(LOGIN,), daemon=DAEMON, registries=("main", "two", "plain-1", "out", "corp"),
+        client(logins=(LOGIN,), daemon=DAEMON, migrate_flags=True,
+               registries=("main", "two", "plain-1", "out", "corp"),
                mirrors=("https://cache.example:5002", "https://mirror.example")),
         client("rest", hosts=(Host(LOCAL, "localhost", Ssh(None, 22, None, True, "strict", None)),),
-               install=False, registries=()),
+               engine="podman", install=False, registries=()),
     ],
     rollout=Rollout(2, 5, 3),
     smoke=Smoke("alpine:3", Path("/images/alpine.tar")),
@@ -101,7 +102,7 @@ def test_the_whole_fleet_above_says_something_of_everything(kind, examples):
         assert len(values) > 1 or field.name in NO_OTHER_VALUE, field.name
 
 
-NO_OTHER_VALUE = {"runtime", "engine"}
+NO_OTHER_VALUE = {"runtime"}
 
 
 def test_no_secret_is_in_the_file(tmp_path, monkeypatch):

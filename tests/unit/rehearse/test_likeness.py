@@ -159,7 +159,7 @@ def test_stand_ins():
 
 
 def test_an_engine_without_an_image_of_its_own_is_installed():
-    twin = made(fleet(clients=[client(engine="crio", install=False)]))
+    twin = made(fleet(clients=[client(engine="podman", install=False)]))
     assert {each.spec.variant for each in twin.parts} == {"docker", "bare"}
     assert twin.fleet.clients["build"].install is True
     assert made(fleet(clients=[client(install=False)])).fleet.clients["build"].install is False
