@@ -71,11 +71,12 @@ def test_another_fleet_on_the_same_host_is_refused_by_name_of_the_first(
     first = begin("apply", one, "--yes", hook=wait_at("commit"))
     await_that(host, BEHIND)
     before = traces(host)
-    for command in ("apply", "rollback"):
-        second = regfleet(command, two, "--yes")
+    for command in ("plan", "apply", "rollback"):
+        second = regfleet(command, two, *(["--yes"] if command != "plan" else []))
         assert second.returncode == 1, second.stderr
         assert "another regfleet run is at work here" in second.stdout
         assert "fleet acme since" in second.stdout
+        assert "interrupted change" not in second.stdout
     assert traces(host) == before
     host.read(": >/run/go")
     said, complaints = first.communicate(timeout=60)
@@ -87,7 +88,7 @@ def test_another_fleet_on_the_same_host_is_refused_by_name_of_the_first(
     for path in (one, two):
         assert regfleet("destroy", path, "--yes").returncode == 0
     assert text_of(host) is None
-    tally("a second controller, another fleet on the host", 2, 2)
+    tally("a second controller, another fleet on the host", 3, 3)
 
 
 def test_the_lock_of_a_dead_touch_is_taken_over(twin, host, fleet, regfleet, tally):
