@@ -292,3 +292,20 @@ def test_a_thousand_hosts_are_less_than_two_megabytes():
     many = run(999)
     assert len(CHANGES) == 3
     assert len(page(many).encode()) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("host", "changed on the host"),
+        ("fleet", ""),
+        ("unclear", "changed on the host, or newly declared"),
+    ],
+)
+def test_drift_is_told_from_what_is_newly_declared(origin, said):
+    change = Change("file /etc/x", "update", "client.build.registries")
+    made = HostReport("web1", "changed", Plan("web1", (change,)), origins={change: origin})
+    text = Reader(page(run(1, web1=made))).text
+    behind = text.partition("client.build.registries")[2]
+    assert behind.strip().startswith(said)
+    assert ("changed on the host" in text) is bool(said)

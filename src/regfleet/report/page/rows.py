@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from regfleet.fleet.model import Fleet
-from regfleet.report.model import HostReport, Report, Status
+from regfleet.plan.model import Change
+from regfleet.report.model import HostReport, Origin, Report, Status
 from regfleet.smoke.outcome import Check, Verdict
 
 # The worst first: the order of the hosts on the page, and of its filters.
@@ -20,6 +21,12 @@ STATUSES: tuple[Status, ...] = (
     "changed",
     "unchanged",
 )
+
+_DRIFT: Mapping[Origin, str] = {
+    "host": "changed on the host",
+    "fleet": "",
+    "unclear": "changed on the host, or newly declared",
+}
 
 _CHANGES_TITLES = {
     "changed": "Changes",
@@ -68,6 +75,10 @@ class HostRow:
         if not stop:
             return plan.activation
         return f"{plan.activation}, {stop} container{'' if stop == 1 else 's'} stop"
+
+    def drift(self, change: Change) -> str:
+        """That a change undoes what happened on the host, in words; empty where it does not."""
+        return _DRIFT[self.report.origins.get(change, "fleet")]
 
     def count(self, verdict: Verdict) -> int:
         """How many of its checks ended so."""
