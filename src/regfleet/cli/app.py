@@ -18,6 +18,7 @@ from regfleet.errors import EXIT_FAILED, RegfleetError
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 CONNECTING = {"doctor", "inspect", "rehearse", "runs", "up"}
+DIALLING = {"inspect", "runs"}
 
 
 class Commands(click.Group):
@@ -29,17 +30,21 @@ class Commands(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+# The mark keeps click from filling the lines (its documentation, "Preventing Rewrapping").
+HELP = """Private Docker registries and all their clients, from one TOML file.
+
+\b
+regfleet up                 a private registry on this machine
+regfleet init fleet.toml    a commented fleet file to start from
+regfleet plan fleet.toml    what would change, why, and what it disturbs
+regfleet apply fleet.toml   make it so, and prove it
+"""
+
+
+@click.group(cls=Commands, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="regfleet")
 def cli() -> None:
-    r"""Private Docker registries and all their clients, from one TOML file.
-
-    \b
-    regfleet up                 a private registry on this machine
-    regfleet init fleet.toml    a commented fleet file to start from
-    regfleet plan fleet.toml    what would change, why, and what it disturbs
-    regfleet apply fleet.toml   make it so, and prove it
-    """
+    """Private Docker registries and all their clients, from one TOML file."""
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -255,6 +260,10 @@ def rehearse(**options: object) -> NoReturn:
 
 def _end(module: str, function: str, **options: object) -> NoReturn:
     with quick.importing():
+        if "limit" in options and module in DIALLING:
+            import_module("regfleet.run.dial").begin(
+                **{name: options[name] for name in ("file", "limit", "exclude", "parallel")}
+            )
         if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
             quick.patch()
             quick.defer("invoke")  # paramiko runs the commands of ssh_config's `Match exec` by it
