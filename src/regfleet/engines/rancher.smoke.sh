@@ -53,7 +53,7 @@ rancher_digest() { # NAMESPACE REFERENCE
 
 rancher_has() { [ -n "$(rancher_digest regfleet-smoke "$1")" ]; }
 rancher_fetch() { rancher_do images pull "$(rancher_full "$1")"; }
-rancher_tag() { rancher_do images tag --force "$(rancher_full "$1")" "$2"; }
+rancher_tag() { rancher_do images tag --force "$(rancher_full "$1")" "$(rancher_full "$2")"; }
 rancher_save() { rancher_do images export "$2" "$(rancher_full "$1")"; }
 rancher_load() { rancher_do images import "$1"; }
 

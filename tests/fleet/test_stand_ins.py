@@ -1,0 +1,132 @@
+"""k3s and BuildKit, which no package has: their files on a real host, and the restart seen.
+
+The services are stand-ins that do nothing: that the engines read these files is not shown here.
+"""
+
+import json
+import subprocess
+
+import pytest
+import tomli
+import yaml
+
+from regfleet.rehearse.twin import HostSpec
+
+BODY = """
+[registry.theirs]
+external = true
+endpoint = "reg.test:5000"
+tls = {{ source = "files", ca = "ca.crt" }}
+users.ci = {{ password = {{ command = "echo canary-8d1f" }} }}
+
+[registry.plain]
+external = true
+endpoint = "reg.test:5001"
+tls = {{ source = "none" }}
+
+[client.nodes]
+hosts = [$node]
+engine = "{engine}"
+registries = ["theirs", "plain"]
+mirrors = ["plain"]
+{login}
+"""
+ENGINES = {
+    "k3s": {
+        "program": "echo 'k3s version v1.30.4+k3s1 (98262b5d)'",
+        "unit": "k3s-agent",
+        "file": "/etc/rancher/k3s/registries.yaml",
+        "foreign": '# ours\nmirrors:\n  a.test: {endpoint: ["https://m.test"]} # first\n',
+        "login": 'login = { theirs = "ci" }',
+        "read": yaml.safe_load,
+    },
+    "buildkit": {
+        "program": "echo 'buildkitd github.com/moby/buildkit v0.12.5 bac3f2b'",
+        "unit": "buildkit",
+        "file": "/etc/buildkit/buildkitd.toml",
+        "foreign": '# ours\n[registry."a.test"]\n  mirrors = ["m.test"] # first\n',
+        "login": "",
+        "read": tomli.loads,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    twin = boot_for_module(HostSpec("node", variant="bare"))
+    for name, engine in ENGINES.items():
+        program = "buildkitd" if name == "buildkit" else name
+        twin.hosts["node"].run(
+            f"cat >/usr/local/bin/{program}; chmod 0755 /usr/local/bin/{program}",
+            stdin=f"#!/bin/sh\n{engine['program']}\n",
+        )
+        twin.hosts["node"].run(
+            f"cat >/etc/systemd/system/{engine['unit']}.service; systemctl daemon-reload; "
+            f"systemctl start {engine['unit']}",
+            stdin="[Service]\nExecStart=/bin/sleep infinity\n",
+        )
+    return twin
+
+
+def _authority(directory):
+    """A CA's certificate, in the file that the fleet file names."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt"),
+            *("-days", "9", "-subj", "/CN=theirs"),
+        ],
+        cwd=directory,
+        check=True,
+        capture_output=True,
+    )
+
+
+@pytest.fixture
+def fleet(twin, write_fleet, tmp_path, name):
+    _authority(tmp_path)
+    return write_fleet(twin, BODY.format(engine=name, login=ENGINES[name]["login"]))
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("foreign", [False, True], ids=["new", "foreign"])
+def test_from_nothing_to_nothing(twin, fleet, regfleet, name, foreign):
+    engine, node = ENGINES[name], twin.hosts["node"]
+    unit, file = engine["unit"], engine["file"]
+    ca = (fleet.parent / "ca.crt").read_text()
+    if foreign:
+        node.run(f"mkdir -p $(dirname {file}); cat >{file}", stdin=engine["foreign"])
+    tree = "cd /etc; find rancher buildkit -type f -exec sha256sum {} + 2>/dev/null | sort"
+    pid = f"systemctl show -p MainPID --value {unit}"
+    before, first = node.read(tree), node.read(pid)
+
+    done = regfleet("apply", fleet, "--yes", "--json", "--no-smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    changes = json.loads(done.stdout)["hosts"]["node"]["changes"]
+    assert {each["activation"] for each in changes if each["resource"] == f"file {file}"} == {
+        "restart"
+    }
+    second = node.read(pid)
+    assert second not in {first, "0"}
+    text = node.read(f"cat {file}")
+    written = engine["read"](text)
+    assert "reg.test:5000" in json.dumps(written)
+    assert "a.test" in written.get("mirrors", written.get("registry")) or not foreign
+    assert ("canary-8d1f" in text) == bool(engine["login"])
+    if engine["login"]:
+        assert node.read(f"stat -c %a {file}") == "600"
+    ca_file = f"{file.rpartition('/')[0]}/certs.d/reg.test:5000/ca.crt"
+    assert node.read(f"cat {ca_file}") == ca.strip()
+    for shown in (done.stdout, done.stderr, node.read("cat /var/lib/regfleet/owned.json")):
+        assert "canary-8d1f" not in shown
+
+    again = regfleet("apply", fleet, "--yes")
+    assert "nothing to do" in again.stdout
+    assert node.read(pid) == second
+
+    gone = regfleet("destroy", fleet, "--yes")
+    assert gone.returncode == 0, gone.stdout + gone.stderr
+    assert node.read(tree) == before
+    assert node.read(pid) not in {second, "0"}
+    if foreign:
+        node.read(f"rm -r $(dirname {file})")
