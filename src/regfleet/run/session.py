@@ -20,7 +20,7 @@ from regfleet.errors import HostError, InterruptedRunError, RegfleetError, Unrea
 from regfleet.fleet.model import Fleet, Host
 from regfleet.look.observed import ObservedHost
 from regfleet.registry_api.tunnel import Dial
-from regfleet.run import remote, ssh
+from regfleet.run import dial, remote, ssh
 from regfleet.run.connection import connection_data
 from regfleet.run.limits import (
     AGAIN_SECONDS,
@@ -51,8 +51,8 @@ class Session:
         _quiet_libraries()
         everyone = fleet.hosts()
         self._hosts = {name: everyone[name] for name in names}
-        for_all = ssh.use()
-        pairs = [(name, {**connection_data(host), **for_all}) for name, host in self._hosts.items()]
+        ssh.use()
+        pairs = [(name, connection_data(host)) for name, host in self._hosts.items()]
         inventory = ssh.Inventory((pairs, {}))
         config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
         self._state = State(inventory, config)
@@ -98,10 +98,12 @@ class Session:
         host = self._pyinfra(name)
         if host.connected:
             return
+        place = self._hosts[name]
+        ssh.prepare(host, None if place.is_local else dial.take(place.address, place.ssh.port))
         try:
             host.connect(show_errors=False, raise_exceptions=True)
         except (ConnectError, PyinfraError, OSError, ValueError) as error:
-            raise _unreachable(self._hosts[name], str(error)) from error
+            raise _unreachable(place, str(error)) from error
         _watch(host)
 
     def look(self, name: str, program: str) -> ObservedHost:
@@ -160,6 +162,7 @@ class Session:
 
     def close(self) -> None:
         """End all connections."""
+        dial.hang_up()
         for host in self._state.inventory:
             _drop(host)
 

@@ -1,5 +1,7 @@
 """What stands in for paramiko's and pyinfra's own classes answers as they do."""
 
+import socket
+
 import paramiko
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -94,6 +96,20 @@ def test_authenticated_ciphers_first_and_none_lost():
     ours, theirs = ssh.Transport._preferred_ciphers, paramiko.Transport._preferred_ciphers
     assert sorted(ours) == sorted(theirs)
     assert "gcm" in ours[0]
+
+
+def test_packets_are_sent_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname())
+        transport = ssh.Transport(sock, gss_kex=False, gss_deleg_creds=True)
+        try:
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        finally:
+            transport.close()
+            sock.close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ssh.Transport(ours)
 
 
 def test_hosts_are_reached_over_ssh_or_here():
