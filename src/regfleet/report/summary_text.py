@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
@@ -12,6 +14,7 @@ from regfleet.report.lines import clean, show
 from regfleet.report.model import HostReport, Report, Status
 from regfleet.report.names import counted, listed
 from regfleet.report.page import rows
+from regfleet.report.page.rows import Trouble
 from regfleet.report.progress import duration
 
 _ORDER: tuple[Status, ...] = (
@@ -64,7 +67,7 @@ def show_troubles(
         fleet: by whose addresses it is seen that hosts share something.
         every: all names of hosts, however many.
     """
-    for trouble in rows.troubles(rows.host_rows(fleet, report)):
+    for trouble in _together(rows.troubles(rows.host_rows(fleet, report))):
         names = _names([row.report.name for row in trouble.hosts], every=every)
         style = "yellow" if trouble.status == "skipped" else "red"
         what = trouble.status.replace("smoke-failed", "smoke test failed")
@@ -72,6 +75,18 @@ def show_troubles(
         show(console, "", head.append(clean(trouble.message)), hang=_HANG)
         if trouble.hint:
             show(console, "  hint: ", clean(trouble.hint))
+
+
+def _together(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Checks that failed on the same hosts for the same reason are one trouble."""
+    found: dict[object, Trouble] = {}
+    for number, trouble in enumerate(troubles):
+        check, _, why = trouble.message.partition(": ")
+        alike = (trouble.hosts, why) if trouble.status == "smoke-failed" and why else number
+        before = found.get(alike)
+        checks = f"{before.message.partition(': ')[0]}, {check}" if before else check
+        found[alike] = replace(trouble, message=f"{checks}: {why}" if why else checks)
+    return list(found.values())
 
 
 def _checks(report: Report) -> dict[str, list[str]]:
@@ -85,8 +100,7 @@ def _checks(report: Report) -> dict[str, list[str]]:
 
 def _verdicts(host: HostReport) -> str:
     counts = Counter(check.verdict for check in host.checks)
-    words = [f"{counts['passed']} passed"]
-    words += [f"{counts[each]} {each}" for each in ("failed", "skipped") if counts[each]]
+    words = [f"{counts[each]} {each}" for each in ("passed", "failed", "skipped") if counts[each]]
     return ", ".join(words)
 
 

@@ -103,6 +103,8 @@ def test_lines_say_who_is_waited_for(capsys):
         gevent.sleep(0.05)
     first, still, *_ = capsys.readouterr().err.splitlines()
     assert (first, still) == ("changing a", "still changing a after 0 s: 1 changing")
+    gevent.sleep(0.02)
+    assert capsys.readouterr().err == "", "not when it is over"
 
 
 def test_each_host_where_that_is_asked_for(capsys):

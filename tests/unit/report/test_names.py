@@ -18,6 +18,8 @@ from regfleet.report.names import folded, listed
         (["web9", "web10", "web11"], "web[9:11]"),
         (["web09", "web10", "web11"], "web[09:11]"),
         (["web0", "web1", "web2"], "web[0:2]"),
+        (["web8", "web09", "web10", "web11"], "web8, web[09:11]"),
+        (["web9", "web010", "web011", "web012"], "web9, web[010:012]"),
         (["web098", "web099", "web100", "web101"], "web[098:101]"),
         (["web98", "web99", "web100"], "web[98:100]"),
         (["a7.x.example", "a8.x.example", "a9.x.example"], "a[7:9].x.example"),

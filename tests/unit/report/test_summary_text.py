@@ -60,6 +60,24 @@ def test_the_worst_comes_first():
     assert "smoke test failed tested: main/pull: no route" in said
 
 
+def test_checks_that_failed_for_one_reason_are_told_once():
+    why = "nobody listens"
+    checks = tuple(Check(f"main/{name}", "failed", why) for name in ("push", "pull", "run"))
+    hosts = [
+        host("web1", checks=checks),
+        host("web2", checks=checks),
+        host("web3", checks=(*checks[:1], Check("main/pull", "failed", "another"))),
+        host("web4", checks=(Check("main/push", "failed"), Check("main/pull", "failed"))),
+    ]
+    assert shown(show_troubles, report(*hosts)).splitlines() == [
+        "smoke test failed web[1:3]: main/push: nobody listens",
+        "smoke test failed web1, web2: main/pull, main/run: nobody listens",
+        "smoke test failed web3: main/pull: another",
+        "smoke test failed web4: main/push",
+        "smoke test failed web4: main/pull",
+    ]
+
+
 def test_a_run_that_went_well():
     made = report(
         host(status="changed", checks=(Check("main/push", "passed"), Check("a/b", "skipped"))),
