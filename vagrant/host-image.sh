@@ -82,14 +82,19 @@ set -eu
 # Keys of its own for each host.
 [ -s /etc/ssh/ssh_host_ed25519_key ] ||
     ssh-keygen -q -t ed25519 -N '' -C "$(hostname)" -f /etc/ssh/ssh_host_ed25519_key
-# A private cgroup namespace comes with read-only hierarchies (cgroup v2 at the first place, v1
-# at the second): mount v2 over them, its root the container's own group.
-for place in /sys/fs/cgroup /sys/fs/cgroup/systemd; do
-    if [ -e "$place" ] && [ ! -w "$place" ]; then
-        mount -t cgroup2 cgroup2 /sys/fs/cgroup
-        break
-    fi
-done
+# A private cgroup namespace comes with read-only hierarchies. Where that is cgroup v2 (and nothing
+# else), it is made writable: the kernel refuses to mount it on itself. Where it is v1, v2 is
+# mounted over it. In both cases its root is the container's own group.
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    [ -w /sys/fs/cgroup ] || mount -o remount,bind,rw /sys/fs/cgroup
+else
+    for place in /sys/fs/cgroup /sys/fs/cgroup/systemd; do
+        if [ -e "$place" ] && [ ! -w "$place" ]; then
+            mount -t cgroup2 cgroup2 /sys/fs/cgroup
+            break
+        fi
+    done
+fi
 # Where the kernel has no nf_tables, engines need the older kind.
 if [ -x /usr/sbin/iptables-legacy ] && ! iptables -t nat -S >/dev/null 2>&1; then
     update-alternatives --quiet --set iptables /usr/sbin/iptables-legacy
