@@ -13,6 +13,8 @@ import pytest
 
 from regfleet.rehearse.twin import HostSpec
 
+pytestmark = pytest.mark.long
+
 BODY = """
 [registry.main]
 hosts = [$reg1]
@@ -158,6 +160,10 @@ def _push(twin, seeds, name, target):
     )
 
 
+def _version(host):
+    return host.read("containerd --version").split()[2].lstrip("v")
+
+
 def test_it_is_installed_configured_and_proven(twin, run):
     hosts = _apply(run)
     _smoke_passed(hosts, CLIENTS)
@@ -177,12 +183,14 @@ def test_a_second_run_finds_nothing_and_costs_one_command(twin, run, counted):
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_cri_pulls_with_the_login_and_by_the_mirror(twin, seeds, cri_pull, name):
+def test_cri_pulls_with_the_login_and_by_the_mirror(twin, seeds, cri_pull, proven, name):
     _push(twin, seeds, name, f"registry.test:5000/kept/{name}:1")
     _push(twin, seeds, name, f"registry.test:5001/library/{name}:1")
     for reference in (f"registry.test:5000/kept/{name}:1", f"docker.io/library/{name}:1"):
         assert "grpc-status: 0" in cri_pull(name, reference)
         twin.hosts[name].read(f"ctr -n k8s.io images rm --sync {reference}")
+    host = twin.hosts[name]
+    proven("containerd", _version(host), host.spec.suite, "TLS, plain, mirror, login; ctr, CRI")
 
 
 def test_what_drifts_comes_back(twin, run):
@@ -350,13 +358,14 @@ def sid(twin, host_image, write_fleet, regfleet, state):
     return twin.hosts["ctd3"], lambda command, *more: regfleet(command, *options, *more)
 
 
-def test_the_second_age(twin, sid, seeds, cri_pull):
+def test_the_second_age(twin, sid, seeds, cri_pull, proven):
     """2.x has the CRI plugin's images in a section of another name."""
     host, run = sid
     _smoke_passed(_apply(run), ["ctd3"])
-    assert re.search(r" v?2\.\d", host.read("containerd --version"))
+    assert _version(host).startswith("2.")
     _push(twin, seeds, "ctd3", "registry.test:5000/kept/ctd3:1")
     assert "grpc-status: 0" in cri_pull("ctd3", "registry.test:5000/kept/ctd3:1")
+    proven("containerd", _version(host), "sid", "TLS, plain, mirror, login; ctr, CRI")
     run("destroy", "--yes")
     # Without a file of its own it gets one of the newest format.
     host.read(f"rm {CONFIG}; systemctl restart containerd")
