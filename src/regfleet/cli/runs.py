@@ -26,6 +26,7 @@ from regfleet.materials import Materials, gather
 from regfleet.report import as_json as documents
 from regfleet.report import html
 from regfleet.report import junit as junit_xml
+from regfleet.report.lines import show_text
 from regfleet.report.model import HostReport, Report
 from regfleet.report.plan_text import show_plan
 from regfleet.report.progress import Progress
@@ -217,10 +218,11 @@ def _warn_of_loose_host_keys(fleet: Fleet, names: Sequence[str]) -> None:
             if hosts[name].ssh.host_key_checking == checking and not hosts[name].is_local
         ]
         if loose:
-            _say(
+            show_text(
+                Console(stderr=True, highlight=False),
                 f'warning: host_key_checking = "{checking}" for {len(loose)} of '
                 f"{len(names)} hosts: of their host keys {risk}; somebody in between would see "
-                "what is sent"
+                "what is sent",
             )
 
 

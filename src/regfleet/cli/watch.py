@@ -12,11 +12,12 @@ import gevent
 from rich.console import Console, Group
 from rich.live import Live
 
-from regfleet.report.lines import folded, show_text
+from regfleet.report.lines import folded, show, show_text
 from regfleet.report.progress import Stage, Verdict
 
 REFRESH_SECONDS = 0.2
 PATIENCE_SECONDS = 60.0  # then a line says who is waited for
+_HANG = 2
 
 
 class Silent:
@@ -80,7 +81,7 @@ class Panel(Silent):
         if self._showing:
             self._said.append(line)
         else:
-            super().say(line)
+            show_text(self._console, line)
 
     @contextmanager
     def during(self, stage: Stage) -> Iterator[None]:
@@ -104,7 +105,7 @@ class Panel(Silent):
         finally:
             self._showing = False
             self._flush()
-            self._console.print(stage.result(), soft_wrap=True)
+            show(self._console, "", stage.result(), hang=_HANG)
 
     def _flush(self) -> None:
         while self._said:

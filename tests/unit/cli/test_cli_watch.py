@@ -59,9 +59,9 @@ def test_what_is_said_meanwhile_stands_above_the_panel(console):
     assert "at the last moment\n" in console.file.getvalue()
 
 
-def test_between_stages_it_is_said_at_once(console, capsys):
+def test_between_stages_it_is_said_at_once(console):
     Panel(console).say("a line")
-    assert capsys.readouterr().err == "a line\n"
+    assert console.file.getvalue() == "a line\n"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
