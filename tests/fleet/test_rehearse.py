@@ -12,6 +12,7 @@ import pytest
 
 from regfleet.fleet.load import load
 from regfleet.rehearse.images import silent
+from regfleet.rehearse.isolation import run_options
 from regfleet.rehearse.twin import TWIN_LABEL
 from regfleet.rehearse.venue import Venue
 
@@ -253,3 +254,19 @@ def test_what_is_left_behind_is_found(write, cache, engine, regfleet):
     assert "Not as it was before:\n  reg1: left: /etc/litter\n" in done.stdout
     assert "--keep leaves the hosts up" in done.stdout
     assert left_on(engine, path) == []
+
+
+def test_hosts_boot_where_there_is_nothing_but_cgroup_v2(boot, engine, host_image, tmp_path):
+    """A host of ours is such a machine, to what runs on it: one more is booted inside of it."""
+    light, archive = host_image("bookworm", "light"), tmp_path / "light.tar"
+    engine.docker.run("save", "--output", str(archive), light)
+    outer = boot("outer").hosts["outer"]
+    assert outer.read("stat -f -c %T /sys/fs/cgroup") == "cgroup2fs"
+    outer.copy_in(archive, "/var/lib/docker/light.tar")
+    outer.read("docker load --input /var/lib/docker/light.tar")
+    options = shlex.join(run_options("unix:///var/run/docker.sock", "docker"))
+    outer.read(f"docker run --detach --name inner {options} {light}")
+    up = "docker exec inner sh -c 'test -w /sys/fs/cgroup && pgrep -x sshd'"
+    outer.read(
+        f"for i in 1 2 3 4 5 6 7 8; do {up} && exit; sleep 0.5; done; docker logs inner >&2; {up}"
+    )
