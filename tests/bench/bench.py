@@ -25,6 +25,7 @@ import click
 import figures
 import full_hosts
 import impact
+import quiet
 import rivals
 import scale
 
@@ -125,34 +126,34 @@ def _measure(hosts: full_hosts.Hosts, options: Options) -> dict[str, Any]:
     return document
 
 
-def _first(
-    hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int
-) -> dict[str, dict[str, list[float]]]:
+def _first(hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {tool: [] for tool in tools}
+    others: dict[str, list[float]] = {tool: [] for tool in tools}
     for number in range(repeat):
         for tool in _rotated(tools, number):
-            hosts.reset()
-            took = tools[tool]().seconds
+            took, share = quiet.measured(tools[tool], hosts.twin, say, before=hosts.reset)
             rivals.check(hosts, wanted)
-            say(f"first apply, {tool}: {took:.2f} s")
-            seconds[tool].append(took)
-    return {"seconds": seconds}
+            say(f"first apply, {tool}: {took.seconds:.2f} s")
+            seconds[tool].append(took.seconds)
+            others[tool].append(share)
+    return {"seconds": seconds, "others": others}
 
 
-def _noop(
-    hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int
-) -> dict[str, dict[str, list[float]]]:
+def _noop(hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int) -> dict[str, Any]:
     hosts.reset()
     rivals.regfleet(hosts, "--no-smoke")
     rivals.check(hosts, wanted)
     seconds: dict[str, list[float]] = {tool: [] for tool in tools}
-    for number in range(repeat + 1):
+    others: dict[str, list[float]] = {tool: [] for tool in tools}
+    for tool in tools:  # the first run warms caches, here and on the hosts
+        tools[tool]()
+    for number in range(repeat):
         for tool in _rotated(tools, number):
-            took = tools[tool]().seconds
-            say(f"nothing to do, {tool}: {took:.2f} s{'' if number else ' (not counted)'}")
-            if number:  # the first run warms caches, here and on the hosts
-                seconds[tool].append(took)
-    return {"seconds": seconds}
+            took, share = quiet.measured(tools[tool], hosts.twin, say)
+            say(f"nothing to do, {tool}: {took.seconds:.2f} s")
+            seconds[tool].append(took.seconds)
+            others[tool].append(share)
+    return {"seconds": seconds, "others": others}
 
 
 def _rotated(tools: Tools, by: int) -> list[str]:
@@ -171,6 +172,7 @@ def _scale(
     }
     for _ in range(repeat):
         for size, row in rows.items():
+            quiet.awaited(say)
             found = scale.apply(recording, size, place)
             if found.unchanged != size:
                 raise rivals.NotTheSameWorkError(f"{found.unchanged} of {size} hosts unchanged")

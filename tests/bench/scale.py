@@ -130,12 +130,18 @@ def stub(recording: Recording, directory: Path) -> Iterator[tuple[int, dict[str,
         counts.update(json.loads(said or "{}"))
 
 
-def apply(recording: Recording, hosts: int, directory: Path) -> Scale:
-    """`regfleet apply` of as many hosts, each as the recorded one; strict host keys."""
+def apply(recording: Recording, hosts: int, directory: Path, *, files: int = 0) -> Scale:
+    """`regfleet apply` of as many hosts, each as the recorded one; strict host keys.
+
+    Args:
+        files: how many it may have open; 0 for as many as we may.
+    """
+    limit = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh") if files else ()
     with stub(recording, directory) as (port, counts):
-        file = _write_fleet(recording, hosts, port, directory)
+        file = write_fleet(recording, hosts, port, directory)
         took = timing.timed(
             [
+                *limit,
                 *(sys.executable, "-m", "regfleet", "apply", file, "--yes", "--json"),
                 *("--limit", "clients", "--state-dir", recording.state),
             ],
@@ -145,7 +151,8 @@ def apply(recording: Recording, hosts: int, directory: Path) -> Scale:
     return Scale(hosts, took, counts, document)
 
 
-def _write_fleet(recording: Recording, hosts: int, port: int, directory: Path) -> Path:
+def write_fleet(recording: Recording, hosts: int, port: int, directory: Path) -> Path:
+    """A fleet of as many hosts at addresses of this machine, and its known_hosts, unhashed."""
     key = (directory / "host_key.pub").read_text().strip()
     addresses = [f"127.1.{number // PER_BLOCK}.{number % PER_BLOCK + 1}" for number in range(hosts)]
     known = "".join(f"[{address}]:{port} {key}\n" for address in addresses)

@@ -64,7 +64,29 @@ def test_many_hosts_that_only_answer_are_asked_once_each(hosts, tmp_path):
     assert found.counts == {"connections": MANY, "commands": MANY, "refused": 0}
 
 
+def test_more_hosts_than_files_may_be_open(hosts, tmp_path):
+    """Connections of hosts that are done make room; nobody is connected to twice for it."""
+    recording = scale.record(hosts.twin, "c02", hosts.fleet_file, hosts.body())
+    found = scale.apply(recording, 60, tmp_path, files=120)
+    assert found.unchanged == 60
+    assert found.counts == {"connections": 60, "commands": 60, "refused": 0}
+
+
+def test_a_change_in_batches_costs_one_connection_a_host(hosts):
+    """Hosts that wait for their batch stay connected, and so does who is asked once more."""
+    count = "grep -c 'Accepted publickey' /var/log/sshd.log"
+    before = hosts.everywhere(count)
+    with hosts.write("https://batched.example.com").open("a") as file:
+        file.write("[rollout]\ncanary = 1\nbatch = 1\n")
+    rivals.regfleet(hosts)
+    live = hosts.everywhere("docker info --format '{{.RegistryConfig.Mirrors}}'")
+    assert set(live.values()) == {"[https://batched.example.com/]"}
+    after = hosts.everywhere(count)
+    assert {name: int(after[name]) - int(before[name]) for name in after} == {"reg1": 1, "c02": 1}
+
+
 def test_a_stub_answers_no_other_question(hosts, tmp_path):
+    hosts.write()
     recording = scale.record(hosts.twin, "c02", hosts.fleet_file, hosts.body())
     changed = replace(recording, program=f"{recording.program}\n# asked otherwise\n")
     with pytest.raises(timing.CommandFailedError, match="can only be looked at"):

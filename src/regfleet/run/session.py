@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +26,7 @@ from regfleet.run.limits import (
     AGAIN_SECONDS,
     CONNECT_SECONDS,
     KEEPALIVE_SECONDS,
+    KEPT_CONNECTIONS,
     TOUCH_SECONDS,
     UNACKNOWLEDGED_SECONDS,
 )
@@ -36,10 +37,13 @@ if TYPE_CHECKING:
     from regfleet.desired.model import Image
 
 T = TypeVar("T")
+FILES_BESIDE = 100  # open files that are no connections
 
 
 class Session:
     """Connections to hosts, made once and kept until `close`.
+
+    Of very large fleets, those that were used last are kept, as many as may be open.
 
     Args:
         fleet: whose hosts.
@@ -56,6 +60,9 @@ class Session:
         inventory = ssh.Inventory((pairs, {}))
         config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
         self._state = State(inventory, config)
+        self._most = _connections_to_keep()
+        self._connected: dict[str, None] = {}  # the least recently used first
+        self._at_work: set[str] = set()
         self.stopped = False
 
     def each(
@@ -66,15 +73,15 @@ class Session:
         An error of one host is its result; the others go on. After `stop` no further host is
         begun: those get an `InterruptedRunError`.
         """
+        pool = self._state.pool
         with ctx_state.use(self._state):
-            greenlets = {
-                self._state.pool.spawn(partial(self._guarded, work, name)): name for name in names
-            }
+            results = pool.imap_unordered(lambda name: (name, self._guarded(work, name)), names)
             try:
-                for greenlet in gevent.iwait(list(greenlets)):
-                    yield greenlets[greenlet], greenlet.get()
+                yield from results
             finally:
-                gevent.killall([each for each in greenlets if not each.ready()], block=False)
+                if not results.ready():  # nobody waits for the others any more
+                    results.kill(block=False)
+                    pool.kill(block=False)
 
     def stop(self) -> None:
         """Begin no further host; those at work finish."""
@@ -83,11 +90,14 @@ class Session:
     def _guarded(self, work: Callable[[str], T], name: str) -> T | RegfleetError:
         if self.stopped:
             return InterruptedRunError(name)
+        self._at_work.add(name)
         with ctx_host.use(self._pyinfra(name)):
             try:
                 return work(name)
             except RegfleetError as error:
                 return error
+            finally:
+                self._at_work.discard(name)
 
     def connect(self, name: str) -> None:
         """Connect to a host, unless that is done.
@@ -97,6 +107,7 @@ class Session:
         """
         host = self._pyinfra(name)
         if host.connected:
+            self._connected[name] = self._connected.pop(name, None)
             return
         place = self._hosts[name]
         ssh.prepare(host, None if place.is_local else dial.take(place.address, place.ssh.port))
@@ -105,6 +116,16 @@ class Session:
         except (ConnectError, PyinfraError, OSError, ValueError) as error:
             raise _unreachable(place, str(error)) from error
         _watch(host)
+        self._connected[name] = None
+        self._make_room()
+
+    def _make_room(self) -> None:
+        surplus = max(0, len(self._connected) - self._most)
+        idle = [name for name in self._connected if name not in self._at_work][:surplus]
+        for name in idle:
+            del self._connected[name]
+        for name in idle:  # others may go on meanwhile
+            _drop(self._pyinfra(name))
 
     def look(self, name: str, program: str) -> ObservedHost:
         """One look: connect, one command.
@@ -117,6 +138,7 @@ class Session:
 
     def run(self, name: str, program: str, seconds: int) -> list[str]:
         """Run a program; see `remote.run_program`."""
+        self.connect(name)
         return remote.run_program(
             self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo, seconds=seconds
         )
@@ -147,6 +169,7 @@ class Session:
 
     def send(self, name: str, image: Image, *, load: str) -> None:
         """Send an archive; see `remote.send_archive`."""
+        self.connect(name)
         remote.send_archive(self._pyinfra(name), image, sudo=self._hosts[name].ssh.sudo, load=load)
 
     def tunnel(self, name: str, port: int) -> Dial | None:
@@ -170,12 +193,22 @@ class Session:
         return self._state.inventory.get_host(name)
 
 
+def _connections_to_keep() -> int:
+    """As many as the system lets be open; it is asked for more where it gives few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = KEPT_CONNECTIONS + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return KEPT_CONNECTIONS if soft == resource.RLIM_INFINITY else min(wanted, soft) - FILES_BESIDE
+
+
 def _drop(host: PyinfraHost) -> None:
     client = getattr(host.connector, "client", None)
+    host.connected = False  # first: to close it may take a moment, in which somebody may ask
     if client is not None:
         with suppress(Exception):
             client.close()
-    host.connected = False
 
 
 def _watch(host: PyinfraHost) -> None:

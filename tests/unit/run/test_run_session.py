@@ -1,0 +1,106 @@
+"""Hosts side by side: results as they come, and as many connections as may be open."""
+
+import resource
+
+import gevent
+import pytest
+from making import client, fleet, host
+
+from regfleet.errors import HostError, InterruptedRunError
+from regfleet.run import session as sessions
+from regfleet.run.session import Session
+
+NAMES = [f"web{number}" for number in range(6)]
+FLEET = fleet(clients=[client(hosts=tuple(host(name) for name in NAMES))])
+
+
+def begin(parallel):
+    return Session(FLEET, NAMES, parallel)
+
+
+def test_results_come_before_the_last_host_is_begun():
+    begun = []
+
+    def work(name):
+        begun.append(name)
+        gevent.sleep(0.01)
+        return name.upper()
+
+    found = []
+    for name, result in begin(2).each(work, NAMES):
+        if not found:
+            assert len(begun) < len(NAMES)
+        found.append((name, result))
+    assert sorted(found) == [(name, name.upper()) for name in NAMES]
+
+
+def test_an_error_of_one_host_is_its_result():
+    def work(name):
+        if name == "web2":
+            raise HostError(name, "is broken")
+        return name
+
+    found = dict(begin(2).each(work, NAMES))
+    assert isinstance(found.pop("web2"), HostError)
+    assert list(found) == list(found.values())
+
+
+def test_after_a_stop_no_host_is_begun_and_those_at_work_finish():
+    session = begin(2)
+    begun = []
+
+    def work(name):
+        begun.append(name)
+        gevent.sleep(0.01)
+        session.stop()
+        return name
+
+    found = dict(session.each(work, NAMES))
+    assert set(found) == set(NAMES)
+    stopped = {name for name, result in found.items() if isinstance(result, InterruptedRunError)}
+    assert stopped == set(NAMES) - set(begun)
+    assert 2 <= len(begun) <= 4
+
+
+def test_results_that_nobody_waits_for_end_the_work():
+    ended = []
+
+    def work(name):
+        if name == "web0":
+            return name
+        try:
+            gevent.sleep(60)
+        finally:
+            ended.append(name)
+
+    results = begin(3).each(work, NAMES)
+    assert next(results) == ("web0", "web0")
+    results.close()
+    gevent.sleep(0.05)
+    assert ended == NAMES[1:][: len(ended)]
+    assert 1 <= len(ended) <= 3
+
+
+def test_what_is_no_error_of_a_host_is_raised():
+    def work(name):
+        raise ZeroDivisionError(name)
+
+    with pytest.raises(ZeroDivisionError):
+        list(begin(2).each(work, NAMES))
+
+
+def test_as_many_connections_as_files_may_be_open(monkeypatch):
+    asked = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    for limits, kept, raised in [
+        ((1024, 524288), 1000, (1100, 524288)),
+        ((65536, 65536), 1000, None),
+        ((256, 512), 412, (512, 512)),
+        ((256, 256), 156, (256, 256)),
+        ((1024, resource.RLIM_INFINITY), 1000, (1100, resource.RLIM_INFINITY)),
+        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), 1000, None),
+    ]:
+        monkeypatch.setattr(resource, "getrlimit", lambda _, found=limits: found)
+        asked.clear()
+        assert sessions._connections_to_keep() == kept
+        assert asked == ([raised] if raised else [])
