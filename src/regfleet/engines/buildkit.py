@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory
 from regfleet.documents import toml
 from regfleet.documents.interface import path
 from regfleet.engines import edits, installation
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.look.observed import ObservedHost, OtherEngine
@@ -34,49 +35,20 @@ PROGRAM = installation.Program("buildkit", "BuildKit", "buildkitd", {})
 class Buildkit:
     """buildkitd. Those who build bring their logins with them."""
 
-    @property
-    def name(self) -> EngineName:
-        """`buildkit`."""
-        return "buildkit"
-
-    @property
-    def shell(self) -> str:
-        """`buildkit`."""
-        return "buildkit"
-
-    @property
-    def is_docker(self) -> bool:
-        """It is not."""
-        return False
-
-    @property
-    def login_file(self) -> str:
-        """It keeps none: buildctl and docker buildx send those of their users."""
-        return ""
-
-    @property
-    def load(self) -> str:
-        """It has no image store."""
-        return ""
-
-    @property
-    def no_smoke(self) -> str:
-        """It builds, and keeps no images to tag, push and run."""
-        return "BuildKit keeps no images"
+    name: EngineName = "buildkit"
+    shell: str = "buildkit"
+    is_docker: bool = False
+    # It keeps none: buildctl and docker buildx send those of their users.
+    login_file: str = ""
+    # It has no image store.
+    load: str = ""
+    # It builds, and keeps no images to tag, push and run.
+    no_smoke: str = "BuildKit keeps no images"
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs beside buildkitd.toml, and the rest in it."""
-        trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
-        directories = [Directory("/etc/buildkit", 0o755, needs.reason)]
-        directories += [Directory(CERTS, 0o755, trusted[0][0].reason)] if trusted else []
-        directories += [
-            Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason, own=True)
-            for trust, _ in trusted
-        ]
-        files = [
-            File(f"{CERTS}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
-            for trust, ca in trusted
-        ]
+        directories, files = certificates(CERTS, needs)
+        directories = [Directory("/etc/buildkit", 0o755, needs.reason), *directories]
         settings = _settings(needs)
         wanted = {CONFIG: settings} if settings.lists or settings.values else {}
         return EngineWants(tuple(directories), tuple(files), edits=wanted)

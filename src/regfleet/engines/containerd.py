@@ -52,35 +52,14 @@ _DEFAULT = f"{CERTS}:/etc/docker/certs.d"
 class Containerd:
     """containerd as Kubernetes, nerdctl and ctr use it."""
 
-    @property
-    def name(self) -> EngineName:
-        """`containerd`."""
-        return "containerd"
-
-    @property
-    def shell(self) -> str:
-        """`containerd`."""
-        return "containerd"
-
-    @property
-    def is_docker(self) -> bool:
-        """It is not."""
-        return False
-
-    @property
-    def login_file(self) -> str:
-        """It has no login command: a login is a header in hosts.toml."""
-        return ""
-
-    @property
-    def load(self) -> str:
-        """Into the smoke test's namespace: nobody else's gets the image."""
-        return "ctr -n regfleet-smoke images import"
-
-    @property
-    def no_smoke(self) -> str:
-        """It has one."""
-        return ""
+    name: EngineName = "containerd"
+    shell: str = "containerd"
+    is_docker: bool = False
+    # It has no login command: a login is a header in hosts.toml.
+    login_file: str = ""
+    # Into the smoke test's namespace: nobody else's gets the image.
+    load: str = "ctr -n regfleet-smoke images import"
+    no_smoke: str = ""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs beside the hosts.toml files, and these, read at every pull.

@@ -25,35 +25,14 @@ UNIT = "crio"
 class Crio:
     """CRI-O under Kubernetes. Pods keep running through a reload."""
 
-    @property
-    def name(self) -> EngineName:
-        """`cri-o`."""
-        return "cri-o"
-
-    @property
-    def shell(self) -> str:
-        """`crio`."""
-        return "crio"
-
-    @property
-    def is_docker(self) -> bool:
-        """It is not."""
-        return False
-
-    @property
-    def login_file(self) -> str:
-        """It has no login: Kubernetes gives it one with each pod (imagePullSecrets)."""
-        return ""
-
-    @property
-    def load(self) -> str:
-        """It has no command for that."""
-        return ""
-
-    @property
-    def no_smoke(self) -> str:
-        """`crictl` can pull and cannot push."""
-        return "CRI-O has no command that pushes"
+    name: EngineName = "cri-o"
+    shell: str = "crio"
+    is_docker: bool = False
+    # It has no login: Kubernetes gives it one with each pod (imagePullSecrets).
+    login_file: str = ""
+    # It has no command for that.
+    load: str = ""
+    no_smoke: str = "CRI-O has no command that pushes"
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d; plain registries and mirrors in a drop-in of the fleet's own."""

@@ -12,6 +12,7 @@ from regfleet.engines import docker_facts as facts
 from regfleet.engines import docker_flags, installation
 from regfleet.engines.docker_flags import Migrated
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
+from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.look.observed import ObservedHost
@@ -28,52 +29,16 @@ PROGRAM = installation.Program("docker", "Docker", "dockerd", facts.PACKAGES)
 class Docker:
     """dockerd as distributions ship it: /etc/docker/daemon.json and the unit's flags."""
 
-    @property
-    def name(self) -> EngineName:
-        """`docker`."""
-        return "docker"
-
-    @property
-    def shell(self) -> str:
-        """`docker`."""
-        return "docker"
-
-    @property
-    def is_docker(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def login_file(self) -> str:
-        """`config.json` of the command-line client."""
-        return ".docker/config.json"
-
-    @property
-    def load(self) -> str:
-        """`docker load`."""
-        return "docker load -q -i"
-
-    @property
-    def no_smoke(self) -> str:
-        """It has one."""
-        return ""
+    name: EngineName = "docker"
+    shell: str = "docker"
+    is_docker: bool = True
+    login_file: str = ".docker/config.json"
+    load: str = "docker load -q -i"
+    no_smoke: str = ""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
-        """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json.
-
-        Modes are those of the CIS Docker Benchmark: directories 0755, CA files 0444.
-        """
-        trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
-        directories = [Directory("/etc/docker", 0o755, needs.reason)]
-        directories += [Directory(CERTS, 0o755, trusted[0][0].reason)] if trusted else []
-        directories += [
-            Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason, own=True)
-            for trust, _ in trusted
-        ]
-        files = [
-            File(f"{CERTS}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
-            for trust, ca in trusted
-        ]
+        """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json."""
+        directories, files = certificates(CERTS, needs)
         plain = tuple(trust.endpoint for trust in needs.trusts if trust.plain)
         conditional: list[Directory | File] = []
         for trust in needs.trusts:
@@ -88,7 +53,7 @@ class Docker:
         reasons = dict.fromkeys(needs.daemon, f"{needs.reason}.daemon")
         reasons |= {MIRRORS: f"{needs.reason}.mirrors", INSECURE: f"{needs.reason}.registries"}
         return EngineWants(
-            tuple(directories),
+            (Directory("/etc/docker", 0o755, needs.reason), *directories),
             tuple(files),
             tuple(conditional),
             DaemonSettings(

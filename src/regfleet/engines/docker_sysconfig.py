@@ -41,35 +41,12 @@ _AT_START = "flags are read at the start alone: a reload does not do"
 class DockerSysconfig:
     """dockerd whose unit reads /etc/sysconfig/docker."""
 
-    @property
-    def name(self) -> EngineName:
-        """`docker-sysconfig`."""
-        return "docker-sysconfig"
-
-    @property
-    def shell(self) -> str:
-        """`docker`: it is the same engine on the host."""
-        return "docker"
-
-    @property
-    def is_docker(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def login_file(self) -> str:
-        """`config.json` of the command-line client."""
-        return Docker().login_file
-
-    @property
-    def load(self) -> str:
-        """`docker load`."""
-        return Docker().load
-
-    @property
-    def no_smoke(self) -> str:
-        """It has one."""
-        return ""
+    name: EngineName = "docker-sysconfig"
+    shell: str = "docker"
+    is_docker: bool = True
+    login_file: str = Docker().login_file
+    load: str = Docker().load
+    no_smoke: str = ""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """What Docker wants, with the lists of registries and mirrors as flags."""

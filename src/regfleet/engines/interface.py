@@ -101,35 +101,24 @@ class Engine(Protocol):
     """A container engine that clients run.
 
     Beside its Python file stand its shell functions, for the three programs that run on hosts:
-    `NAME.look.sh`, `NAME.touch.sh` and `NAME.smoke.sh` (see docs/engines.md).
+    `WORD.look.sh`, `WORD.touch.sh` and `WORD.smoke.sh` (see docs/engines.md).
+
+    Attributes:
+        name: as the fleet file names it.
+        shell: how its shell files and functions are called: a word of letters, digits and `_`.
+        is_docker: whether it is dockerd, so that registries can run on it.
+        login_file: where its `login` command keeps logins, relative to the account's home; empty
+            where it has none: logins are part of its files then, or cannot be kept.
+        load: the shell command that loads a docker-archive whose path follows; empty for none.
+        no_smoke: why its hosts have no smoke test; empty where they have.
     """
 
-    @property
-    def name(self) -> EngineName:
-        """As the fleet file names it."""
-
-    @property
-    def shell(self) -> str:
-        """How its shell files and functions are called: a word of letters, digits and `_`."""
-
-    @property
-    def is_docker(self) -> bool:
-        """Whether it is dockerd, so that registries can run on it."""
-
-    @property
-    def login_file(self) -> str:
-        """Where its `login` command keeps logins, relative to the account's home.
-
-        Empty where it has none: logins are part of its files then, or cannot be kept.
-        """
-
-    @property
-    def load(self) -> str:
-        """The shell command that loads a docker-archive whose path follows; empty for none."""
-
-    @property
-    def no_smoke(self) -> str:
-        """Why its hosts have no smoke test; empty where they have."""
+    name: EngineName
+    shell: str
+    is_docker: bool
+    login_file: str
+    load: str
+    no_smoke: str
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """What has to be on a host to meet the needs. Pure."""

@@ -17,6 +17,7 @@ from regfleet.desired.model import DesiredHost, Directory, File
 from regfleet.engines import installation
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
+from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName
 from regfleet.look.observed import ObservedHost
@@ -37,35 +38,13 @@ PROGRAM = installation.Program(
 class Podman:
     """Podman has no daemon: its files are read by each command, and nothing is reloaded."""
 
-    @property
-    def name(self) -> EngineName:
-        """`podman`."""
-        return "podman"
-
-    @property
-    def shell(self) -> str:
-        """`podman`."""
-        return "podman"
-
-    @property
-    def is_docker(self) -> bool:
-        """It is not."""
-        return False
-
-    @property
-    def login_file(self) -> str:
-        """The one that outlives a restart of the machine; the default is in /run."""
-        return ".config/containers/auth.json"
-
-    @property
-    def load(self) -> str:
-        """`podman load`."""
-        return "podman load -q -i"
-
-    @property
-    def no_smoke(self) -> str:
-        """It has one."""
-        return ""
+    name: EngineName = "podman"
+    shell: str = "podman"
+    is_docker: bool = False
+    # The one that outlives a restart of the machine; the default is in /run.
+    login_file: str = ".config/containers/auth.json"
+    load: str = "podman load -q -i"
+    no_smoke: str = ""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d; plain registries and mirrors in a drop-in of the fleet's own."""
@@ -98,14 +77,8 @@ class Podman:
 def registry_files(needs: ClientNeeds) -> tuple[tuple[Directory, ...], tuple[File, ...]]:
     """Directories and files for whatever reads /etc/containers."""
     reason = needs.reason
-    directories = [Directory("/etc/containers", 0o755, reason)]
-    files = []
-    trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
-    if trusted:
-        directories.append(Directory(CERTS, 0o755, trusted[0][0].reason))
-    for trust, ca in trusted:
-        directories.append(Directory(f"{CERTS}/{trust.endpoint}", 0o755, trust.reason, own=True))
-        files.append(File(f"{CERTS}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason))
+    directories, files = certificates(CERTS, needs)
+    directories = [Directory("/etc/containers", 0o755, reason), *directories]
     plain = [trust for trust in needs.trusts if trust.plain]
     if plain or needs.mirrors:
         directories.append(Directory(DROP_INS, 0o755, reason))

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.desired.model import DaemonSettings, DesiredHost, Directory
 from regfleet.documents import yaml
 from regfleet.documents.interface import path
 from regfleet.engines import edits, installation
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.look.observed import ObservedHost, OtherEngine
@@ -36,64 +37,34 @@ class Rancher:
         title: for people.
     """
 
+    shell: str = WORD
+    is_docker: bool = False
+    # Logins are part of registries.yaml.
+    login_file: str = ""
+    no_smoke: str = ""
+
     def __init__(self, name: EngineName, title: str) -> None:
-        self._name = name
+        self.name = name
         self._title = title
-
-    @property
-    def name(self) -> EngineName:
-        """`k3s` or `rke2`."""
-        return self._name
-
-    @property
-    def shell(self) -> str:
-        """`rancher`."""
-        return WORD
-
-    @property
-    def is_docker(self) -> bool:
-        """It is not."""
-        return False
-
-    @property
-    def login_file(self) -> str:
-        """It has no login command: logins are part of registries.yaml."""
-        return ""
-
-    @property
-    def load(self) -> str:
-        """With the `ctr` that it brings, into the smoke test's namespace."""
+        # With the `ctr` that it brings, into the smoke test's namespace.
         socket = "--address /run/k3s/containerd/containerd.sock"
         places = '"$PATH:/usr/local/bin:/var/lib/rancher/rke2/bin"'
-        ctr = "k3s ctr" if self._name == "k3s" else f"ctr {socket}"
-        return f"env PATH={places} {ctr} -n regfleet-smoke images import"
-
-    @property
-    def no_smoke(self) -> str:
-        """It has one."""
-        return ""
+        ctr = "k3s ctr" if name == "k3s" else f"ctr {socket}"
+        self.load = f"env PATH={places} {ctr} -n regfleet-smoke images import"
 
     @property
     def registries(self) -> str:
         """The file that it reads when it starts."""
-        return f"/etc/rancher/{self._name}/registries.yaml"
+        return f"/etc/rancher/{self.name}/registries.yaml"
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs beside registries.yaml, and the rest in it."""
-        certs = f"/etc/rancher/{self._name}/certs.d"
-        trusted = [(trust, trust.ca) for trust in needs.trusts if trust.ca]
+        certs = f"/etc/rancher/{self.name}/certs.d"
+        directories, files = certificates(certs, needs)
         directories = [
             Directory("/etc/rancher", 0o755, needs.reason),
-            Directory(f"/etc/rancher/{self._name}", 0o755, needs.reason),
-        ]
-        directories += [Directory(certs, 0o755, trusted[0][0].reason)] if trusted else []
-        directories += [
-            Directory(f"{certs}/{trust.endpoint}", 0o755, trust.reason, own=True)
-            for trust, _ in trusted
-        ]
-        files = [
-            File(f"{certs}/{trust.endpoint}/ca.crt", ca, 0o444, trust.reason)
-            for trust, ca in trusted
+            Directory(f"/etc/rancher/{self.name}", 0o755, needs.reason),
+            *directories,
         ]
         settings = _settings(needs, certs)
         wanted = {self.registries: settings} if settings.lists or settings.values else {}
