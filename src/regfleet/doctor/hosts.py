@@ -9,8 +9,8 @@ from regfleet.desired.model import DesiredHost
 from regfleet.doctor.case import Case, HostExam
 from regfleet.doctor.causes import recognise
 from regfleet.doctor.finding import Symptom
-from regfleet.doctor.signs import Signs, Unit
-from regfleet.engines import ENGINES
+from regfleet.doctor.signs import Signs
+from regfleet.engines import ENGINES, docker_flags
 from regfleet.engines import docker_facts as facts
 from regfleet.errors import UnreachableError
 from regfleet.look.observed import ObservedHost
@@ -104,27 +104,13 @@ def _configuration(seen: ObservedHost, signs: Signs, want: DesiredHost) -> Itera
     nested = document.get("proxies")
     there = {*document, *(nested if isinstance(nested, dict) else ())} - _TOGETHER
     declared = {*want.daemon.lists, *want.daemon.values} - _TOGETHER
-    for key, (flag, file) in _flags(seen, signs).items():
-        if key not in there | declared:
-            continue
+    for flag in docker_flags.conflicts(seen, sorted(there | declared)):
+        key = flag.key
         where = f'"{key}" in {seen.engine.config}' if key in there else f'"{key}" is declared'
-        yield Symptom(
-            "flag-conflict",
-            want.name,
-            f"{flag} in {file}, {where}",
-            said=_last(signs),
-            values={"key": key, "flag": flag, "path": file},
-        )
-
-
-def _flags(seen: ObservedHost, signs: Signs) -> dict[str, tuple[str, str]]:
-    """By key of daemon.json: the flag that sets it, and where. Files before what runs now."""
-    running = Unit("the running dockerd's command line", seen.engine.flags[1:])
-    found: dict[str, tuple[str, str]] = {}
-    for unit in (*signs.units, running):
-        for key, flag in facts.flag_keys(("dockerd", *unit.arguments)).items():
-            found.setdefault(key, (flag.partition("=")[0], unit.file))
-    return found
+        file = flag.file or "the running dockerd's command line"
+        values = {"key": key, "flag": flag.name, "path": file}
+        found = f"{flag.name} in {file}, {where}"
+        yield Symptom("flag-conflict", want.name, found, said=_last(signs), values=values)
 
 
 def _limits(name: str, signs: Signs) -> Iterator[Symptom]:

@@ -50,8 +50,9 @@ def render(fleet: Fleet, want: DesiredHost, salt: str, images: Sequence[str] = (
     if "docker" in words:
         calls += [f"docker_state {quote(container.name)}" for container in want.containers]
         calls += [f"docker_offer {quote(image)}" for image in images]
-    if words:  # a client's own engine stands last
-        calls += [f"{words[-1]}_{call}" for call in _of_client(fleet, want)]
+    own = ENGINES[want.engine].shell if want.engine else ""
+    if own in words:
+        calls += [f"{own}_{call}" for call in _of_client(fleet, want)]
     body = "\n  ".join([*calls, "say examined"])
     look = request.define(want, salt)
     return f"{program(*words)}\n{look}\ndoctor() {{\n  {body}\n}}\ndoctor </dev/null\n"

@@ -120,11 +120,9 @@ def _of_error(
         return None  # see `notes`
     cause = _KINDS.get(error.kind, "registry-error")
     if error.kind == "tls":
-        plain = registry.tls.source == "none"
         told = recognise(error.message)
         known = told.cause.name if told else ""
         cause = known if known in ("plain-server", "tls-server") else "registry-error"
-        cause = "tls-server" if plain else cause
     found, said = error.message, ""
     if cause == "registry-down":
         found, said = _stopped(case, registry, host, error.message)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 # The end of a line of `df -P`: blocks or inodes in all, used and free, percent, mount point. A
 # file system without inodes of its own (btrfs) says `-` or 0 of all.
 _DF = re.compile(r"(\d+|-)\s+(\d+|-)\s+(\d+|-)\s+\S+\s+(/.*)$")
-_OPTIONS = re.compile(r"\$\{?(\w+)\}?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +40,6 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """Options that a file gives dockerd when it starts."""
-
-    file: str
-    arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Signs:
     """What one host shows, beside the look.
 
@@ -62,7 +52,6 @@ class Signs:
         tries: a pull for each registry and account.
         offers: images that are not there: what the engine said when asked for them, empty where
             they can be had.
-        units: options of dockerd, and where they are set.
         proxies: `http`, `https` and `no` of the engine.
         stopped: whether an engine that does not run was stopped, and did not fail.
         words: what an engine that does not run said last.
@@ -78,7 +67,6 @@ class Signs:
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tries: tuple[Try, ...] = ()
     offers: Mapping[str, str] = field(default_factory=dict)
-    units: tuple[Unit, ...] = ()
     proxies: Mapping[str, str] = field(default_factory=dict)
     stopped: bool = False
     words: tuple[str, ...] = ()
@@ -116,7 +104,6 @@ def parse(lines: Iterable[str]) -> Signs:
             for image, rest in pairs("offer").items()
             if not rest.startswith("0")
         },
-        units=_units(of("unit")),
         proxies={kind: value for kind, value in pairs("proxy").items() if value},
         stopped="stopped" in fields,
         words=tuple(of("word")),
@@ -145,35 +132,3 @@ def _try(value: str) -> Try | None:
     if len(words) < 3 or not words[2].isdigit():  # noqa: PLR2004 - ENDPOINT ACCOUNT STATUS [SAID]
         return None
     return Try(words[0], words[1], int(words[2]), words[3] if len(words) > 3 else "")  # noqa: PLR2004
-
-
-def _units(values: Iterable[str]) -> tuple[Unit, ...]:
-    """`FILE KEY=VALUE` lines as options in effect at the next start.
-
-    An empty ExecStart= takes back those before it (systemd.service(5)). Variables are taken where
-    the command line names them; without a unit, as the service script does, all are.
-    """
-    started: list[tuple[str, str]] | None = None
-    variables: dict[str, tuple[str, str]] = {}
-    for value in values:
-        file, _, text = value.partition(" ")
-        key, _, right = text.partition("=")
-        if key == "ExecStart":
-            started = [*(started or []), (file, right)] if right.strip() else []
-        else:
-            variables[key] = (file, right)
-    units = [Unit(file, _words(text)[1:]) for file, text in started or []]
-    named = {name for _, text in started or [] for name in _OPTIONS.findall(text)}
-    units += [
-        Unit(file, _words(" ".join(_words(text))))
-        for key, (file, text) in variables.items()
-        if started is None or key in named
-    ]
-    return tuple(unit for unit in units if unit.arguments)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    try:
-        return tuple(word for word in shlex.split(text) if not word.startswith("$"))
-    except ValueError:  # a quote that is not closed
-        return tuple(text.split())

@@ -1,30 +1,30 @@
 # Docker, as the doctor sees it.
-# shellcheck shell=sh disable=SC2154  # with functions and variables of doctor.sh, look.sh and common.sh
+# shellcheck shell=sh disable=SC2034,SC2154  # with functions and variables of doctor.sh, look.sh and common.sh
 
 docker_up=
 docker_hangs=
 
-# Every use of it, the look's too: of one that hangs nothing more is asked.
+# Every use of it, the look's too.
 if command -v docker >/dev/null 2>&1; then
   docker() { [ -z "$docker_hangs" ] && patient docker "$@"; }
 fi
 
-# Whether it answers, asked once. A socket-activated one would be started by asking it.
+# Whether it answers, asked once: one that hangs is not asked by the look either. One that is
+# activated by its socket would be started by asking it.
 docker_first() {
   if command -v dockerd >/dev/null 2>&1 && [ -n "$(docker_pid)" ]; then
     docker version --format '{{.Server.Version}}' >/dev/null 2>&1
     case $? in
       0) docker_up=yes ;;
-      124 | 143) docker_hangs=yes ;;
+      124 | 143) docker_hangs=yes docker_socket=/nonexistent ;;
     esac
   fi
 }
 
 docker_certs() { certificates "/etc/docker/certs.d/$1"; } # ENDPOINT
 
-docker_trouble() { # flags and where they are set, proxies, what it said last
+docker_trouble() { # proxies, and what it said last where it does not answer
   command -v dockerd >/dev/null 2>&1 || return 0
-  docker_flags
   if [ -n "$docker_up" ]; then
     docker info --format 'http {{.HTTPProxy}}
 https {{.HTTPSProxy}}
@@ -38,30 +38,6 @@ no {{.NoProxy}}' 2>/dev/null | scrub | sed 's/^/@proxy /'
     fi
   fi
   docker_log 2000 -6h | grep -i toomanyrequests | tail -n 1 | scrub | flat | sed 's/^/@limited /'
-}
-
-docker_flags() { # a line for each ExecStart and each variable with options: `unit FILE KEY=VALUE`
-  if [ -d /run/systemd/system ]; then
-    # Drop-ins are read from their places: `systemctl cat` does not know new ones yet.
-    unit=$(systemctl show --property FragmentPath --value docker.service 2>/dev/null)
-    for file in "$unit" /usr/lib/systemd/system/docker.service.d/*.conf \
-      /run/systemd/system/docker.service.d/*.conf /etc/systemd/system/docker.service.d/*.conf; do
-      if [ -r "$file" ]; then started_by "$file" | scrub; fi
-    done
-  fi
-  for file in /etc/default/docker /etc/sysconfig/docker /etc/conf.d/docker; do
-    if [ -r "$file" ]; then
-      sed -n -e 's/^[[:space:]]*export[[:space:]]*//' -e 's/^[[:space:]]*//' \
-        -e '/^[A-Z_]*OPT[A-Z_]*=/p' "$file" | scrub | sed "s|^|@unit $file |"
-    fi
-  done
-}
-
-started_by() { # FILE: its ExecStart lines, continued ones joined
-  while read -r line; do
-    while [ "${line%\\}" != "$line" ] && read -r more; do line="${line%\\}$more"; done
-    case $line in ExecStart=*) say "unit $1 $line" ;; esac
-  done <"$1"
 }
 
 docker_log() { # LINES [SINCE]

@@ -19,7 +19,7 @@ from making import (
 from regfleet.desired.model import DaemonSettings, File
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.diagnose import diagnose
-from regfleet.doctor.signs import Disk, Signs, Try, Unit
+from regfleet.doctor.signs import Disk, Signs, Try
 from regfleet.errors import (
     CertificateError,
     HostError,
@@ -108,6 +108,7 @@ def test_nothing_is_found_where_all_is_well():
 
 # ---- one host by itself ----
 
+UNIT = "/lib/systemd/system/docker.service"
 BAD_JSON = '{"insecure-registries": ["x"],}'
 HOSTS = {
     "full disk": (
@@ -138,16 +139,17 @@ HOSTS = {
         exam(
             daemon_json='{"registry-mirrors": []}',
             engine=engine("down"),
-            signs=replace(WELL, units=(Unit("/etc/default/docker", ("--registry-mirror=x",)),)),
+            init="scripts",
+            texts={"/etc/default/docker": 'DOCKER_OPTS="--registry-mirror=x"\n'},
         ),
         ("flag-conflict", '--registry-mirror in /etc/default/docker, "registry-mirrors" in'),
     ),
     "flag inside proxies": (
         exam(
             daemon_json='{"proxies": {"http-proxy": "http://joe:sesame@p"}}',
-            signs=replace(WELL, units=(Unit("/u", ("--http-proxy=http://joe:sesame@p",)),)),
+            texts={UNIT: "[Service]\nExecStart=/bin/dockerd --http-proxy=http://joe:sesame@p\n"},
         ),
-        ("flag-conflict", '--http-proxy in /u, "http-proxy" in'),
+        ("flag-conflict", f'--http-proxy in {UNIT}, "http-proxy" in'),
     ),
     "stopped": (
         exam(engine=engine("down"), signs=replace(WELL, stopped=True)),
@@ -217,6 +219,7 @@ def test_a_host(name):
 
 
 NO_HOST_TROUBLE = {
+    "its own registry listens": exam("reg1", replace(WELL, ports={5000: "docker-proxy 9"})),
     "plenty of space": exam(signs=replace(WELL, disks=(Disk("/var", 100 * 1024, 1000),))),
     "a minute": exam(skew=60),
     "keys that merge": exam(

@@ -10,7 +10,7 @@ import shells
 from making import client, container, desired, fleet, host, login, registry, with_login
 
 from regfleet.doctor import program
-from regfleet.doctor.signs import Unit, parse
+from regfleet.doctor.signs import parse
 from regfleet.fleet.model import Tls
 from regfleet.look import request
 
@@ -76,6 +76,11 @@ def test_the_clients_own_engine_tries():
     assert "podman_try reg.example.com:5000 root" in found
     assert not [call for call in found if call.startswith("docker_try")]
     assert found[:3] == ["docker_first", "podman_first", "look"]
+
+
+def test_an_engine_that_the_doctor_does_not_know_is_not_taken_for_another():
+    want = desired(name="web1", engine="buildkit", engines=("docker", "buildkit"))
+    assert not [call for call in calls(want) if "_try" in call]
 
 
 def test_nothing_runs_before_all_of_it_is_there():
@@ -153,14 +158,3 @@ def test_lines_that_tell_of_trouble(shell):
         'level=error msg="down"',
         "panic: it broke",
     ]
-
-
-@EVERY_SHELL
-def test_how_units_start_it(shell, tmp_path):
-    file = tmp_path / "x.conf"
-    file.write_text(
-        "[Service]\n# ExecStart=/no\nExecStart=\nExecStart=/usr/sbin/dockerd \\\n  -H fd:// \\\n"
-        "  --log-opt tag='a b'\nExecStartPost=/bin/true\n"
-    )
-    (unit,) = parse(examine(shell, f"started_by {file}")).units
-    assert unit == Unit(str(file), ("-H", "fd://", "--log-opt", "tag=a b"))

@@ -1,8 +1,6 @@
 """The doctor's lines, parsed."""
 
-import pytest
-
-from regfleet.doctor.signs import Disk, Try, Unit, parse
+from regfleet.doctor.signs import Disk, Try, parse
 
 BASIC = (
     "@uid 0",
@@ -54,50 +52,3 @@ def test_every_kind_of_line():
 def test_what_was_cut_off_is_not_complete():
     assert not parse(BASIC).complete
     assert parse([]).disks == ()
-
-
-UNIT, DROP_IN = "/lib/systemd/system/docker.service", "/etc/systemd/system/docker.service.d/x.conf"
-DEFAULT = "/etc/default/docker"
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        pytest.param([], [], id="nothing"),
-        pytest.param(
-            [f"{UNIT} ExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS"],
-            [Unit(UNIT, ("-H", "fd://"))],
-            id="a unit",
-        ),
-        pytest.param(
-            [
-                f"{UNIT} ExecStart=/usr/sbin/dockerd -H fd://",
-                f"{DROP_IN} ExecStart=",
-                f"{DROP_IN} ExecStart=/usr/sbin/dockerd --registry-mirror 'https://m'",
-            ],
-            [Unit(DROP_IN, ("--registry-mirror", "https://m"))],
-            id="a drop-in takes the unit's back",
-        ),
-        pytest.param(
-            [
-                f"{UNIT} ExecStart=/usr/sbin/dockerd $DOCKER_OPTS",
-                f'{DEFAULT} DOCKER_OPTS="--debug --log-level=warn"',
-                f"{DEFAULT} OTHER_OPTS=--nothing",
-            ],
-            [Unit(DEFAULT, ("--debug", "--log-level=warn"))],
-            id="a variable that the unit names",
-        ),
-        pytest.param(
-            [f"{DEFAULT} DOCKER_OPTS=--debug"],
-            [Unit(DEFAULT, ("--debug",))],
-            id="a service script",
-        ),
-        pytest.param(
-            [f"{UNIT} ExecStart=/usr/sbin/dockerd --label 'open"],
-            [Unit(UNIT, ("--label", "'open"))],
-            id="a quote left open",
-        ),
-    ],
-)
-def test_options_in_effect_at_the_next_start(lines, expected):
-    assert list(parse(f"@unit {line}" for line in lines).units) == expected
