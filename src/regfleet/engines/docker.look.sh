@@ -20,7 +20,6 @@ linked() { # PATH: whether a symbolic link is on the way there
 
 look_start() { # where dockerd's flags are set; whole files where there may be more than the package's
   set --
-  more=
   if [ -d /run/systemd/system ]; then
     for place in /etc /run /usr/local/lib /usr/lib /lib; do
       if [ $# = 0 ] && [ -f "$place/systemd/system/docker.service" ]; then
@@ -66,8 +65,10 @@ unusual() { # whether dockerd was given more `flags` than the packages' units gi
   return "$odd"
 }
 
-docker_look() { # the engine; daemon.json follows the daemon's own --config-file
+docker_look() { # [ENGINE]: the engine; daemon.json follows the daemon's own --config-file
   config=/etc/docker/daemon.json
+  more=
+  if [ "${1:-}" = docker-sysconfig ]; then more=yes; fi
   if ! command -v dockerd >/dev/null 2>&1; then
     look_daemon "$config" # it may be there before the engine, or after it
     look_text /etc/sysconfig/docker

@@ -32,7 +32,11 @@ def define(want: DesiredHost, salt: str) -> str:
     paths = [thing.path for thing in things]
     words = [ENGINES[name].shell for name in want.engines]
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
-    calls += [f"{word}_look" for word in words]
+    # Engines that share their shell functions are told apart by name.
+    calls += [
+        f"{word}_look" if word == name else f"{word}_look {quote(name)}"
+        for word, name in zip(words, want.engines, strict=True)
+    ]
     calls += [f"look_container {quote(container.name)}" for container in want.containers]
     images = {("docker", container.image.reference) for container in want.containers}
     images |= {(words[-1], image.reference) for image in want.images}
