@@ -13,6 +13,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -23,6 +24,8 @@ from pathlib import Path, PurePosixPath
 
 from regfleet.errors import RegfleetError
 
+HUB = ("registry-1.docker.io", 443)
+HUB_SECONDS = 5.0
 ARCHIVE_HINT = "give an archive of the image (image_archive), made elsewhere by `docker save`"
 EPOCH = "1970-01-01T00:00:00Z"
 
@@ -104,6 +107,15 @@ class _Package:
     architecture: str
     depends: tuple[str, ...]
     files: Mapping[str, _Node]
+
+
+def hub_reachable() -> bool:
+    """Whether Docker Hub can be connected to from here."""
+    try:
+        socket.create_connection(HUB, timeout=HUB_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def build_registry(out: Path) -> Seed:

@@ -18,8 +18,6 @@ from regfleet.errors import EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.load import load
 
 REGISTRY_IMAGE, SMOKE_IMAGE = "registry:2", "busybox:latest"
-HUB = ("registry-1.docker.io", 443)
-HUB_SECONDS = 5.0
 PORT = 5000
 
 FLEET = """\
@@ -120,7 +118,7 @@ def _archive(image: str, path: Path, console: Console) -> str:
     if _present(image):
         console.print(f"{image}: the one that this machine has")
         return ""
-    if _hub_reachable():
+    if seed.hub_reachable():
         console.print(f"{image}: from Docker Hub")
         return ""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,14 +147,6 @@ def _present(image: str) -> bool:
         check=False,
     )
     return found.returncode == 0
-
-
-def _hub_reachable() -> bool:
-    try:
-        socket.create_connection(HUB, timeout=HUB_SECONDS).close()
-    except OSError:
-        return False
-    return True
 
 
 def _disturbs() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache
@@ -14,10 +13,9 @@ from regfleet.fleet.model import Fleet, Registry
 from regfleet.pki import given
 from regfleet.rehearse.images import Seeds
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns
+from regfleet.seed import hub_reachable
 from regfleet.state import StateDirectory
 
-HUB = ("registry-1.docker.io", 443)
-HUB_SECONDS = 5.0
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
@@ -48,15 +46,6 @@ def find(
         certificates=dict(pair for each in registries for pair in _certificates(each, now)),
         images=_Images(seeds, cache(hub or hub_reachable)).of(fleet),
     )
-
-
-def hub_reachable() -> bool:
-    """Whether Docker Hub can be connected to from here."""
-    try:
-        socket.create_connection(HUB, timeout=HUB_SECONDS).close()
-    except OSError:
-        return False
-    return True
 
 
 def on_hub(image: str) -> bool:
