@@ -43,11 +43,7 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
 
 def clients_of(fleet: Fleet, host: str) -> list[Client]:
     """The client groups that a host is in."""
-    return [
-        client
-        for client in fleet.clients.values()
-        if any(member.name == host for member in client.hosts)
-    ]
+    return [client for client in fleet.clients.values() if host in client.members]
 
 
 def registries_on(fleet: Fleet, host: str) -> list[Registry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -153,6 +153,7 @@ class Client:
         mirrors: URLs; names of declared registries are already replaced by their URLs.
         daemon: further daemon.json keys to own.
         migrate_flags: dockerd's flags that stand in daemon.json's way move into it.
+        members: the hosts' names, for whoever asks a thousand times.
     """
 
     name: str
@@ -164,6 +165,10 @@ class Client:
     logins: tuple[Login, ...]
     daemon: Mapping[str, Json]
     migrate_flags: bool = False
+    members: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", frozenset(host.name for host in self.hosts))
 
 
 @dataclass(frozen=True, slots=True)
