@@ -5,7 +5,7 @@
 
 # What hangs (an engine, a dead disk, a name server) must not take everything with it.
 if command -v timeout >/dev/null 2>&1; then
-  patient() { timeout 30 "$@"; }
+  patient() { timeout 20 "$@"; }
 else
   patient() { command "$@"; }
 fi

@@ -30,7 +30,7 @@ from regfleet.state import StateDirectory
 
 T = TypeVar("T")
 
-HOST_SECONDS = 300  # each of its commands is given half a minute
+HOST_SECONDS = 300  # each of its commands is given 20 seconds
 ELSEWHERE = 8  # external registries asked at the same time
 _UNAUTHORIZED = 401  # RFC 9110, 15.5.2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +13,7 @@ import tomli
 from regfleet.cli.app import cli
 from regfleet.doctor.causes import causes, explain, fill, recognise
 
+ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = [(name, line) for name, cause in causes().items() for line in cause.examples]
 KNOWN = {
     *("file", "fleet", "host", "hosts", "address", "limit", "service"),
@@ -86,6 +88,15 @@ def test_commands_of_ours_exist_and_lines_of_fleet_files_are_toml(name: str, lin
             pytest.fail(f"{name}: {line}: {error}")
     elif re.match(r"[a-z_]+ = ", text):
         assert tomli.loads(text)
+
+
+def test_what_the_page_quotes_is_recognised() -> None:
+    page = (ROOT / "docs" / "how-to" / "when-it-fails.md").read_text("utf-8")
+    lines = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(lines) > 15
+    found = [recognise(line) for line in lines]
+    assert None not in found
+    assert len({each.cause.name for each in found if each}) == len(lines)
 
 
 def test_a_line_fills_what_it_names() -> None:
