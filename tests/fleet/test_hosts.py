@@ -122,7 +122,7 @@ def test_a_stopped_twin_leaves_nothing(boot, engine):
     mounted = engine.docker.run(
         "inspect", "--format", "{{range .Mounts}}{{.Name}} {{end}}", twin.hosts["gone1"].container
     ).split()
-    assert len(mounted) == 2
+    assert len(mounted) == 3
     twin.stop()
     assert engine.docker.listing("ps", "--all", "--quiet", "--filter", label) == []
     assert engine.docker.listing("network", "ls", "--quiet", "--filter", label) == []
