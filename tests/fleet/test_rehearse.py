@@ -16,6 +16,8 @@ from regfleet.rehearse.isolation import run_options
 from regfleet.rehearse.twin import TWIN_LABEL
 from regfleet.rehearse.venue import Venue
 
+pytestmark = pytest.mark.long
+
 FLEET = """
 version = 1
 name = "rehearsed"
@@ -92,15 +94,25 @@ def write(tmp_path_factory, seeds):
 
 
 @pytest.fixture(scope="module")
-def kept(write, cache, regfleet):
+def rehearse(cache, engine, regfleet):
+    """`rehearse(path, "--keep")`, on the tests' engine; a CompletedProcess."""
+
+    def run(path, *options, **environment):
+        return regfleet("rehearse", path, "--cache", cache, *options,
+                        DOCKER_HOST=engine.docker.host, **environment)  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def kept(write, rehearse):
     """A rehearsal of the fleet above whose hosts are kept: its file, its process, its document."""
     path = write(FLEET)
-    done = regfleet("rehearse", path, "--cache", cache, "--keep", "--json", *SUITES,
-                    REHEARSED_PASSWORD=PASSWORD)  # fmt: skip
+    done = rehearse(path, "--keep", "--json", *SUITES, REHEARSED_PASSWORD=PASSWORD)
     try:
         yield path, done, json.loads(done.stdout or "{}")
     finally:
-        regfleet("rehearse", path, "--cache", cache, "--down")
+        rehearse(path, "--down")
 
 
 @pytest.fixture
@@ -203,14 +215,14 @@ def test_real_hosts_cannot_be_reached_from_them(engine, kept, name):
     assert "No route to host" in done.stderr
 
 
-def test_what_was_kept_is_taken_down(kept, regfleet, cache, engine, directory):
+def test_what_was_kept_is_taken_down(kept, rehearse, engine, directory):
     path, _, _ = kept
     assert len(left_on(engine, path)) == 4
-    done = regfleet("rehearse", path, "--cache", cache, "--down")
+    done = rehearse(path, "--down")
     assert (done.returncode, done.stdout) == (0, "taken down\n")
     assert left_on(engine, path) == []
     assert not directory.exists()
-    done = regfleet("rehearse", path, "--cache", cache, "--down")
+    done = rehearse(path, "--down")
     assert (done.returncode, done.stdout) == (0, f"no hosts of {path} were kept\n")
 
 
@@ -222,6 +234,7 @@ def test_ctrl_c_takes_everything_down(write, cache, engine, keep):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "DOCKER_HOST": engine.docker.host},
     )
     try:
         until(process, "ok   plan")
@@ -246,9 +259,9 @@ def until(process, beginning):
     raise AssertionError(process.stderr.read())
 
 
-def test_what_is_left_behind_is_found(write, cache, engine, regfleet):
+def test_what_is_left_behind_is_found(write, rehearse, engine):
     path = write(BARE)
-    done = regfleet("rehearse", path, "--cache", cache, REGFLEET_TOUCH_HOOK=LITTER)
+    done = rehearse(path, REGFLEET_TOUCH_HOOK=LITTER)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "fail destroy" in done.stdout
     assert "Not as it was before:\n  reg1: left: /etc/litter\n" in done.stdout
