@@ -15,6 +15,8 @@ from regfleet.pki.authority import fleet_ca
 from regfleet.rehearse.twin import HostSpec
 from regfleet.state import StateDirectory
 
+pytestmark = pytest.mark.long
+
 BODY = """
 [registry.main]
 hosts = [$reg1]
