@@ -48,10 +48,15 @@ def well():
     )
 
 
-def text(result, width=None):
+def text(result, width=None, **options):
     out = io.StringIO()
-    shown.render(result, Console(file=out, width=width, force_terminal=bool(width)))
+    shown.render(result, Console(file=out, width=width, force_terminal=bool(width)), **options)
     return out.getvalue()
+
+
+def test_the_plan_is_shown_when_asked_for():
+    assert "+ file /etc/x" in text(well(), plan=True)
+    assert "+ file /etc/x" not in text(well())
 
 
 def test_hosts_with_the_same_checks_are_told_once():
