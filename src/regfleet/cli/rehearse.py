@@ -72,7 +72,7 @@ def rehearse(
         except RegfleetError:
             _say_kept(production, console, file)
             raise
-    shown.render(result, console)
+    shown.render(result, console, plan=bool(verbose))
     _last_words(production, console, file)
     _say_kept(production, console, file)
     if as_json:

@@ -73,8 +73,15 @@ class Told(Progress):
         return found
 
 
-def render(result: Result, console: Console) -> None:
-    """The checks, what the rehearsal does not show, and last what went wrong."""
+def render(result: Result, console: Console, *, plan: bool = False) -> None:
+    """The checks, what the rehearsal does not show, and last what went wrong.
+
+    Args:
+        plan: also what the first apply had to do.
+    """
+    if result.applied and plan:
+        show(console, "", Text("\nFirst apply", "bold"))
+        show_plan(result.applied, console, troubles=False)
     if result.applied:
         _show_smoke(result.applied, console)
     if result.differences:
