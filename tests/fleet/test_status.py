@@ -314,7 +314,7 @@ class TestDrift:
         client, registry = (document["hosts"][name]["changes"] for name in ("client1", "reg1"))
         assert [(c["resource"], c["origin"]) for c in client] == [(f"login {LOGIN}", "fleet")]
         assert [(c["resource"], c["origin"]) for c in registry] == [
-            ("file /etc/regfleet/main/htpasswd", "unclear")
+            ("file /etc/regfleet/main/htpasswd", "fleet")
         ]
 
     def test_a_configuration_edited_on_the_registry(self, twin, ask):
