@@ -328,12 +328,12 @@ def _plain(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Sympto
     """HTTP where HTTPS was asked for: is the engine not told, or the registry not as declared?"""
     if registry.tls.source != "none":
         return _as_told(case, exam, registry, tried)
-    held = exam.seen is not None and registry.endpoint in exam.seen.engine.insecure
-    found = (
-        "the engine holds it insecure, and still asks by HTTPS"
-        if held
-        else ("the running engine does not hold it among its insecure-registries")
-    )
+    engine = case.desired[exam.name].engine
+    found = "its engine is not told so"
+    if engine and ENGINES[engine].is_docker and exam.seen is not None:
+        found = "the running engine does not hold it among its insecure-registries"
+        if registry.endpoint in exam.seen.engine.insecure:
+            found = "the engine holds it insecure, and still asks by HTTPS"
     return Symptom("plain-missing", exam.name, found, registry.name)
 
 

@@ -33,8 +33,8 @@ no {{.NoProxy}}' 2>/dev/null | scrub | sed 's/^/@proxy /'
     if [ -d /run/systemd/system ] &&
       [ "$(systemctl show --property Result --value docker.service 2>/dev/null)" = success ]; then
       say stopped
-    else
-      docker_log 50 | serious | tail -n 3 | scrub | cut -c1-400 | sed 's/^/@word /'
+    else # what it said of single requests is no reason
+      docker_log 50 | grep -v 'Handler for' | serious | tail -n 3 | scrub | cut -c1-400 | sed 's/^/@word /'
     fi
   fi
   docker_log 2000 -6h | grep -i toomanyrequests | tail -n 1 | scrub | flat | sed 's/^/@limited /'
