@@ -5,7 +5,11 @@ import json
 
 import pytest
 
+from regfleet.documents.sysconfig_scan import scan
+from regfleet.documents.unit import settings
 from regfleet.rehearse.twin import HostSpec
+
+pytestmark = pytest.mark.long
 
 BODY = """
 [registry.main]
@@ -105,6 +109,54 @@ def live(host):
 
 
 AS_SYSCONFIG = 'engine = "docker-sysconfig"'
+
+
+FILES = [
+    OPTIONS,
+    "OPTIONS=--a=b\n",
+    "OPTIONS=--a --b  \n",
+    "OPTIONS=\n",
+    "OPTIONS=''",
+    'OPTIONS="--a \\\n  --b \\\n"\n',
+    "OPTIONS='--a\n--b'\nOTHER=1\n",
+    "OPTIONS=--a \\\n --b\n",
+    "OPTIONS='--a'\n# OPTIONS='--b'\n; OPTIONS='--c'\nOPTIONS=\"--d 'e f'\"\n",
+    "  OPTIONS='--a'  \n",
+    'OPTIONS="--a"\r\n',
+]
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_systemd_reads_a_file_of_variables_as_we_do(twin, name):
+    host = twin.hosts[name]
+    for text in FILES:
+        variable = scan(text)["OPTIONS"]
+        assert not variable.trouble
+        put(host, "/run/variables", text)
+        said = host.run(
+            "systemd-run -q --wait --pipe -p EnvironmentFile=/run/variables "
+            'sh -c \'printf "[%s]" "$OPTIONS"\''
+        )
+        assert (text, said.stdout) == (text, f"[{variable.text}]")
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_systemd_reads_a_unit_as_we_do(twin, name):
+    host = twin.hosts[name]
+    text = (
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/echo  a \\\n  'b c' \\\n"
+        '# note\n  d"e f" \\\n\\\n\tg $OPTIONS # h\n'
+    )
+    put(host, "/run/systemd/system/words.service", text)
+    host.read("systemctl daemon-reload && systemctl start words")
+    said = host.read(
+        "systemctl show -p ExecStart --value words | sed 's/.*argv\\[\\]=//; s/ ;.*//'"
+    )
+    words = [word.text for word in settings(text)[-1].words]
+    assert said == " ".join(words)
+    assert host.read("journalctl -u words -o cat -t echo") == " ".join(
+        word for word in words[1:] if word != "$OPTIONS"
+    )
 
 
 class TestSysconfig:

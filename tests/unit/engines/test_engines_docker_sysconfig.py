@@ -194,6 +194,11 @@ UNREAD = {
         "/etc/more is read behind it",
     ),
     "no unit": ("", None, "no unit"),
+    "no command any more": (
+        READS,
+        {"/etc/systemd/system/docker.service.d/a.conf": "[Service]\nExecStart=\n"},
+        "no unit docker.service with an ExecStart",
+    ),
 }
 
 

@@ -225,6 +225,18 @@ def test_the_reason_is_the_fleet_files_place():
     assert [change.reason for change in back.changes] == ["no longer declared"]
 
 
+def test_what_moves_into_the_file_is_the_hosts_own():
+    want = DaemonSettings({"registry-mirrors": ("m",)}, {"debug": True})
+    document = {"registry-mirrors": ["x"], "dns": ["1"]}
+    moved = {"registry-mirrors": ["a", "x"], "debug": False}
+    there = merge(document, want, Owned(), moved=moved)
+    assert there.before == document
+    assert there.after == {"registry-mirrors": ["x", "a", "m"], "dns": ["1"], "debug": True}
+    assert {change.key for change in there.changes} == {"registry-mirrors", "debug"}
+    back = merge(there.after, NOTHING, owned_after(there))
+    assert back.after == {"registry-mirrors": ["x", "a"], "dns": ["1"], "debug": False}
+
+
 # ---- text ----
 
 
