@@ -117,6 +117,25 @@ def test_nothing_to_go_back_to_is_no_error(twin, run):
     assert twin.hosts["other"].run("ls -d /var/lib/regfleet").returncode != 0
 
 
+def test_a_way_back_that_was_cut_off_goes_no_further_than_it_was_to(twin, write_fleet, run, tally):
+    host = twin.hosts["other"]
+    texts = [FOREIGN]
+    for change in CHANGES[:2]:
+        driver = Driver(write_fleet(twin, BODY.format(**change)), twin)
+        assert driver.apply("other").result == "changed"
+        texts.append(text_of(host))
+    killed = '[ "$2" = reactivate ] && kill -9 $$'
+    assert driver.roll_back("other", killed).cut
+    hosts, _ = run("rollback", CHANGES[1], "--limit", "other")
+    assert hosts["other"]["status"] == "changed"
+    assert text_of(host) == texts[1]
+    assert driver.apply("other").result == "changed"
+    assert driver.roll_back("other", killed).cut
+    run("rollback", CHANGES[1], "--limit", "other", "--to", "1")
+    assert text_of(host) == texts[0]
+    tally("rollback that was cut off", 2, 2)
+
+
 def test_ten_generations_are_kept(twin, write_fleet, run):
     name, host = "other", twin.hosts["other"]
     texts = [text_of(host)]

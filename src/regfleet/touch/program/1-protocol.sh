@@ -19,6 +19,7 @@ staged=           # lines: temporary file TAB target TAB mode
 dropped=          # lines: target
 made=             # lines: directories made
 saved=            # directory of this generation
+recovered=        # number of the generation that was put back first, after a kill
 undo_daemon=      # text, in base64, that makes the daemon forget what it took up
 units=            # lines: engine TAB its service TAB what is done to it
 daemon_path=

@@ -160,11 +160,17 @@ recover() { # a touch was cut off: the state before it comes back
   [ -e "$BASE/pending" ] || { forget_unfinished; return 0; }
   number=$(cat "$BASE/pending")
   put_back "$BASE/generations/$number" yes
+  recovered=$number
   say 'note a change that was cut off earlier was put back first'
   [ -z "$broken" ] || fail "the change that was cut off cannot be put back: $broken"
 }
 
 go_back() { # GENERATION, or 0 for the one before: the newest first, down to that one
+  # What was cut off was the way back to it, or the change that it is the way back from: no further.
+  if [ -n "$recovered" ] && { [ "$1" -eq 0 ] || [ "$1" -ge "$recovered" ]; }; then
+    changed=1
+    return 0
+  fi
   number=$(latest)
   target=$1
   [ "$target" -eq 0 ] && target=$number
