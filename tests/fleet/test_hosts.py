@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from regfleet.errors import RegfleetError
 from regfleet.rehearse.twin import TWIN_LABEL, HostSpec
 
 HOSTS = (
@@ -87,6 +89,58 @@ def test_sshd_counts_commands(twin, ssh, counted, name):
         for user in ("root", "ops", "ops"):
             ssh(twin, user, name, "true")
     assert counts == {**dict.fromkeys(NAMES, 0), name: 3}
+
+
+class TestScripts:
+    """What `run` promises, whichever shell a script gets into."""
+
+    def test_everything_comes_through(self, twin):
+        host = twin.hosts["light1"]
+        content = "ä\n\n'$x'\\" * 100_000
+        for script, expected in (
+            ("cat; echo oops >&2; exit 3", (3, content, "oops\n")),
+            ("wc -c | tr -d '\n'", (0, str(len(content.encode())), "")),
+            (":", (0, "", "")),  # what it has not read is not taken for something else
+            ("pwd; umask; echo $0 $HOME", (0, "/\n0022\nsh /root\n", "")),
+            ("kill -9 $$", (137, "", "")),
+        ):
+            done = host.run(script, stdin=content)
+            assert (done.returncode, done.stdout, done.stderr) == expected
+
+    def test_nothing_is_left_of_a_script_but_what_it_leaves(self, twin):
+        host = twin.hosts["light1"]
+        host.read("x=1; cd /tmp; sleep 60 & echo $! >/run/left")
+        assert host.read("pwd; echo $x").split() == ["/"]
+        assert host.read("kill $(cat /run/left) && echo there") == "there"
+
+    def test_two_at_the_same_time(self, twin):
+        host = twin.hosts["light1"]
+        host.read("rm -f /run/met; mkfifo /run/met")
+        with ThreadPoolExecutor() as pool:
+            heard = pool.submit(host.read, "cat /run/met")
+            pool.submit(host.read, "echo hello >/run/met")
+            assert heard.result(30) == "hello"
+
+    def test_one_that_never_ends_is_given_up(self, twin):
+        host = twin.hosts["light1"]
+        with pytest.raises(RegfleetError, match="gave no answer within"):
+            host.run("sleep 60", timeout=0.5)
+        assert host.read("echo well") == "well"
+
+    def test_a_host_that_is_restarted_is_entered_anew(self, boot):
+        host = boot("again1", variant="light").hosts["again1"]
+        assert host.read("echo well") == "well"
+        with ThreadPoolExecutor() as pool:
+            cut = pool.submit(host.run, "sleep 60")
+            while "sleep" not in host.read("cat /proc/[0-9]*/comm"):
+                pass
+            host.docker.run("restart", "--time", "1", host.container)
+            assert cut.result(30).returncode == 137
+        assert host.read("echo well") == "well"
+        host.docker.run("stop", "--time", "1", host.container)
+        done = host.run("echo well")
+        assert done.returncode != 0
+        assert "is not running" in done.stderr
 
 
 def test_seed_images_serve(twin, seeds):

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from regfleet.errors import HostError, RegfleetError
 from regfleet.rehearse.docker import Completed, Docker
 from regfleet.rehearse.images import LABEL, Images
+from regfleet.rehearse.inside import Inside
 from regfleet.rehearse.isolation import run_options
 
 TWIN_LABEL = "regfleet.twin"
@@ -73,6 +74,7 @@ class TwinHost:
         container: its container's name.
         address: its IPv4 address, reachable from this machine.
         host_key: its public host key, `ssh-ed25519 AAAA...`.
+        inside: shells in it.
     """
 
     spec: HostSpec
@@ -80,6 +82,10 @@ class TwinHost:
     container: str
     address: str
     host_key: str
+    inside: Inside = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inside", Inside(self.docker, self.container))
 
     @property
     def name(self) -> str:
@@ -88,9 +94,7 @@ class TwinHost:
 
     def run(self, script: str, stdin: str = "", timeout: float | None = 120) -> Completed:
         """Run a shell script on the host as root, out of band: no SSH is involved."""
-        return self.docker.try_run(
-            "exec", "-i", self.container, "sh", "-c", script, stdin=stdin, timeout=timeout
-        )
+        return self.inside.run(script, stdin, timeout)
 
     def read(self, script: str) -> str:
         """Run a shell script like `run` and return its output, stripped.
@@ -215,6 +219,8 @@ class Twin:
     def stop(self) -> None:
         """Remove every host of this twin, their volumes and the network; nothing else."""
         remove(self.docker, f"{TWIN_LABEL}={self.name}")
+        for host in self.hosts.values():
+            host.inside.close()
         self.hosts.clear()
 
     def _labels(self) -> Sequence[str]:
