@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from string import Template
@@ -119,8 +120,9 @@ def _factory(images, host_image, tmp_path_factory):
         specs = [
             host if isinstance(host, HostSpec) else _spec(host, suite, variant) for host in hosts
         ]
-        for spec in specs:
-            host_image(spec.suite, spec.variant)
+        kinds = {(spec.suite, spec.variant) for spec in specs}
+        with ThreadPoolExecutor() as pool:  # building one takes half a minute
+            list(pool.map(lambda kind: host_image(*kind), kinds))
         directory = tmp_path_factory.mktemp("twin")
         twin = Twin(f"test-{os.getpid()}-{next(_numbers)}", images, directory)
         twins.append(twin)

@@ -1,6 +1,7 @@
 """How the files of a run are spread over workers; see conftest.py for what a test may rely on."""
 
 import fcntl
+import signal
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,11 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "long: the file takes minutes and is begun early")
     if not is_worker(config):
         config.stash[_DIRECTORY] = TemporaryDirectory(prefix="regfleet-tests-")
+        return
+    # A run in the background ignores these, and so would the commands that tests interrupt
+    # (POSIX, Shell Command Language: asynchronous lists; nohup(1)).
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(trylast=True)
