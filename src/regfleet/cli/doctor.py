@@ -13,8 +13,10 @@ from regfleet.cli.inspect import reading
 from regfleet.doctor.causes import explain as causes_of
 from regfleet.doctor.diagnose import diagnose
 from regfleet.doctor.examine import examine
-from regfleet.errors import EXIT_FAILED, EXIT_OK, UsageError
+from regfleet.doctor.finding import of_registry
+from regfleet.errors import EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.load import load
+from regfleet.fleet.model import Fleet
 from regfleet.report import doctor_json, doctor_text
 from regfleet.run.selection import select
 from regfleet.state import StateDirectory
@@ -62,6 +64,11 @@ def _explain(given: str | None, file: Path | None, console: Console, *, as_json:
     found = causes_of(text)
     path = shlex.quote(str(file or "fleet.toml"))
     values = {"file": path, "limit": "", "service": "docker"}
+    fleet = _fleet(file)
+    if fleet is not None and found:
+        endpoint = found[0].values.get("endpoint")
+        named = (each.name for each in fleet.registries.values() if each.endpoint == endpoint)
+        values |= of_registry(fleet, next(named, ""))
     if as_json:
         click.echo(doctor_json.explanation(found, values))
     if found:
@@ -73,6 +80,16 @@ def _explain(given: str | None, file: Path | None, console: Console, *, as_json:
         soft_wrap=True,
     )
     return EXIT_FAILED
+
+
+def _fleet(file: Path | None) -> Fleet | None:
+    """The fleet, for the names of its registries alone: without it they stand in capitals."""
+    if file is None:
+        return None
+    try:
+        return load(file)
+    except RegfleetError:
+        return None
 
 
 def _piped(given: str | None) -> str:

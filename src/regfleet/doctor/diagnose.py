@@ -41,7 +41,7 @@ def diagnose(case: Case, file: str) -> Diagnosis:
     Args:
         file: the fleet file as the user named it, for commands.
     """
-    general = list(_of_fleet(case))
+    first, last = list(_of_fleet(case)), list(_not_applied(case))
     clocks = list(hosts.clocks(case))
     of_hosts = [each for exam in case.hosts.values() for each in hosts.of_host(case, exam)]
     roots: dict[str, Symptom] = {}
@@ -59,7 +59,7 @@ def diagnose(case: Case, file: str) -> Diagnosis:
         for exam in case.hosts.values()
         for each in registries.of_client(case, exam, found, known)
     ]
-    every = [*general, *clocks, *of_hosts, *of_registries, *of_clients]
+    every = [*first, *clocks, *of_hosts, *of_registries, *of_clients, *last]
     return Diagnosis(
         case.fleet.name,
         findings(found.with_felt(every), case.fleet, file),
@@ -71,12 +71,9 @@ def diagnose(case: Case, file: str) -> Diagnosis:
 
 
 def _of_fleet(case: Case) -> Iterator[Symptom]:
-    """Whether it was applied, and whether what it needs is here."""
+    """Whether what it needs is here."""
     looked = [name for name, exam in case.hosts.items() if exam.seen is not None]
     applied = [name for name in looked if case.applied(name)]
-    for name in looked:
-        if name not in applied:
-            yield Symptom("not-applied", name, f"there is no record of fleet {case.fleet.name}")
     for error in case.errors:
         fix = (error.hint,) if error.hint else ()
         if isinstance(error, PasswordError):
@@ -88,3 +85,10 @@ def _of_fleet(case: Case) -> Iterator[Symptom]:
     ]
     if missing and applied:
         yield Symptom("elsewhere", "", missing[0].message)
+
+
+def _not_applied(case: Case) -> Iterator[Symptom]:
+    """Hosts without anything of the fleet's: last, since what else is found would hinder that."""
+    for name, exam in case.hosts.items():
+        if exam.seen is not None and not case.applied(name):
+            yield Symptom("not-applied", name, f"there is no record of fleet {case.fleet.name}")

@@ -11,6 +11,7 @@ from regfleet.pki.names import endpoint_host
 
 _LISTED = 12  # more hosts than that are no list for a command line
 _NAMED = 6
+_SEVERAL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ def findings(symptoms: Iterable[Symptom], fleet: Fleet, file: str) -> tuple[Find
     """
     groups: dict[tuple[object, ...], list[Symptom]] = {}
     for each in symptoms:
-        key = (each.cause, each.registry, each.found, tuple(sorted(each.values.items())), each.fix)
-        groups.setdefault(key, []).append(each)
+        values = tuple(sorted(each.values.items()))
+        found, *fix = (_anywhere(text, each.host, fleet) for text in (each.found, *each.fix))
+        groups.setdefault((each.cause, each.registry, found, values, *fix), []).append(each)
     return tuple(_finding(alike, fleet, file) for alike in groups.values())
 
 
@@ -87,7 +89,7 @@ def _finding(alike: Sequence[Symptom], fleet: Fleet, file: str) -> Finding:
         "hosts": names(hosts),
         "limit": limit(fleet, hosts),
         **_host(fleet, first.host),
-        **_registry(fleet, first.registry),
+        **of_registry(fleet, first.registry),
         **first.values,
     }
     return Finding(
@@ -95,13 +97,25 @@ def _finding(alike: Sequence[Symptom], fleet: Fleet, file: str) -> Finding:
         fill(cause.title, values),
         hosts,
         first.registry,
-        first.found,
+        first.found if len(hosts) < _SEVERAL else _anywhere(first.found, first.host, fleet),
         next((each.said for each in alike if each.said), ""),
         fill(cause.means, values),
         tuple(fill(line, values) for line in cause.check),
-        first.fix or tuple(fill(line, values) for line in cause.fix),
+        _fix(first, hosts, fleet) or tuple(fill(line, values) for line in cause.fix),
         tuple(dict.fromkeys(name for each in alike for name in each.felt_by)),
     )
+
+
+def _fix(first: Symptom, hosts: Sequence[str], fleet: Fleet) -> tuple[str, ...]:
+    if len(hosts) < _SEVERAL:
+        return first.fix
+    return tuple(_anywhere(line, first.host, fleet) for line in first.fix)
+
+
+def _anywhere(text: str, name: str, fleet: Fleet) -> str:
+    """A text without the address of the host that it is about: others may have the same."""
+    host = fleet.hosts().get(name)
+    return text.replace(host.address, "HOST") if host else text
 
 
 def names(hosts: Sequence[str], most: int = _NAMED) -> str:
@@ -127,7 +141,8 @@ def _host(fleet: Fleet, name: str) -> dict[str, str]:
     return {"host": name, "address": host.address} if host else {}
 
 
-def _registry(fleet: Fleet, name: str) -> dict[str, str]:
+def of_registry(fleet: Fleet, name: str) -> dict[str, str]:
+    """Placeholders of a declared registry; none where it is not declared."""
     registry = fleet.registries.get(name)
     if registry is None:
         return {}

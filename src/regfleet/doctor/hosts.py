@@ -211,7 +211,7 @@ def _names(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
             None,
         )
         yield Symptom(
-            "name-not-resolved",
+            "name-not-resolved" if registry else "mirror-not-resolved",
             name,
             f"`getent hosts {wanted}` gives nothing there",
             registry.name if registry else "",

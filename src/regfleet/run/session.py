@@ -278,6 +278,12 @@ def _unreachable(host: Host, said: str) -> UnreachableError:
 
 
 def _key_hint(host: Host) -> str:
+    user = f"{host.ssh.user}'s" if host.ssh.user else "your user's"
+    if host.ssh.key and not host.ssh.key.exists():
+        return "`key` under [ssh] names a file that is not there; it is relative to the fleet file"
     if host.ssh.key:
-        return f"does {host.ssh.key} exist, and is its public half in authorized_keys there?"
+        return (
+            f"is the public half of {host.ssh.key} in {user} authorized_keys there, and has the "
+            "key no passphrase (or an agent)?"
+        )
     return "no `key` is set under [ssh]: the agent's and your default keys were tried"

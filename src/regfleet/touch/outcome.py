@@ -41,7 +41,7 @@ def parse(lines: Iterable[str]) -> Outcome:
     for line in lines:
         key, _, rest = line.removeprefix("@").partition(" ")
         if line.startswith("@") and key in said:
-            said[key].append(rest)
+            said[key].append(rest.rstrip())
         elif line.strip() and not line.startswith("@"):
             stray.append(line.strip())
     error = "; ".join(said["failed"])

@@ -49,6 +49,16 @@ def test_the_fleet_file_is_named_in_commands() -> None:
     assert "$ regfleet apply 'my fleet.toml'\n" in done.stdout
 
 
+def test_what_the_fleet_file_declares_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.toml"
+    file.write_text(
+        'version = 1\nname = "a"\n[registry.main]\nhosts = ["h"]\nendpoint = "reg.example:5000"\n'
+    )
+    done = doctor(str(file), "--explain", LINE)
+    assert "login = { main = { user" in done.stdout
+    assert "REGISTRY" not in done.stdout
+
+
 def test_as_a_document() -> None:
     done = doctor("--json", "--explain", LINE)
     assert json.loads(done.stdout)["explanations"][0]["cause"] == "not-logged-in"

@@ -296,7 +296,7 @@ def test_what_would_hinder_the_first_apply_is_said():
         each.cause
         for each in found(exam("reg1", owned={}, signs=signs, containers=missing), exam())
     ]
-    assert causes == ["not-applied", "port-taken", "name-not-resolved"]
+    assert causes == ["port-taken", "name-not-resolved", "not-applied"]
 
 
 def test_a_fleet_that_was_applied_from_elsewhere():
@@ -544,6 +544,28 @@ def test_hosts_that_share_a_cause_stand_together():
     assert finding.hosts == ("web1", "web2")
     assert finding.title == f"the CA of {ENDPOINT} is missing on web1, web2"
     assert finding.fix == ("$ regfleet apply fleet.toml --limit client_build",)
+
+
+def test_hosts_that_differ_in_their_addresses_alone_stand_together():
+    exams = [
+        exam(
+            name,
+            error=UnreachableError(name, f"no SSH connection to ops@{name}", f"try ssh {name}"),
+            reached=False,
+        )
+        for name in ("web1", "web2")
+    ]
+    (finding,) = found(*exams)
+    assert finding.found == "no SSH connection to ops@HOST"
+    assert finding.fix == ("try ssh HOST",)
+    (finding,) = found(exams[0])
+    assert (finding.found, finding.fix) == ("no SSH connection to ops@web1", ("try ssh web1",))
+
+
+def test_a_mirror_that_is_not_declared():
+    (finding,) = found(exam(signs=replace(WELL, names={"mirror.example": ()})))
+    assert (finding.cause, finding.registry) == ("mirror-not-resolved", "")
+    assert finding.title == "the name mirror.example of a mirror is not resolved there"
 
 
 def test_a_ca_that_is_not_known_here_is_not_compared():

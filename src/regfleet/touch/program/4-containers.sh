@@ -69,7 +69,8 @@ stand_aside() { # NAME: stopped and renamed, until all is well
 holder() { # PORT: who listens there
   found=
   if command -v ss >/dev/null 2>&1; then
-    found=$(ss -H -ltnp "sport = :$1" 2>/dev/null | sed 's/.*users:((\([^)]*\)).*/\1/' | head -n 1 | flat)
+    found=$(ss -H -ltnp "sport = :$1" 2>/dev/null | head -n 1 |
+      sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2) listens there/p')
   fi
   echo "${found:-docker ps and ss -ltnp tell by what}"
 }

@@ -52,7 +52,7 @@ login_hint() { # OUTPUT ENGINE
     *x509*) echo 'the certificate does not fit: see `names` of the registry, and the clocks' ;;
     *'no such host'*) echo 'the host does not resolve that name: see its DNS or /etc/hosts' ;;
     *unauthorized* | *401*) echo 'the password is not the one the registry has: apply the registry first' ;;
-    *refused* | *timeout*) echo 'nothing answers there: is the registry up, and the port open?' ;;
+    *refused* | *[Tt]imeout* | *'deadline exceeded'* | *'no route'*) echo 'nothing answers there: is the registry up, and the port open?' ;;
     *) echo 'try it by hand on the host: '"$2 login" ;;
   esac
 }
