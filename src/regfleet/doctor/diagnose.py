@@ -9,6 +9,7 @@ from regfleet.doctor import hosts, registries
 from regfleet.doctor.case import Case
 from regfleet.doctor.finding import Finding, Symptom, findings
 from regfleet.errors import CertificateError, PasswordError
+from regfleet.registry_api.errors import RegistryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Diagnosis:
     Attributes:
         fleet: its name.
         hosts: those that were examined; `reached` of them could be looked at.
-        registries: those that were asked.
+        registries: those that were asked, whatever they answered.
         notes: what could not be checked.
     """
 
@@ -65,7 +66,11 @@ def diagnose(case: Case, file: str) -> Diagnosis:
         findings(found.with_felt(every), case.fleet, file),
         tuple(case.hosts),
         tuple(name for name, exam in case.hosts.items() if exam.seen is not None),
-        tuple(case.registries),
+        tuple(
+            name
+            for name, exam in case.registries.items()
+            if exam.error is None or isinstance(exam.error, RegistryError)
+        ),
         tuple(registries.notes(case)),
     )
 

@@ -41,7 +41,7 @@ def of_host(case: Case, exam: HostExam) -> Iterator[Symptom]:
         return
     want = case.desired[exam.name]
     yield from _disks(exam.name, exam.signs)
-    engine = [*_configuration(exam.seen, exam.signs, want), *_limits(exam.name, exam.signs)]
+    engine = [*_configuration(exam.seen, exam.signs, want), *_limits(want, exam.signs)]
     yield from engine
     causes = {each.cause for each in engine}
     stopped = [*_engine(case, exam.seen, exam.signs, want), *_others(exam.seen, want)]
@@ -113,7 +113,10 @@ def _configuration(seen: ObservedHost, signs: Signs, want: DesiredHost) -> Itera
         yield Symptom("flag-conflict", want.name, found, said=_last(signs), values=values)
 
 
-def _limits(name: str, signs: Signs) -> Iterator[Symptom]:
+def _limits(want: DesiredHost, signs: Signs) -> Iterator[Symptom]:
+    """Images that cannot be pulled, be it for their number alone."""
+    name = want.name
+    tables = {each.image.reference: f"registry.{each.registry}" for each in want.containers}
     if signs.limited:
         yield Symptom(
             "rate-limit", name, "in the engine's log of the last hours", said=signs.limited
@@ -122,7 +125,8 @@ def _limits(name: str, signs: Signs) -> Iterator[Symptom]:
         told = recognise(said)
         cause = "rate-limit" if told and told.cause.name == "rate-limit" else "image-unavailable"
         found = f"{image} is not on the host, and its engine cannot get it"
-        yield Symptom(cause, name, found, said=said, values={"image": image})
+        values = {"image": image, "table": tables.get(image, "smoke")}
+        yield Symptom(cause, name, found, said=said, values=values)
 
 
 def _engine(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:

@@ -18,7 +18,7 @@ EXAMPLES = [(name, line) for name, cause in causes().items() for line in cause.e
 KNOWN = {
     *("file", "fleet", "host", "hosts", "address", "limit", "service"),
     *("registry", "endpoint", "name", "port", "registry_address"),
-    *("account", "user", "path", "key", "plural", "flag", "missing", "present", "image"),
+    *("account", "user", "path", "key", "plural", "flag", "missing", "present", "image", "table"),
 }
 # What the issue asks for, and the name that each has here.
 ASKED = {
