@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from regfleet import resources
 from regfleet.errors import RegfleetError, UsageError
@@ -28,6 +28,9 @@ SUITES = ("bookworm", "trixie", "sid")  # the first is the default
 VARIANTS = ("docker", "bare", "sysv", "light")
 FALLBACK = "bare"  # has no engine: for those that are installed from the distribution
 LABEL = "regfleet.build"
+
+# What a variant is made of (see vagrant/host-image.sh): to extend one takes a third of the time.
+_BASES = {"docker": "bare", "bare": "light", "sysv": "light"}
 
 # The variant that has a client engine; those not here are installed on the fallback.
 _VARIANT_OF_ENGINE = {"docker": "docker", "docker-sysconfig": "docker"}
@@ -78,17 +81,30 @@ class Images:
             raise UsageError(f"no host variant {variant!r}", f"one of: {', '.join(VARIANTS)}")
         tag, tar = self.tag(suite, variant), self.root_filesystem(suite, variant)
         self.cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.cache / f"{suite}-{variant}.lock"):
+        with self._lock(suite, variant):
             if self._imported(tag):
                 return tag
-            if not tar.exists():
-                self.progress(f"building the {suite} host image ({variant}), about half a minute")
-                _bootstrap(suite, variant, tar)
+            self._build(suite, variant)
             self.progress(f"importing the {suite} host image ({variant})")
             self.docker.import_image(
                 tar, tag, 'CMD ["/sbin/regfleet-boot"]', f'LABEL {LABEL}="{self.cache.parent}"'
             )
         return tag
+
+    def _build(self, suite: str, variant: str) -> None:
+        tar = self.root_filesystem(suite, variant)
+        if tar.exists():
+            return
+        base = None
+        if variant in _BASES:
+            base = self.root_filesystem(suite, _BASES[variant])
+            with self._lock(suite, _BASES[variant]):
+                self._build(suite, _BASES[variant])
+        self.progress(
+            f"building the {suite} host image ({variant}), about "
+            f"{'a quarter of a minute' if base else 'half a minute'}"
+        )
+        _bootstrap(suite, variant, tar, base)
 
     def has(self, suite: str, variant: str) -> bool:
         """Whether `host` would have nothing to build."""
@@ -102,6 +118,9 @@ class Images:
     def tag(self, suite: str, variant: str) -> str:
         """The name that a host image has in the engine."""
         return f"regfleet-host:{_kind(suite, variant)}"
+
+    def _lock(self, suite: str, variant: str) -> BaseFileLock:
+        return FileLock(self.cache / f"{suite}-{variant}.lock")
 
     def _imported(self, tag: str) -> bool:
         return self.docker.try_run("image", "inspect", tag).returncode == 0
@@ -129,7 +148,7 @@ def _recipe() -> Path:
     return resources.path("host-image.sh")
 
 
-def _bootstrap(suite: str, variant: str, tar: Path) -> None:
+def _bootstrap(suite: str, variant: str, tar: Path, base: Path | None) -> None:
     if shutil.which("mmdebstrap") is None:
         raise RegfleetError(
             "mmdebstrap is not installed; host images are built with it",
@@ -143,7 +162,7 @@ def _bootstrap(suite: str, variant: str, tar: Path) -> None:
     temporary.chmod(0o755)
     try:
         with subprocess.Popen(
-            ["sh", str(_recipe()), suite, variant, str(tar)],
+            ["sh", str(_recipe()), suite, variant, str(tar), *([str(base)] if base else [])],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
