@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +18,8 @@ _LABEL = 8  # the longest, "felt by", and a blank
 _INDENT = 3
 _WIDEST = 100  # longer lines are tiring to read
 _SAID = 400
+_WHOLE = re.compile(r"\$ |\[|#|[\w.\"-]+ = ")  # a command, or a line of a file
+_PROSE = partial(textwrap.TextWrapper, break_long_words=False, break_on_hyphens=False)
 
 
 def render(diagnosis: Diagnosis, console: Console, *, verbose: bool = False) -> None:
@@ -73,8 +77,8 @@ def _part(console: Console, label: str, lines: Iterable[str]) -> None:
     width = min(console.width, _WIDEST) - _INDENT - _LABEL if console.is_terminal else _WIDEST * 100
     head = label
     for line in lines:
-        whole = line.startswith(("$ ", "[", "#")) or " = " in line
-        folded = [line] if whole else textwrap.wrap(line, max(width, 20), break_long_words=False)
+        whole = _WHOLE.match(line)
+        folded = [line] if whole else _PROSE(max(width, 20)).wrap(line)
         for part in folded or [""]:
             style = "cyan" if whole else ""
             start = f"{'':{_INDENT}}{head:{_LABEL}}"

@@ -65,6 +65,9 @@ def test_a_narrow_terminal_folds_prose_and_no_command():
     prose = [line for line in lines if "certs.d has no" in line]
     assert len(prose[0]) <= 50
     assert "           $ regfleet apply fleet.toml" in lines
+    wordy = Finding(**{**as_dict(FINDING), "means": f"it has `a = 1`; {FINDING.means}"})
+    lines = said(diagnosis(wordy), width=50, terminal=True).splitlines()
+    assert max(len(line) for line in lines if "it has" in line or "stranger" in line) <= 50
 
 
 def test_nothing_found_says_what_was_looked_at():
