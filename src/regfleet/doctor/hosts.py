@@ -118,9 +118,7 @@ def _limits(want: DesiredHost, signs: Signs) -> Iterator[Symptom]:
     name = want.name
     tables = {each.image.reference: f"registry.{each.registry}" for each in want.containers}
     if signs.limited:
-        yield Symptom(
-            "rate-limit", name, "in the engine's log of the last hours", said=signs.limited
-        )
+        yield Symptom("rate-limit", name, "the engine's log tells of it", said=signs.limited)
     for image, said in signs.offers.items():
         told = recognise(said)
         cause = "rate-limit" if told and told.cause.name == "rate-limit" else "image-unavailable"
