@@ -1,6 +1,10 @@
 # Docker, as the look sees it.
 # shellcheck shell=sh disable=SC2154  # functions and variables of look.sh and common.sh
 docker_socket=/var/run/docker.sock
+docker_wanted=
+docker_told=
+
+docker_wants() { docker_wanted=$*; } # PATH...: what the API is asked for beside /info
 
 look_daemon() { # PATH: daemon.json, where its symbolic links lead
   linked "$1" && set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")"
@@ -41,7 +45,11 @@ look_start() { # where dockerd's flags are set; whole files where there may be m
       done
     done
   fi
-  if grep -q '^[^#;]*DOCKER_OPTS=' /etc/default/docker 2>/dev/null; then more=yes; fi
+  if [ -r /etc/default/docker ]; then
+    while read -r line || [ -n "$line" ]; do
+      case $line in '#'* | ';'*) ;; *DOCKER_OPTS=*) more=yes ;; esac
+    done </etc/default/docker
+  fi
   if [ -f /etc/sysconfig/docker ] || unusual; then more=yes; fi
   [ -n "$more" ] || return 0
   for file in "$@" /etc/default/docker /etc/sysconfig/docker; do look_text "$file"; done
@@ -87,7 +95,11 @@ docker_look() { # [ENGINE]: the engine; daemon.json follows the daemon's own --c
     return 0
   fi
   # A socket-activated engine would be started by asking it: it is asked only when it runs.
-  if info=$(docker_ask /info || docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
+  # shellcheck disable=SC2086  # paths of the API hold no blanks
+  if docker_ask /info $docker_wanted; then
+    docker_told=yes
+    say 'engine up'
+  elif info=$(docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
     say 'engine up'
     say "info $info"
   else
@@ -111,52 +123,43 @@ look_flags() { # PID: the daemon's arguments, one a line; sets `config` where th
   unset IFS
 }
 
-# One GET of the engine's API (moby, api/swagger.yaml) without its client, which takes longer to
-# start than the engine to answer. Perl is on every Debian and Ubuntu (perl-base is essential),
-# curl on most others; where neither is, or neither gets an answer, the client is asked after all.
+# GETs of the engine's API (moby, api/swagger.yaml) without its client, which takes longer to start
+# than the engine to answer. Perl is on every Debian and Ubuntu (perl-base is essential), curl on
+# most others; where neither is, or neither gets all answers, the client is asked after all.
 # The numbers are AF_UNIX, SOCK_STREAM and the size of a path in sockaddr_un (unix(7)).
-docker_ask() { # PATH: prints the answer; 1 when there is none, 4 when there is no such thing
+docker_ask() { # PATH...: a line for each, `api STATUS PATH ANSWER`; whether all were answered
   [ -S "$docker_socket" ] || return 1
   if command -v perl >/dev/null 2>&1; then
     # shellcheck disable=SC2016  # those are Perl's
-    perl -e 'socket(S, 1, 1, 0) && connect(S, pack("Sa108", 1, $ARGV[0])) or exit 1;
-      syswrite(S, "GET $ARGV[1] HTTP/1.0\r\n\r\n") or exit 1;
-      local $/; $_ = <S>;
-      exit 4 if m{^HTTP/\S+ 404 };
-      s{^HTTP/\S+ 200 .*?\r\n\r\n}{}s or exit 1;
-      print' "$docker_socket" "$1" 2>/dev/null
+    perl -e '$where = pack("Sa108", 1, shift); $/ = undef;
+      for $path (@ARGV) {
+        socket(S, 1, 1, 0) && connect(S, $where) or exit 1;
+        syswrite(S, "GET $path HTTP/1.0\r\n\r\n") or exit 1;
+        ($head, $_) = split(/\r\n\r\n/, <S>, 2);
+        $head =~ m{^HTTP/\S+ (200|404) } or exit 1;
+        tr/\n//d;
+        print "\@api $1 $path $_\n";
+      }' "$docker_socket" "$@" 2>/dev/null
   elif command -v curl >/dev/null 2>&1; then
-    answer=$(curl -s -w '%{http_code}' --noproxy '*' --unix-socket "$docker_socket" \
-      "http://docker$1" 2>/dev/null)
-    case $answer in
-      *200) printf '%s' "${answer%200}" ;;
-      *404) return 4 ;;
-      *) return 1 ;;
-    esac
+    for path; do
+      answer=$(curl -s -w '\n%{http_code}' --noproxy '*' --unix-socket "$docker_socket" \
+        "http://docker$path" 2>/dev/null)
+      status=${answer##*"$NL"}
+      case $status in 200 | 404) ;; *) return 1 ;; esac
+      say "api $status $path $(printf '%s' "${answer%"$NL"*}" | tr -d '\n')"
+    done
   else
     return 1
   fi
 }
 
-look_container() { # NAME
-  # %7B"name":["NAME"]%7D: those with that in their names.
-  if listed=$(docker_ask "/containers/json?all=1&filters=%7B%22name%22%3A%5B%22$1%22%5D%7D"); then
-    say "listed $1 $listed"
-  else
-    docker container inspect --format \
-      '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
-      "$1" 2>/dev/null || :
-  fi
+look_container() { # NAME, where the API has not told of it
+  [ -z "$docker_told" ] || return 0
+  docker container inspect --format \
+    '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
+    "$1" 2>/dev/null || :
 }
 
-docker_image() { # REFERENCE: its identifier
-  described=$(docker_ask "/images/$1/json")
-  case $? in
-    0)
-      described=${described#*'"Id":"'}
-      echo "${described%%\"*}"
-      ;;
-    4) return 1 ;;
-    *) docker image inspect --format '{{.Id}}' "$1" ;;
-  esac
+docker_image() { # REFERENCE: its identifier, where the API has not told it
+  [ -z "$docker_told" ] && docker image inspect --format '{{.Id}}' "$1"
 }

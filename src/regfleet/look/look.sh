@@ -73,7 +73,12 @@ look_login() { # ACCOUNT ENDPOINT SALT FILE: never the login, only its salted di
   if [ -z "$home" ]; then say "login $1 $2 no-account"; return 0; fi
   file=$home/$4
   [ -f "$file" ] || return 0
-  compact=$(tr -d ' \t\r\n' <"$file")
+  compact=
+  set -f
+  while read -r line || [ -n "$line" ]; do
+    for word in $line; do compact=$compact$word; done
+  done <"$file"
+  set +f
   name="\"$2\":{"
   auth=
   case $compact in

@@ -34,6 +34,12 @@ SHOWN = {
 SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
 
 
+# Paths of the engine's API, in front of and behind what is asked for, and the status of an answer.
+API_CONTAINERS = "/containers/json"
+API_IMAGES, API_IMAGE = "/images/", "/json"
+FOUND = "200"
+
+
 def parse(host: str, lines: Iterable[str]) -> ObservedHost:
     """An `ObservedHost` from the look's output.
 
@@ -68,6 +74,7 @@ def parse(host: str, lines: Iterable[str]) -> ObservedHost:
 
 
 def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
+    _told_by_api(fields)
     whole = dict(_pair(value) for value in fields["whole"])
     written = _decode(host, "the ownership record", whole.get("owned"))
     try:
@@ -212,14 +219,29 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
     )
 
 
+def _told_by_api(fields: dict[str, list[str]]) -> None:
+    """Lines of the engine's API, `STATUS PATH ANSWER`, as the lines that its client would give."""
+    for value in fields["api"]:
+        status, path, answer = value.split(" ", 2)
+        if status != FOUND:
+            continue
+        if path.startswith(API_CONTAINERS):
+            fields["listed"].append(answer)
+        elif path.startswith(API_IMAGES):
+            name = path.removeprefix(API_IMAGES).removesuffix(API_IMAGE)
+            fields["image"].append(f"{name} {json.loads(answer)['Id']}")
+        else:
+            fields["info"].append(answer)
+
+
 def _containers(fields: dict[str, list[str]]) -> Iterator[ObservedContainer]:
     """Containers as the engine's client tells of them, or as its API lists them."""
     yield from map(_container, fields["container"])
-    for value in fields["listed"]:
-        name, _, listed = value.partition(" ")
+    for listed in fields["listed"]:
         for item in json.loads(listed):
-            if f"/{name}" in item["Names"]:  # it was asked for names that have this in them
-                yield _listed(name, item)
+            # Others are what containers call each other by: /web/alias.
+            names = [name[1:] for name in item["Names"] if name.count("/") == 1]
+            yield from (_listed(name, item) for name in names)
 
 
 def _listed(name: str, item: dict[str, Any]) -> ObservedContainer:

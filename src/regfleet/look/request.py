@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+import urllib.parse
 from shlex import quote
 
 from regfleet import shell
 from regfleet.desired.model import DesiredHost, Directory, File, LoginEntry
 from regfleet.engines import ENGINES
+from regfleet.look.parse import API_CONTAINERS, API_IMAGE, API_IMAGES
 
 
 def program(*engines: str) -> str:
@@ -31,15 +34,19 @@ def define(want: DesiredHost, salt: str) -> str:
     things: tuple[Directory | File, ...] = (*want.directories, *want.files, *want.conditional)
     paths = [thing.path for thing in things]
     words = [ENGINES[name].shell for name in want.engines]
+    images = {("docker", container.image.reference) for container in want.containers}
+    images |= {(words[-1], image.reference) for image in want.images}
+    names = [container.name for container in want.containers]
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
+    asked = [f"{API_IMAGES}{name}{API_IMAGE}" for word, name in sorted(images) if word == "docker"]
+    asked += [_listing(name) for name in names]
+    calls += [" ".join(["docker_wants", *map(quote, asked)])] if asked else []
     # Engines that share their shell functions are told apart by name.
     calls += [
         f"{word}_look" if word == name else f"{word}_look {quote(name)}"
         for word, name in zip(words, want.engines, strict=True)
     ]
-    calls += [f"look_container {quote(container.name)}" for container in want.containers]
-    images = {("docker", container.image.reference) for container in want.containers}
-    images |= {(words[-1], image.reference) for image in want.images}
+    calls += [f"look_container {quote(name)}" for name in names]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
     calls += [
         " ".join(
@@ -55,6 +62,12 @@ def define(want: DesiredHost, salt: str) -> str:
     ]
     body = "\n  ".join([*calls, "say end"])
     return f"{program(*words)}\nlook() {{\n  {body}\n}}\n"
+
+
+def _listing(name: str) -> str:
+    """The API's path for the containers that have this in their names (moby, ContainerList)."""
+    filters = json.dumps({"name": [name]}, separators=(",", ":"))
+    return f"{API_CONTAINERS}?all=1&filters={urllib.parse.quote(filters, safe='')}"
 
 
 def login_digest(login: LoginEntry, salt: str) -> str:

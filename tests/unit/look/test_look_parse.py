@@ -170,8 +170,23 @@ CONTAINERS = {
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_containers_as_the_api_lists_them(name):
     listed, expected = CONTAINERS[name]
-    seen = parse("web1", [f"@listed regfleet-main {json.dumps(listed)}", *LEAST])
-    assert seen.containers == ({"regfleet-main": expected} if expected else {})
+    path = "/containers/json?all=1&filters=x"
+    seen = parse("web1", [f"@api 200 {path} {json.dumps(listed)}", *LEAST]).containers
+    assert seen.pop("regfleet-main", None) == expected
+    assert set(seen) <= {"regfleet-main-before"}
+
+
+def test_what_the_api_tells_is_what_the_client_would():
+    cut = WHOLE.index("@engine up")
+    client = [line for line in WHOLE if line.split()[0] not in ("@info", "@image", "@container")]
+    api = [
+        f"@api 200 /info {json.dumps(INFO)}",
+        '@api 200 /images/registry:2/json {"Id": "sha256:1", "RepoTags": ["registry:2"]}',
+        '@api 404 /images/busybox:latest/json {"message": "No such image"}',
+        f"@api 200 /containers/json?all=1 {json.dumps([LISTED])}",
+    ]
+    by_client = [line for line in WHOLE if not line.startswith("@container /other")]
+    assert parse("web1", [*client[:cut], *api, *client[cut:]]) == parse("web1", by_client)
 
 
 @pytest.mark.parametrize("line", ["@whole daemon ", "@whole daemon"])
@@ -214,8 +229,16 @@ REFUSALS = {
     "half a stat": ([*LEAST, "@stat 81a4 0"], "cannot be understood", "defect"),
     "half a sum": ([*LEAST, "@sum abcd"], "cannot be understood", "defect"),
     "half a container": ([*LEAST, "@container /a true"], "cannot be understood", "defect"),
-    "half a list": ([*LEAST, '@listed a [{"Names"'], "cannot be understood", "defect"),
-    "a list of nothing": ([*LEAST, "@listed a [{}]"], "cannot be understood", "defect"),
+    "half a list": (
+        [*LEAST, '@api 200 /containers/json [{"Names"'], "cannot be understood", "defect",
+    ),
+    "a list of nothing": (
+        [*LEAST, "@api 200 /containers/json [{}]"], "cannot be understood", "defect",
+    ),
+    "an image of nothing": (
+        [*LEAST, "@api 200 /images/x/json {}"], "cannot be understood", "defect",
+    ),
+    "half an answer": ([*LEAST, "@api 200 /info"], "cannot be understood", "defect"),
     "half a login": ([*LEAST, "@login root"], "cannot be understood", "defect"),
     "up without a word": ([*LEAST, "@engine up"], "cannot be understood", "defect"),
     "half an info": ([*LEAST, "@engine up", '@info {"a'], "cannot be understood", "defect"),
@@ -275,14 +298,22 @@ def test_images_are_asked_for_once():
         containers=(container(), container("two")),
         images=(Image("busybox:latest"), Image("registry:2", "a.tar", "00")),
     )
-    assert [line for line in asked(want) if "image" in line] == [
+    assert [line for line in asked(want) if line.startswith("look_image")] == [
         "look_image docker busybox:latest",
         "look_image docker registry:2",
     ]
-    assert [line for line in asked(want) if "container" in line] == [
+    assert [line for line in asked(want) if line.startswith("look_container")] == [
         "look_container regfleet-main",
         "look_container two",
     ]
+    listing = "'/containers/json?all=1&filters=%7B%22name%22%3A%5B%22{}%22%5D%7D'"
+    wants = " ".join(
+        [
+            "docker_wants /images/busybox:latest/json /images/registry:2/json",
+            *(listing.format(name) for name in ("regfleet-main", "two")),
+        ]
+    )
+    assert asked(want).index(wants) < asked(want).index("docker_look")
 
 
 def test_no_password_is_sent_with_the_look():

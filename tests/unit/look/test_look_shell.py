@@ -334,19 +334,26 @@ def test_an_engine_is_asked_without_its_client(shell, asker, answering):
         pytest.skip(f"{asker} is not there")
     hide = "" if asker == "perl" else "command() { [ $2 != perl ]; }"
     ask = [hide, f"docker_socket={answering}"]
-    (said,) = look(shell, *ask, "docker_ask '/a?b=%7B1%7D'")
-    assert json.loads(said) == ["/a?b=%7B1%7D", "ü " * 40_000]
-    assert look(shell, *ask, "docker_ask /404; say $?") == ["@4"]
-    assert look(shell, *ask, "docker_ask /500; say $?") == ["@1"]
+    said = look(shell, *ask, "docker_ask '/a?b=%7B1%7D' /404 /b; say $?")
+    words = [line.split(" ", 3) for line in said]
+    assert [line[:3] for line in words[:3]] == [
+        ["@api", "200", "/a?b=%7B1%7D"],
+        ["@api", "404", "/404"],
+        ["@api", "200", "/b"],
+    ]
+    assert json.loads(words[0][3]) == ["/a?b=%7B1%7D", "ü " * 40_000]
+    assert said[3:] == ["@0"]
+    assert [line[:10] for line in look(shell, *ask, "docker_ask /a /500 /b; say $?")] == [
+        "@api 200 /",
+        "@1",
+    ]
     assert look(shell, *ask, f"docker_socket={answering}x", "docker_ask /a; say $?") == ["@1"]
 
 
 @EVERY_SHELL
 def test_an_engine_that_nobody_can_ask_is_left_to_its_client(shell, answering):
-    said = look(
-        shell, "command() { return 1; }", f"docker_socket={answering}", "docker_ask /a; say $?"
-    )
-    assert said == ["@1"]
+    asked = f"docker_socket={answering}"
+    assert look(shell, "command() { return 1; }", asked, "docker_ask /a; say $?") == ["@1"]
 
 
 @EVERY_SHELL
