@@ -88,6 +88,12 @@ def test_a_second_run_finds_nothing_and_costs_one_command(twin, run, counted):
     assert counts == dict.fromkeys(CLIENTS, 1)
 
 
+def test_another_state_directory_is_warned_of(fleet, regfleet, run, tmp_path):
+    done = regfleet("plan", fleet, "--state-dir", tmp_path / "empty")
+    assert "3 of 3 hosts were set up for the fleet test from elsewhere" in done.stderr
+    assert "from elsewhere" not in run("plan").stderr
+
+
 def test_status_tells_of_podman(run):
     done = run("status", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

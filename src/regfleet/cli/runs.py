@@ -73,6 +73,7 @@ def plan(*, detailed_exitcode: bool, diff: bool, **options: object) -> int:
     with _runner(common, save=False) as (runner, _):
         runner.plan()
         common.show_plan(runner, diff=diff, alone=True)
+        _warn_of_state_elsewhere(runner, common.file)
         if common.as_json:
             click.echo(documents.plan_document(runner.report))
         if not runner.report.ok:
@@ -88,6 +89,7 @@ def apply(
     with _runner(common, save=True, locked="apply") as (runner, state):
         runner.plan()
         common.show_plan(runner, diff=diff)
+        _warn_of_state_elsewhere(runner, common.file)
         if runner.to_do:
             _confirm(yes or runner.session.stopped, "Apply this?")
             runner.touch(smoke=smoke is not False)
@@ -224,6 +226,20 @@ def _warn_of_loose_host_keys(fleet: Fleet, names: Sequence[str]) -> None:
                 f"{len(names)} hosts: of their host keys {risk}; somebody in between would see "
                 "what is sent",
             )
+
+
+def _warn_of_state_elsewhere(runner: Runner, file: Path) -> None:
+    """Whoever applies from a second machine makes a second CA: that is said, not only shown."""
+    fleet = runner.fleet.name
+    theirs = [name for name, seen in runner.work.seen.items() if seen.owned.get(fleet)]
+    if runner.salt is None and theirs:
+        show_text(
+            Console(stderr=True, highlight=False),
+            f"warning: {len(theirs)} of {len(runner.names)} hosts were set up for the fleet "
+            f"{fleet} from elsewhere: its CA and its generated passwords are not here, and an "
+            f"apply from here makes new ones. Bring .regfleet/{fleet} from beside the {file.name} "
+            "that was applied, or name it by --state-dir",
+        )
 
 
 @contextmanager

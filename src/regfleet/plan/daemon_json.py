@@ -20,6 +20,7 @@ __all__ = ["Document", "KeyChange", "Merged", "NotJsonError", "merge", "parse", 
 
 Document = dict[str, Json]
 
+_PASSWORD = re.compile(r"://[^/@\s]*@")  # a proxy's, say; RFC 3986, 3.2.1: userinfo
 _DEEPEST = 64  # no daemon.json nests deeper than a few levels
 
 
@@ -138,6 +139,6 @@ def _refuse_constant(name: str) -> NoReturn:
 def _where(text: str, error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         lines = text.splitlines() or [""]
-        line = lines[min(error.lineno, len(lines)) - 1].strip()
+        line = _PASSWORD.sub("://***@", lines[min(error.lineno, len(lines)) - 1].strip())
         return f"line {error.lineno}, column {error.colno}: {error.msg} (at: {line[:60]})"
     return str(error)

@@ -296,3 +296,13 @@ def test_indentation_is_kept(indent):
 @pytest.mark.parametrize("like", [None, "", "{}", '{"debug": true}', "{\n}"])
 def test_without_indentation_to_keep_it_is_two_spaces(like):
     assert render({"debug": True}, like) == '{\n  "debug": true\n}\n'
+
+
+def test_a_password_in_a_broken_line_is_not_shown():
+    with pytest.raises(NotJsonError) as caught:
+        parse('{\n  "https-proxy": "http://me:pa55word@proxy:3128"\n  "debug": true\n}')
+    assert "pa55word" not in str(caught.value)
+    with pytest.raises(NotJsonError) as caught:
+        parse('{"https-proxy": "http://me:pa55word@proxy:3128",}')
+    assert "pa55word" not in str(caught.value)
+    assert "://***@proxy" in str(caught.value)
