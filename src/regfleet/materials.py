@@ -5,6 +5,7 @@ Everything comes from the state directory or the user's sources; nothing here ta
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,9 @@ from regfleet.fleet.model import Fleet, Registry
 from regfleet.pki.certificates import FleetCertificates, ServerPair
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
+from regfleet.touch import archive
+
+ARCHIVES = "archives.json"  # digests of image archives, by what the file system says of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def gather(
     certificates = FleetCertificates(
         state, fleet.name, now or datetime.now(timezone.utc), save=save
     )
+    _read_archives(fleet, state, save=save)
     registries = {
         registry.name: _material(fleet, registry, state, certificates, save=save)
         for registry in fleet.registries.values()
@@ -105,6 +110,27 @@ def _material(
         passwords=known,
         retired={} if registry.external else passwords.retired(state, registry.name, known),
     )
+
+
+def _read_archives(fleet: Fleet, state: StateDirectory, *, save: bool) -> None:
+    """Find the digests of the fleet's image archives; of files that stay as they are, once."""
+    given = [registry.image_archive for registry in fleet.registries.values()]
+    paths = [path for path in dict.fromkeys((*given, fleet.smoke.image_archive)) if path]
+    before = _parsed(state.read_text(ARCHIVES))
+    archive.recall(before)
+    now = {archive.mark_of(path): archive.digest(path) for path in paths}
+    if save and now != before:
+        state.write_text(ARCHIVES, json.dumps(now, indent=1) + "\n")
+
+
+def _parsed(text: str | None) -> dict[str, str]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        return {}
+    return {str(mark): str(digest) for mark, digest in found.items()}
 
 
 def _kept(state: StateDirectory, name: str, *, save: bool) -> str:

@@ -1,14 +1,18 @@
 """What a fleet needs beside its file: made once, kept, and nothing kept by a plan."""
 
+import hashlib
+import json
+import os
 from pathlib import Path
 
 import pytest
 from making import NOW, client, fleet, registry, with_login
 
 from regfleet.errors import PasswordError
-from regfleet.fleet.model import PasswordSource, Tls, User
+from regfleet.fleet.model import PasswordSource, Smoke, Tls, User
 from regfleet.materials import gather
 from regfleet.state import StateDirectory
+from regfleet.touch import archive
 
 EXTERNAL = registry(
     "outside",
@@ -115,3 +119,53 @@ def test_no_secret_prints(state):
         material.pair.key_pem.reveal(),
     ):
         assert secret not in text
+
+
+# ---- image archives ----
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    """An archive, and nothing known from other tests."""
+    monkeypatch.setattr(archive, "_known", {})
+    path = tmp_path / "image.tar"
+    path.write_bytes(b"one")
+    return path
+
+
+def test_archives_are_read_once_for_all_runs(state, image, monkeypatch):
+    declared = fleet(smoke=Smoke("busybox:latest", image))
+    gather(declared, state, save=True, now=NOW)
+    monkeypatch.setattr(archive, "_known", {})  # another process
+    monkeypatch.setattr(hashlib, "sha256", lambda *_: pytest.fail("the archive is read again"))
+    gather(declared, state, save=True, now=NOW)
+    assert archive.digest(image) == ONE
+
+
+def test_an_archive_that_was_changed_is_read_again(state, image):
+    declared = fleet(smoke=Smoke("busybox:latest", image))
+    gather(declared, state, save=True, now=NOW)
+    before = image.stat()
+    image.write_bytes(b"two")
+    os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+    gather(declared, state, save=True, now=NOW)
+    assert archive.digest(image) == hashlib.sha256(b"two").hexdigest()
+    image.unlink()
+    image.write_bytes(b"one")
+    assert archive.digest(image) == ONE
+    assert len(json.loads(state.read_text("archives.json"))) == 1
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}'])
+def test_what_is_kept_of_archives_may_be_lost(state, image, text):
+    state.write_text("archives.json", text)
+    gather(fleet(smoke=Smoke("busybox:latest", image)), state, save=True, now=NOW)
+    assert list(json.loads(state.read_text("archives.json")).values()) == [ONE]
+
+
+def test_a_plan_keeps_no_digest(state, image):
+    gather(fleet(smoke=Smoke("busybox:latest", image)), state, save=False, now=NOW)
+    assert kept(state) == set()
+
+
+ONE = hashlib.sha256(b"one").hexdigest()

@@ -12,7 +12,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import BytecodeCache, Environment, FunctionLoader, StrictUndefined, Template
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from regfleet import __version__
@@ -23,6 +24,7 @@ from regfleet.report.page import picture, rows
 from regfleet.state import StateDirectory
 
 NAME = "report.html"
+COMPILED = "report.html.compiled"
 
 # C0 and C1 but tab and line feed, marks that turn the direction of writing, surrogates.
 _UNPRINTABLE = re.compile(
@@ -75,8 +77,9 @@ def render(
     certificates: Sequence[CertificateLine],
     when: datetime,
     command: str,
+    compiled: BytecodeCache | None = None,
 ) -> str:
-    """The whole page. Pure.
+    """The whole page. Pure, but for the template's compiled form where that is kept.
 
     Args:
         fleet: the fleet, of which the run may have left hosts out.
@@ -84,10 +87,11 @@ def render(
         certificates: see `certificate_lines`.
         when: the run's moment, with a time zone.
         command: what the user typed.
+        compiled: keeps the template's compiled form.
     """
     hosts = rows.host_rows(fleet, report)
     css, script = _text("report.css"), _text("report.js")
-    return _template().render(
+    return _template(compiled).render(
         fleet=fleet,
         report=report,
         command=command,
@@ -131,7 +135,14 @@ def write(
         StateError: it cannot be written.
     """
     certificates = certificate_lines(materials, when)
-    page = render(fleet, report, certificates=certificates, when=when, command=command)
+    page = render(
+        fleet,
+        report,
+        certificates=certificates,
+        when=when,
+        command=command,
+        compiled=_Compiled(state),
+    )
     state.write_text(NAME, page)
     return state.path_of(NAME)
 
@@ -153,9 +164,28 @@ def _text(name: str) -> str:
     return files("regfleet.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
+class _Compiled(BytecodeCache):
+    """Keeps the template's compiled form: to make that takes longer than to fill in many hosts.
+
+    jinja takes it for this very text of the template, and its own and Python's version alone.
+    """
+
+    def __init__(self, state: StateDirectory) -> None:
+        self._state = state
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if kept := self._state.read(COMPILED):
+            bucket.bytecode_from_string(kept)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._state.write(COMPILED, bucket.bytecode_to_string())
+
+
 @cache
-def _template() -> Template:
+def _template(compiled: BytecodeCache | None) -> Template:
     environment = Environment(
+        loader=FunctionLoader(_text),
+        bytecode_cache=compiled,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -163,7 +193,7 @@ def _template() -> Template:
         finalize=_printable,
     )
     environment.filters["host_name"] = _host_name
-    return environment.from_string(_text("report.html.j2"))
+    return environment.get_template("report.html.j2")
 
 
 def _printable(value: object) -> object:

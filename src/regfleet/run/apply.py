@@ -14,7 +14,6 @@ from regfleet.report.model import HostReport, Report
 from regfleet.report.names import counted
 from regfleet.report.progress import Progress, Stage, State, Verdict, behind, wave_title
 from regfleet.run.drift import origin
-from regfleet.run.registries import Registries
 from regfleet.run.rollout import phases, schedule
 from regfleet.run.session import Session
 from regfleet.run.work import Work
@@ -132,6 +131,9 @@ class Runner:
         self._each(
             stage, self.work.smoke, clients, state="smoke-testing", note=note, verdict=_checked
         )
+        # What asks registries takes as long to import as ten hosts to look at.
+        from regfleet.run.registries import Registries  # noqa: PLC0415
+
         side = Registries(self.work)
         registries = {
             registry.name: registry

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
@@ -13,6 +12,7 @@ from regfleet.desired.model import Image
 from regfleet.record import DIRECTORY
 
 CHUNK = 57 * 1024  # a multiple of three, so that base64 pieces join without padding
+_known: dict[str, str] = {}  # digests by mark
 
 
 def spool_path(image: Image) -> str:
@@ -20,14 +20,30 @@ def spool_path(image: Image) -> str:
     return f"{DIRECTORY}/spool/{image.archive_digest[:32]}.tar"
 
 
-@lru_cache
 def digest(archive: Path) -> str:
     """SHA-256 of an archive, hexadecimal; read once a run."""
-    running = hashlib.sha256()
-    with archive.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            running.update(chunk)
-    return running.hexdigest()
+    mark = mark_of(archive)
+    if mark not in _known:
+        running = hashlib.sha256()
+        with archive.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                running.update(chunk)
+        _known[mark] = running.hexdigest()
+    return _known[mark]
+
+
+def mark_of(archive: Path) -> str:
+    """What the file system says of an archive: another when the file is another, or written to.
+
+    Nobody sets the time of the last change of an inode to what it was (stat(2), st_ctime).
+    """
+    found = archive.stat()
+    return f"{archive} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def recall(digests: Mapping[str, str]) -> None:
+    """Take over digests by mark, as an earlier run found them."""
+    _known.update(digests)
 
 
 def receive(image: Image, *, load: str) -> str:

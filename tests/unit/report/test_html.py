@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from jinja2 import Environment
 from making import CANARY, NOW, client, fleet, host, material, materials
 from pages import CHANGES, REFUSALS, bad_day, failed, page, passed, run
 
@@ -128,6 +129,23 @@ def test_no_secret_and_no_diff_is_on_it(tmp_path):
     assert "web1" in text
     assert CANARY not in text
     assert "$2y$" not in text
+
+
+def test_the_compiled_template_is_kept_and_may_be_lost(tmp_path, monkeypatch):
+    state = StateDirectory(tmp_path / "state")
+    declared, report = run()
+    found = materials(declared)
+
+    def write():
+        return html.write(state, declared, report, found, when=NOW, command="x").read_text()
+
+    first = write()
+    with monkeypatch.context() as patched:
+        patched.setattr(Environment, "compile", lambda *_, **__: pytest.fail("compiled again"))
+        assert write() == first
+    for broken in (b"", b"nonsense", state.read(html.COMPILED)[:-20]):
+        state.write(html.COMPILED, broken)
+        assert write() == first
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_results_that_nobody_waits_for_end_the_work():
     assert next(results) == ("web0", "web0")
     results.close()
     gevent.sleep(0.05)
-    assert ended == NAMES[1:][: len(ended)]
+    assert set(ended) <= set(NAMES[1:4])
     assert 1 <= len(ended) <= 3
 
 
