@@ -154,7 +154,7 @@ def test_systemd_reads_a_unit_as_we_do(twin, name):
     )
     words = [word.text for word in settings(text)[-1].words]
     assert said == " ".join(words)
-    assert host.read("journalctl -u words -o cat -t echo") == " ".join(
+    assert host.read("journalctl --sync; journalctl -u words -o cat -t echo") == " ".join(
         word for word in words[1:] if word != "$OPTIONS"
     )
 

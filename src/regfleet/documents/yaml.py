@@ -295,7 +295,19 @@ def _add(text: str, way: Sequence[Pair], place: Parts, value: Json) -> str:
     text = text[:start].rstrip(" ") + text[end:] if end > start else text
     key = way[-1][0]
     lines = _block(text, name, value, key.start_mark.column + _step(text))
-    return insert_lines(text, line_end(text, key.end_mark.index), lines)
+    return insert_lines(text, _behind_comments(text, key), lines)
+
+
+def _behind_comments(text: str, key: yaml.Node) -> int:
+    """Behind a key without a value, and the comments in its place: they are no part of ours."""
+    position = line_end(text, key.end_mark.index)
+    while position < len(text):
+        line = text[position : line_end(text, position)]
+        comment = line.lstrip(" ")
+        if not comment.startswith("#") or len(line) - len(comment) <= key.start_mark.column:
+            break
+        position = line_end(text, position)
+    return position
 
 
 def _block(text: str, name: str, value: Json, column: int) -> list[str]:

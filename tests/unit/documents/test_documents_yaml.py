@@ -1,7 +1,7 @@
 """YAML of others: what is ours goes in and comes out, each other byte stays where it was."""
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from merging import check_merge, there_and_back, two_fleets, wants
 from samples import texts_of
@@ -132,6 +132,10 @@ class TestLaws:
 
     @settings(max_examples=150)
     @given(texts(), anything)
+    @example(
+        "configs:\r\n    # a comment in its place\r\nmirrors:\r\nv: 1\r\n",
+        DaemonSettings({}, {path("configs", "a:5000", "tls", "insecure_skip_verify"): "x"}),
+    )
     def test_merge_then_unmerge_gives_back_every_byte(self, text, want):
         document = merge_or_skip(text, want)
         assert there_and_back(document, want).text() == text
