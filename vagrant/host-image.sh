@@ -167,9 +167,12 @@ SETUP
 # Hooks are for a shell whose $1 is the new root.
 # shellcheck disable=SC2016
 install='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes install -o DPkg::Chroot-Directory="$1"'
+# shellcheck disable=SC2016  # as above
 if [ -n "$base" ]; then
     ln -s "$(realpath "$base")" "$work/base.tar"
-    set -- "$@" --variant=custom --setup-hook="tar-in $work/base.tar /" \
+    # mmdebstrap's own tar-in now and then fails: tar does not read its pipe to the end.
+    unpack='tar --extract --directory="$1" --numeric-owner --xattrs --xattrs-include="*" --file'
+    set -- "$@" --variant=custom --setup-hook="$unpack $work/base.tar" \
         --customize-hook="$install $packages"
 else
     set -- "$@" --variant=apt --include="$packages"
