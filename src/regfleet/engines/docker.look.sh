@@ -2,7 +2,6 @@
 # shellcheck shell=sh disable=SC2154  # functions and variables of look.sh and common.sh
 docker_socket=/var/run/docker.sock
 docker_wanted=
-docker_told=
 
 docker_wants() { docker_wanted=$*; } # PATH...: what the API is asked for beside /info
 
@@ -85,7 +84,7 @@ docker_look() { # [ENGINE]: the engine; daemon.json follows the daemon's own --c
     return 0
   fi
   flags=
-  pid=$(docker_pid)
+  find_docker
   [ -n "$pid" ] && look_flags "$pid"
   look_daemon "$config"
   look_start
@@ -97,7 +96,7 @@ docker_look() { # [ENGINE]: the engine; daemon.json follows the daemon's own --c
   # A socket-activated engine would be started by asking it: it is asked only when it runs.
   # shellcheck disable=SC2086  # paths of the API hold no blanks
   if docker_ask /info $docker_wanted; then
-    docker_told=yes
+    told=docker
     say 'engine up'
   elif info=$(docker info --format '{{json .}}' 2>/dev/null) && [ -n "$info" ]; then
     say 'engine up'
@@ -153,13 +152,13 @@ docker_ask() { # PATH...: a line for each, `api STATUS PATH ANSWER`; whether all
   fi
 }
 
-look_container() { # NAME, where the API has not told of it
-  [ -z "$docker_told" ] || return 0
+look_container() { # NAME
+  [ "$told" != docker ] || return 0
   docker container inspect --format \
     '@container {{.Name}} {{.State.Running}} {{.Image}} {{or (index .Config.Labels "regfleet.specification") "-"}} {{or (index .Config.Labels "regfleet.fleet") "-"}}' \
     "$1" 2>/dev/null || :
 }
 
-docker_image() { # REFERENCE: its identifier, where the API has not told it
-  [ -z "$docker_told" ] && docker image inspect --format '{{.Id}}' "$1"
+docker_image() { # REFERENCE: its identifier
+  docker image inspect --format '{{.Id}}' "$1"
 }

@@ -5,6 +5,7 @@
 # shellcheck shell=sh
 NL='
 '
+told= # the engine, by its shell word, that has told of all images and containers already
 
 say() { printf '@%s\n' "$*"; }
 
@@ -16,16 +17,23 @@ whole() { # NAME PATH: a file's whole content, base64 in one line
 }
 
 look_host() {
-  say "uid $(id -u)"
-  say "clock $(date +%s)"
+  # A program's own entry in /proc is made when it starts (proc(5)): it tells who asks, and when.
+  # shellcheck disable=SC2046
+  set -- $(stat -L -c '%u %Y' /proc/self 2>/dev/null)
+  say "uid ${1:-$(id -u)}"
+  say "clock ${2:-$(date +%s)}"
   if [ -d /run/systemd/system ]; then say 'init systemd'; else say 'init scripts'; fi
   for tool in apt-get dnf yum zypper apk pacman; do
     if command -v "$tool" >/dev/null 2>&1; then say "packages $tool"; break; fi
   done
+  os=unknown version=
   if [ -r /etc/os-release ]; then
-    # The file is shell syntax by its specification (os-release(5)); a subshell keeps it apart.
-    # shellcheck source=/dev/null
-    (. /etc/os-release; say "os ${ID:-unknown} ${VERSION_ID:-}")
+    while IFS='=' read -r name value; do # assignments, perhaps quoted (os-release(5))
+      value=${value#[\"\']}
+      value=${value%[\"\']}
+      case $name in ID) os=$value ;; VERSION_ID) version=$value ;; esac
+    done </etc/os-release
+    say "os $os $version"
   fi
   whole owned /var/lib/regfleet/owned.json
   # Twice, for it may end while we ask who it is.
@@ -65,11 +73,12 @@ look_registries_conf() { # files that speak of registries; one of short names al
 }
 
 look_image() { # ENGINE REFERENCE: with the engine's own `ENGINE_image`
+  [ "$told" != "$1" ] || return 0
   id=$("$1_image" "$2" 2>/dev/null) && say "image $2 $id"
 }
 
 look_login() { # ACCOUNT ENDPOINT SALT FILE: never the login, only its salted digest
-  home=$(home_of "$1")
+  find_home "$1"
   if [ -z "$home" ]; then say "login $1 $2 no-account"; return 0; fi
   file=$home/$4
   [ -f "$file" ] || return 0
@@ -94,7 +103,11 @@ look_login() { # ACCOUNT ENDPOINT SALT FILE: never the login, only its salted di
       ;;
   esac
   if [ -n "$auth" ]; then
-    digest=$(printf '%s%s' "$3" "$auth" | sha256sum)
+    digest=$(
+      sha256sum <<EOF
+$3$auth
+EOF
+    )
     say "login $1 $2 ${digest%% *}"
   else
     case $compact in

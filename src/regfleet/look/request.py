@@ -71,9 +71,9 @@ def _listing(name: str) -> str:
 
 
 def login_digest(login: LoginEntry, salt: str) -> str:
-    """What the look says of a login that is in place: SHA-256 of the salt and the `auth` value.
+    """What the look says of a login that is in place: SHA-256 of a line, salt and `auth` value.
 
     `auth` is base64 of `user:password` (Docker's config.json, `docker login` reference).
     """
     auth = base64.b64encode(f"{login.user}:{login.password.reveal()}".encode()).decode()
-    return hashlib.sha256((salt + auth).encode()).hexdigest()
+    return hashlib.sha256(f"{salt}{auth}\n".encode()).hexdigest()

@@ -35,7 +35,7 @@ def login_call(home, entry):
     """The call for a login as `request` writes it, with the account's home replaced."""
     program = request.render(desired(logins=(entry,)), SALT)
     call = next(line for line in program.splitlines() if line.startswith("  look_login"))
-    return f"home_of() {{ echo {quote(str(home))}; }}\n{call}"
+    return f"find_home() {{ home={quote(str(home))}; }}\n{call}"
 
 
 # ---- files ----
