@@ -24,6 +24,7 @@ NAMES = {
     "ansible": "Ansible playbook, 50 forks",
 }
 SMALL, LARGE = 100, 1000
+BEGIN, END = "<!-- measured", "<!-- end -->"
 PLOT = Path(__file__).resolve().parent / "plot.svg.j2"
 
 
@@ -154,6 +155,14 @@ def _short(number: float) -> str:
     digits = max(0, 2 - math.floor(math.log10(abs(number))))
     text = f"{number:.{digits}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def page(text: str, document: Document) -> str:
+    """The documentation's page with the table of a measurement in its place."""
+    head, begin, rest = text.partition(BEGIN)
+    line, _, old = rest.partition("\n")
+    _, end, tail = old.partition(END)
+    return f"{head}{begin}{line}\n\n{table(document)}\n\n{end}{tail}"
 
 
 class Bar(NamedTuple):
