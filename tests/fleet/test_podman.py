@@ -63,7 +63,7 @@ def run(fleet, state, regfleet):
     return lambda command, *options: regfleet(command, fleet, "--state-dir", state, *options)
 
 
-def test_it_is_installed_configured_and_proven(twin, run):
+def test_it_is_installed_configured_and_proven(twin, run, proven):
     done = run("apply", "--yes", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     hosts = json.loads(done.stdout)["hosts"]
@@ -78,6 +78,9 @@ def test_it_is_installed_configured_and_proven(twin, run):
         assert twin.hosts[name].read("stat -c '%a %U' /home/ops/.config/containers/auth.json") == (
             "600 ops"
         )
+        version = twin.hosts[name].read("podman version --format '{{.Client.Version}}'")
+        suite = twin.hosts[name].spec.suite
+        proven("podman", version, suite, "TLS, plain, mirror, login")
     assert twin.hosts["pod1"].run("command -v docker").returncode != 0
 
 
