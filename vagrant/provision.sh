@@ -19,7 +19,10 @@ done
 # A box of an older suite: apt takes the newest version of a package that it knows.
 sources=/etc/apt/sources.list.d
 if ! grep -rqsw "$suite" /etc/apt/sources.list "$sources"; then
-    echo "deb http://deb.debian.org/debian $suite main" >"$sources/regfleet.list"
+    # From the mirror that the box has; apt fills the name in.
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -m 1 '/debian/*$')
+    echo "deb $mirror $suite main" >"$sources/regfleet.list"
 fi
 
 for pair; do
