@@ -267,6 +267,7 @@ def _end(module: str, function: str, **options: object) -> NoReturn:
         if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
             quick.patch()
             quick.defer("invoke")  # paramiko runs the commands of ssh_config's `Match exec` by it
+            quick.defer("yaml")  # for engines whose files are YAML
         command = getattr(import_module(f"regfleet.cli.{module}"), function)
     sys.exit(command(**options))
 
