@@ -72,16 +72,21 @@ class Options:
 def main(**given: Any) -> None:
     """Measure regfleet and its rivals."""
     options = Options(**given)
-    place = options.build.resolve() / "bench"
-    images = full_hosts.WithPython(
-        engine.connect(options.build.resolve() / "engine", say).docker, place.parent / "images", say
-    )
-    say(f"{options.hosts} hosts boot")
-    hosts = full_hosts.boot(options.hosts, images, place)
+    build = options.build.resolve()
+    ran_before = engine.OwnEngine(build / "engine").pid() is not None
+    found = engine.connect(build / "engine", say)
     try:
-        document = _measure(hosts, options)
+        images = full_hosts.WithPython(found.docker, build / "images", say)
+        say(f"{options.hosts} hosts boot")
+        hosts = full_hosts.boot(options.hosts, images, build / "bench")
+        try:
+            document = _measure(hosts, options)
+        finally:
+            hosts.twin.stop()
     finally:
-        hosts.twin.stop()
+        if found.own and not ran_before:
+            found.own.stop()
+    place = build / "bench"
     out = ROOT / "docs" if options.publish else place
     (out / "speed.json").write_text(json.dumps(document, indent=1) + "\n")
     (out / "speed.svg").write_text(figures.plot(document))
