@@ -268,6 +268,7 @@ def _end(module: str, function: str, **options: object) -> NoReturn:
             quick.patch()
             quick.defer("invoke")  # paramiko runs the commands of ssh_config's `Match exec` by it
             quick.defer("yaml")  # for engines whose files are YAML
+            quick.defer_checks()
         command = getattr(import_module(f"regfleet.cli.{module}"), function)
     sys.exit(command(**options))
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 
 @contextmanager
@@ -51,14 +52,15 @@ def patch() -> None:
         events[asks_around] = before
 
 
-def defer(name: str) -> None:
+def defer(name: str, *called: str) -> None:
     """Import a module when something is first asked of it, whoever imports it before.
 
     Args:
-        name: a module at the top level.
+        name: a module.
+        called: what is imported from it by name, and is called at most.
     """
     if name not in sys.modules and find_spec(name):
-        sys.modules[name] = _Deferred(name)
+        sys.modules[name] = _Deferred(name, called)
 
 
 class _Deferred(ModuleType):
@@ -68,8 +70,31 @@ class _Deferred(ModuleType):
     whether they are being initialized.
     """
 
+    def __init__(self, name: str, called: Sequence[str]) -> None:
+        super().__init__(name)
+        self._called = called
+
     def __getattr__(self, attribute: str) -> object:
+        if attribute == "__path__":  # asked by `from ... import`: whether there are submodules
+            raise AttributeError(attribute)
+        if attribute in self._called:
+            return lambda *args, **options: self._find(attribute)(*args, **options)
+        return self._find(attribute)
+
+    def _find(self, attribute: str) -> Any:  # noqa: ANN401  a module has everything
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
-        found: object = getattr(import_module(self.__name__), attribute)
-        return found
+        return getattr(import_module(self.__name__), attribute)
+
+
+def defer_checks() -> None:
+    """Defer what pyinfra imports to check versions and types; nothing here asks it to.
+
+    A deployment may name the version that it needs, and `run.ssh` gives hosts data whose types
+    mypy has checked. `typeguard` brings unittest and asyncio with it.
+    """
+    defer("typeguard", "check_type", "TypeCheckError")
+    defer("packaging.markers", "Marker")
+    defer("packaging.requirements", "Requirement")
+    defer("packaging.specifiers", "SpecifierSet")
+    defer("packaging.version", "Version")

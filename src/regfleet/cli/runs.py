@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -25,7 +26,6 @@ from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
 from regfleet.report import as_json as documents
 from regfleet.report import html
-from regfleet.report import junit as junit_xml
 from regfleet.report.lines import show_text
 from regfleet.report.model import HostReport, Report
 from regfleet.report.plan_text import show_plan
@@ -306,7 +306,7 @@ def _finish(runner: Runner, common: Common, junit: Path | None) -> int:
         click.echo(documents.apply_document(report))
     if junit:
         try:
-            junit.write_text(junit_xml.render(report), encoding="utf-8")
+            junit.write_text(import_module("regfleet.report.junit").render(report), "utf-8")
         except OSError as error:
             raise UsageError(f"{junit} cannot be written: {error.strerror}") from error
     return EXIT_OK if report.ok else EXIT_FAILED

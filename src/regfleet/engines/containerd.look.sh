@@ -44,13 +44,18 @@ containerd_look() {
   say "of containerd hosts $hosts"
   look_text "$config"
   # Those of a directory that was another one when ours were written are in the record.
-  {
-    ls -d "$hosts"/*/hosts.toml /etc/containerd/certs.d/*/hosts.toml 2>/dev/null
-    sed -n 's/^ *"\(\/.*\/hosts\.toml\)": {$/\1/p' /var/lib/regfleet/owned.json 2>/dev/null
-  } | sort -u | while IFS= read -r file; do
-    look_text "$file"
-    look_paths "$file"
-  done
+  files=$(
+    {
+      ls -d "$hosts"/*/hosts.toml /etc/containerd/certs.d/*/hosts.toml 2>/dev/null
+      sed -n 's/^ *"\(\/.*\/hosts\.toml\)": {$/\1/p' /var/lib/regfleet/owned.json 2>/dev/null
+    } | sort -u
+  )
+  while IFS= read -r file; do
+    [ -z "$file" ] || look_text "$file"
+    [ -z "$file" ] || look_paths "$file"
+  done <<EOF
+$files
+EOF
 }
 
 containerd_image() { # REFERENCE: none is kept for the smoke test, which has a namespace of its own

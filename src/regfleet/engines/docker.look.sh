@@ -2,6 +2,7 @@
 # shellcheck shell=sh disable=SC2154  # functions and variables of look.sh and common.sh
 docker_socket=/var/run/docker.sock
 docker_wanted=
+docker_usual=-Hfd://--containerd=/run/containerd/containerd.sock
 
 docker_wants() { docker_wanted=$*; } # PATH...: what the API is asked for beside /info
 
@@ -52,9 +53,12 @@ look_start() { # where dockerd's flags are set; whole files where there may be m
   if [ -f /etc/sysconfig/docker ] || unusual; then more=yes; fi
   [ -n "$more" ] || return 0
   for file in "$@" /etc/default/docker /etc/sysconfig/docker; do look_text "$file"; done
-  [ $# = 0 ] || sed -n 's/^[[:space:]]*EnvironmentFile=-\{0,1\}\([^[:space:]]*\).*/\1/p' "$@" | while read -r file; do
+  [ $# != 0 ] || return 0
+  while read -r file; do
     case $file in '' | /etc/default/docker | /etc/sysconfig/docker) ;; *) look_text "$file" ;; esac
-  done
+  done <<EOF
+$(sed -n 's/^[[:space:]]*EnvironmentFile=-\{0,1\}\([^[:space:]]*\).*/\1/p' "$@")
+EOF
 }
 
 unusual() { # whether dockerd was given more `flags` than the packages' units give it
@@ -108,7 +112,14 @@ docker_look() { # [ENGINE]: the engine; daemon.json follows the daemon's own --c
 }
 
 look_flags() { # PID: the daemon's arguments, one a line; sets `config` where they do
-  flags=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline")
+  # The packages' own are known without starting a program; shells leave out the zeros between.
+  read -r joined 2>/dev/null <"/proc/$1/cmdline" || :
+  case ${joined:-} in
+    /usr/bin/"dockerd$docker_usual" | /usr/sbin/"dockerd$docker_usual")
+      flags="${joined%"$docker_usual"}$NL-H${NL}fd://$NL${docker_usual#-Hfd://}"
+      ;;
+    *) flags=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline") ;;
+  esac
   before=
   IFS=$NL
   set -f
@@ -122,34 +133,10 @@ look_flags() { # PID: the daemon's arguments, one a line; sets `config` where th
   unset IFS
 }
 
-# GETs of the engine's API (moby, api/swagger.yaml) without its client, which takes longer to start
-# than the engine to answer. Perl is on every Debian and Ubuntu (perl-base is essential), curl on
-# most others; where neither is, or neither gets all answers, the client is asked after all.
-# The numbers are AF_UNIX, SOCK_STREAM and the size of a path in sockaddr_un (unix(7)).
-docker_ask() { # PATH...: a line for each, `api STATUS PATH ANSWER`; whether all were answered
+docker_ask() { # PATH...: GETs of the engine's API; whether all were answered
   [ -S "$docker_socket" ] || return 1
-  if command -v perl >/dev/null 2>&1; then
-    # shellcheck disable=SC2016  # those are Perl's
-    perl -e '$where = pack("Sa108", 1, shift); $/ = undef;
-      for $path (@ARGV) {
-        socket(S, 1, 1, 0) && connect(S, $where) or exit 1;
-        syswrite(S, "GET $path HTTP/1.0\r\n\r\n") or exit 1;
-        ($head, $_) = split(/\r\n\r\n/, <S>, 2);
-        $head =~ m{^HTTP/\S+ (200|404) } or exit 1;
-        tr/\n//d;
-        print "\@api $1 $path $_\n";
-      }' "$docker_socket" "$@" 2>/dev/null
-  elif command -v curl >/dev/null 2>&1; then
-    for path; do
-      answer=$(curl -s -w '\n%{http_code}' --noproxy '*' --unix-socket "$docker_socket" \
-        "http://docker$path" 2>/dev/null)
-      status=${answer##*"$NL"}
-      case $status in 200 | 404) ;; *) return 1 ;; esac
-      say "api $status $path $(printf '%s' "${answer%"$NL"*}" | tr -d '\n')"
-    done
-  else
-    return 1
-  fi
+  for path; do ask api "$docker_socket" "$path"; done
+  tell
 }
 
 look_container() { # NAME

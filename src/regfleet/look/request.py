@@ -32,7 +32,7 @@ def define(want: DesiredHost, salt: str) -> str:
         salt: the fleet's salt for the digests of logins.
     """
     things: tuple[Directory | File, ...] = (*want.directories, *want.files, *want.conditional)
-    paths = [thing.path for thing in things]
+    paths = dict.fromkeys(thing.path for thing in things)
     words = [ENGINES[name].shell for name in want.engines]
     images = {("docker", container.image.reference) for container in want.containers}
     images |= {(words[-1], image.reference) for image in want.images}
@@ -41,26 +41,19 @@ def define(want: DesiredHost, salt: str) -> str:
     asked = [f"{API_IMAGES}{name}{API_IMAGE}" for word, name in sorted(images) if word == "docker"]
     asked += [_listing(name) for name in names]
     calls += [" ".join(["docker_wants", *map(quote, asked)])] if asked else []
-    # Engines that share their shell functions are told apart by name.
+    calls += [
+        " ".join(["look_login", *map(quote, (each.account, each.endpoint, salt, each.file))])
+        for each in want.logins
+    ]
+    # Engines that share their shell functions are told apart by name. Docker tells of itself at
+    # once with all that was asked for before it.
     calls += [
         f"{word}_look" if word == name else f"{word}_look {quote(name)}"
         for word, name in zip(words, want.engines, strict=True)
     ]
     calls += [f"look_container {quote(name)}" for name in names]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
-    calls += [
-        " ".join(
-            [
-                "look_login",
-                quote(login.account),
-                quote(login.endpoint),
-                quote(salt),
-                quote(login.file),
-            ]
-        )
-        for login in want.logins
-    ]
-    body = "\n  ".join([*calls, "say end"])
+    body = "\n  ".join([*calls, "tell", "say end"])
     return f"{program(*words)}\nlook() {{\n  {body}\n}}\n"
 
 

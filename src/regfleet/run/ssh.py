@@ -160,9 +160,17 @@ class Inventory(api.Inventory):
 
 
 def use() -> None:
-    """Have pyinfra use `KnownHosts`, and work out the types of a host's data once for all hosts."""
+    """Have pyinfra use `KnownHosts`, and take a host's data as `connection_data` makes it.
+
+    pyinfra works out their types anew for each host, and compares every value with its own.
+    """
     pyinfra_client.HostKeys = KnownHosts
     base.get_type_hints = cache(get_type_hints)
+    base.raise_if_bad_type = _unchecked
+
+
+def _unchecked(*_: object) -> None:
+    pass
 
 
 def prepare(host: Host, sock: socket | None) -> None:

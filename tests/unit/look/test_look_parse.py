@@ -290,7 +290,7 @@ def asked(want):
 
 
 def test_a_host_with_nothing_wanted_is_asked_the_least():
-    assert asked(desired()) == ["look_host", "look_paths", "docker_look", "say end"]
+    assert asked(desired()) == ["look_host", "look_paths", "docker_look", "tell", "say end"]
 
 
 def test_images_are_asked_for_once():

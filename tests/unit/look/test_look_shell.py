@@ -27,8 +27,15 @@ EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
 
 
 def look(shell, *calls):
-    """What look.sh says to some calls of its functions."""
-    return shells.lines(shell, "\n".join([request.program("docker"), *calls, ""]))
+    """What look.sh says to some calls of its functions, by Perl and without it."""
+    program = "\n".join([request.program("docker"), *calls, "tell || :", ""])
+    said = shells.lines(shell, program)
+    if shell != "busybox" and (shutil.which("curl") or "docker_ask" not in "".join(calls)):
+        without = shells.lines(shell, f"perl() {{ return 127; }}\n{program}")
+        assert [line for line in without if "@clock" not in line] == [
+            line for line in said if "@clock" not in line
+        ]
+    return said
 
 
 def login_call(home, entry):
@@ -380,7 +387,7 @@ def test_whatever_a_name_is_it_stays_one_argument(names, salt):
     quiet = "look_host() { :; }\ndocker_look() { :; }\nsay() { :; }\n"
     program = request.render(want, salt).replace("\nlook() {", f"\n{tell}{quiet}look() {{")
     said = shells.run("dash", program).stdout.decode().split("\0")[:-1]
-    expected = [f"/x/{name}" for name in names]
+    expected = [f"/x/{name}" for name in dict.fromkeys(names)]
     for name in names:
         expected += [name, name, salt, ".docker/config.json"]
     assert said == expected
