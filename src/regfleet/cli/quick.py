@@ -10,6 +10,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -77,9 +78,12 @@ class _Deferred(ModuleType):
     def __getattr__(self, attribute: str) -> object:
         if attribute == "__path__":  # asked by `from ... import`: whether there are submodules
             raise AttributeError(attribute)
-        if attribute in self._called:
-            return lambda *args, **options: self._find(attribute)(*args, **options)
-        return self._find(attribute)
+        return (
+            partial(self._call, attribute) if attribute in self._called else self._find(attribute)
+        )
+
+    def _call(self, attribute: str, *args: object, **options: object) -> object:
+        return self._find(attribute)(*args, **options)
 
     def _find(self, attribute: str) -> Any:  # noqa: ANN401  a module has everything
         if sys.modules.get(self.__name__) is self:

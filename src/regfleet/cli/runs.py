@@ -21,6 +21,7 @@ from regfleet.cli.watch import watching
 from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import emptied, resolve
 from regfleet.errors import EXIT_CHANGES, EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
+from regfleet.fleet import proven
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
@@ -196,6 +197,8 @@ def _runner(
         else:
             materials = gather(fleet, state, save=save)
             wanted = resolve(fleet, materials)
+        if save:
+            proven.keep(fleet.proof, state)
         session = Session(fleet, fleet.hosts(), common.parallel)
         report = Report(fleet.name, {name: HostReport(name) for name in names})
         watch = watching(quiet=common.as_json, verbose=common.verbose)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from regfleet.errors import FleetFileError, Mistake
-from regfleet.fleet import lines, toml_text
+from regfleet.fleet import lines, proven, toml_text
 from regfleet.fleet.build import build
 from regfleet.fleet.check.document import check
 from regfleet.fleet.findings import Finding
 from regfleet.fleet.model import Fleet
 from regfleet.fleet.read import read
-from regfleet.fleet.validate import validate, without
 
 
 def load(path: Path, *, files_needed: bool = True) -> Fleet:
@@ -26,12 +27,17 @@ def load(path: Path, *, files_needed: bool = True) -> Fleet:
     """
     source = read(path)
     absolute = path.absolute()
-    found = validate(source.document)
-    sound = without(source.document, found) if found else source.document
+    proof = proven.proof(source)
+    found: list[Finding] = []
+    sound = source.document
+    if not proven.is_kept(proof, source, absolute):
+        validation = import_module("regfleet.fleet.validate")
+        found = validation.validate(source.document)
+        sound = validation.without(source.document, found) if found else sound
     found += check(sound, absolute.parent, files_needed=files_needed)
     if found:
         raise FleetFileError(str(path), _mistakes(found, source.text))
-    return build(source.document, absolute)
+    return replace(build(source.document, absolute), proof=proof)
 
 
 def _mistakes(found: list[Finding], text: str) -> list[Mistake]:

@@ -204,6 +204,7 @@ class Fleet:
     Attributes:
         path: the fleet file, absolute.
         registries, clients: by name, in the file's order.
+        proof: stands for the file's text, which was valid; see `fleet.proven`.
     """
 
     name: str
@@ -212,6 +213,7 @@ class Fleet:
     clients: Mapping[str, Client]
     rollout: Rollout
     smoke: Smoke
+    proof: str = field(default="", compare=False)
 
     def hosts(self) -> dict[str, Host]:
         """Every host by name, registries' first, each once."""
