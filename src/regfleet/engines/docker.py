@@ -215,10 +215,11 @@ def _daemon(
     ]
     expect, refuse = _live(seen, after, merged)
     flags = migrated.left(seen.engine.flags) if migrated.gone and seen.engine.flags else None
-    edit = EditDaemon(
-        seen.engine.config, text, final, _undo(merged), activation, expect, refuse, flags
-    )
     version = facts.version_of(seen.engine.version)
+    parser = not version or not facts.NO_PARSER.holds(version)
+    edit = EditDaemon(
+        seen.engine.config, text, final, _undo(merged), activation, expect, refuse, flags, parser
+    )
     quirk = bool(after.get(MIRRORS) and after.get(INSECURE))
     may_restart = quirk and any(item.holds(version) for item in facts.RELOAD_DROPS_INSECURE)
     changes += migrated.changes(seen, activation)

@@ -3,6 +3,7 @@
 
 new_flags=
 new_flags_known=
+parser=yes # empty where dockerd is known to have none that only validates
 
 docker_installed() {
   answers 1 || service start
@@ -90,8 +91,10 @@ daemon_flags() { # a line each, without the configuration file
   fi | sed -e '/^--config-file$/,+1d' -e '/^--config-file=/d' -e '/^$/d'
 }
 
+without_parser() { parser=; }
+
 validate() { # FILE: by the engine's own parser, with its flags (23.0 and later); empty where it stays
-  run dockerd --help 2>/dev/null | grep -q -e --validate || return 0
+  [ -n "$parser" ] || return 0
   file=$1
   flags=$(daemon_flags)
   set --
@@ -102,6 +105,7 @@ $flags
 EOF
   [ -n "$file" ] && set -- --config-file "$file" "$@"
   said=$(run dockerd --validate "$@" 2>&1) || {
+    case $said in *'unknown flag: --validate'*) return 0 ;; esac
     fail "dockerd refuses the new ${daemon_path:-flags}: $(printf '%s' "$said" | tail -n 2 | flat)" \
       'nothing was changed; mend the declaration, or the flags that dockerd is started with'
     return 1
@@ -143,23 +147,31 @@ settled() { # SECONDS
   done
 }
 
-# Reloads since this touch began. The daemon tells of one that it carried out, and tells nobody
-# but its log of a file that it cannot take (moby daemon/reload.go).
-reloads() {
-  now=$(date +%s.%N | grep -x '[0-9]*[.][0-9]*' || date +%s)
-  run docker events --since "$began" --until "$now" --filter type=daemon --filter event=reload \
+moment() { # sets `now`: seconds, with a fraction where date(1) knows it
+  now=$(date +%s.%N)
+  case $now in *[!0-9.]* | *.) now=$(date +%s) ;; esac
+}
+
+# The daemon tells of a reload that it carried out, and tells nobody but its log of a file that it
+# cannot take (moby daemon/reload.go).
+reloads() { # MOMENT: how many there were since
+  moment
+  run docker events --since "$1" --until "$now" --filter type=daemon --filter event=reload \
     --format reload 2>/dev/null | grep -c reload
 }
 
 reload() { # PID SECONDS: whether the daemon takes its file up within them
-  before=$(reloads)
+  moment
+  asked=$now before=0
+  case $asked in *.*) ;; *) before=$(reloads "$asked") ;; esac # others in the same second
   kill -HUP "$1"
   tries=$(($2 * 4))
-  until [ "$(reloads)" -gt "$before" ]; do
+  while [ "$tries" -gt 0 ]; do
+    nap # less than to ask once too often
+    [ "$(reloads "$asked")" -le "$before" ] || return 0
     tries=$((tries - 1))
-    [ "$tries" -le 0 ] && return 1
-    nap
   done
+  return 1
 }
 
 activate() { # reload | restart | none, then yes where a reload may end in a restart
@@ -193,9 +205,9 @@ activate() { # reload | restart | none, then yes where a reload may end in a res
 
 # The command-line client wants a directory where others want a file.
 docker_login() { # FILE ENDPOINT USER
-  docker --config "$(dirname "$1")" login --username "$3" --password-stdin "$2"
+  docker --config "${1%/*}" login --username "$3" --password-stdin "$2"
 }
 
 docker_logout() { # FILE ENDPOINT
-  docker --config "$(dirname "$1")" logout "$2"
+  docker --config "${1%/*}" logout "$2"
 }

@@ -189,6 +189,8 @@ class Quirk:
 RELOAD_DROPS_INSECURE = (
     Quirk((0,), (23, 0, 7), "a reload that sets mirrors may drop insecure registries"),
 )
+# Docker 23.0 release notes: `dockerd --validate` is new.
+NO_PARSER = Quirk((0,), (23,), "dockerd cannot validate a file without starting")
 # moby registry.ValidateMirror: a path was refused up to 24.0.7.
 MIRROR_PATH_REFUSED = Quirk((0,), (24, 0, 8), "a mirror URL with a path is refused by dockerd")
 

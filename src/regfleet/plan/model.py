@@ -101,6 +101,7 @@ class EditDaemon:
             forget them when the touch has to be taken back.
         expect: lines that the live daemon must show afterwards, and `refuse` those it must not.
         flags: the arguments that it starts with from now on, None where they are as they were.
+        parser: whether the engine may have one that validates and does not start.
     """
 
     path: str
@@ -111,6 +112,7 @@ class EditDaemon:
     expect: tuple[str, ...]
     refuse: tuple[str, ...]
     flags: tuple[str, ...] | None = None
+    parser: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,8 @@ def _(step: EditDaemon) -> Iterator[str]:
     yield from (_call("refuse", line) for line in step.refuse)
     if step.flags is not None:
         yield _call("will_run_with", *step.flags)
+    if not step.parser:
+        yield "without_parser"
     if step.active is None:
         yield _call("daemon_stays", step.path, step.activation)
         return

@@ -27,7 +27,7 @@ directory() { # PATH MODE
 
 # A new file beside its target: unpredictable name, 0600, no suffix that certs.d would read.
 beside() { # PATH
-  mktemp "$(dirname "$1")/.regfleet.XXXXXXXXXX" 2>&1
+  mktemp "${1%/*}/.regfleet.XXXXXXXXXX" 2>&1
 }
 
 write() { # TEMPORARY BASE64: written and on the disk
@@ -38,8 +38,8 @@ write() { # TEMPORARY BASE64: written and on the disk
 flush() { run sync "$1" 2>/dev/null || run sync; }
 
 stage() { # PATH MODE BASE64: sets `fresh`
-  if [ ! -d "$(dirname "$1")" ]; then
-    directory "$(dirname "$1")" 0755 || return 1
+  if [ ! -d "${1%/*}/" ]; then
+    directory "${1%/*}" 0755 || return 1
   fi
   if ! fresh=$(beside "$1") || [ ! -f "$fresh" ]; then
     fail "$1 cannot be written: $(printf '%s' "$fresh" | flat)" 'see `df -h` and `mount` on the host'
@@ -47,7 +47,7 @@ stage() { # PATH MODE BASE64: sets `fresh`
   fi
   staged="$staged$fresh$TAB$1$TAB$2$NL"
   if ! write "$fresh" "$3"; then
-    fail "$1 cannot be written: the disk may be full ($(df -Pk "$(dirname "$1")" | tail -n 1 | flat))" \
+    fail "$1 cannot be written: the disk may be full ($(df -Pk "${1%/*}/" | tail -n 1 | flat))" \
       'make room on the host, then run this again'
     return 1
   fi
@@ -74,7 +74,7 @@ accepted() { # ENGINE PATH: what `edit` wrote just before, by the engine's own p
 
 keep_original() { # PATH: what stands there now and is not ours
   kept="$BASE/original$1$NL$kept"
-  try "keep the original $1" mkdir -p "$(dirname "$BASE/original$1")"
+  try "keep the original $1" mkdir -p "$BASE/original${1%/*}"
   try "keep the original $1" cp -p "$1" "$BASE/original$1"
   [ -z "$failed" ]
 }
@@ -123,7 +123,7 @@ record() { # BASE64: the ownership record is a file like any other, but goes fir
 
 swap_one() { # TEMPORARY TARGET MODE
   boundary put-in-place
-  chown 0:0 "$1" && chmod "$3" "$1" && mv -f "$1" "$2" && flush "$(dirname "$2")"
+  chown 0:0 "$1" && chmod "$3" "$1" && mv -f "$1" "$2" && flush "${2%/*}/"
 }
 
 drop_one() { # TARGET; what stood there before us comes back

@@ -25,7 +25,7 @@ login() { # ENGINE FILE ACCOUNT ENDPOINT USER PASSWORD-IN-BASE64
   shift 2
   [ -n "$file" ] || { fail "there is no account $1"; return 1; }
   save "$file" || { fail "$file cannot be saved"; return 1; }
-  login_directory "$1" "$(dirname "$file")" || return 1
+  login_directory "$1" "${file%/*}" || return 1
   changed=1
   tries=30
   while :; do

@@ -29,7 +29,7 @@ latest() {
 save() { # PATH: its present state into this generation, once
   grep -q -x -F "$1" "$saved/present" "$saved/absent" 2>/dev/null && return 0
   if [ -e "$1" ]; then
-    mkdir -p "$(dirname "$saved/files$1")" && cp -p "$1" "$saved/files$1" &&
+    mkdir -p "$saved/files${1%/*}" && cp -p "$1" "$saved/files$1" &&
       printf '%s\n' "$1" >>"$saved/present"
   else
     printf '%s\n' "$1" >>"$saved/absent"
