@@ -32,7 +32,7 @@ import scale
 from regfleet.rehearse import engine
 
 ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = ("first", "noop", "scale", "impact")
+SECTIONS = ("first", "clients", "scale", "impact", "noop")
 Tools = dict[str, Callable[[], Any]]
 
 
@@ -98,45 +98,66 @@ def main(**given: Any) -> None:
 
 
 def _measure(hosts: full_hosts.Hosts, options: Options) -> dict[str, Any]:
-    place = hosts.directory
-    repeat, without, sections = options.repeat, options.without, options.only or SECTIONS
-    say("regfleet apply, to have what the others are given")
-    rivals.regfleet(hosts, "--no-smoke")
-    wanted = hosts.export()
-    rivals.check(hosts, wanted)
-    pyinfra = rivals.Pyinfra(hosts, wanted)
-    first: Tools = {"regfleet": lambda: rivals.regfleet(hosts, "--no-smoke")}
-    noop: Tools = {"regfleet": lambda: rivals.regfleet_noop(hosts)}
-    if "ssh" not in without:
-        noop["ssh"] = lambda: rivals.ssh(hosts)
-    if "pyinfra" not in without:
-        first["pyinfra"], noop["pyinfra"] = pyinfra.apply, pyinfra.noop
-    programs = {}
-    if "ansible" not in without:
-        program = rivals.ansible_program(place, say)
-        ansible = rivals.Ansible(hosts, wanted, program, place)
-        first["ansible"], noop["ansible"] = ansible.apply, ansible.noop
-        programs["ansible-core"] = _said(program, "--version").split()[2].rstrip("]")
+    repeat, sections = options.repeat, options.only or SECTIONS
     document: dict[str, Any] = {
         "version": 1,
         "measured": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         "machine": _machine(),
-        "programs": {**_programs(hosts), **programs},
+        "programs": _programs(hosts),
     }
+    if set(sections) - {"noop"}:
+        wanted, first, noop = _tools(hosts, options)
+        if "first" in sections:
+            found = _first(hosts, wanted, first, repeat)
+            document["first"] = {"hosts": len(hosts.names), **found}
+            hosts.reset()
+        if "clients" in sections:
+            found = _noop(hosts, wanted, noop, repeat)
+            document["clients"] = {"hosts": len(hosts.names), **found}
+        if "scale" in sections:
+            document["scale"] = _scale(hosts, options.scale, repeat, hosts.directory / "scale")
+        if "impact" in sections:
+            document["impact"] = _impact(hosts)
+        hosts.reset()
+    if "noop" in sections:
+        sites = full_hosts.Hosts(hosts.twin, hosts.directory / "sites", sites=True)
+        sites.write()
+        wanted, _, noop = _tools(sites, options)
+        found = _noop(sites, wanted, noop, repeat)
+        document["noop"] = {"hosts": len(sites.names), **found}
+    if "ansible" not in options.without:
+        version_said = _said(rivals.ansible_program(options.build.resolve(), say), "--version")
+        document["programs"]["ansible-core"] = version_said.split()[2].rstrip("]")
+    return document
+
+
+def _tools(hosts: full_hosts.Hosts, options: Options) -> tuple[Path, Tools, Tools]:
+    """What is wanted of hosts, and the tools that have shown that they bring it about.
+
+    Returns:
+        What is wanted; the tools for a first apply; those for a run with nothing to do.
+    """
+    say("regfleet apply, to have what the others are given")
+    rivals.regfleet(hosts, "--no-smoke")
+    wanted = hosts.export()
+    rivals.check(hosts, wanted)
+    first: Tools = {"regfleet": lambda: rivals.regfleet(hosts, "--no-smoke")}
+    noop: Tools = {"regfleet": lambda: rivals.regfleet_noop(hosts)}
+    if "ssh" not in options.without:
+        noop["ssh"] = lambda: rivals.ssh(hosts)
+    if "pyinfra" not in options.without:
+        pyinfra = rivals.Pyinfra(hosts, wanted)
+        first["pyinfra"], noop["pyinfra"] = pyinfra.apply, pyinfra.noop
+    if "ansible" not in options.without:
+        program = rivals.ansible_program(options.build.resolve(), say)
+        ansible = rivals.Ansible(hosts, wanted, program, hosts.directory)
+        first["ansible"], noop["ansible"] = ansible.apply, ansible.noop
     for tool, apply in first.items():
         say(f"{tool} mends what was spoilt")
         rivals.spoil(hosts)
         apply()
         rivals.check(hosts, wanted)
-    if "first" in sections:
-        document["first"] = {"hosts": len(hosts.names), **_first(hosts, wanted, first, repeat)}
-    if "noop" in sections:
-        document["noop"] = {"hosts": len(hosts.names), **_noop(hosts, wanted, noop, repeat)}
-    if "scale" in sections:
-        document["scale"] = _scale(hosts, options.scale, repeat, place / "scale")
-    if "impact" in sections:
-        document["impact"] = _impact(hosts)
-    return document
+    return wanted, first, noop
 
 
 def _first(hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int) -> dict[str, Any]:
@@ -153,7 +174,6 @@ def _first(hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int) -> 
 
 
 def _noop(hosts: full_hosts.Hosts, wanted: Path, tools: Tools, repeat: int) -> dict[str, Any]:
-    hosts.reset()
     rivals.regfleet(hosts, "--no-smoke")
     rivals.check(hosts, wanted)
     seconds: dict[str, list[float]] = {tool: [] for tool in tools}

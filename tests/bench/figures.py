@@ -1,7 +1,7 @@
 """From measurements to what people read: medians, ratios against the goals, a table, a plot. Pure.
 
-A measurement is a document as `bench.py` writes it: sections `noop` and `first` (seconds of each
-run by tool), `scale` (a row for each size) and `impact`; a section that was not measured is left
+A measurement is a document as `bench.py` writes it: sections `noop`, `clients` and `first` (seconds
+of each run by tool), `scale` (a row for each size) and `impact`; one that was not measured is left
 out. The table and the plot in the documentation are made here from docs/speed.json.
 """
 
@@ -22,6 +22,11 @@ NAMES = {
     "ssh": "xargs -P 32 ssh host true",
     "pyinfra": "plain pyinfra operations",
     "ansible": "Ansible playbook, 50 forks",
+}
+RACES = {
+    "noop": "nothing to do, {} full hosts",
+    "clients": "nothing to do, {} clients of one registry",
+    "first": "first apply, {} clients of one registry",
 }
 SMALL, LARGE = 100, 1000
 BEGIN, END = "<!-- measured", "<!-- end -->"
@@ -48,14 +53,14 @@ def goals(document: Document) -> list[Goal]:
 
 
 def _noop_goals(document: Document) -> Iterator[Goal]:
-    if "noop" not in document:
-        return
-    took = {tool: median(runs) for tool, runs in document["noop"]["seconds"].items()}
     limits = {"ssh": 0.60, "pyinfra": 1 / 8, "ansible": 1 / 60}
-    for tool, limit in limits.items():
-        if tool in took:
-            what = f"nothing to do, time against {NAMES[tool]}"
-            yield Goal(what, limit, took["regfleet"] / took[tool], "")
+    for section, where in (("noop", "full hosts"), ("clients", "clients")):
+        runs = document.get(section, {"seconds": {}})["seconds"]
+        took = {tool: median(seconds) for tool, seconds in runs.items()}
+        for tool, limit in limits.items():
+            if tool in took:
+                what = f"nothing to do on {where}, time against {NAMES[tool]}"
+                yield Goal(what, limit, took["regfleet"] / took[tool], "")
 
 
 def _scale_goals(document: Document) -> Iterator[Goal]:
@@ -75,10 +80,9 @@ def _impact_goals(document: Document) -> Iterator[Goal]:
 
 def table(document: Document) -> str:
     """Everything that was measured, as Markdown."""
-    parts = []
-    for section, title in (("noop", "nothing to do"), ("first", "first apply")):
-        if section in document:
-            parts.append(_race(document[section], title))
+    parts = [
+        _race(document[section], title) for section, title in RACES.items() if section in document
+    ]
     if "scale" in document:
         parts.append(_scale(document["scale"]))
     if "impact" in document:
@@ -99,7 +103,7 @@ def _race(section: Document, title: str) -> str:
         took = median(runs)
         ratio = "1" if tool == "regfleet" else _short(ours / took)
         rows.append((NAMES[tool], f"{took:.2f} s", f"{min(runs):.2f} to {max(runs):.2f}", ratio))
-    head = (f"{title}, {section['hosts']} hosts", "median", "runs", "regfleet took, of it")
+    head = (title.format(section["hosts"]), "median", "runs", "regfleet took, of it")
     return _markdown(head, rows)
 
 
@@ -177,8 +181,8 @@ class Bar(NamedTuple):
 def plot(document: Document) -> str:
     """The plot, an SVG: a group of bars for each race, logarithmic, and one for scale."""
     groups = [
-        (f"{title}, {document[section]['hosts']} hosts", _bars(document[section]["seconds"]))
-        for section, title in (("noop", "Nothing to do"), ("first", "First apply"))
+        (_capital(title.format(document[section]["hosts"])), _bars(document[section]["seconds"]))
+        for section, title in RACES.items()
         if section in document
     ]
     if "scale" in document:
@@ -191,6 +195,10 @@ def plot(document: Document) -> str:
         groups.append(("Nothing to do, many hosts that only answer", bars))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(PLOT.read_text()).render(groups=groups)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _bars(seconds: Mapping[str, Sequence[float]]) -> list[Bar]:

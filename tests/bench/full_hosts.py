@@ -1,20 +1,22 @@
 """Full hosts for measurements: systemd, sshd, a Docker engine, and Python for Ansible's modules.
 
-All are clients of one registry, which runs on the first of them. What a tool has to bring about
-is written down here once, as regfleet resolves it: the rivals get the very files, modes, container
-arguments and login, ready made.
+They are one of two fleets: clients of one registry, which runs on the first of them, or sites, each
+with a registry of its own whose client it is. What a tool has to bring about is written down here
+once, as regfleet resolves it: the rivals get the very files, modes, container arguments and login,
+ready made.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from regfleet.desired.model import DesiredHost
+from regfleet.desired.model import Container, DesiredHost
 from regfleet.desired.resolve import resolve
 from regfleet.fleet.load import load
 from regfleet.materials import gather
@@ -24,12 +26,11 @@ from regfleet.state import StateDirectory
 
 ENDPOINT = "registry.bench:5000"
 REGISTRY = "reg1"
-CONTAINER = "regfleet-main"
 WORKERS = 8  # hosts that are prepared at the same time
 
 HEAD = """\
 version = 1
-name = "bench"
+name = "{name}"
 
 [ssh]
 user = "root"
@@ -57,6 +58,23 @@ daemon = {{ "live-restore" = true }}
 
 [smoke]
 image_archive = "{busybox_tar}"
+"""
+
+SITE = """\
+[registry.{host}]
+hosts = [{{ name = "{host}", address = "{address}" }}]
+image_archive = "{registry_tar}"
+
+[registry.{host}.users]
+ci = {{ password = "generate" }}
+
+[client.{host}]
+hosts = [{{ name = "{host}", address = "{address}" }}]
+registries = ["{host}"]
+mirrors = ["https://mirror.example.com"]
+login = {{ {host} = "ci" }}
+daemon = {{ "live-restore" = true }}
+
 """
 
 # Out of band, between two first applies: as if nobody had ever been there.
@@ -97,18 +115,20 @@ class WithPython(Images):
 
 
 class Wanted(TypedDict):
-    """What rivals bring about; paths under `files` are copies of the contents."""
+    """What rivals bring about on a host.
+
+    Attributes:
+        files: `source` is a copy of the content that belongs at `path`; daemon.json is the last.
+        container: its `name`, `image`, `archive` and `volumes`; empty where none is to run.
+    """
 
     endpoint: str
     user: str
     auth: str
     password: str
-    container: str
-    image: str
-    archive: str
-    volumes: list[str]
-    registry: dict[str, list[dict[str, str]]]
-    client: dict[str, list[dict[str, str]]]
+    directories: list[dict[str, str]]
+    files: list[dict[str, str]]
+    container: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +137,12 @@ class Hosts:
 
     Attributes:
         directory: gets the fleet file and its state directory.
+        sites: whether each has a registry of its own.
     """
 
     twin: Twin
     directory: Path
+    sites: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -133,7 +155,7 @@ class Hosts:
         return self.directory / "fleet.toml"
 
     def body(self, mirrors: str = "https://mirror.example.com") -> str:
-        """The fleet file behind `[ssh]`, with `$hosts` for the client group's hosts."""
+        """The fleet file of one registry behind `[ssh]`, with `$hosts` for the clients."""
         seeds = self.twin.images.seeds()
         return BODY.format(
             registry=self.twin.hosts[REGISTRY].address,
@@ -143,28 +165,41 @@ class Hosts:
         )
 
     def write(self, mirrors: str = "https://mirror.example.com") -> Path:
-        """Write the fleet file; `mirrors` are separated by blanks."""
+        """Write the fleet file; `mirrors`, of the clients of one registry, are words."""
         declared = ", ".join(
             f'{{ name = "{host.name}", address = "{host.address}" }}'
             for host in self.twin.hosts.values()
         )
-        head = HEAD.format(key=self.twin.key, known_hosts=self.twin.known_hosts)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.fleet_file.write_text(
-            head + Template(self.body(mirrors)).substitute(hosts=f"[{declared}]")
+        head = HEAD.format(
+            name="sites" if self.sites else "bench",
+            key=self.twin.key,
+            known_hosts=self.twin.known_hosts,
         )
+        archive = self.twin.images.seeds().registry
+        sites = "".join(
+            SITE.format(host=host.name, address=host.address, registry_tar=archive)
+            for host in self.twin.hosts.values()
+        )
+        one = Template(self.body(mirrors)).substitute(hosts=f"[{declared}]")
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.fleet_file.write_text(head + (sites if self.sites else one))
         return self.fleet_file
 
-    def everywhere(self, script: str) -> dict[str, str]:
+    def everywhere(self, script: str | Callable[[str], str]) -> dict[str, str]:
         """Run a shell script on each host, out of band; what it said, by host.
+
+        Args:
+            script: the same for all, or by a host's name.
 
         Raises:
             HostError: it failed somewhere.
         """
+
+        def on(name: str) -> str:
+            return self.twin.hosts[name].read(script if isinstance(script, str) else script(name))
+
         with ThreadPoolExecutor(WORKERS) as pool:
-            hosts = self.twin.hosts.values()
-            said = pool.map(lambda host: host.read(script), hosts)
-            return dict(zip(self.names, said, strict=True))
+            return dict(zip(self.names, pool.map(on, self.names), strict=True))
 
     def reset(self) -> None:
         """Back to hosts on which nobody has ever been."""
@@ -177,50 +212,36 @@ class Hosts:
         return resolve(fleet, gather(fleet, state, save=False))
 
     def export(self) -> Path:
-        """Write for rivals what they have to bring about; the path of a JSON document.
+        """Write for rivals what they have to bring about; the path of a JSON document by host.
 
         daemon.json is taken as it stands on a host after an apply, so that the others' whole
         file and regfleet's merged one are the same to the byte.
         """
-        place = self.directory / "wanted"
-        want = self.wanted()[REGISTRY]
-        other = next(host for name, host in self.wanted().items() if name != REGISTRY)
-        client_paths = {item.path for item in (*other.directories, *other.files)}
-        daemon = self.twin.hosts[REGISTRY].run("cat /etc/docker/daemon.json").stdout
-        container, login = want.containers[0], want.logins[0]
-        files = [_file(place, item.path, item.content, item.mode) for item in want.files]
-        auth = json.loads(self.twin.hosts[REGISTRY].read("cat /root/.docker/config.json"))
-        directories = [{"path": item.path, "mode": f"{item.mode:04o}"} for item in want.directories]
-        archive = container.image.archive
-        wanted: Wanted = {
-            "endpoint": ENDPOINT,
-            "user": login.user,
-            "password": login.password.reveal(),
-            "auth": auth["auths"][ENDPOINT]["auth"],
-            "container": container.name,
-            "image": container.image.reference,
-            "archive": str(archive) if archive else "",
-            "volumes": [
-                argument.removeprefix("--volume=")
-                for argument in container.arguments
-                if argument.startswith("--volume=")
-            ],
-            "registry": {
-                "directories": [each for each in directories if each["path"] not in client_paths],
-                "files": [each for each in files if each["path"] not in client_paths],
-            },
-            "client": {
-                "directories": [each for each in directories if each["path"] in client_paths],
-                "files": [
-                    *(each for each in files if each["path"] in client_paths),
-                    _file(place, "/etc/docker/daemon.json", daemon.encode(), 0o644),
-                ],
-            },
-        }
-        document = place / "wanted.json"
+        document = self.directory / "wanted.json"
         document.touch(mode=0o600)
+        wanted = {name: self._export(name, want) for name, want in self.wanted().items()}
         document.write_text(json.dumps(wanted, indent=2) + "\n")
         return document
+
+    def _export(self, name: str, want: DesiredHost) -> Wanted:
+        place = self.directory / "wanted" / name
+        host, login = self.twin.hosts[name], want.logins[0]
+        daemon = host.run("cat /etc/docker/daemon.json").stdout
+        auths = json.loads(host.read("cat /root/.docker/config.json"))["auths"]
+        return {
+            "endpoint": login.endpoint,
+            "user": login.user,
+            "password": login.password.reveal(),
+            "auth": auths[login.endpoint]["auth"],
+            "directories": [
+                {"path": item.path, "mode": f"{item.mode:04o}"} for item in want.directories
+            ],
+            "files": [
+                *(_file(place, item.path, item.content, item.mode) for item in want.files),
+                _file(place, "/etc/docker/daemon.json", daemon.encode(), 0o644),
+            ],
+            "container": next(map(_container, want.containers), {}),
+        }
 
 
 def boot(count: int, images: Images, directory: Path, name: str = "bench") -> Hosts:
@@ -232,6 +253,16 @@ def boot(count: int, images: Images, directory: Path, name: str = "bench") -> Ho
     hosts = Hosts(twin, directory)
     hosts.write()
     return hosts
+
+
+def _container(container: Container) -> dict[str, Any]:
+    volumes = [each for each in container.arguments if each.startswith("--volume=")]
+    return {
+        "name": container.name,
+        "image": container.image.reference,
+        "archive": str(container.image.archive or ""),
+        "volumes": [each.removeprefix("--volume=") for each in volumes],
+    }
 
 
 def _file(place: Path, path: str, content: bytes, mode: int) -> dict[str, str]:

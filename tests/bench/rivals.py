@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -117,15 +118,12 @@ class Ansible:
     def __init__(self, hosts: Hosts, wanted: Path, program: Path, place: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         self._place, self._program, self._hosts = place, program, hosts
-        members = {name: {"ansible_user": "root"} for name in hosts.names}
-        inventory = {
-            "all": {
-                "vars": json.loads(wanted.read_text()),
-                "hosts": members,
-                "children": {"registries": {"hosts": {hosts.names[0]: {}}}},
-            }
+        members = {
+            name: {"ansible_user": "root", **variables}
+            for name, variables in json.loads(wanted.read_text()).items()
         }
-        # `registry` and `client` are tables of what is wanted, not groups.
+        registries = {name: {} for name, variables in members.items() if variables["container"]}
+        inventory = {"all": {"hosts": members, "children": {"registries": {"hosts": registries}}}}
         file = place / "inventory.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps(inventory, indent=2))
@@ -182,7 +180,7 @@ def ansible_program(build: Path, say: Progress) -> Path:
 # On each host: says every way in which it is not as the fleet file wants it.
 STATE = """
 say() { echo "$*"; }
-ca=/etc/docker/certs.d/registry.bench:5000/ca.crt
+ca=/etc/docker/certs.d/@ENDPOINT@/ca.crt
 for directory in /etc/docker /etc/docker/certs.d "${ca%/*}"; do
   [ "$(stat -c '%a %u' "$directory")" = '755 0' ] || say "mode of $directory"
 done
@@ -194,7 +192,7 @@ live=$(docker info --format '{{.LiveRestoreEnabled}} {{.RegistryConfig.Mirrors}}
 grep -q '"auth": "@AUTH@"' /root/.docker/config.json || say login
 """
 REGISTRY_STATE = """
-[ "$(docker inspect --format '{{.State.Running}}' regfleet-main)" = true ] || say 'no registry'
+[ "$(docker inspect --format '{{.State.Running}}' @CONTAINER@)" = true ] || say 'no registry'
 """
 
 
@@ -205,32 +203,38 @@ def check(hosts: Hosts, wanted: Path) -> None:
         NotTheSameWorkError: with what is not.
     """
     known = json.loads(wanted.read_text())
-    ca = next(each for each in known["client"]["files"] if each["path"].endswith("ca.crt"))
-    digest = subprocess.run(
-        ["sha256sum", ca["source"]], capture_output=True, text=True, check=True
-    ).stdout.split()[0]
-    script = STATE.replace("@CA@", digest).replace("@AUTH@", known["auth"])
-    wrong = {name: said for name, said in hosts.everywhere(script).items() if said}
-    registry = hosts.names[0]
-    if said := hosts.twin.hosts[registry].read(script + REGISTRY_STATE):
-        wrong[registry] = said
-    if wrong:
+
+    def script(name: str) -> str:
+        want = known[name]
+        ca = next(each["source"] for each in want["files"] if each["path"].endswith("/ca.crt"))
+        digest = hashlib.sha256(Path(ca).read_bytes()).hexdigest()
+        text = STATE + (REGISTRY_STATE if want["container"] else "")
+        for mark, value in (
+            ("@CA@", digest),
+            ("@AUTH@", want["auth"]),
+            ("@ENDPOINT@", want["endpoint"]),
+            ("@CONTAINER@", want["container"].get("name", "")),
+        ):
+            text = text.replace(mark, value)
+        return text
+
+    if wrong := {name: said for name, said in hosts.everywhere(script).items() if said}:
         raise NotTheSameWorkError(f"not as wanted: {wrong}")
 
 
 # What an operator's slips leave behind, one of each kind that the tools look for.
 SPOIL = """
 chmod 0700 /etc/docker/certs.d
-chmod 0644 /etc/docker/certs.d/registry.bench:5000/ca.crt
-echo changed >>/etc/docker/certs.d/registry.bench:5000/ca.crt
+chmod 0644 /etc/docker/certs.d/*/ca.crt
+for ca in /etc/docker/certs.d/*/ca.crt; do echo changed >>"$ca"; done
+containers=$(docker ps --quiet)
+[ -z "$containers" ] || docker stop -t 1 $containers
 printf '{}' >/etc/docker/daemon.json
 kill -HUP "$(cat /var/run/docker.pid)"
 rm -f /root/.docker/config.json
 """
-SPOIL_REGISTRY = "docker stop -t 1 regfleet-main"
 
 
 def spoil(hosts: Hosts) -> None:
     """Spoil all that `check` sees: a tool that mends it has looked at it."""
-    hosts.twin.hosts[hosts.names[0]].read(SPOIL_REGISTRY)
     hosts.everywhere(SPOIL)

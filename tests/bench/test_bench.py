@@ -56,6 +56,26 @@ def test_regfleet_does_the_same_work_with_one_command_a_host(hosts, wanted, coun
     assert sessions == {"reg1": 1, "c02": 1}
 
 
+def test_everybody_does_the_same_work_on_sites(hosts):
+    """Each host with a registry of its own: the full hosts that a run with nothing to do sees."""
+    hosts.reset()
+    sites = full_hosts.Hosts(hosts.twin, hosts.directory / "sites", sites=True)
+    sites.write()
+    rivals.regfleet(sites, "--no-smoke")
+    wanted = sites.export()
+    pyinfra = rivals.Pyinfra(sites, wanted)
+    for tool in (lambda: rivals.regfleet(sites, "--no-smoke"), pyinfra.apply):
+        rivals.spoil(sites)
+        with pytest.raises(rivals.NotTheSameWorkError, match="no registry"):
+            rivals.check(sites, wanted)
+        tool()
+        rivals.check(sites, wanted)
+    rivals.regfleet_noop(sites)
+    pyinfra.noop()
+    hosts.reset()
+    rivals.regfleet(hosts, "--no-smoke")
+
+
 def test_many_hosts_that_only_answer_are_asked_once_each(hosts, tmp_path):
     hosts.write()
     recording = scale.record(hosts.twin, "c02", hosts.fleet_file, hosts.body())
@@ -143,4 +163,4 @@ def test_the_table_and_the_plot_say_what_was_measured():
     plot = figures.plot(DOCUMENT)
     assert plot.count('class="ours"') == 4
     assert plot.count('class="theirs"') == 4
-    assert "Nothing to do, 30 hosts: regfleet apply 1.10 s, xargs -P 32 ssh host true" in plot
+    assert "Nothing to do, 30 full hosts: regfleet apply 1.10 s, xargs -P 32 ssh host true" in plot

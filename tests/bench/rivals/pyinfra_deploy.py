@@ -8,57 +8,45 @@ from pyinfra import host
 from pyinfra.facts.docker import DockerImage
 from pyinfra.operations import docker, files, server, systemd
 
-wanted = json.loads(Path(os.environ["BENCH_WANTED"]).read_text())
-
-
-def directories(group):
-    for item in wanted[group]["directories"]:
-        files.directory(
-            name=f"Directory {item['path']}",
-            path=item["path"],
-            user="root",
-            group="root",
-            mode=item["mode"],
-        )
-
-
-def copies(group):
-    return [
-        files.put(
-            name=f"File {item['path']}",
-            src=item["source"],
-            dest=item["path"],
-            user="root",
-            group="root",
-            mode=item["mode"],
-            create_remote_dir=False,
-        )
-        for item in wanted[group]["files"]
-    ]
-
+wanted = json.loads(Path(os.environ["BENCH_WANTED"]).read_text())[host.name]
 
 systemd.service(name="Docker runs", service="docker.service", running=True)
-directories("client")
-daemon = copies("client")[-1]
-systemd.service(
-    name="Docker reloads", service="docker.service", reloaded=True, _if=daemon.did_change
+for item in wanted["directories"]:
+    files.directory(
+        name=f"Directory {item['path']}",
+        path=item["path"],
+        user="root",
+        group="root",
+        mode=item["mode"],
+    )
+for item in wanted["files"]:
+    copied = files.put(
+        name=f"File {item['path']}",
+        src=item["source"],
+        dest=item["path"],
+        user="root",
+        group="root",
+        mode=item["mode"],
+        create_remote_dir=False,
+    )
+systemd.service(  # daemon.json is the last file
+    name="Docker reloads", service="docker.service", reloaded=True, _if=copied.did_change
 )
 
-if "registries" in host.groups:
-    directories("registry")
-    copies("registry")
-    if not host.get_fact(DockerImage, object_id=wanted["image"]):
-        files.put(name="Image archive", src=wanted["archive"], dest="/var/tmp/registry.tar")
+container = wanted["container"]
+if container:
+    if not host.get_fact(DockerImage, object_id=container["image"]):
+        files.put(name="Image archive", src=container["archive"], dest="/var/tmp/registry.tar")
         server.shell(
             name="Image",
             commands=["docker load -q -i /var/tmp/registry.tar", "rm /var/tmp/registry.tar"],
         )
     docker.container(
         name="Registry",
-        container=wanted["container"],
-        image=wanted["image"],
+        container=container["name"],
+        image=container["image"],
         ports=["5000:5000"],
-        volumes=wanted["volumes"],
+        volumes=container["volumes"],
         restart_policy="always",
         entrypoint="registry",
         command="serve /etc/regfleet/config.yml",

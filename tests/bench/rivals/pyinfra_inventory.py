@@ -19,5 +19,4 @@ _every = [
     for name, address in _known["hosts"].items()
 ]
 
-registries = _every[:1]
 clients = _every
