@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
+from gevent.threadpool import ThreadPoolExecutor
 
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import PasswordKind
@@ -85,7 +85,8 @@ def update(existing: str | None, users: Mapping[str, Secret], cost: Callable[[st
         # $2b$ and Apache's $2y$ are the same algorithm under two names (bcrypt(5), crypt(5)).
         return bcrypt.hashpw(password, bcrypt.gensalt(cost(name))).decode().replace("$2b$", "$2y$")
 
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # bcrypt lets go of the GIL
+    # bcrypt lets go of the GIL; the standard library's threads are greenlets where gevent patched it.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return render(dict(zip(users, pool.map(hashed, users), strict=True)))
 
 
