@@ -85,7 +85,7 @@ def update(existing: str | None, users: Mapping[str, Secret], cost: Callable[[st
         # $2b$ and Apache's $2y$ are the same algorithm under two names (bcrypt(5), crypt(5)).
         return bcrypt.hashpw(password, bcrypt.gensalt(cost(name))).decode().replace("$2b$", "$2y$")
 
-    # bcrypt lets go of the GIL; the standard library's threads are greenlets where gevent patched it.
+    # bcrypt lets go of the GIL; where gevent has patched it, the standard library has no threads.
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return render(dict(zip(users, pool.map(hashed, users), strict=True)))
 

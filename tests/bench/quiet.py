@@ -12,9 +12,10 @@ from timing import Timing
 from regfleet.rehearse.images import Progress
 from regfleet.rehearse.twin import Twin
 
-IDLE = 0.08  # of all processors: what others may use
-PATIENCE = 900.0  # seconds to wait for that; then it is measured all the same, and said
-TRIES = 6
+IDLE = 0.08  # of all processors: what others may use beyond what hosts do that have nothing to do
+PATIENCE = 60.0  # seconds to wait for that; then it is measured all the same, and said
+TRIES = 3
+_floor: list[float] = []  # what the hosts do at rest: the least that was seen
 _TICK = os.sysconf("SC_CLK_TCK")
 _CGROUPS = (
     ("/sys/fs/cgroup/cpuacct/docker/{}/cpuacct.usage", 1e9),
@@ -54,7 +55,7 @@ def measured(
         others = max(0.0, share) if paths or not twin else 0.0
         if best is None or others < best[0]:
             best = (others, took)
-        if others <= IDLE:
+        if others <= IDLE + _floor[0]:
             break
         say(f"somebody else used {others:.0%} of the machine: again")
     others, took = best or (0.0, took)
@@ -62,12 +63,14 @@ def measured(
 
 
 def awaited(say: Progress) -> None:
-    """Wait until the machine has done next to nothing for two seconds."""
+    """Wait until the machine has done no more than at rest for two seconds."""
     deadline, said = time.monotonic() + PATIENCE, False
     while time.monotonic() < deadline:
         busy = _busy()
         time.sleep(2)
-        if (_busy() - busy) / (2 * (os.cpu_count() or 1)) <= IDLE:
+        share = (_busy() - busy) / (2 * (os.cpu_count() or 1))
+        _floor[:] = [min(share, *_floor)] if _floor else [share]
+        if share <= IDLE + _floor[0]:
             return
         if not said:
             say("waiting for the machine to be idle")
