@@ -1,5 +1,5 @@
 # containerd, as the look sees it.
-# shellcheck shell=sh  # functions of look.sh
+# shellcheck shell=sh disable=SC2154  # functions and variables of look.sh
 
 containerd_look() {
   config=/etc/containerd/config.toml
@@ -50,12 +50,14 @@ containerd_look() {
       sed -n 's/^ *"\(\/.*\/hosts\.toml\)": {$/\1/p' /var/lib/regfleet/owned.json 2>/dev/null
     } | sort -u
   )
-  while IFS= read -r file; do
-    [ -z "$file" ] || look_text "$file"
-    [ -z "$file" ] || look_paths "$file"
-  done <<EOF
-$files
-EOF
+  IFS=$NL
+  set -f
+  for file in $files; do
+    look_text "$file"
+    look_paths "$file"
+  done
+  set +f
+  unset IFS
 }
 
 containerd_image() { # REFERENCE: none is kept for the smoke test, which has a namespace of its own

@@ -54,11 +54,12 @@ look_start() { # where dockerd's flags are set; whole files where there may be m
   [ -n "$more" ] || return 0
   for file in "$@" /etc/default/docker /etc/sysconfig/docker; do look_text "$file"; done
   [ $# != 0 ] || return 0
-  while read -r file; do
-    case $file in '' | /etc/default/docker | /etc/sysconfig/docker) ;; *) look_text "$file" ;; esac
-  done <<EOF
-$(sed -n 's/^[[:space:]]*EnvironmentFile=-\{0,1\}\([^[:space:]]*\).*/\1/p' "$@")
-EOF
+  files=$(sed -n 's/^[[:space:]]*EnvironmentFile=-\{0,1\}\([^[:space:]]*\).*/\1/p' "$@")
+  set -f
+  for file in $files; do # without blanks, as sed takes them
+    case $file in /etc/default/docker | /etc/sysconfig/docker) ;; *) look_text "$file" ;; esac
+  done
+  set +f
 }
 
 unusual() { # whether dockerd was given more `flags` than the packages' units give it

@@ -17,16 +17,17 @@ whole() { # NAME PATH: a file's whole content, base64 in one line
   [ ! -f "$2" ] || ask whole "$1" "$2"
 }
 
-# Whether all was told that was asked for; where not, the API of an engine was silent.
+# Whether all was told that was asked for; where not, the API of an engine was silent. Through pipes:
+# before 5.1 bash writes a here-document to a file, and the disk may be full.
 tell() {
   [ -n "$asked" ] || return 0
   missed=2
   if command -v perl >/dev/null 2>&1; then
-    tell_at_once
+    printf '%s' "$asked" | tell_at_once
     missed=$?
   fi
   if [ "$missed" -gt 1 ]; then # no Perl, or one of which a part is missing
-    tell_each
+    printf '%s' "$asked" | tell_each
     missed=$?
   fi
   asked=
@@ -91,9 +92,7 @@ tell_at_once() {
         print exists $logins{$of} ? "\@login $logins{$of} $digest\n" : "\@sum $_\n";
       }
     }
-    exit $silent' 2>/dev/null <<EOF
-$asked
-EOF
+    exit $silent' 2>/dev/null
 }
 
 tell_each() { # by programs, one or two for each thing
@@ -114,18 +113,12 @@ tell_each() { # by programs, one or two for each thing
         echo
         ;;
       login)
-        digest=$(
-          sha256sum <<EOF
-$subject
-EOF
-        )
+        digest=$(printf '%s\n' "$subject" | sha256sum)
         say "login $name ${digest%% *}"
         ;;
       api) [ "$silent" = 1 ] || tell_by_curl "$name" "$subject" || silent=1 ;;
     esac
-  done <<EOF
-$asked
-EOF
+  done
   if [ $# -gt 0 ]; then
     stat -L -c '@stat %f %u %g %n' "$@" 2>/dev/null
     sums=$(sha256sum "$@" 2>/dev/null)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from making import desired, login
 
 from regfleet.desired.model import Directory, File
+from regfleet.engines import ENGINES
 from regfleet.look import request
 from regfleet.look.parse import parse
 
@@ -71,6 +72,12 @@ def test_paths_are_told_with_mode_owner_and_digest(shell, tmp_path):
         assert seen.owner == (os.getuid(), os.getgid())
     assert found[str(tmp_path / "folder")].directory
     assert found[str(tmp_path / "folder")].mode == 0o750
+
+
+def test_a_look_needs_no_room_on_the_disk():
+    """Before 5.1 bash writes a here-document to a file in /tmp, which may be full."""
+    words = sorted({engine.shell for engine in ENGINES.values()})
+    assert "<<" not in request.program(*words)
 
 
 @EVERY_SHELL
