@@ -99,9 +99,7 @@ def _material(
     kinds = {user.name: user.password.kind for user in users}
     hashed = None
     if users and not registry.external:
-        hashed = htpasswd.for_registry(
-            state, registry.name, known, lambda name: htpasswd.cost_of(kinds[name]), save=save
-        )
+        hashed = htpasswd.for_registry(state, registry.name, known, kinds, save=save)
     return RegistryMaterial(
         pair=certificates.server_pair(registry),
         ca=certificates.trusted_ca(registry),

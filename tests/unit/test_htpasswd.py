@@ -154,25 +154,83 @@ def test_cost(kind, cost):
     assert htpasswd.cost_of(kind) == cost
 
 
+USERS = secrets(a="1", ci="random enough")
+KINDS = {"a": "env", "ci": "generate"}
+
+
 class TestForRegistry:
-    def test_is_kept_from_run_to_run(self, tmp_path):
-        state = StateDirectory(tmp_path / "state")
-        first = htpasswd.for_registry(state, "main", secrets(a="1"), cheap, save=True)
-        assert htpasswd.for_registry(state, "main", secrets(a="1"), cheap, save=True) == first
-        assert htpasswd.for_registry(state, "main", secrets(a="1"), cheap, save=False) == first
+    @pytest.fixture
+    def state(self, tmp_path):
+        return StateDirectory(tmp_path / "state")
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """How often bcrypt was asked."""
+        asked = []
+        check = bcrypt.checkpw
+        monkeypatch.setattr(bcrypt, "checkpw", lambda *pair: asked.append(pair) or check(*pair))
+        return asked
+
+    def make(self, state, users=USERS, kinds=KINDS, *, save=True):
+        return htpasswd.for_registry(state, "main", users, kinds, save=save)
+
+    def test_is_kept_from_run_to_run(self, state):
+        first = self.make(state)
+        assert self.make(state) == first
+        assert self.make(state, save=False) == first
         assert state.path_of("registry/main.htpasswd").stat().st_mode & 0o777 == 0o600
 
-    def test_an_unchanged_file_is_not_written(self, tmp_path):
-        state = StateDirectory(tmp_path / "state")
-        htpasswd.for_registry(state, "main", secrets(a="1"), cheap, save=True)
-        before = state.path_of("registry/main.htpasswd").stat().st_ino
-        htpasswd.for_registry(state, "main", secrets(a="1"), cheap, save=True)
-        assert state.path_of("registry/main.htpasswd").stat().st_ino == before
+    def test_an_unchanged_file_is_not_written(self, state):
+        self.make(state)
+        before = [path.stat().st_ino for path in sorted(state.path.rglob("main.*"))]
+        assert len(before) == 2
+        self.make(state)
+        assert [path.stat().st_ino for path in sorted(state.path.rglob("main.*"))] == before
 
-    def test_nothing_is_kept_unless_asked(self, tmp_path):
-        state = StateDirectory(tmp_path / "state")
-        htpasswd.for_registry(state, "main", secrets(a="1"), cheap, save=False)
+    def test_nothing_is_kept_unless_asked(self, state):
+        self.make(state, save=False)
         assert not state.path.exists()
+
+    def test_bcrypt_is_asked_of_peoples_passwords_alone(self, state, asked):
+        self.make(state)
+        asked.clear()
+        self.make(state)
+        assert [password for password, _ in asked] == [b"1"]
+
+    def test_no_digest_of_a_password_of_people_is_kept(self, state):
+        self.make(state, secrets(a="1", b="2"), {"a": "env", "b": "file"})
+        assert not state.path_of("registry/main.fitting").exists()
+
+    def test_a_password_of_people_is_never_taken_as_fitting(self, state, asked):
+        self.make(state)
+        asked.clear()
+        self.make(state, USERS, {"a": "env", "ci": "env"})
+        assert b"random enough" not in [password for password, _ in asked]  # another cost
+        asked.clear()
+        self.make(state, USERS, {"a": "env", "ci": "env"})
+        assert b"random enough" in [password for password, _ in asked]
+
+    def test_another_generated_password_is_hashed_anew(self, state):
+        first = htpasswd.parse(self.make(state))
+        second = htpasswd.parse(self.make(state, secrets(a="1", ci="another")))
+        assert first["a"] == second["a"]
+        assert fits(second, "ci", "another")
+
+    @pytest.mark.parametrize("spoilt", ["", "junk\n", "0" * 64 + "\n"])
+    def test_without_the_digests_bcrypt_is_asked_and_they_come_back(self, state, asked, spoilt):
+        first = self.make(state)
+        kept = state.read_text("registry/main.fitting")
+        state.write_text("registry/main.fitting", spoilt)
+        asked.clear()
+        assert self.make(state) == first
+        assert len(asked) == 2
+        assert state.read_text("registry/main.fitting") == kept
+
+    def test_a_hash_that_somebody_changed_does_not_fit(self, state):
+        entries = htpasswd.parse(self.make(state))
+        other = bcrypt.hashpw(b"other", bcrypt.gensalt(htpasswd.GENERATED_COST)).decode()
+        state.write_text("registry/main.htpasswd", htpasswd.render({**entries, "ci": other}))
+        assert fits(htpasswd.parse(self.make(state)), "ci", "random enough")
 
 
 @pytest.mark.skipif(shutil.which("htpasswd") is None, reason="Apache's htpasswd is not installed")
