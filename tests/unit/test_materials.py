@@ -137,7 +137,7 @@ def test_archives_are_read_once_for_all_runs(state, image, monkeypatch):
     declared = fleet(smoke=Smoke("busybox:latest", image))
     gather(declared, state, save=True, now=NOW)
     monkeypatch.setattr(archive, "_known", {})  # another process
-    monkeypatch.setattr(hashlib, "sha256", lambda *_: pytest.fail("the archive is read again"))
+    monkeypatch.setattr(archive, "hashlib", None)  # whoever read it again would need that
     gather(declared, state, save=True, now=NOW)
     assert archive.digest(image) == ONE
 

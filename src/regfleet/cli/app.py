@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -18,7 +18,20 @@ from regfleet.errors import EXIT_FAILED, RegfleetError
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 CONNECTING = {"doctor", "inspect", "rehearse", "runs", "up"}
-DIALLING = {"inspect", "runs"}
+# Modules whose commands begin to connect at once, and what they import meanwhile.
+DIALLING = {
+    "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
+    "runs": (
+        "cryptography.x509",
+        "regfleet.materials",
+        "regfleet.engines",
+        "regfleet.run.apply",
+        "rich.console",
+        "jinja2.environment",
+        "regfleet.report.html",
+    ),
+}
+UNLOGGED = (0, 1)  # how verbose; at -vv connections are logged, and wait until there is a log
 
 
 class Commands(click.Group):
@@ -260,8 +273,9 @@ def rehearse(**options: object) -> NoReturn:
 
 def _end(module: str, function: str, **options: object) -> NoReturn:
     with quick.importing():
+        dialled: Sequence[str] = ()
         if "limit" in options and module in DIALLING:
-            import_module("regfleet.run.dial").begin(
+            fleet, dialled = import_module("regfleet.run.dial").begin(
                 **{name: options[name] for name in ("file", "limit", "exclude", "parallel")}
             )
         if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
@@ -269,6 +283,10 @@ def _end(module: str, function: str, **options: object) -> NoReturn:
             quick.defer("invoke")  # paramiko runs the commands of ssh_config's `Match exec` by it
             quick.defer("yaml")  # for engines whose files are YAML
             quick.defer_checks()
+        if dialled and options["verbose"] in UNLOGGED:
+            import_module("regfleet.run.early").begin(
+                fleet, dialled, options["parallel"], DIALLING[module]
+            )
         command = getattr(import_module(f"regfleet.cli.{module}"), function)
     sys.exit(command(**options))
 

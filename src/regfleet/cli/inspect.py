@@ -18,8 +18,8 @@ from regfleet.errors import EXIT_FAILED, EXIT_OK
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.report import images_json, images_text, status_json, status_text
+from regfleet.run import early, known
 from regfleet.run import images as registry_images
-from regfleet.run import known
 from regfleet.run.selection import select
 from regfleet.run.session import Session
 from regfleet.run.survey import survey
@@ -66,7 +66,7 @@ def reading(fleet: Fleet, parallel: int | None, verbose: int) -> Iterator[Sessio
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
         logging.getLogger("paramiko").setLevel(logging.INFO)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    session = Session(fleet, fleet.hosts(), parallel)
+    session = early.session(fleet, parallel)
     try:
         yield session
     finally:

@@ -32,6 +32,7 @@ from regfleet.report.model import HostReport, Report
 from regfleet.report.plan_text import show_plan
 from regfleet.report.progress import Progress
 from regfleet.report.summary_text import show_summary
+from regfleet.run import early
 from regfleet.run.apply import Runner
 from regfleet.run.selection import select
 from regfleet.run.session import Session
@@ -199,7 +200,7 @@ def _runner(
             wanted = resolve(fleet, materials)
         if save:
             proven.keep(fleet.proof, state)
-        session = Session(fleet, fleet.hosts(), common.parallel)
+        session = early.session(fleet, common.parallel)
         report = Report(fleet.name, {name: HostReport(name) for name in names})
         watch = watching(quiet=common.as_json, verbose=common.verbose)
         progress = Progress(watch)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from regfleet.errors import RegfleetError
 from regfleet.fleet.load import load
+from regfleet.fleet.model import Fleet
 from regfleet.run.limits import CONNECT_SECONDS
 from regfleet.run.selection import select
 
@@ -32,27 +33,33 @@ def begin(
     limit: Sequence[str] = (),
     exclude: Sequence[str] = (),
     parallel: int | None = None,
-) -> None:
+) -> tuple[Fleet | None, list[str]]:
     """Begin to connect to the first hosts of a fleet. Waits for nothing, and raises nothing.
 
     Args:
         file: the fleet file; with mistakes in it nothing is begun.
         limit, exclude: the hosts, as on the command line.
         parallel: how many; by default as many as are worked on at the same time.
+
+    Returns:
+        The fleet, and which of its hosts were dialled.
     """
     try:
         fleet = load(file)
         names = select(fleet, limit, exclude)
     except (RegfleetError, OSError):
-        return
+        return None, []
     hosts = fleet.hosts()
     if _elsewhere():
-        return
+        return fleet, []
+    dialled = []
     for name in names[: parallel or PER_CORE * (os.cpu_count() or 1)]:
         place = (hosts[name].address, hosts[name].ssh.port)
         if not hosts[name].is_local and place not in _begun:
             with suppress(ValueError, OSError):
                 _begun[place] = _dial(*place)
+                dialled.append(name)
+    return fleet, dialled
 
 
 def take(address: str, port: int) -> socket.socket | None:

@@ -63,6 +63,7 @@ class Session:
         self._most = _connections_to_keep()
         self._connected: dict[str, None] = {}  # the least recently used first
         self._at_work: set[str] = set()
+        self._begun: dict[str, gevent.Greenlet[..., RegfleetError | None]] = {}
         self.stopped = False
 
     def each(
@@ -99,12 +100,24 @@ class Session:
             finally:
                 self._at_work.discard(name)
 
+    def begin(self, names: Iterable[str]) -> None:
+        """Begin to connect to hosts; `connect` waits for what was begun, and tells how it went."""
+        for name in names:
+            self._begun[name] = gevent.spawn(self._guarded, self._connect, name)
+
     def connect(self, name: str) -> None:
         """Connect to a host, unless that is done.
 
         Raises:
             UnreachableError: with what was tried and what to do.
         """
+        begun = self._begun.pop(name, None)
+        if begun is None:
+            self._connect(name)
+        elif error := begun.get():
+            raise error
+
+    def _connect(self, name: str) -> None:
         host = self._pyinfra(name)
         if host.connected:
             self._connected[name] = self._connected.pop(name, None)
@@ -185,6 +198,7 @@ class Session:
 
     def close(self) -> None:
         """End all connections."""
+        gevent.killall(list(self._begun.values()), block=False)
         dial.hang_up()
         for host in self._state.inventory:
             _drop(host)

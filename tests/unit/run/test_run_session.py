@@ -6,7 +6,7 @@ import gevent
 import pytest
 from making import client, fleet, host
 
-from regfleet.errors import HostError, InterruptedRunError
+from regfleet.errors import HostError, InterruptedRunError, UnreachableError
 from regfleet.run import session as sessions
 from regfleet.run.session import Session
 
@@ -104,3 +104,46 @@ def test_as_many_connections_as_files_may_be_open(monkeypatch):
         asked.clear()
         assert sessions._connections_to_keep() == kept
         assert asked == ([raised] if raised else [])
+
+
+class TestConnectionsThatAreBegun:
+    @pytest.fixture
+    def session(self):
+        return begin(2)
+
+    @pytest.fixture
+    def connected(self, session, monkeypatch):
+        """The hosts that were connected to, in that order; web0 cannot be reached at first."""
+        connected = []
+
+        def connect(name):
+            connected.append(name)
+            gevent.sleep(0.01)
+            if connected.count("web0") == 1 and name == "web0":
+                raise UnreachableError(name, "no route", "")
+
+        monkeypatch.setattr(session, "_connect", connect)
+        return connected
+
+    def test_they_are_waited_for_and_made_once(self, session, connected):
+        session.begin(["web1", "web2"])
+        gevent.sleep(0)
+        assert connected == ["web1", "web2"]
+        session.connect("web1")
+        session.connect("web2")
+        session.connect("web3")
+        assert connected == ["web1", "web2", "web3"]
+
+    def test_what_failed_is_told_and_the_next_time_it_is_tried_again(self, session, connected):
+        session.begin(["web0"])
+        with pytest.raises(UnreachableError, match="no route"):
+            session.connect("web0")
+        session.connect("web0")
+        assert connected == ["web0", "web0"]
+
+    @pytest.mark.usefixtures("connected")
+    def test_they_end_with_the_session(self, session):
+        session.begin(["web1"])
+        gevent.sleep(0)
+        session.close()
+        assert isinstance(session._begun["web1"].get(), gevent.GreenletExit)
