@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -63,7 +64,7 @@ class Session:
         self._most = _connections_to_keep()
         self._connected: dict[str, None] = {}  # the least recently used first
         self._at_work: set[str] = set()
-        self._begun: dict[str, gevent.Greenlet[..., RegfleetError | None]] = {}
+        self._begun: dict[str, gevent.Greenlet[..., UnreachableError | None]] = {}
         self.stopped = False
 
     def each(
@@ -102,8 +103,16 @@ class Session:
 
     def begin(self, names: Iterable[str]) -> None:
         """Begin to connect to hosts; `connect` waits for what was begun, and tells how it went."""
-        for name in names:
-            self._begun[name] = gevent.spawn(self._guarded, self._connect, name)
+        for name in islice(names, self._most):
+            self._begun[name] = gevent.spawn(self._tried, name)
+
+    def _tried(self, name: str) -> UnreachableError | None:
+        with ctx_host.use(self._pyinfra(name)):
+            try:
+                self._connect(name)
+            except UnreachableError as error:
+                return error
+        return None
 
     def connect(self, name: str) -> None:
         """Connect to a host, unless that is done.
@@ -112,10 +121,9 @@ class Session:
             UnreachableError: with what was tried and what to do.
         """
         begun = self._begun.pop(name, None)
-        if begun is None:
-            self._connect(name)
-        elif error := begun.get():
+        if begun is not None and (error := begun.get()):
             raise error
+        self._connect(name)
 
     def _connect(self, name: str) -> None:
         host = self._pyinfra(name)
@@ -134,7 +142,8 @@ class Session:
 
     def _make_room(self) -> None:
         surplus = max(0, len(self._connected) - self._most)
-        idle = [name for name in self._connected if name not in self._at_work][:surplus]
+        needed = self._at_work | set(self._begun)
+        idle = [name for name in self._connected if name not in needed][:surplus]
         for name in idle:
             del self._connected[name]
         for name in idle:  # others may go on meanwhile

@@ -111,27 +111,37 @@ class TestConnectionsThatAreBegun:
     def session(self):
         return begin(2)
 
-    @pytest.fixture
+    @pytest.fixture(autouse=True)
     def connected(self, session, monkeypatch):
         """The hosts that were connected to, in that order; web0 cannot be reached at first."""
         connected = []
 
-        def connect(name):
-            connected.append(name)
-            gevent.sleep(0.01)
-            if connected.count("web0") == 1 and name == "web0":
-                raise UnreachableError(name, "no route", "")
+        class Pyinfra:
+            connector = None
+            connected = False
 
-        monkeypatch.setattr(session, "_connect", connect)
+            def __init__(self, name):
+                self.name = name
+
+            def connect(self, **_):
+                connected.append(self.name)
+                gevent.sleep(0.01)
+                if connected.count("web0") == 1 and self.name == "web0":
+                    raise OSError("no route")
+                self.connected = True
+
+        hosts = {name: Pyinfra(name) for name in NAMES}
+        monkeypatch.setattr(session, "_pyinfra", hosts.get)
+        monkeypatch.setattr(sessions.ssh, "prepare", lambda *_: None)
         return connected
 
     def test_they_are_waited_for_and_made_once(self, session, connected):
         session.begin(["web1", "web2"])
         gevent.sleep(0)
         assert connected == ["web1", "web2"]
-        session.connect("web1")
-        session.connect("web2")
-        session.connect("web3")
+        for name in ("web1", "web2", "web3"):
+            session.connect(name)
+            assert session._pyinfra(name).connected
         assert connected == ["web1", "web2", "web3"]
 
     def test_what_failed_is_told_and_the_next_time_it_is_tried_again(self, session, connected):
@@ -141,7 +151,16 @@ class TestConnectionsThatAreBegun:
         session.connect("web0")
         assert connected == ["web0", "web0"]
 
-    @pytest.mark.usefixtures("connected")
+    def test_where_few_files_may_be_open_they_are_kept_until_used(self, session, connected):
+        session._most = 1
+        session.begin(["web1", "web2"])
+        session.connect("web3")
+        gevent.sleep(0.02)
+        session.connect("web1")
+        assert sorted(connected) == ["web1", "web3"]
+        session.connect("web4")
+        assert not session._pyinfra("web3").connected
+
     def test_they_end_with_the_session(self, session):
         session.begin(["web1"])
         gevent.sleep(0)
