@@ -31,6 +31,7 @@ DIALLING = {
         "regfleet.report.html",
     ),
 }
+ASKING_FIRST = {"rollback"}  # a host's sshd does not wait for people (LoginGraceTime)
 UNLOGGED = (0, 1)  # how verbose; at -vv connections are logged, and wait until there is a log
 
 
@@ -274,7 +275,7 @@ def rehearse(**options: object) -> NoReturn:
 def _end(module: str, function: str, **options: object) -> NoReturn:
     with quick.importing():
         dialled: Sequence[str] = ()
-        if "limit" in options and module in DIALLING:
+        if "limit" in options and module in DIALLING and function not in ASKING_FIRST:
             fleet, dialled = import_module("regfleet.run.dial").begin(
                 **{name: options[name] for name in ("file", "limit", "exclude", "parallel")}
             )

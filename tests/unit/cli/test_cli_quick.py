@@ -99,3 +99,22 @@ def test_a_command_that_connects_starts_with_none_of_them():
         """
     )
     assert said.split() == ["2", "True", "False", "False", "False", "True", "True"]
+
+
+def test_a_command_that_asks_before_it_connects_dials_nobody():
+    said = python(
+        """
+        import sys
+        from regfleet.cli import app
+        from regfleet.run import dial
+
+        dial.begin = lambda **options: print("dialled") or (None, [])
+        for command in ("plan", "rollback", "apply"):
+            try:
+                sys.argv = ["regfleet", command, "/nonexistent/fleet.toml"]
+                app.main()
+            except SystemExit:
+                print(command)
+        """
+    )
+    assert said.split() == ["dialled", "plan", "rollback", "dialled", "apply"]
