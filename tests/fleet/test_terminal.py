@@ -129,6 +129,27 @@ def test_a_question_a_panel_and_a_summary(host, fleet, terminal):
     assert "first.example" in host.read("cat /etc/docker/daemon.json")
 
 
+def test_a_plan_that_is_read_for_long_is_carried_out_all_the_same(host, fleet, terminal):
+    """sshd may be told to end connections on which nobody answers; people may go for a coffee."""
+    alive = "/etc/ssh/sshd_config.d/alive.conf"
+    settings = "ClientAliveInterval 1\nClientAliveCountMax 1\n"
+    host.run(f"cat >{alive}; pkill -HUP -o sshd", stdin=settings)
+    try:
+        shown = terminal("apply", fleet("patient"), "--no-smoke")
+        shown.read_until("Apply this? [y/N]:")
+        deadline = time.monotonic() + 30
+        while host.run("pgrep -f '[s]shd: root'").returncode == 0:
+            assert time.monotonic() < deadline, "sshd does not mind"
+            time.sleep(0.2)
+        shown.type("y\n")
+        said = shown.read_until()
+        assert shown.process.wait(10) == 0, said
+        assert "1 changed" in said
+        assert "patient.example" in host.read("cat /etc/docker/daemon.json")
+    finally:
+        host.read(f"rm {alive}; pkill -HUP -o sshd")
+
+
 def test_ctrl_c_at_the_question_is_a_no(host, fleet, terminal):
     before = host.read("cat /etc/docker/daemon.json")
     shown = terminal("apply", fleet("second"))

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+import gevent
 from rich.console import Console
 
 from regfleet.cli.again import again
@@ -294,6 +295,7 @@ def _confirm(yes: bool, question: str) -> None:
             raise click.Abort
     finally:
         signal.signal(signal.SIGINT, before)
+    gevent.sleep(0.01)  # connections that ended while nobody listened are noticed
 
 
 def _finish(runner: Runner, common: Common, junit: Path | None) -> int:

@@ -22,6 +22,7 @@ from regfleet.run.limits import ARCHIVE_SECONDS, LOOK_SECONDS
 from regfleet.touch import archive
 
 if TYPE_CHECKING:
+    from paramiko import Transport
     from pyinfra.api.host import Host
 
 
@@ -63,11 +64,16 @@ def tunnel(host: Host, port: int) -> Dial:
     Raises:
         HostError: it has none.
     """
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
-    if transport is None:
+    found = transport(host)
+    if found is None:
         raise HostError(host.name, "there is no SSH connection to tunnel through")
-    return through(transport, port)
+    return through(found, port)
+
+
+def transport(host: Host) -> Transport | None:
+    """A connected host's SSH connection; None where the host is this machine."""
+    client = getattr(host.connector, "client", None)
+    return client.get_transport() if client else None
 
 
 def send_archive(host: Host, image: Image, *, sudo: bool, load: str) -> None:

@@ -127,6 +127,8 @@ class Session:
 
     def _connect(self, name: str) -> None:
         host = self._pyinfra(name)
+        if host.connected and not _is_alive(host):
+            _drop(host)
         if host.connected:
             self._connected[name] = self._connected.pop(name, None)
             return
@@ -226,6 +228,16 @@ def _connections_to_keep() -> int:
     return KEPT_CONNECTIONS if soft == resource.RLIM_INFINITY else min(wanted, soft) - FILES_BESIDE
 
 
+def _is_alive(host: PyinfraHost) -> bool:
+    """Whether its connection has not ended meanwhile, as when people took long to say yes.
+
+    While they are asked nobody answers the host's keep-alive messages, and an sshd that was told
+    to ends such a connection within a minute (sshd_config(5), ClientAliveInterval).
+    """
+    transport = remote.transport(host)
+    return transport is None or transport.is_active()
+
+
 def _drop(host: PyinfraHost) -> None:
     client = getattr(host.connector, "client", None)
     host.connected = False  # first: to close it may take a moment, in which somebody may ask
@@ -240,13 +252,12 @@ def _watch(host: PyinfraHost) -> None:
     Keep-alive messages are sent, and what stays unacknowledged ends the connection (tcp(7),
     TCP_USER_TIMEOUT).
     """
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client else None
+    transport = remote.transport(host)
     if transport is None:
         return
     transport.set_keepalive(KEEPALIVE_SECONDS)
     with suppress(OSError, AttributeError):  # a connection through a proxy is no TCP socket
-        transport.sock.setsockopt(
+        transport.sock.setsockopt(  # type: ignore[union-attr]
             socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000
         )
 

@@ -1,6 +1,7 @@
 """Hosts side by side: results as they come, and as many connections as may be open."""
 
 import resource
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -106,7 +107,7 @@ def test_as_many_connections_as_files_may_be_open(monkeypatch):
         assert asked == ([raised] if raised else [])
 
 
-class TestConnectionsThatAreBegun:
+class TestConnections:
     @pytest.fixture
     def session(self):
         return begin(2)
@@ -160,6 +161,17 @@ class TestConnectionsThatAreBegun:
         assert sorted(connected) == ["web1", "web3"]
         session.connect("web4")
         assert not session._pyinfra("web3").connected
+
+    @pytest.mark.parametrize(("active", "times"), [(True, 1), (False, 2)])
+    def test_a_connection_that_ended_meanwhile_is_made_anew(
+        self, session, connected, monkeypatch, active, times
+    ):
+        session.connect("web1")
+        transport = SimpleNamespace(is_active=lambda: active)
+        monkeypatch.setattr(sessions.remote, "transport", lambda _: transport)
+        monkeypatch.setattr(sessions, "_watch", lambda _: None)
+        session.connect("web1")
+        assert connected == ["web1"] * times
 
     def test_they_end_with_the_session(self, session):
         session.begin(["web1"])
