@@ -53,7 +53,7 @@ password() { printf '%s' "$secret" | base64 -d; }
 # has said nothing (github.com/containerd/containerd, issue 770), so its shim writes a file instead.
 # No share of the processor is asked for: where control groups are not ours to set, it would fail.
 ctr_run() { # IMAGE WORD CTR...
-  output=$(mktemp) || return 1
+  output=$(mktemp 2>&1) || { said=$output; return 1; }
   reference=$1 word=$2
   shift 2
   said=$("$@" run --rm --cpu-shares 0 --log-uri "file://$output" "$reference" "regfleet-$word" \

@@ -32,3 +32,11 @@ def test_what_a_container_says_is_read_from_a_file_that_goes_again(shell, code, 
     said = shells.lines(shell, program, CODE=code, WARNED=warned)
     warning = ["said ctr: a warning"] if warned else []
     assert [line for line in said if line != "said "] == [f"code {code}", *warning, "said token"]
+
+
+@pytest.mark.parametrize("shell", shells.parameters())
+def test_where_there_is_no_room_for_the_file_that_is_told(shell):
+    call = 'TMPDIR=/nonexistent; export TMPDIR\ncontainerd_run a b\necho "$? $said"'
+    (said,) = shells.lines(shell, f"{render.program('containerd')}\nsaid=stale\n{call}\n")
+    assert said.startswith("1 mktemp: ")
+    assert said.endswith("No such file or directory")  # busybox does not say which
