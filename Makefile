@@ -12,8 +12,9 @@ SCRIPTS = $(shell find src vagrant tests deploys -name '*.sh') .ci/run
 PACKAGES := python3-ensurepip:python3-venv dockerd:docker.io docker:docker-cli \
 	iptables:iptables mmdebstrap:mmdebstrap ssh:openssh-client busybox:busybox-static
 
-# The tests alone: htpasswd is the yardstick for ours, Chromium reads the report.
-TEST_PACKAGES := $(PACKAGES) htpasswd:apache2-utils chromium:chromium vagrant:vagrant
+# The tests alone: htpasswd is the yardstick for ours, Chromium reads the report, and gawk is the
+# awk of the Red Hat and SUSE families.
+TEST_PACKAGES := $(PACKAGES) gawk:gawk htpasswd:apache2-utils chromium:chromium vagrant:vagrant
 REGISTRY := $(BUILD)/docker-registry/usr/bin/docker-registry
 
 # Tests on hosts mostly wait, so that more run at a time than there are cores (see tests/conftest.py).
@@ -22,7 +23,7 @@ PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench unit lint format packages lock clean
+.PHONY: help demo test soak bench unit lint format packages lock floors clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -32,7 +33,7 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 	@sh vagrant/packages.sh $(BUILD)/installed-packages $(PACKAGES)
 	@echo "[2/6] Python environment"
 	@$(MAKE) --no-print-directory .venv/complete
-	@$(SUDO) $(BIN)/python -m regfleet.rehearse.demo --build $(BUILD) up
+	@$(SUDO) $(BIN)/python demo --build $(BUILD) up
 
 test: packages .venv/complete $(REGISTRY) ## Everything: lint, unit tests, tests on real hosts
 	@$(MAKE) --no-print-directory lint; linted=$$?; \
@@ -74,7 +75,7 @@ $(REGISTRY):
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## Pin the newest versions that pyproject.toml allows
+lock: ## Pin the newest versions that pyproject.toml allows, for all and for running alone
 	@$(PYTHON) -m venv $(BUILD)/lock
 	@$(BUILD)/lock/bin/python -m pip install --quiet uv
 	@printf 'hatchling\neditables\n' >$(BUILD)/lock/build-system.in
@@ -82,9 +83,24 @@ lock: ## Pin the newest versions that pyproject.toml allows
 		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' \
 		--output-file requirements.lock --group dev pyproject.toml $(BUILD)/lock/build-system.in
+	@echo hatchling >$(BUILD)/lock/build-system.in
+	@cp requirements.lock requirements-run.lock
+	@$(BUILD)/lock/bin/uv pip compile --quiet --universal --python-version 3.10 \
+		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' \
+		--output-file requirements-run.lock pyproject.toml $(BUILD)/lock/build-system.in
+
+floors: ## The unit tests with the oldest versions that pyproject.toml allows
+	@$(PYTHON) -m venv $(BUILD)/floors
+	@$(BUILD)/floors/bin/python -m pip install --quiet uv
+	@$(BUILD)/floors/bin/uv pip compile --quiet --resolution lowest-direct --no-annotate \
+		--output-file $(BUILD)/floors/floors.txt pyproject.toml
+	@$(BUILD)/floors/bin/uv pip install --quiet --python $(BUILD)/floors/bin/python \
+		--requirement $(BUILD)/floors/floors.txt hypothesis pytest pytest-xdist
+	@$(BUILD)/floors/bin/python -m pytest -p no:cacheprovider $(SPREAD) tests/unit
 
 clean: ## Remove all that demo and test made, hosts and engine included
-	@[ ! -x $(BIN)/python ] || $(SUDO) $(BIN)/python -m regfleet.rehearse.demo --build $(BUILD) clean
+	@[ ! -x $(BIN)/python ] || $(SUDO) $(BIN)/python demo --build $(BUILD) clean
 	@if [ -s $(BUILD)/installed-packages ]; then \
 		echo "Packages stay. To remove those that were installed here:"; \
 		echo "  $(strip $(SUDO) apt-get purge) $$(sort -u $(BUILD)/installed-packages | tr '\n' ' ')"; \

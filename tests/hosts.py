@@ -24,13 +24,16 @@ from string import Template
 import pytest
 from filelock import FileLock
 
+from inside import InsideTwin
 from regfleet.errors import RegfleetError
 from regfleet.rehearse import engine as engines
 from regfleet.rehearse.images import Images
-from regfleet.rehearse.twin import INOTIFY, INOTIFY_WANTED, HostSpec, Twin
+from regfleet.rehearse.twin import INOTIFY, INOTIFY_WANTED, HostSpec
 from workers import is_worker, shared_directory
 
 ROOT = Path(__file__).resolve().parents[1]
+# Hosts serve a file of tests, while each test has a directory, and so a state, of its own.
+os.environ["REGFLEET_NEW_IDENTITY"] = "1"
 BUILD = ROOT / ".build"
 _numbers = itertools.count(1)
 
@@ -124,7 +127,7 @@ def _factory(images, host_image, tmp_path_factory):
         with ThreadPoolExecutor() as pool:  # building one takes half a minute
             list(pool.map(lambda kind: host_image(*kind), kinds))
         directory = tmp_path_factory.mktemp("twin")
-        twin = Twin(f"test-{os.getpid()}-{next(_numbers)}", images, directory)
+        twin = InsideTwin(f"test-{os.getpid()}-{next(_numbers)}", images, directory)
         twins.append(twin)
         twin.boot(specs)
         return twin

@@ -9,10 +9,11 @@
 #   docker  systemd, sshd, a Docker engine (the default)
 #   bare    systemd, sshd, no engine: what `install = true` starts from
 #   sysv    no systemd: sshd as the first process, the engine under /etc/init.d
+#   openrc  OpenRC as the first process, sshd under it, no engine
 #   light   sshd alone, for fleets of many hosts
 #
 # BASE.tar, another variant's, is extended where it is given, in a third of the time: docker extends
-# bare, bare and sysv extend light.
+# bare; bare, sysv and openrc extend light.
 #
 # Root logs in by key. `ops` and `vagrant` have sudo without a password. Keys are not in the
 # image (Vagrant's well-known one apart, in vagrant's account); host keys are made at boot.
@@ -20,7 +21,7 @@
 set -eu
 
 usage() {
-    echo "usage: host-image.sh SUITE [docker|bare|sysv|light] OUT.tar [BASE.tar]" >&2
+    echo "usage: host-image.sh SUITE [docker|bare|sysv|openrc|light] OUT.tar [BASE.tar]" >&2
     exit 2
 }
 
@@ -40,6 +41,7 @@ case $variant in
     docker) packages="$packages $systemd iptables docker.io" engine=yes ;;
     bare) packages="$packages $systemd" ;;
     sysv) packages="$packages iptables docker.io" engine=yes ;;
+    openrc) packages="$packages openrc" ;;
     light) ;;
     *) usage ;;
 esac
@@ -110,6 +112,7 @@ if [ -x /lib/systemd/systemd ]; then
     exec /lib/systemd/systemd
 fi
 mkdir -p /run/sshd
+[ ! -x /sbin/openrc-init ] || exec /sbin/openrc-init
 [ ! -x /etc/init.d/docker ] || service docker start >>/var/log/boot.log 2>&1 || true
 # shellcheck disable=SC2086  # options, as the service script reads them
 . /etc/default/ssh && exec /usr/sbin/sshd -D $SSHD_OPTS
@@ -155,6 +158,8 @@ install -d -m 0755 /etc/containers/containers.conf.d
 without='cgroups = "disabled"'
 [ ! -x /usr/sbin/runc ] || without='pids_limit = 0' # which runc, Docker's, cannot do without
 printf '[containers]\n%s\n' "$without" >/etc/containers/containers.conf.d/test-host.conf
+# OpenRC would wait for services that mount a machine's disks, which a container does not have.
+rm -f /etc/runlevels/sysinit/hwclock.sh /etc/runlevels/sysinit/procps
 # Nothing of the machine's clockwork: tests decide what runs when.
 if [ -x /bin/systemctl ]; then
     systemctl disable apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \

@@ -227,7 +227,8 @@ def _short(path: Path, beside: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text)  # a basic string of TOML is JSON's, but for DEL
+    # A basic string of TOML is JSON's, but for DEL, and for what JSON writes as two escapes.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _replace(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
-"""regfleet: private Docker registries and every client of theirs, declared in one file.
+"""regfleet provisions private Docker registries and their clients, declared in one file.
 
-The data's way is load, desired, look, diff, touch, smoke, report: one package each.
+The data passes through load, desired, look, diff, touch, smoke and report: one package each.
 Nothing is imported here, so that `regfleet --help` stays quick.
 """
 

@@ -7,30 +7,37 @@ when it prepares and when it executes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from pyinfra import host, logger, state
 from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.exceptions import ConnectError
 
-from regfleet.desired.model import Image
-from regfleet.desired.resolve import clients_of, registries_on, resolve
-from regfleet.errors import RegfleetError
+from regfleet import journal
+from regfleet.desired.resolve import clients_of, registries_on
+from regfleet.errors import HostError, RegfleetError, UsageError, defect
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Host as FleetHost
 from regfleet.inventory import FLEET_DATA
-from regfleet.look.observed import ObservedHost
-from regfleet.materials import gather
-from regfleet.plan.model import Plan
+from regfleet.model.checks import Check
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import Plan
+from regfleet.model.service import Image
 from regfleet.registry_api.tunnel import Dial
-from regfleet.run import remote
-from regfleet.run.limits import TOUCH_SECONDS
+from regfleet.report.resource_text import resource_text
+from regfleet.run import gone, machines, remote, sudo_password
+from regfleet.run.identity import OPTION, VARIABLE, Identity
+from regfleet.run.proof import Proof
+from regfleet.run.recording import Recording
 from regfleet.run.registries import Registries
+from regfleet.run.wanted import declared
 from regfleet.run.work import Work
-from regfleet.smoke.outcome import Check
-from regfleet.state import StateDirectory
+from regfleet.state import StagedState, StateDirectory
+from regfleet.terminal.cleaning import clean
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
@@ -47,17 +54,46 @@ class Run:
 
     Attributes:
         changed: hosts that were touched in this run.
+        proof: what is not proven yet.
+        recording: the run's entry in the state directory.
     """
 
     def __init__(self, fleet_file: Path) -> None:
         self.fleet = load(fleet_file)
+        sudo_password.take_variable()
         state_directory = StateDirectory.beside(self.fleet.path, self.fleet.name)
         _OPEN.enter_context(state_directory.lock("pyinfra"))
-        materials = gather(self.fleet, state_directory, save=True)
-        self.work = Work(
-            self.fleet, resolve(self.fleet, materials), materials, _Connections(self.fleet.hosts())
-        )
+        self.state = StagedState(state_directory.path)
+        wanted = declared(self.fleet, self.state)
+        self.work = Work.of(wanted, _Connections(self.fleet.hosts()))
         self.changed: set[str] = set()
+        self.proof = Proof(self.fleet, state_directory)
+        self.recording = Recording(state_directory, self.work, self.proof, "pyinfra")
+        self._identity: Identity | None = Identity.of(self.fleet, wanted.materials, self.state)
+
+    def keep(self) -> None:
+        """Keep what was made for this run, before the first host is touched.
+
+        Raises:
+            UsageError: hosts that were looked at were set up with what is not kept here any more,
+                or two names lead to one machine.
+            StateError: the state directory cannot be used.
+        """
+        with _LOCK:
+            if self._identity is None:  # what is found on hosts from now on may be this run's
+                return
+            kept = StateDirectory(self.state.path)
+            one_machine = machines.refused(self.work.seen, machines.of_others(kept, self.fleet))
+            if one_machine:
+                raise one_machine
+            lost = self._identity.lost(self.work.desired, self.work.seen)
+            if lost and not os.environ.get(VARIABLE):
+                hint = lost.hint.replace(OPTION, f"the variable {VARIABLE}=1")
+                raise UsageError(lost.message, hint)
+            gone.note(self.fleet, self.state, self.work.seen, self.work.desired)
+            self.state.keep()
+            machines.keep(kept, self.fleet, self.work.seen, self.work.seen)
+            self._identity = None
 
 
 class _Connections:
@@ -67,25 +103,38 @@ class _Connections:
         self._hosts = hosts
         self._running = {_name(running): running for running in state.inventory}
 
-    def look(self, name: str, program: str) -> ObservedHost:
-        return remote.look(self._running[name], program, sudo=self._sudo(name))
+    def look(self, name: str, program: str, mark: str) -> ObservedHost:
+        return remote.look(self._running[name], program, mark, sudo=self._sudo(name))
 
-    def run(self, name: str, program: str, seconds: int) -> list[str]:
+    def run(self, name: str, program: str, seconds: float) -> list[str]:
         return remote.run_program(
             self._running[name], program, sudo=self._sudo(name), seconds=seconds
         )
 
-    def ask_again(self, name: str, program: str) -> list[str]:
+    def ask_again(self, name: str, program: str, seconds: float) -> list[str]:
         host = self._running[name]
         host.disconnect()
-        host.connect(reason="its connection broke", raise_exceptions=True)
-        return self.run(name, program, TOUCH_SECONDS)
+        try:
+            host.connect(reason="its connection broke", raise_exceptions=True)
+        except (ConnectError, OSError) as error:
+            raise HostError(
+                name,
+                "the connection broke while the host worked, and it cannot be reached again: "
+                f"{error}",
+                "the host finishes or puts back what it began by itself; run it again when it is "
+                "reachable",
+            ) from error
+        return self.run(name, program, seconds)
 
-    def send(self, name: str, image: Image, *, load: str) -> None:
-        remote.send_archive(self._running[name], image, sudo=self._sudo(name), load=load)
+    def send(self, name: str, image: Image, *, load: str, fleet: str = "") -> None:
+        remote.send_archive(
+            self._running[name], image, sudo=self._sudo(name), load=load, fleet=fleet
+        )
 
-    def tunnel(self, name: str, port: int) -> Dial | None:
-        return None if self._hosts[name].is_local else remote.tunnel(self._running[name], port)
+    def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
+        if self._hosts[name].is_local:
+            return None
+        return remote.tunnel(self._running[name], port, address)
 
     def _sudo(self, name: str) -> bool:
         host: FleetHost = self._hosts[name]
@@ -97,8 +146,8 @@ def touch() -> Iterator[FunctionCommand]:
     """Bring the host to what the fleet file declares: registry, client or both."""
     try:
         plan = _run().work.plan(_name(host))
-    except RegfleetError as error:
-        yield FunctionCommand(_failed, (error,), {})
+    except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+        yield FunctionCommand(_failed, (_host_error(_name(host), error),), {})
         return
     if plan.empty:
         host.noop("as declared")
@@ -108,19 +157,19 @@ def touch() -> Iterator[FunctionCommand]:
 
 @operation()
 def smoke() -> Iterator[FunctionCommand]:
-    """The smoke test where something changed: the host, or a registry that it uses."""
+    """The smoke test where the host or a registry of its changed, or is not proven since then."""
     try:
         run = _run()
-    except RegfleetError as error:
-        yield FunctionCommand(_failed, (error,), {})
+    except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+        yield FunctionCommand(_failed, (_host_error(_name(host), error),), {})
         return
     own = _name(host)
     registries = {name for client in clients_of(run.fleet, own) for name in client.registries}
     touched = {registry.name for name in run.changed for registry in registries_on(run.fleet, name)}
-    if own in run.changed or registries & touched:
+    if own in run.changed or own in run.proof.hosts or registries & touched:
         yield FunctionCommand(_smoke, (), {})
     else:
-        host.noop("nothing changed here")
+        host.noop("nothing changed here, and all is proven")
 
 
 def _run() -> Run:
@@ -137,9 +186,19 @@ def _name(of: Host) -> str:
     return name.rpartition("/")[2]
 
 
+def _tell(log: Callable[..., None], host: Host, text: str) -> None:
+    """A line among pyinfra's own, which prints what it is given as it is."""
+    log("%s%s", host.print_prefix, clean(text))
+
+
+def _host_error(name: str, error: Exception) -> RegfleetError:
+    """A host's error: one of ours as it is, any other as a defect that its answer showed."""
+    return error if isinstance(error, RegfleetError) else defect(name, error)
+
+
 def _failed(state: State, host: Host, error: RegfleetError) -> bool:
     del state
-    logger.error("%s%s", host.print_prefix, error)
+    _tell(logger.error, host, str(error))
     return False
 
 
@@ -147,16 +206,21 @@ def _touch(state: State, host: Host) -> bool:
     run, name = _run(), _name(host)
     try:
         plan: Plan = run.work.plan(name)
+        run.keep()
         for change in plan.changes:
-            logger.info("%s%s %s", host.print_prefix, change.action, change.resource)
+            _tell(logger.info, host, f"{change.action} {resource_text(change.resource)}")
+        run.recording.note(name, "", [(change.action, change.resource) for change in plan.changes])
+        run.proof.begin([name])
         outcome = run.work.touch(name, plan)
-    except RegfleetError as error:
-        return _failed(state, host, error)
+        status = journal.UNKNOWN if outcome.cut else outcome.result
+        run.recording.note(name, status, error=outcome.error)
+    except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+        return _failed(state, host, _host_error(name, error))
     for note in outcome.notes:
-        logger.warning("%s%s", host.print_prefix, note)
+        _tell(logger.warning, host, note)
     if outcome.result != "changed":
         hint = f" ({outcome.hint})" if outcome.hint else ""
-        logger.error("%s%s: %s%s", host.print_prefix, outcome.result, outcome.error, hint)
+        _tell(logger.error, host, f"{outcome.result}: {outcome.error}{hint}")
         return False
     run.changed.add(name)
     return True
@@ -171,10 +235,14 @@ def _smoke(state: State, host: Host) -> bool:
             checks = run.work.smoke(name)
             checks += side.clean({name: checks}).get(name, ())
         for registry in registries_on(run.fleet, name):
-            checks += side.refusals(registry)
-    except RegfleetError as error:
-        return _failed(state, host, error)
+            checks += side.refusals(registry, name)
+        run.proof.settle({name: checks})
+        bad = ", ".join(check.name for check in checks if check.verdict == "failed")
+        if bad and name in run.changed:
+            run.recording.note(name, "", error=f"smoke test failed: {bad}")
+    except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+        return _failed(state, host, _host_error(name, error))
     for check in checks:
         log = logger.error if check.verdict == "failed" else logger.info
-        log("%s%s %s %s", host.print_prefix, check.name, check.verdict, check.detail)
+        _tell(log, host, f"{check.name} {check.verdict} {check.detail}")
     return not any(check.verdict == "failed" for check in checks)

@@ -1,15 +1,15 @@
-"""htpasswd files as Docker distribution reads them: `user:bcrypt-hash`, one a line.
+"""htpasswd files as Docker distribution reads them: a line `user:bcrypt-hash` for each user.
 
 Distribution accepts bcrypt only, trims lines, skips empty ones and those that begin with `#`, and
 rejects the whole file for one line without a colon
 (github.com/distribution/distribution, registry/auth/htpasswd/htpasswd.go, `parseHTPasswd`).
 
-A second run gives the same file byte for byte, because an unchanged password keeps its salted
-hash. Whether it is unchanged is asked of bcrypt itself: about 2 ms at cost 5 and 58 ms at cost 10.
-A fast digest beside the hash would answer in microseconds, and would let whoever gets a copy of
-the state directory guess people's passwords some million times faster than bcrypt allows. So those
-have none, and several are checked in parallel. Generated ones cannot be guessed, and lie in the
-same directory anyway: a digest says whether they fit.
+A second run writes the same bytes, because an unchanged password keeps its salted hash. bcrypt
+itself checks whether a person's password is unchanged: about 2 ms at cost 5 and 58 ms at cost 10,
+several in parallel. A fast digest beside the hash would answer in microseconds, but somebody with
+a copy of the state directory could then guess people's passwords a million times faster than
+bcrypt allows. Generated passwords cannot be guessed, and the same directory holds them anyway: for
+these a kept digest shows that hash and password match.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Callable, Collection, Mapping
 import bcrypt
 from gevent.threadpool import ThreadPoolExecutor
 
+from regfleet import state_paths
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import PasswordKind
 from regfleet.secret import Secret
@@ -32,15 +33,21 @@ GENERATED_COST = 5
 HUMAN_COST = 10
 
 _HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
+_MARK = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{22}", re.ASCII)
 _UNFIT_NAME = re.compile(r"[:\x00-\x1f\x7f-\x9f\u2028\u2029]|^#|^\s|\s$|^$")
 
 
 def cost_of(kind: PasswordKind) -> int:
-    """The bcrypt cost for a password of that source; the registry pays it on every request.
+    """The bcrypt cost for a password from that source; the registry pays it on every request.
 
-    Random passwords of 128 bits and more cannot be guessed at any speed, so they are cheap.
+    A random password of 128 bits or more cannot be guessed at any speed, so a low cost will do.
     """
     return GENERATED_COST if kind == "generate" else HUMAN_COST
+
+
+def is_generated(hashed: str) -> bool:
+    """Whether a hash from `parse` has the cost of a generated password's hash."""
+    return hashed[4:6] == f"{GENERATED_COST:02d}"
 
 
 def parse(text: str) -> dict[str, str]:
@@ -53,6 +60,21 @@ def parse(text: str) -> dict[str, str]:
     return entries
 
 
+def marks_of_users(text: str) -> dict[str, str]:
+    """User → cost and salt of the hash, `$2y$05$` and 22 characters; empty when it is not bcrypt.
+
+    A new hash has a new salt (bcrypt(5): 128 random bits), so these tell hashes apart, and reveal
+    nothing about the password.
+    """
+    found = {}
+    for line in text.splitlines():
+        name, colon, hashed = line.strip().partition(":")
+        if colon and not _UNFIT_NAME.search(name):
+            mark = _MARK.match(hashed)
+            found[name] = mark[0].replace("$2b$", "$2y$") if mark else ""
+    return found
+
+
 def render(entries: Mapping[str, str]) -> str:
     """The file for user → hash, in that order.
 
@@ -63,10 +85,10 @@ def render(entries: Mapping[str, str]) -> str:
         if _UNFIT_NAME.search(name):
             raise PasswordError(
                 f"{name!r} cannot be a registry user's name",
-                "no colon, no control character, no space around it, no # in front",
+                "write it without colons, control characters, blanks at its ends, or # first",
             )
         if not _HASH.fullmatch(hashed):
-            raise PasswordError(f"what should be the bcrypt hash of user {name!r} is none")
+            raise PasswordError(f"the hash of user {name!r} is not a bcrypt hash")
     return "".join(f"{name}:{hashed}\n" for name, hashed in entries.items())
 
 
@@ -76,13 +98,13 @@ def update(
     cost: Callable[[str], int],
     fitting: Collection[str] = (),
 ) -> str:
-    """The file for these users; hashes of unchanged passwords stay as they are.
+    """The new file for these users; an unchanged password keeps its hash.
 
     Args:
-        existing: the file so far, or None.
-        users: user → password, in the order wanted.
-        cost: user → bcrypt cost, 4 to 31. A hash of another cost is made anew.
-        fitting: users whose hash is known to be their password's.
+        existing: the current file, or None.
+        users: user → password, in the file's order.
+        cost: returns a user's bcrypt cost, 4 to 31. A hash of another cost is replaced.
+        fitting: users whose hash is known to match their password, so that bcrypt is not asked.
     """
     kept = {
         name: old
@@ -99,14 +121,14 @@ def update(
 
     entries = dict.fromkeys(users, "") | kept
     if asked := [name for name in users if name not in kept or name not in fitting]:
-        # bcrypt lets go of the GIL; the standard library has no threads once gevent patched it.
+        # bcrypt releases the GIL; the standard library's threads are gone once gevent patched it.
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             entries.update(zip(asked, pool.map(hashed, asked), strict=True))
     return render(entries)
 
 
 def marks(text: str | None, generated: Mapping[str, Secret]) -> dict[str, str]:
-    """User → digest of a generated password and its hash in the file (hexadecimal)."""
+    """User → digest (hexadecimal) over a generated password and its hash in the file."""
     entries = parse(text or "")
     return {
         user: hashlib.sha256(json.dumps([entries[user], password.reveal()]).encode()).hexdigest()
@@ -126,18 +148,17 @@ def for_registry(
     """The registry's htpasswd file, which the state directory keeps from run to run.
 
     Args:
-        state: where it is kept, as `registry/NAME.htpasswd`, and beside it, as
-            `registry/NAME.fitting`, which of its hashes are known to be generated passwords'.
+        state: keeps the file, and beside it the `marks` of generated passwords that match.
         registry: the registry's name.
-        users: user → password, in the order wanted.
-        kinds: user → where the password comes from.
-        save: whether a changed file is kept.
+        users: user → password, in the file's order.
+        kinds: user → the kind of the password's source.
+        save: whether to keep a changed file.
 
     Raises:
         PasswordError: a user's name cannot stand in the file.
         StateError: the state directory cannot be used.
     """
-    name, beside = f"registry/{registry}.htpasswd", f"registry/{registry}.fitting"
+    name, beside = state_paths.htpasswd(registry), state_paths.fitting(registry)
     existing, known = state.read_text(name), (state.read_text(beside) or "").split()
     generated = {user: users[user] for user in users if kinds[user] == "generate"}
     fitting = marks(existing, generated)

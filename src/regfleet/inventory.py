@@ -1,4 +1,4 @@
-"""A fleet file as a pyinfra inventory: `globals().update(groups(PATH))` in an inventory's .py."""
+"""Turns a fleet file into a pyinfra inventory, by `globals().update(groups(PATH))` in its .py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from pathlib import Path
 
 from pyinfra.api.exceptions import PyinfraError
 
-from regfleet.errors import RegfleetError
+from regfleet.errors import RegfleetError, UnreachableError
 from regfleet.fleet.load import load
-from regfleet.run.connection import connection_data
+from regfleet.fleet.model import Host
+from regfleet.run import ways
+from regfleet.run.connection import CONNECTOR, ERROR, connection_data
 
 FLEET_DATA = "regfleet_fleet"
 VARIABLE = "REGFLEET_FLEET"
@@ -18,22 +20,31 @@ VARIABLE = "REGFLEET_FLEET"
 def groups(fleet_file: Path) -> dict[str, list[tuple[str, dict[str, object]]]]:
     """Pyinfra's groups: `registry_NAME`, `client_NAME`, `registries`, `clients`.
 
-    Each host's data say how to reach it, and in `regfleet_fleet` where the fleet file is.
+    Hosts are reached by regfleet's own connector (`@regfleet/NAME`, the host's name is NAME). Their
+    data hold connection settings, and in `regfleet_fleet` the fleet file's path.
 
     Raises:
-        PyinfraError: the fleet file is wrong; with all its mistakes.
+        PyinfraError: the fleet file has mistakes; it lists them all.
     """
     try:
         fleet = load(fleet_file)
     except RegfleetError as error:  # pyinfra shows its own errors plainly, others with a traceback
         raise PyinfraError(str(error)) from error
-    data = {
-        name: {**connection_data(host), FLEET_DATA: str(fleet.path)}
-        for name, host in fleet.hosts().items()
-    }
-    return {
-        group: [(name, data[name]) for name in names] for group, names in fleet.groups().items()
-    }
+    hosts = fleet.hosts()
+    ways.prepare(hosts.values())
+    found = {name: _host(host, str(fleet.path)) for name, host in hosts.items()}
+    return {group: [found[name] for name in names] for group, names in fleet.groups().items()}
+
+
+def _host(host: Host, fleet_file: str) -> tuple[str, dict[str, object]]:
+    """A host's name for pyinfra, and its data."""
+    if host.is_local:
+        return host.name, {FLEET_DATA: fleet_file}
+    try:
+        data = connection_data(ways.way_to(host))
+    except UnreachableError as error:  # told when it is connected to: others can be reached
+        data = {ERROR: str(error)}
+    return f"@{CONNECTOR}/{host.name}", {**data, FLEET_DATA: fleet_file}
 
 
 def from_environment() -> Path:
@@ -45,6 +56,7 @@ def from_environment() -> Path:
     value = os.environ.get(VARIABLE)
     if not value:
         raise PyinfraError(
-            f"the variable {VARIABLE} is not set; try: {VARIABLE}=fleet.toml pyinfra ..."
+            f"the environment variable {VARIABLE} is not set; "
+            f"try: {VARIABLE}=fleet.toml pyinfra ..."
         )
     return Path(value)

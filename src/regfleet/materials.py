@@ -1,37 +1,43 @@
-"""What a fleet needs that is not in its file: certificates, password hashes, passwords, secrets.
+"""Gathers what the fleet file does not hold: certificates, passwords, their hashes, secrets.
 
-Everything comes from the state directory or the user's sources; nothing here talks to a host.
+All of it comes from the state directory or from the user; nothing here talks to a host.
 """
 
 from __future__ import annotations
 
-import json
+import re
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 
-from regfleet import htpasswd, passwords
-from regfleet.fleet.model import Fleet, Registry
+from regfleet import archives, htpasswd, passwords, state_paths
+from regfleet.errors import StateError
+from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.model.service import Image
 from regfleet.pki.certificates import FleetCertificates, ServerPair
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
-from regfleet.touch import archive
 
-ARCHIVES = "archives.json"  # digests of image archives, by what the file system says of them
+_RANDOM = re.compile(r"[!-~]{16,256}", re.ASCII)  # regfleet writes 48 hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryMaterial:
-    """One registry's.
+    """The materials of one registry.
 
     Attributes:
-        pair: what it serves; None without TLS and where it is not ours.
-        ca: PEM that clients get to trust, or None.
-        htpasswd: the users' file; None where there are no users or it is not ours.
+        pair: its certificate and key; None without TLS and for an external registry.
+        ca: PEM of the CA that clients are to trust, or None.
+        htpasswd: its htpasswd file; None without users and for an external registry.
         http_secret: signs the state of uploads (distribution configuration, `http.secret`).
-        passwords: by user; an external registry's only where a client logs in with it.
-        retired: generated passwords of users who are declared no more, by user.
+        passwords: by user. For an external registry, or one whose host is not in the run, only
+            the passwords with which a client of the run logs in.
+        retired: generated passwords of users who are no longer declared, by user.
+        upstream_password: of the login at its upstream, for a pull-through cache that has one.
+        upstream_ca: PEM of the CA by which a pull-through cache knows its upstream, where that is
+            a declared registry with one.
     """
 
     pair: ServerPair | None
@@ -40,101 +46,177 @@ class RegistryMaterial:
     http_secret: Secret
     passwords: Mapping[str, Secret] = field(repr=False)
     retired: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    upstream_password: Secret | None = None
+    upstream_ca: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """A whole fleet's. `salt` is for the digests of logins that hosts report (hexadecimal)."""
+    """The materials of a whole fleet.
+
+    Attributes:
+        salt: the salt, hexadecimal, of the digests of logins that hosts report.
+        archives: the SHA-256 of each image archive that the fleet names, hexadecimal, by path.
+        proxies: the password of each proxy that wants one, by the client's name.
+    """
 
     registries: Mapping[str, RegistryMaterial]
     salt: str
+    archives: Mapping[Path, str] = field(default_factory=dict)
+    proxies: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+
+    def image(self, reference: str, archive: Path | None) -> Image:
+        """An image that a host should have, with the digest of its archive if it has one."""
+        return Image(reference, archive, self.archives[archive] if archive else "")
 
 
 def gather(
-    fleet: Fleet, state: StateDirectory, *, save: bool, now: datetime | None = None
+    fleet: Fleet,
+    state: StateDirectory,
+    *,
+    save: bool,
+    now: datetime | None = None,
+    hosts: Collection[str] | None = None,
 ) -> Materials:
-    """Look up or make what the fleet needs.
+    """Read or make the materials of a fleet.
 
     Args:
-        save: whether what is made is kept; a plan keeps nothing.
-        now: the run's moment, with a time zone; the present by default.
+        hosts: the hosts of the run, by default all. Passwords and certificate keys that these
+            hosts do not need are not read.
+        save: whether to keep new materials in the state directory; a plan keeps nothing.
+        now: the run's moment, with a time zone; by default the present.
 
     Raises:
         PasswordError: a password's source cannot be read.
-        CertificateError: the user's certificate cannot serve.
+        CertificateError: the user's certificate cannot be used.
         StateError: the state directory cannot be used.
     """
     certificates = FleetCertificates(
-        state, fleet.name, now or datetime.now(timezone.utc), save=save
+        state,
+        fleet.name,
+        now or datetime.now(timezone.utc),
+        save=save,
+        permitted=fleet.ca_permitted,
     )
-    _read_archives(fleet, state, save=save)
+    part = frozenset(fleet.hosts() if hosts is None else hosts)
     registries = {
-        registry.name: _material(fleet, registry, state, certificates, save=save)
+        registry.name: _gather_registry(
+            registry, _login_users(fleet, registry, part), state, certificates, part, save=save
+        )
         for registry in fleet.registries.values()
     }
-    return Materials(registries, _kept(state, "salt", save=save))
+    for registry in fleet.registries.values():
+        if any(host.name in part for host in registry.hosts):
+            registries[registry.name] = replace(
+                registries[registry.name],
+                upstream_password=upstream_password(registry),
+                upstream_ca=upstream_ca(fleet, registry, registries),
+            )
+    salt = _read_or_make_secret(state, state_paths.SALT, save=save)
+    proxies = {
+        client.name: found
+        for client in fleet.clients.values()
+        if not part.isdisjoint(client.members) and (found := proxy_password(client))
+    }
+    return Materials(registries, salt, archives.digests(fleet, state, save=save), proxies)
 
 
-def _material(
-    fleet: Fleet,
-    registry: Registry,
-    state: StateDirectory,
-    certificates: FleetCertificates,
-    *,
-    save: bool,
-) -> RegistryMaterial:
-    needed = {
+def proxy_password(client: Client) -> Secret | None:
+    """The password of a client's HTTP proxy; None without one.
+
+    Raises:
+        PasswordError: its source cannot be read.
+    """
+    login = client.proxy.user if client.proxy else None
+    if login is None:
+        return None
+    whose = f"password of user {login.name!r} at the proxy of client {client.name!r}"
+    return passwords.read(login.password, whose)
+
+
+def upstream_password(registry: Registry) -> Secret | None:
+    """The password of a cache's login at its upstream; None without one.
+
+    Raises:
+        PasswordError: its source cannot be read.
+    """
+    if registry.proxy_user is None:
+        return None
+    login = registry.proxy_user
+    whose = f"password of user {login.name!r} at the upstream of registry {registry.name!r}"
+    return passwords.read(login.password, whose)
+
+
+def upstream_ca(
+    fleet: Fleet, registry: Registry, materials: Mapping[str, RegistryMaterial]
+) -> bytes | None:
+    """The CA of a cache's upstream, where that is a declared registry that has a CA of its own."""
+    upstream = fleet.upstream_of(registry)
+    return materials[upstream.name].ca if upstream else None
+
+
+def _login_users(fleet: Fleet, registry: Registry, hosts: frozenset[str]) -> frozenset[str]:
+    """The users of a registry whose logins clients on these hosts keep."""
+    return frozenset(
         login.user
         for client in fleet.clients.values()
         for login in client.logins
-        if login.registry == registry.name
-    }
-    users = [user for user in registry.users if not registry.external or user.name in needed]
+        if login.registry == registry.name and not hosts.isdisjoint(client.members)
+    )
+
+
+def _gather_registry(
+    registry: Registry,
+    needed: frozenset[str],
+    state: StateDirectory,
+    certificates: FleetCertificates,
+    hosts: frozenset[str],
+    *,
+    save: bool,
+) -> RegistryMaterial:
+    here = any(host.name in hosts for host in registry.hosts)
+    users = [user for user in registry.users if here or user.name in needed]
     known = {
         user.name: passwords.resolve(
             user.password, state=state, registry=registry.name, user=user.name, save=save
         )
         for user in users
     }
+    ca = certificates.trusted_ca(registry)
+    if not here:
+        return RegistryMaterial(None, ca, None, Secret(""), known)
     kinds = {user.name: user.password.kind for user in users}
-    hashed = None
-    if users and not registry.external:
-        hashed = htpasswd.for_registry(state, registry.name, known, kinds, save=save)
+    hashed = htpasswd.for_registry(state, registry.name, known, kinds, save=save) if users else None
     return RegistryMaterial(
         pair=certificates.server_pair(registry),
-        ca=certificates.trusted_ca(registry),
+        ca=ca,
         htpasswd=hashed,
-        http_secret=Secret(_kept(state, f"registry/{registry.name}.http-secret", save=save)),
+        http_secret=Secret(
+            _read_or_make_secret(state, state_paths.http_secret(registry.name), save=save)
+        ),
         passwords=known,
-        retired={} if registry.external else passwords.retired(state, registry.name, known),
+        retired=passwords.retired(state, registry.name, known),
     )
 
 
-def _read_archives(fleet: Fleet, state: StateDirectory, *, save: bool) -> None:
-    """Find the digests of the fleet's image archives; of files that stay as they are, once."""
-    given = [registry.image_archive for registry in fleet.registries.values()]
-    paths = [path for path in dict.fromkeys((*given, fleet.smoke.image_archive)) if path]
-    before = _parsed(state.read_text(ARCHIVES))
-    archive.recall(before)
-    now = {archive.mark_of(path): archive.digest(path) for path in paths}
-    if save and now != before:
-        state.write_text(ARCHIVES, json.dumps(now, indent=1) + "\n")
-
-
-def _parsed(text: str | None) -> dict[str, str]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        return {}
-    return {str(mark): str(digest) for mark, digest in found.items()}
-
-
-def _kept(state: StateDirectory, name: str, *, save: bool) -> str:
+def _read_or_make_secret(state: StateDirectory, name: str, *, save: bool) -> str:
     text = state.read_text(name)
     if text is None:
         text = secrets.token_hex(24)
         if save:
             state.write_text(name, text)
+    return fit(text, name, state)
+
+
+def fit(text: str, name: str, state: StateDirectory) -> str:
+    """A salt or signing secret from the state directory, if nobody could guess it.
+
+    Raises:
+        StateError: it is too short, or regfleet did not write it.
+    """
+    if not _RANDOM.fullmatch(text):
+        raise StateError(
+            f"{state.path_of(name)} is not the random text that regfleet wrote",
+            "restore it from a backup, or remove it, and regfleet makes a new one",
+        )
     return text

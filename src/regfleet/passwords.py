@@ -1,19 +1,16 @@
-"""Passwords: from where the fleet file says they come to a `Secret` fit for htpasswd.
+"""Reads each password from its declared source into a `Secret` that htpasswd can hold.
 
-Nothing here prints, logs or quotes a password, nor what a password command wrote on its standard
-output.
+Nothing here prints, logs or quotes a password, nor the standard output of a password command.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-import signal
-import subprocess
 from collections.abc import Collection, Mapping
-from urllib.parse import quote, unquote
+from pathlib import Path
 
+from regfleet import local_command, state_paths
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import PasswordSource
 from regfleet.secret import Secret
@@ -24,6 +21,7 @@ MAX_BYTES = 72
 Password Scheme", 1999); a longer password would be weaker than it looks, so it is refused."""
 
 COMMAND_TIMEOUT = 30.0
+COMMAND_BYTES = 64 << 10
 _GENERATED_BYTES = 24  # 192 bits, 32 characters in URL-safe base64
 
 
@@ -38,19 +36,19 @@ def resolve(
 ) -> Secret:
     """The password of one user of one registry.
 
-    * `env`: the variable's value as it is.
+    * `env`: the variable's value.
     * `file`: the file's content without its last line end.
-    * `command`: the first line that `sh -c` writes, as `pass show` and its like have it.
-    * `generate`: what the state directory keeps, else a new one of 192 random bits.
+    * `command`: the first line of its output, where `pass show` and similar programs print it.
+    * `generate`: the password in the state directory, else a new one of 192 random bits.
 
     Args:
-        source: what the fleet file says; `source.kind == "generate"` is what makes it random
-            enough for a low bcrypt cost (see `htpasswd.cost_of`).
-        state: where generated passwords are kept.
-        registry: the registry's name, for messages and for the place in `state`.
+        source: the source in the fleet file. Only `source.kind == "generate"` is random enough
+            for a low bcrypt cost (see `htpasswd.cost_of`).
+        state: keeps generated passwords.
+        registry: the registry's name, for messages and for the file in `state`.
         user: the user's name, likewise.
-        save: whether a newly generated password is kept. Without it (`plan`), each call gives
-            another one as long as none is kept.
+        save: whether to keep a new password. Without it (`plan`), each call makes another one
+            until one is kept.
         environment: the variables; `os.environ` by default.
 
     Raises:
@@ -59,33 +57,54 @@ def resolve(
         StateError: the state directory cannot be used.
     """
     whose = f"password of user {user!r} of registry {registry!r}"
+    if source.kind == "generate":
+        value = _read_or_generate(state, registry, user, save=save)
+        return Secret(_require_usable(value, whose, MAX_BYTES))
+    return read(source, whose, limit=MAX_BYTES, environment=environment)
+
+
+def read(
+    source: PasswordSource,
+    whose: str,
+    *,
+    limit: int = COMMAND_BYTES,
+    environment: Mapping[str, str] | None = None,
+) -> Secret:
+    """A password that somebody else has made: from `env`, `file` or `command`, as in `resolve`.
+
+    Args:
+        whose: what it is, for messages: `password of user 'ci' of registry 'main'`.
+        limit: how many bytes of UTF-8 it may have. Access tokens may be long.
+        environment: as in `resolve`.
+
+    Raises:
+        PasswordError: as `resolve`.
+    """
     if source.kind == "env":
         value = _from_env(source.value, whose, os.environ if environment is None else environment)
     elif source.kind == "file":
         value = _from_file(source.value, whose)
-    elif source.kind == "command":
-        value = _from_command(source.value, whose)
     else:
-        value = _generated(state, registry, user, save=save)
-    return Secret(_checked(value, whose))
+        value = _from_command(source.value, whose)
+    return Secret(_require_usable(value, whose, limit))
 
 
 def retired(state: StateDirectory, registry: str, users: Collection[str]) -> dict[str, Secret]:
-    """Generated passwords that are kept for users who are declared no more, by user.
+    """Generated passwords of users who are no longer declared, by user.
 
-    The smoke test proves with them that those users are let in no more.
+    The smoke test uses them to prove that the registry refuses these users.
 
     Args:
-        users: the users who are declared.
+        users: the declared users.
 
     Raises:
         StateError: the state directory cannot be used.
     """
-    folder = f"passwords/{_as_file_name(registry)}"
+    place = state_paths.passwords(registry)
     found = {}
-    for file in state.names(folder):
-        user = unquote(file)
-        kept = state.read_text(f"{folder}/{file}")
+    for file in state.names(place):
+        user = state_paths.user_of(file)
+        kept = state.read_text(f"{place}/{file}")
         if user not in users and kept and not file.endswith(".new"):
             found[user] = Secret(_without_line_end(kept))
     return found
@@ -96,7 +115,8 @@ def _from_env(name: str, whose: str, environment: Mapping[str, str]) -> str:
     if not value:
         found = "is not set" if value is None else "is empty"
         raise PasswordError(
-            f"{whose}: the environment variable {name} {found}", f"export {name}=... and run again"
+            f"{whose}: the environment variable {name} {found}",
+            f"export {name}=... and run this again",
         )
     return value
 
@@ -111,43 +131,23 @@ def _from_file(path: str, whose: str) -> str:
             f"{whose}: cannot read {path}: {reason}",
             "relative paths start at the fleet file's directory",
         ) from error
-    return _without_line_end(_decoded(content, f"{whose}: {path}"))
+    return _without_line_end(_decode(content, f"{whose}: {path}"))
 
 
 def _from_command(command: str, whose: str) -> str:
-    """Run a password command in a process group of its own, so that a timeout ends all of it."""
-    with subprocess.Popen(
-        ["sh", "-c", command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            output, errors = process.communicate(timeout=COMMAND_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise PasswordError(
-                f"{whose}: the command {command!r} has not finished in {COMMAND_TIMEOUT:.0f} s",
-                "it gets no standard input and no terminal; unlock the password store before",
-            ) from None
-        except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
-    if process.returncode != 0:
-        lines = errors.decode(errors="replace").strip().splitlines()
-        said = f": {lines[-1].strip()}" if lines else ""
+    try:
+        output = local_command.run(command, seconds=COMMAND_TIMEOUT, limit=COMMAND_BYTES)
+    except local_command.LocalCommandError as error:
         raise PasswordError(
-            f"{whose}: the command {command!r} failed with exit code {process.returncode}{said}",
-            "run the command by hand; its first line of output is the password",
-        )
-    first, _, _ = _decoded(output, f"{whose}: the output of {command!r}").partition("\n")
+            f"{whose}: the command {command!r} {error.message}",
+            error.hint or "run the command by hand; its first line of output is the password",
+        ) from None
+    first, _, _ = _decode(output, f"{whose}: the output of {command!r}").partition("\n")
     return first.removesuffix("\r")
 
 
-def _generated(state: StateDirectory, registry: str, user: str, *, save: bool) -> str:
-    name = f"passwords/{_as_file_name(registry)}/{_as_file_name(user)}"
+def _read_or_generate(state: StateDirectory, registry: str, user: str, *, save: bool) -> str:
+    name = state_paths.password(registry, user)
     kept = state.read_text(name)
     if kept is not None:
         return _without_line_end(kept)
@@ -157,13 +157,12 @@ def _generated(state: StateDirectory, registry: str, user: str, *, save: bool) -
     return made
 
 
-def _as_file_name(name: str) -> str:
-    """Percent-encoded, so that any name is one file name, and no two names share one."""
-    encoded = quote(name, safe="@+")
-    return encoded.replace(".", "%2E") if encoded.startswith(".") else encoded
+def generated_file(state: StateDirectory, registry: str, user: str) -> Path:
+    """The file of a generated password, readable by its owner alone."""
+    return state.path_of(state_paths.password(registry, user))
 
 
-def _decoded(content: bytes, what: str) -> str:
+def _decode(content: bytes, what: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -174,19 +173,21 @@ def _without_line_end(text: str) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _checked(value: str, whose: str) -> str:
+def _require_usable(value: str, whose: str, limit: int) -> str:
     if not value:
-        raise PasswordError(f"{whose} is empty", "give one, or write password = 'generate'")
+        raise PasswordError(f"{whose} is empty", "set one, or write password = 'generate'")
     if any(character in value for character in "\0\n\r"):
         raise PasswordError(
             f"{whose} contains a line end or a NUL character",
-            "give the password alone, on one line",
+            "store the password alone, on one line",
         )
     try:
         size = len(value.encode())
     except UnicodeEncodeError:  # lone surrogates: how os.environ shows undecodable bytes
         raise PasswordError(f"{whose}: not UTF-8 text", "set it in UTF-8") from None
-    if size > MAX_BYTES:
+    if size > limit and limit != MAX_BYTES:
+        raise PasswordError(f"{whose} has {size} bytes", f"{limit} are the most")
+    if size > limit:
         raise PasswordError(
             f"{whose} has {size} bytes; bcrypt takes no more than {MAX_BYTES}",
             "shorten it, or write password = 'generate'",

@@ -1,28 +1,35 @@
-"""The ownership record: what regfleet wrote on a host, so that it can take just that out again.
+"""The ownership record: what regfleet wrote on a host, so that it can remove exactly that.
 
-One JSON document on the host, `/var/lib/regfleet/owned.json`, root's and 0600, with one section
-a fleet: two fleets may share a host and neither removes what the other still wants.
+It is one JSON document on the host, `/var/lib/regfleet/owned.json`, owned by root, mode 0600. Each
+fleet has a section: fleets that share a host do not remove what another fleet still needs.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import cast
 
 from regfleet.fleet.model import Json
 
 DIRECTORY = "/var/lib/regfleet"
 PATH = f"{DIRECTORY}/owned.json"
-CONTAINERS = f"{DIRECTORY}/containers"  # how each container of ours is run, a file each
-ORIGINAL = f"{DIRECTORY}/original"  # what stood at a path before us, under that path
-VERSION = 1
+SERVICES = f"{DIRECTORY}/services"  # a file for each of regfleet's services: how it is run
+CONTAINERS = f"{DIRECTORY}/containers"  # the same for containers, written by version 0.1
+BROUGHT = f"{DIRECTORY}/brought"  # the images that regfleet brought; see `parse_brought`
+ORIGINAL = f"{DIRECTORY}/original"  # the first content of files that regfleet replaced, by path
+# Version 1 had `containers` instead of `services`, and recorded daemon.json's keys apart from
+# other files. It is read, and replaced at the host's next change. A regfleet that knows only
+# version 1 refuses version 2.
+VERSION = 2
+# Names Docker's configuration in the record, even when dockerd reads another file.
+DAEMON_JSON = "/etc/docker/daemon.json"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedList:
-    """Entries of a daemon.json list that are ours; `existed`: the key was there before us."""
+    """Entries of a list that regfleet owns; `existed`: whether the key existed before."""
 
     entries: tuple[str, ...]
     existed: bool
@@ -30,7 +37,7 @@ class OwnedList:
 
 @dataclass(frozen=True, slots=True)
 class OwnedValue:
-    """A daemon.json value that is ours, and what stood there before if `existed`."""
+    """A value that regfleet owns; `before` is the earlier value if `existed`."""
 
     value: Json
     before: Json
@@ -39,7 +46,7 @@ class OwnedValue:
 
 @dataclass(frozen=True, slots=True)
 class OwnedLogin:
-    """A login that is ours. `digest` is the salted SHA-256 of its `user:password`."""
+    """A login that regfleet owns. `digest` is the salted SHA-256 of its `user:password`."""
 
     account: str
     endpoint: str
@@ -48,25 +55,60 @@ class OwnedLogin:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnedContainer:
-    """A container that is ours.
+class OwnedService:
+    """A service that regfleet owns.
 
     Attributes:
         storage: the host directory that holds its data.
-        image: its image where that came with us, empty where it was there before.
+        image: its image if regfleet brought it; empty if the host had it before.
+        kind: a `model.service.ServiceKind`, or a kind of a later version.
+        registry: the registry that it belongs to.
     """
 
     name: str
     storage: str
     image: str = ""
+    kind: str = "container"
+    registry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtImage:
+    """An image that a fleet loaded into an engine, or let it pull.
+
+    Attributes:
+        engine: the engine's shell word.
+    """
+
+    fleet: str
+    engine: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A registry made by hand that stands aside while one of regfleet's serves in its place.
+
+    Attributes:
+        service: regfleet's service.
+        port: the port that it served.
+        kind, key, name, restart: as those of `model.foreign.Foreign`.
+    """
+
+    service: str
+    port: str
+    kind: str
+    key: str
+    name: str
+    restart: str
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedEdit:
-    """What is ours in a configuration file that others write too.
+    """What regfleet owns in a configuration file that others write too.
 
     Attributes:
-        created: we made the file, and it goes when nothing but ours was in it.
+        created: whether regfleet created the file, and removes it when nothing else is in it.
         lists, values: by path into the document (see `regfleet.documents`).
     """
 
@@ -83,55 +125,58 @@ class Owned:
     """What one fleet owns on one host.
 
     Attributes:
-        engine: the client engine whose configuration holds it; empty where the host is none.
-        daemon_created, lists, values: what is ours in daemon.json.
-        edits: what is ours in other files that are not wholly ours, by path.
-        digests: SHA-256 of the files' contents as we wrote them, by path; none of those that were
-            written before digests were kept.
+        engine: the client engine that is configured; empty when the host is no client.
+        edits: what regfleet owns in files that others write too, by path; `DAEMON_JSON` stands
+            for daemon.json at any path.
+        digests: SHA-256 of the contents that regfleet wrote, by path; files that were written
+            before digests were kept have none.
+        adopted: registries that stand aside.
     """
 
     files: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
-    daemon_created: bool = False
-    lists: Mapping[str, OwnedList] = field(default_factory=dict)
-    values: Mapping[str, OwnedValue] = field(default_factory=dict)
     logins: tuple[OwnedLogin, ...] = ()
-    containers: tuple[OwnedContainer, ...] = ()
+    services: tuple[OwnedService, ...] = ()
     engine: str = ""
     edits: Mapping[str, OwnedEdit] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    adopted: tuple[Adopted, ...] = ()
 
     def __bool__(self) -> bool:
         return any(
             (
+                self.adopted,
                 self.files,
                 self.directories,
-                self.lists,
-                self.values,
                 self.logins,
-                self.containers,
+                self.services,
                 self.edits,
             )
         )
 
 
+def path(*parts: str) -> str:
+    """The key, as text, of a place in a document; `documents.interface.parts` reads it."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+
+
 class RecordError(ValueError):
-    """The record on the host is not one that this version wrote."""
+    """This version cannot read the record on the host."""
 
 
 def parse(text: str | None) -> dict[str, Owned]:
     """The record as fleets by name; an absent or empty file is an empty record.
 
     Raises:
-        RecordError: not JSON, another version's, or with a field missing.
+        RecordError: it is not JSON, of a later version, or lacks a field.
     """
     if not text or not text.strip():
         return {}
     try:
         document = json.loads(text)
-        if document["version"] != VERSION:
-            raise RecordError(f"version {document['version']} is not {VERSION}")
-        return {name: _owned(section) for name, section in document["fleets"].items()}
+        if document["version"] not in (VERSION, 1):
+            raise RecordError(f"version {document['version']} is not {VERSION} or an earlier one")
+        return {name: _parse_section(section) for name, section in document["fleets"].items()}
     except KeyError as error:
         raise RecordError(f"{error} is missing") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -139,63 +184,96 @@ def parse(text: str | None) -> dict[str, Owned]:
 
 
 def render(fleets: Mapping[str, Owned]) -> str:
-    """The record as JSON; fleets that own nothing any more are left out."""
+    """The record as JSON, without fleets that own nothing."""
     sections = {name: asdict(owned) for name, owned in sorted(fleets.items()) if owned}
     return json.dumps({"version": VERSION, "fleets": sections}, indent=1) + "\n"
 
 
-def _owned(section: Mapping[str, Json]) -> Owned:
-    # Absent where it was written before there were other engines than Docker.
-    edits = cast("dict[str, dict[str, Json]]", section.get("edits", {}))
+def _parse_section(section: Mapping[str, Json]) -> Owned:
+    # Records from before there were other engines than Docker have no `edits`.
+    edited = cast("dict[str, dict[str, Json]]", section.get("edits", {}))
+    edits = {
+        name: OwnedEdit(
+            bool(edit["created"]), _parse_lists(edit["lists"]), _parse_values(edit["values"])
+        )
+        for name, edit in edited.items()
+    }
+    if "daemon_created" in section:
+        edits = {DAEMON_JSON: _daemon_json_of_version_1(section), **edits}
     return Owned(
-        files=_texts(section["files"]),
-        directories=_texts(section["directories"]),
-        daemon_created=bool(section["daemon_created"]),
-        lists=_lists(section["lists"]),
-        values=_values(section["values"]),
+        files=_require_texts(section["files"]),
+        directories=_require_texts(section["directories"]),
         logins=tuple(
-            OwnedLogin(**_fields(login)) for login in cast("list[Json]", section["logins"])
+            OwnedLogin(**_require_fields(login)) for login in cast("list[Json]", section["logins"])
         ),
-        containers=tuple(
-            OwnedContainer(**_fields(container))
-            for container in cast("list[Json]", section["containers"])
+        services=tuple(
+            _parse_service(_require_fields(service))
+            for service in cast("list[Json]", section.get("services", section.get("containers")))
         ),
-        engine=_text(section.get("engine", "")),
-        edits={
-            path: OwnedEdit(bool(edit["created"]), _lists(edit["lists"]), _values(edit["values"]))
-            for path, edit in edits.items()
-        },
-        digests=_fields(section.get("digests", {})),
+        engine=_require_text(section.get("engine", "")),
+        edits={name: edit for name, edit in edits.items() if edit},
+        digests=_require_fields(section.get("digests", {})),
+        adopted=tuple(
+            Adopted(**_require_fields(each))
+            for each in cast("list[Json]", section.get("adopted", []))
+        ),
     )
 
 
-def _lists(section: Json) -> dict[str, OwnedList]:
+def parse_brought(text: str | None) -> frozenset[BroughtImage]:
+    """The images that regfleet brought to a host, of which a line was written before each came.
+
+    A touch that fails or is killed leaves its images to the next one, and a change of runtime
+    leaves them for the way back: this list is what is removed with the fleet. Lines of fleet,
+    engine and reference, with tabs between them; others are passed over.
+    """
+    lines = [line.split("\t") for line in (text or "").splitlines()]
+    whole = [line for line in lines if len(line) == len(fields(BroughtImage)) and all(line)]
+    return frozenset(BroughtImage(*line) for line in whole)
+
+
+def _parse_service(recorded: Mapping[str, str]) -> OwnedService:
+    """A recorded service; earlier versions named it for its registry, and recorded none."""
+    registry = recorded["name"].removeprefix("regfleet-")
+    return OwnedService(**{"registry": registry, **recorded})
+
+
+def _daemon_json_of_version_1(section: Mapping[str, Json]) -> OwnedEdit:
+    """What regfleet owns in daemon.json, from a section of version 1."""
+    return OwnedEdit(
+        bool(section["daemon_created"]),
+        {path(key): each for key, each in _parse_lists(section["lists"]).items()},
+        {path(key): each for key, each in _parse_values(section["values"]).items()},
+    )
+
+
+def _parse_lists(section: Json) -> dict[str, OwnedList]:
     return {
-        key: OwnedList(_texts(value["entries"]), bool(value["existed"]))
+        key: OwnedList(_require_texts(value["entries"]), bool(value["existed"]))
         for key, value in cast("dict[str, dict[str, Json]]", section).items()
     }
 
 
-def _values(section: Json) -> dict[str, OwnedValue]:
+def _parse_values(section: Json) -> dict[str, OwnedValue]:
     return {
         key: OwnedValue(value["value"], value["before"], bool(value["existed"]))
         for key, value in cast("dict[str, dict[str, Json]]", section).items()
     }
 
 
-def _texts(value: Json) -> tuple[str, ...]:
+def _require_texts(value: Json) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise TypeError(f"{value!r:.60} where a list belongs")
-    return tuple(_text(each) for each in value)
+    return tuple(_require_text(each) for each in value)
 
 
-def _fields(value: Json) -> dict[str, str]:
+def _require_fields(value: Json) -> dict[str, str]:
     if not isinstance(value, dict):
         raise TypeError(f"{value!r:.60} where an object belongs")
-    return {key: _text(each) for key, each in value.items()}
+    return {key: _require_text(each) for key, each in value.items()}
 
 
-def _text(value: Json) -> str:
+def _require_text(value: Json) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.60} where text belongs")
     return value

@@ -1,4 +1,4 @@
-"""Files of ours that are not code, found in an installed package as in the source tree."""
+"""Finds regfleet's own data files, in an installed package or in the source tree."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _SOURCE = {"fleet.schema.json": "schema", "host-image.sh": "vagrant"}
 
 
 def path(name: str) -> Path:
-    """Where a file of ours is on this machine.
+    """The path of one of regfleet's data files on this machine.
 
     Args:
         name: `fleet.schema.json` or `host-image.sh`.
 
     Returns:
-        The copy inside the installed package, or else the one at the top of the source tree
-        (pyproject's `force-include` turns the second into the first).
+        The copy inside the installed package, else the file in the source tree (pyproject's
+        `force-include` copies it into the package).
 
     Raises:
-        KeyError: no such file ships with regfleet.
-        RegfleetError: the installation lacks it.
+        KeyError: regfleet has no such file.
+        RegfleetError: the file is missing from the installation.
     """
     bundled = _PACKAGE / "_bundled" / name
     source = _PACKAGE.parents[1] / _SOURCE[name] / name

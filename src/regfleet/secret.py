@@ -6,9 +6,9 @@ from typing import NoReturn
 
 
 class Secret:
-    """Holds a secret and shows `[secret]` wherever it is formatted, logged or compared by eye.
+    """Holds a secret, and is `[secret]` when it is formatted or logged.
 
-    The value leaves by `reveal()` alone, so that `grep reveal` finds each place where it does.
+    Only `reveal()` returns the value, so `grep reveal` finds each place that uses it.
     """
 
     __slots__ = ("_value",)

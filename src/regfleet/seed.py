@@ -1,9 +1,9 @@
-"""Images for where Docker Hub cannot be reached: docker-archives made of Debian packages.
+"""Builds image archives from Debian packages, for machines that cannot reach Docker Hub.
 
-`registry:2` from docker-registry and `busybox:latest` from busybox-static, each a tar for
-`docker load`. No engine and no docker client takes part: packages come through `apt-get download`
-(so from the machine's own sources, with their signatures checked) and are unpacked by dpkg-deb.
-The same packages give the same bytes, so the image's digest is stable.
+It builds `registry:2` from docker-registry and `busybox:latest` from busybox-static, each a tar
+for `docker load`. It needs no engine and no docker client: `apt-get download` fetches the packages
+from the machine's own sources and checks their signatures, and dpkg-deb unpacks them. The same
+packages give the same bytes, so an image's digest is stable.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from regfleet.errors import RegfleetError
 
 HUB = ("registry-1.docker.io", 443)
 HUB_SECONDS = 5.0
-ARCHIVE_HINT = "give an archive of the image (image_archive), made elsewhere by `docker save`"
+ARCHIVE_HINT = "set image_archive to an archive of the image, made elsewhere by `docker save`"
 EPOCH = "1970-01-01T00:00:00Z"
 
-# Debian's names of architectures to Go's, and the variant (image-spec, image index).
+# Debian's architecture names to Go's, with the variant (image-spec, image index).
 ARCHITECTURES = {
     "amd64": ("amd64", ""),
     "arm64": ("arm64", "v8"),
@@ -40,7 +40,7 @@ ARCHITECTURES = {
     "s390x": ("s390x", ""),
 }
 
-# The configuration of the registry:2 image, for runs that mount none of their own.
+# The configuration in the registry:2 image, for containers that mount none.
 REGISTRY_CONFIG = b"""\
 version: 0.1
 log:
@@ -71,13 +71,13 @@ ACCOUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A docker-archive that has been written.
+    """A written docker-archive.
 
     Attributes:
         path: the archive, for `docker load --input`.
-        reference: the name that the image has when loaded.
+        reference: the image's name after loading.
         image_id: `sha256:...` of its configuration, as `docker images --no-trunc` shows it.
-        packages: the versions of the packages it was made of, by name.
+        packages: the versions of the packages in it, by name.
     """
 
     path: Path
@@ -92,7 +92,7 @@ class Seed:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """What stands at one path of an image: a file, a symbolic link or an empty directory."""
+    """A file, a symbolic link or an empty directory in an image."""
 
     content: bytes = b""
     mode: int = 0o644
@@ -110,7 +110,7 @@ class _Package:
 
 
 def hub_reachable() -> bool:
-    """Whether Docker Hub can be connected to from here."""
+    """Whether this machine can connect to Docker Hub."""
     try:
         socket.create_connection(HUB, timeout=HUB_SECONDS).close()
     except OSError:
@@ -119,20 +119,20 @@ def hub_reachable() -> bool:
 
 
 def build_registry(out: Path) -> Seed:
-    """Write an image that behaves like `registry:2`, made of the package docker-registry.
+    """Write an image that behaves like `registry:2`, built from the package docker-registry.
 
-    Its entry point is `/bin/registry serve`, its command the configuration's path, so that a run
-    which gives the path as the only argument works with this image, official v2 and official v3.
+    Its entry point is `/bin/registry serve` and its command the configuration's path. So a run
+    with the path as its only argument works with this image, official v2 and official v3.
 
     Raises:
-        RegfleetError: not Debian or Ubuntu, or the packages cannot be had.
+        RegfleetError: not Debian or Ubuntu, or the packages cannot be downloaded.
     """
     with _workspace() as work:
-        registry = _fetch("docker-registry", work)
-        libraries = [_fetch(name, work) for name in registry.depends if name.startswith("lib")]
+        registry = _download("docker-registry", work)
+        libraries = [_download(name, work) for name in registry.depends if name.startswith("lib")]
     tree = _rooted(
         {
-            "usr/bin/registry": _take(registry, "usr/bin/docker-registry"),
+            "usr/bin/registry": _file_of(registry, "usr/bin/docker-registry"),
             "etc/docker/registry/config.yml": _Node(REGISTRY_CONFIG),
             "etc/distribution/config.yml": _Node(REGISTRY_CONFIG),
             "var/lib/registry": _Node(mode=0o755, directory=True),
@@ -150,18 +150,18 @@ def build_registry(out: Path) -> Seed:
         "ExposedPorts": {"5000/tcp": {}},
         "Volumes": {"/var/lib/registry": {}},
     }
-    return _write(out, "registry:2", tree, settings, (registry, *libraries))
+    return _write_archive(out, "registry:2", tree, settings, (registry, *libraries))
 
 
 def build_busybox(out: Path) -> Seed:
-    """Write an image that behaves like `busybox:latest`, made of the package busybox-static.
+    """Write an image that behaves like `busybox:latest`, built from the package busybox-static.
 
     Raises:
-        RegfleetError: not Debian or Ubuntu, or the package cannot be had.
+        RegfleetError: not Debian or Ubuntu, or the package cannot be downloaded.
     """
     with _workspace() as work:
-        package = _fetch("busybox-static", work)
-        binary = _take(package, "usr/bin/busybox")
+        package = _download("busybox-static", work)
+        binary = _file_of(package, "usr/bin/busybox")
         program = work / "busybox"
         program.write_bytes(binary.content)
         program.chmod(0o755)
@@ -169,7 +169,7 @@ def build_busybox(out: Path) -> Seed:
     tree = _rooted({"usr/bin/busybox": binary})
     for applet in applets:
         tree.setdefault(f"usr/bin/{applet}", _Node(mode=0o777, link="busybox"))
-    return _write(out, "busybox:latest", tree, {"Cmd": ["sh"]}, (package,))
+    return _write_archive(out, "busybox:latest", tree, {"Cmd": ["sh"]}, (package,))
 
 
 def _rooted(files: Mapping[str, _Node]) -> dict[str, _Node]:
@@ -185,7 +185,7 @@ def _rooted(files: Mapping[str, _Node]) -> dict[str, _Node]:
     return {**merged, **accounts, **places, **files}
 
 
-def _take(package: _Package, path: str) -> _Node:
+def _file_of(package: _Package, path: str) -> _Node:
     try:
         return package.files[path]
     except KeyError:
@@ -203,15 +203,15 @@ def _workspace() -> Iterator[Path]:
     missing = [name for name in ("apt-get", "dpkg-deb", "dpkg") if shutil.which(name) is None]
     if missing:
         raise RegfleetError(
-            f"images can be made from packages on Debian and Ubuntu only: no {missing[0]} here",
+            f"images can be built from packages only on Debian and Ubuntu: no {missing[0]} here",
             ARCHIVE_HINT,
         )
     with tempfile.TemporaryDirectory(prefix="regfleet-seed-") as work:
         yield Path(work)
 
 
-def _fetch(name: str, work: Path) -> _Package:
-    """Download one package and read it. Refreshes apt's lists once where that may help."""
+def _download(name: str, work: Path) -> _Package:
+    """Download and read one package; when that fails, refresh apt's lists and try again."""
     download = ["apt-get", "-o", "APT::Sandbox::User=root", "--quiet", "download", name]
     target = work / name
     target.mkdir()
@@ -223,8 +223,8 @@ def _fetch(name: str, work: Path) -> _Package:
     if done.returncode != 0 or not found:
         said = "\n".join(done.stderr.decode(errors="replace").strip().splitlines()[-3:])
         raise RegfleetError(
-            f"the package {name} cannot be had: {said or 'apt-get downloaded nothing'}",
-            f"see whether `apt-get update` works; otherwise {ARCHIVE_HINT}",
+            f"cannot download the package {name}: {said or 'apt-get downloaded nothing'}",
+            f"check that `apt-get update` works; otherwise {ARCHIVE_HINT}",
         )
     fields = [
         _output(["dpkg-deb", "--field", str(found[0]), field])
@@ -240,7 +240,7 @@ def _fetch(name: str, work: Path) -> _Package:
 
 
 def _first_choices(depends: str) -> Iterator[str]:
-    """The names in a Depends field (deb-control(5)), the first of alternatives each."""
+    """The names in a Depends field (deb-control(5)); of alternatives, the first."""
     for clause in depends.split(","):
         first = clause.split("|")[0].split("(")[0].strip()
         if first:
@@ -248,7 +248,7 @@ def _first_choices(depends: str) -> Iterator[str]:
 
 
 def _unpack(package: Path) -> dict[str, _Node]:
-    """The files and links of a package by path, moved to where a merged /usr has them."""
+    """The files and links of a package by path, with /bin, /sbin and /lib moved under /usr."""
     nodes: dict[str, _Node] = {}
     stream = io.BytesIO(_run_checked(["dpkg-deb", "--fsys-tarfile", str(package)]))
     with tarfile.open(fileobj=stream) as archive:
@@ -285,7 +285,7 @@ def _output(command: list[str]) -> str:
 # --- archives ---------------------------------------------------------------------------------
 
 
-def _layer(tree: Mapping[str, _Node]) -> bytes:
+def _layer_tar(tree: Mapping[str, _Node]) -> bytes:
     """The tree as an uncompressed tar: sorted, owned by root, at the epoch."""
     parents = {
         str(parent): _Node(mode=0o755, directory=True)
@@ -308,19 +308,19 @@ def _layer(tree: Mapping[str, _Node]) -> bytes:
     return buffer.getvalue()
 
 
-def _write(
+def _write_archive(
     out: Path,
     reference: str,
     tree: Mapping[str, _Node],
     settings: Mapping[str, object],
     packages: tuple[_Package, ...],
 ) -> Seed:
-    """Write a docker-archive (docker image spec v1.2, "Combined Image JSON"), all or nothing."""
+    """Write a docker-archive (docker image spec v1.2, "Combined Image JSON") atomically."""
     versions = {package.name: package.version for package in packages}
     architecture, variant = ARCHITECTURES.get(
         packages[0].architecture, (packages[0].architecture, "")
     )
-    layer = _layer(tree)
+    layer = _layer_tar(tree)
     digest = hashlib.sha256(layer).hexdigest()
     labels = {f"regfleet.package.{name}": version for name, version in versions.items()}
     described: dict[str, object] = {
@@ -350,6 +350,6 @@ def _write(
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
-    part.write_bytes(_layer(archive))
+    part.write_bytes(_layer_tar(archive))
     part.replace(out)
     return Seed(out, reference, f"sha256:{image}", versions)

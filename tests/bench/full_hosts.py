@@ -16,10 +16,11 @@ from pathlib import Path
 from string import Template
 from typing import Any, TypedDict
 
-from regfleet.desired.model import Container, DesiredHost
 from regfleet.desired.resolve import resolve
 from regfleet.fleet.load import load
 from regfleet.materials import gather
+from regfleet.model.desired import DesiredHost
+from regfleet.model.service import Service
 from regfleet.rehearse.images import Images
 from regfleet.rehearse.twin import HostSpec, Twin
 from regfleet.state import StateDirectory
@@ -56,6 +57,9 @@ mirrors = [{mirrors}]
 login = {{ main = "ci" }}
 daemon = {{ "live-restore" = true }}
 
+"""
+
+SMOKE = """\
 [smoke]
 image_archive = "{busybox_tar}"
 """
@@ -85,7 +89,7 @@ containers=$(docker ps --all --quiet)
 images=$(docker images --quiet)
 [ -z "$images" ] || docker rmi --force $images
 systemctl stop docker.service docker.socket
-rm -rf /etc/docker /etc/regfleet /var/lib/regfleet /var/lib/registry /root/.docker
+rm -rf /etc/docker /etc/regfleet /run/regfleet /var/lib/regfleet /var/lib/registry /root/.docker
 systemctl reset-failed
 systemctl start docker.service && docker version
 """
@@ -119,7 +123,8 @@ class Wanted(TypedDict):
 
     Attributes:
         files: `source` is a copy of the content that belongs at `path`; daemon.json is the last.
-        container: its `name`, `image`, `archive` and `volumes`; empty where none is to run.
+        container: its `name`, `image`, `archive`, `command` and the `arguments` that `docker run`
+            gets before the image; empty where none is to run.
     """
 
     endpoint: str
@@ -157,7 +162,8 @@ class Hosts:
     def body(self, mirrors: str = "https://mirror.example.com") -> str:
         """The fleet file of one registry behind `[ssh]`, with `$hosts` for the clients."""
         seeds = self.twin.images.seeds()
-        return BODY.format(
+        body = BODY + SMOKE
+        return body.format(
             registry=self.twin.hosts[REGISTRY].address,
             registry_tar=seeds.registry,
             busybox_tar=seeds.busybox,
@@ -175,11 +181,12 @@ class Hosts:
             key=self.twin.key,
             known_hosts=self.twin.known_hosts,
         )
-        archive = self.twin.images.seeds().registry
+        seeds = self.twin.images.seeds()
         sites = "".join(
-            SITE.format(host=host.name, address=host.address, registry_tar=archive)
+            SITE.format(host=host.name, address=host.address, registry_tar=seeds.registry)
             for host in self.twin.hosts.values()
         )
+        sites += SMOKE.format(busybox_tar=seeds.busybox)
         one = Template(self.body(mirrors)).substitute(hosts=f"[{declared}]")
         self.directory.mkdir(parents=True, exist_ok=True)
         self.fleet_file.write_text(head + (sites if self.sites else one))
@@ -240,7 +247,7 @@ class Hosts:
                 *(_file(place, item.path, item.content, item.mode) for item in want.files),
                 _file(place, "/etc/docker/daemon.json", daemon.encode(), 0o644),
             ],
-            "container": next(map(_container, want.containers), {}),
+            "container": next(map(_container, want.services), {}),
         }
 
 
@@ -255,13 +262,17 @@ def boot(count: int, images: Images, directory: Path, name: str = "bench") -> Ho
     return hosts
 
 
-def _container(container: Container) -> dict[str, Any]:
-    volumes = [each for each in container.arguments if each.startswith("--volume=")]
+def _container(service: Service) -> dict[str, Any]:
+    image, run = service.image, service.run
+    if image is None:
+        raise TypeError(f"{service.name} runs no image")
     return {
-        "name": container.name,
-        "image": container.image.reference,
-        "archive": str(container.image.archive or ""),
-        "volumes": [each.removeprefix("--volume=") for each in volumes],
+        "name": service.name,
+        "image": image.reference,
+        "archive": str(image.archive or ""),
+        # These hosts' engines keep log files: json-file is the driver that they come with.
+        "arguments": [*run.arguments, *run.log_options],
+        "command": list(run.command),
     }
 
 

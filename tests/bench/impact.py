@@ -44,7 +44,7 @@ class Impact:
 
 def start(host: TwinHost, busybox: Path) -> None:
     """Run the container that answers; one that ran before goes."""
-    host.copy_in(busybox, ARCHIVE)
+    host.docker.run("cp", str(busybox), f"{host.container}:{ARCHIVE}")
     host.read(
         f"""
         set -e

@@ -52,12 +52,14 @@ def regfleet(hosts: Hosts, *options: str) -> timing.Timing:
 
 
 def regfleet_noop(hosts: Hosts) -> timing.Timing:
-    """As `regfleet`, and nothing was to be done."""
+    """As `regfleet`, and nothing was to be done, nor to be proven."""
     took = regfleet(hosts)
     document = json.loads(took.output[took.output.index("{") : took.output.rindex("}") + 1])
     found = {name: host["status"] for name, host in document["hosts"].items()}
     if found != dict.fromkeys(hosts.names, "unchanged"):
         raise NotTheSameWorkError(f"regfleet: {found}")
+    if any(document["totals"]["checks"].values()):
+        raise NotTheSameWorkError(f"regfleet had a smoke test to do: {took.output[-2000:]}")
     return took
 
 
@@ -193,6 +195,10 @@ grep -q '"auth": "@AUTH@"' /root/.docker/config.json || say login
 """
 REGISTRY_STATE = """
 [ "$(docker inspect --format '{{.State.Running}}' @CONTAINER@)" = true ] || say 'no registry'
+format='{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}'
+format="$format {{len .HostConfig.LogConfig.Config}}"
+confined=$(docker inspect --format "$format" @CONTAINER@)
+[ "$confined" = 'true [ALL] [no-new-privileges] 2' ] || say "not confined: $confined"
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from regfleet.fleet.load import load
 from regfleet.look import request
 from regfleet.materials import gather
 from regfleet.rehearse.twin import Twin
-from regfleet.run.command import shell_command
+from regfleet.shell.command import shell_command
 from regfleet.state import StateDirectory
 
 HERE = Path(__file__).resolve().parent
@@ -81,6 +82,9 @@ class Scale:
         return sum(host["status"] == "unchanged" for host in found)
 
 
+MARK = "run-ffffffffffff-1"  # as long as those of runs; the stub puts each run's own in its place
+
+
 def record(twin: Twin, name: str, fleet_file: Path, body: str) -> Recording:
     """Look at a real host that is as its fleet file declares, over OpenSSH.
 
@@ -93,7 +97,7 @@ def record(twin: Twin, name: str, fleet_file: Path, body: str) -> Recording:
     fleet = load(fleet_file)
     state = StateDirectory.beside(fleet.path, fleet.name)
     materials = gather(fleet, state, save=False)
-    program = request.render(resolve(fleet, materials)[name], materials.salt)
+    program = request.render(resolve(fleet, materials)[name], materials.salt, MARK)
     done = subprocess.run(
         ["ssh", "-F", twin.ssh_config, name, shell_command("sh -s", sudo=False)],
         input=program,
@@ -137,13 +141,17 @@ def apply(recording: Recording, hosts: int, directory: Path, *, files: int = 0) 
         files: how many it may have open; 0 for as many as we may.
     """
     limit = ("sh", "-c", f'ulimit -n {files}; exec "$@"', "sh") if files else ()
+    # A copy: these hosts are not to be missed by later runs of the fleet that was recorded.
+    state = directory / "state"
+    shutil.rmtree(state, ignore_errors=True)
+    shutil.copytree(recording.state, state, symlinks=True)
     with stub(recording, directory) as (port, counts):
         file = write_fleet(recording, hosts, port, directory)
         took = timing.timed(
             [
                 *limit,
                 *(sys.executable, "-m", "regfleet", "apply", file, "--yes", "--json"),
-                *("--limit", "clients", "--state-dir", recording.state),
+                *("--limit", "clients", "--state-dir", state),
             ],
             environment={"PYTHONPATH": str(ROOT / "src")},
         )

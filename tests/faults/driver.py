@@ -6,13 +6,19 @@ is proved elsewhere.
 
 import json
 import time
+import uuid
 
 from regfleet.desired.resolve import emptied, resolve
 from regfleet.fleet.load import load
+from regfleet.jobs import running
+from regfleet.jobs.recovery import Recovery
+from regfleet.jobs.render import render as render_job
+from regfleet.jobs.rollback import Rollback
 from regfleet.look.parse import parse
 from regfleet.materials import Materials, gather
-from regfleet.run.command import shell_command
 from regfleet.run.work import Work
+from regfleet.shell import frame
+from regfleet.shell.command import shell_command
 from regfleet.state import StateDirectory
 from regfleet.touch import archive, outcome, render
 
@@ -33,14 +39,19 @@ def kill_at(number):
     return f'[ "$1" -eq {number} ] && kill -9 $$'
 
 
+def _mark():
+    """Of one touch alone, as each has its own."""
+    return f"test-{uuid.uuid4().hex}"
+
+
 class OutOfBand:
     """Connections (see run/work.py) to a twin's hosts."""
 
     def __init__(self, twin):
         self.hosts = twin.hosts
 
-    def look(self, name, program):
-        return parse(name, self.run(name, program, 60))
+    def look(self, name, program, mark):
+        return parse(name, self.run(name, program, 60), mark)
 
     def run(self, name, program, seconds):
         command = shell_command("sh -s", sudo=False)
@@ -48,10 +59,12 @@ class OutOfBand:
 
     ask_again = None  # nothing can break
 
-    def send(self, name, image, *, load):
-        command = shell_command(archive.receive(image, load=load), sudo=False)
+    def send(self, name, image, *, load, fleet=""):
+        receiving = archive.receive(image, load=load, mark="test", fleet=fleet)
+        command = shell_command(receiving, sudo=False)
         text = "".join(archive.Chunks(image.archive))
-        assert "@exit 0" in self.hosts[name].run(command, stdin=text, timeout=120).stdout
+        said = self.hosts[name].run(command, stdin=text, timeout=120).stdout
+        assert frame.framed(said.splitlines(), "test").ended
 
     def tunnel(self, name, port):
         raise NotImplementedError
@@ -102,22 +115,30 @@ class Driver:
         work = self.work(gone=gone)
         plan = work.plan(name)
         assert not plan.empty
+        mark = _mark()
         if work.seen[name].pending:
-            program = render.render_recovery("test", self.who, ["docker"], hook)
+            program = render_job(Recovery(), mark, self.who, ["docker"], hook)
         else:
             for image in plan.archives:
-                self.connections.send(name, image, load="docker load -q -i")
-            program = render.render(plan, "test", self.who, hook)
+                load = "docker load -q -i" if image.engine == "docker" else ""
+                new = image.reference not in work.seen[name].images
+                fleet = self.fleet.name if new else ""
+                self.connections.send(name, image, load=load, fleet=fleet)
+            program = render.render(plan, mark, self.who, hook)
         if spoil:
             program = program.replace("\n}\ntouch_host", f"\n  step {spoil}\n}}\ntouch_host")
         lines = self.connections.run(name, program, 120)
-        return outcome.parse(lines)
+        return outcome.parse(lines, mark)
 
     def roll_back(self, name, hook=":"):
         """Back to before the newest generation, with a hook at the boundaries."""
-        program = render.render_rollback(0, "test", self.who, ["docker"])
-        program = program.replace("\nplan() {", f"\nhook() {{\n{hook}\n}}\nplan() {{", 1)
-        return outcome.parse(self.connections.run(name, program, 120))
+        return self.do(name, Rollback(), hook).outcome
+
+    def do(self, name, job, hook=":"):
+        """A job, with a hook at the boundaries: how it ended (`jobs.running.Ended`)."""
+        mark = _mark()
+        program = render_job(job, mark, self.who, ["docker"], hook)
+        return running.read(job, outcome.parse(self.connections.run(name, program, 120), mark))
 
     def boundaries(self, name, touch=None, **how):
         """The boundaries that a touch passes, `[(number, name)]`, by making it."""

@@ -34,6 +34,13 @@ case $(hostname)-$2 in
   lost-activate)
     drop_all -I
     ;;
+  gone-undo | gone-tidy) # while all is put back, or the last of it taken out
+    above=$$
+    while [ "$(cat "/proc/$above/comm")" != sshd ]; do
+      above=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$above/status")
+    done
+    kill -9 "$above"
+    ;;
   booted-activate)
     : >/run/waits
     sleep 60
@@ -82,10 +89,63 @@ def test_every_way_to_lose_a_connection(twin, write_fleet, begin, regfleet, tall
         "cut": "unchanged",
         "booted": "changed",
     }
-    assert "was put back first" in again.stderr
+    assert "was restored first" in again.stderr
     tally("host restarted between write and activation", 1, 1)
     assert regfleet("destroy", path, "--yes").returncode == 0
     assert {text_of(host) for host in twin.hosts.values()} == {FOREIGN}
+
+
+# The first command is the look; the second, the touch, loses its connection before it begins.
+NEVER_BEGINS = """
+echo '@outcome changed'
+number=$(($(cat /run/number 2>/dev/null) + 1))
+echo "$number" >/run/number
+[ "$number" -ne 2 ] || { kill -9 "$PPID"; exit 1; }
+"""
+
+
+def test_nothing_is_claimed_without_evidence(twin, write_fleet, begin, regfleet, tally):
+    """Asked again, a host tells of this very run, also where it keeps nothing else of ours."""
+    never, back = twin.hosts["killed"], twin.hosts["cut"]
+    path = write_fleet(twin, BODY.replace("$killed, $cut, $booted", "$killed"))
+    bashrc = text_of(never, "/root/.bashrc") or ""
+    never.run("cat >/root/.bashrc", stdin=NEVER_BEGINS + bashrc)
+    try:
+        done = regfleet("apply", path, "--yes", "--json")
+    finally:
+        never.run("cat >/root/.bashrc; rm -f /run/number", stdin=bashrc)
+    (host,) = json.loads(done.stdout)["hosts"].values()
+    assert done.returncode == 1
+    assert host["status"] == "failed"
+    assert "it is unknown whether the host was changed" in host["error"]
+    assert "regfleet plan fleet.toml --limit killed" in host["error"]
+    assert text_of(never) == FOREIGN
+    tally("connection cut before the touch began", 1, 1)
+
+    # A first touch that puts all back leaves nothing of ours but what it said.
+    hook = HOOK.replace("gone-undo", "cut-undo").replace("cut-activate", "none")
+    body = BODY.replace("$killed, $cut, $booted", "$cut").replace("debug = true", '"log-level" = 3')
+    broken = write_fleet(twin, body, name="broken.toml")
+    process = begin("apply", broken, "--yes", "--json", hook=hook)
+    said, complaints = process.communicate(timeout=240)
+    (host,) = json.loads(said)["hosts"].values()
+    assert process.returncode == 1
+    assert host["status"] == "rolled-back", host
+    assert "note cut: the connection broke while the host worked" in complaints
+    assert back.run("ls -d /var/lib/regfleet").returncode != 0
+    assert text_of(back) == FOREIGN
+    tally("cut while a first touch puts all back", 1, 1)
+
+    # So does a touch that takes everything out.
+    assert regfleet("apply", path, "--yes").returncode == 0
+    hook = HOOK.replace("gone-tidy", "killed-tidy").replace("killed-activate", "none")
+    process = begin("destroy", path, "--yes", "--json", hook=hook)
+    said, complaints = process.communicate(timeout=240)
+    assert process.returncode == 0, complaints
+    assert "note killed: the connection broke while the host worked" in complaints
+    assert never.run("ls -d /var/lib/regfleet").returncode != 0
+    assert text_of(never) == FOREIGN
+    tally("cut while the last is taken out", 1, 1)
 
 
 @pytest.mark.skipif("REGFLEET_SOAK" not in os.environ, reason="two minutes: in `make soak`")

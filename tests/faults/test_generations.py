@@ -21,6 +21,9 @@ hosts = [$both, $other]
 registries = ["main"]
 mirrors = ["https://{mirror}.example"]
 daemon = {{ debug = {debug} }}
+
+[smoke]
+image_archive = "$busybox_tar"
 """
 CHANGES = (
     {"delete": "true", "mirror": "one", "debug": "true"},
@@ -53,6 +56,26 @@ def run(twin, write_fleet, regfleet, state):
         return json.loads(done.stdout)["hosts"], done.stderr
 
     return call
+
+
+@pytest.fixture
+def listed(twin, write_fleet, regfleet, state):
+    """`listed()` gives the document of `history`, and what it says to people."""
+
+    def call(*options):
+        path = write_fleet(twin, BODY.format(**CHANGES[0]))
+        done = regfleet("history", path, "--json", "--state-dir", state, *options)
+        assert done.returncode == 0, done.stderr
+        said = regfleet("history", path, "--state-dir", state, *options)
+        return json.loads(done.stdout), said.stdout
+
+    return call
+
+
+@pytest.fixture
+def numbers(listed):
+    """`numbers()` gives those of the runs, the newest first."""
+    return lambda: [run["number"] for run in listed()[0]["runs"]]
 
 
 def _now(host):
@@ -93,18 +116,19 @@ def test_three_changes_and_back_one_by_one(twin, run, tally):
     tally("rollback of a generation", 6, 6)
 
 
-def test_back_over_several_at_once(twin, run, tally):
+def test_back_over_several_at_once(twin, run, numbers, tally):
     history = [_all(twin)]
     for change in CHANGES:
         run("apply", change, "--no-smoke")
         history.append(_all(twin))
-    _, said = run("rollback", CHANGES[-1], "--to", "9", code=1)
+    _, said = run("rollback", CHANGES[-1], "--generation", "9", code=1)
     assert "there is no generation 9 here" in said
     assert "kept are: 1 2 3" in said
     assert _all(twin) == history[3]
-    run("rollback", CHANGES[-1], "--to", "2")
+    last = numbers()[0]
+    run("rollback", CHANGES[-1], "--to", str(last - 1))
     assert _all(twin) == history[1]
-    run("rollback", CHANGES[-1], "--to", "1")
+    run("rollback", CHANGES[-1], "--to", last - 2)
     assert _all(twin) == history[0]
     tally("rollback over several generations", 4, 4)
 
@@ -117,6 +141,79 @@ def test_nothing_to_go_back_to_is_no_error(twin, run):
     assert twin.hosts["other"].run("ls -d /var/lib/regfleet").returncode != 0
 
 
+def test_the_last_run_is_taken_back_where_it_changed_something(twin, run, listed, state, tally):
+    """Hosts that it left alone keep what older runs gave them; what comes back is told."""
+    run("apply", CHANGES[0])
+    before = _all(twin)
+    run("apply", CHANGES[1], "--no-smoke", "--limit", "other")
+    hosts, said = run("rollback", CHANGES[1])
+    assert list(hosts) == ["other"]
+    assert "other: takes back run " in said
+    assert "~ daemon.json registry-mirrors: returns to its earlier state" in said
+    assert hosts["other"]["smoke"]["main/pull"] == "passed"
+    assert _all(twin) == before
+    tally("rollback of a run on the hosts that it changed", 1, 1)
+
+    found, text = listed("--host", "other")
+    back, applied, *_ = found["runs"]
+    assert (back["command"], applied["command"]) == ("rollback", "apply")
+    assert applied["hosts"]["other"]["undone_by"] == back["number"]
+    assert applied["line"].endswith("--limit other")
+    assert applied["who"]
+    assert applied["ok"] is True
+    (kept,) = found["generations"]
+    assert kept["run"] == found["runs"][2]["number"]
+    assert kept["files_that_come_back"] == ["/etc/docker/daemon.json"]
+    assert f"undone by run {back['number']}" in text
+    assert "generation 1" in text
+    pages = {path.name for path in (state / "runs").iterdir()}
+    assert {f"{applied['number']:04}.json", f"{applied['number']:04}.html"} <= pages
+
+
+def test_what_came_later_from_elsewhere_is_not_taken_back_unasked(
+    twin, write_fleet, run, numbers, tally
+):
+    before = _all(twin)
+    run("apply", CHANGES[1], "--no-smoke", "--limit", "other")
+    # Another controller's, which has another state directory.
+    driver = Driver(write_fleet(twin, BODY.format(**CHANGES[2])), twin)
+    assert driver.apply("other").result == "changed"
+    later = _all(twin)
+    hosts, _ = run("rollback", CHANGES[1], code=1)
+    assert "generation 3 came later" in hosts["other"]["error"]
+    assert f"--to {numbers()[0]}" in hosts["other"]["error"]
+    assert _all(twin) == later
+    run("rollback", CHANGES[1], "--to", numbers()[0])
+    assert _all(twin) == before
+    tally("rollback refused over another's change", 1, 1)
+
+
+def test_without_the_runs_there_is_the_way_host_by_host(
+    twin, write_fleet, regfleet, tmp_path, listed
+):
+    """As after the state directory was lost; the generation is one of before there were notes."""
+    host = twin.hosts["other"]
+    host.read("rm /var/lib/regfleet/generations/1/run /var/lib/regfleet/generations/1/changes")
+    path = write_fleet(twin, BODY.format(**CHANGES[0]))
+    lost = ("--state-dir", tmp_path / "lost", "--yes")
+    done = regfleet("rollback", path, *lost)
+    assert done.returncode == 2
+    assert "no run of the fleet test is recorded" in done.stderr
+    assert "--generation N" in done.stderr
+    assert "run not noted" in listed("--host", "other")[1]
+    done = regfleet("rollback", path, *lost, "--limit", "other", "--generation", 1)
+    assert done.returncode == 0, done.stderr
+    assert "~ file /etc/docker/daemon.json: returns to its earlier state" in done.stdout
+    assert text_of(host) == FOREIGN
+
+
+def test_a_destroyed_host_says_that_it_keeps_nothing(twin, run):
+    run("destroy", CHANGES[0])
+    hosts, _ = run("rollback", CHANGES[0], "--limit", "both", code=1)
+    assert "it keeps nothing of run" in hosts["both"]["error"]
+    assert {text_of(host) for host in twin.hosts.values()} == {FOREIGN}
+
+
 def test_a_way_back_that_was_cut_off_goes_no_further_than_it_was_to(twin, write_fleet, run, tally):
     host = twin.hosts["other"]
     texts = [FOREIGN]
@@ -126,12 +223,15 @@ def test_a_way_back_that_was_cut_off_goes_no_further_than_it_was_to(twin, write_
         texts.append(text_of(host))
     killed = '[ "$2" = reactivate ] && kill -9 $$'
     assert driver.roll_back("other", killed).cut
-    hosts, _ = run("rollback", CHANGES[1], "--limit", "other")
+    # There is no registry now, and what the host has again is told to be without it.
+    hosts, said = run("rollback", CHANGES[1], "--limit", "other", "--generation", 2, code=1)
     assert hosts["other"]["status"] == "changed"
+    assert "smoke test failed other: main/push" in said
+    assert "regfleet smoke " in said
     assert text_of(host) == texts[1]
     assert driver.apply("other").result == "changed"
     assert driver.roll_back("other", killed).cut
-    run("rollback", CHANGES[1], "--limit", "other", "--to", "1")
+    run("rollback", CHANGES[1], "--limit", "other", "--generation", 1)
     assert text_of(host) == texts[0]
     tally("rollback that was cut off", 2, 2)
 
@@ -146,9 +246,9 @@ def test_ten_generations_are_kept(twin, write_fleet, run):
         texts.append(text_of(host))
     kept = host.read("ls /var/lib/regfleet/generations | sort -n").split()
     assert kept == [str(number) for number in range(3, 13)]
-    run("rollback", change, "--limit", name, "--to", "3")
+    run("rollback", change, "--limit", name, "--generation", 3, code=1)  # there is no registry
     assert text_of(host) == texts[2]
-    hosts, _ = run("rollback", change, "--limit", name)
-    assert hosts[name]["status"] == "unchanged"
+    hosts, _ = run("rollback", change, "--limit", name, "--generation", 2, code=1)
+    assert "kept are: none" in hosts[name]["error"]
     driver.destroy(name)
     assert text_of(host) == FOREIGN

@@ -164,8 +164,9 @@ def test_a_port_that_is_taken_leaves_the_registry_where_it_was(twin, apply, begu
             host.run("kill $(cat /run/taker)")
     assert code == 1
     for name, host in twin.hosts.items():
-        assert hosts[name]["status"] == "rolled-back", said
-        assert "port 5009 is taken" in hosts[name]["error"]
+        assert hosts[name]["status"] == "failed", said
+        assert "port 5009" in hosts[name]["error"]
+        assert "(perl) listens there" in hosts[name]["error"]
         assert (traces(host), live(host), _engine(host)) == begun[name]
         assert "200" in _registry(host)
     tally(FAULT, len(hosts), len(hosts))

@@ -71,8 +71,8 @@ def test_another_fleet_on_the_same_host_is_refused_by_name_of_the_first(
     first = begin("apply", one, "--yes", hook=wait_at("commit"))
     await_that(host, BEHIND)
     before = traces(host)
-    for command in ("plan", "apply", "rollback"):
-        second = regfleet(command, two, *(["--yes"] if command != "plan" else []))
+    for command in ("plan", "apply"):
+        second = regfleet(command, two, *(["--yes"] if command == "apply" else []))
         assert second.returncode == 1, second.stderr
         assert "another regfleet run is at work here" in second.stdout
         assert "fleet acme since" in second.stdout

@@ -164,8 +164,8 @@ def test_a_read_only_directory(twin, apply):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"debug": true,}', "line 1, column 16"),
-        ('{\n  "debug": true\n  "x": 1\n}', "line 3"),
+        ('{"debug": true,}', "line 1, column 15: a comma too many"),
+        ('{\n  "debug": true\n  "x": 1\n}', "line 2, column 16: a comma is missing"),
         ("# hello\n{}", "line 1, column 1"),
         ("[]", "where an object belongs"),
         ('{"registry-mirrors": "https://a.example"}', "not a list of strings"),
@@ -236,9 +236,9 @@ def test_a_port_that_is_taken(twin, apply):
         unlucky, lucky, said = apply(with_registry('image_archive = "$registry_tar"'))
     finally:
         host.run("kill $(cat /run/taker)")
-    assert unlucky["status"] == "rolled-back"
-    assert "port 5000 is taken" in said
-    assert "perl" in said
+    assert unlucky["status"] == "failed"
+    assert "port 5000, which the registry main is to have, is taken" in said
+    assert "(perl) listens there" in said
     assert _tree(host) == ""
     assert host.read("docker ps -aq") == ""
     assert lucky["status"] == "changed"

@@ -18,6 +18,17 @@ tls = { source = "none" }
 hosts = [$one]
 registries = ["main"]
 """
+OWN = (
+    BODY.replace('["main"]', '["own"]\nlogin = { own = "ci" }')
+    + """
+[registry.own]
+hosts = [$one]
+endpoint = "one:5000"
+image_archive = "$registry_tar"
+users.ci = { password = { env = "CANARY" } }
+users.robot = { password = "generate" }
+"""
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +55,12 @@ def test_a_wrong_file_is_exit_code_2_and_nothing_is_contacted(command, regfleet,
 
 @pytest.mark.parametrize(
     "arguments",
-    [("apply",), ("aply", "x"), ("apply", "no-such-file"), ("plan", "x", "--no-such-option")],
+    [
+        ("apply", "x", "y"),
+        ("aply", "x"),
+        ("apply", "no-such-file"),
+        ("plan", "x", "--no-such-option"),
+    ],
 )
 def test_a_wrong_command_line_is_exit_code_2(arguments, regfleet):
     done = regfleet(*arguments)
@@ -65,25 +81,28 @@ def test_init_writes_a_file_that_validates_and_never_overwrites(regfleet, tmp_pa
     before = path.read_text()
     again = regfleet("init", path)
     assert again.returncode == 2
-    assert "there already" in again.stderr
+    assert "already exists" in again.stderr
     assert path.read_text() == before
 
 
-def test_apply_asks_and_takes_no_for_an_answer(twin, regfleet, fleet):
-    done = regfleet("apply", fleet)
+def test_apply_asks_and_takes_no_for_an_answer(twin, regfleet, write_fleet):
+    fleet = write_fleet(twin, OWN)
+    done = regfleet("apply", fleet, CANARY="x")
     assert done.returncode == 2
     assert "--yes" in done.stderr
+    kept = {path.name for path in (fleet.parent / ".regfleet").rglob("*") if path.is_file()}
+    assert kept <= {".gitignore", "lock"}
     assert twin.hosts["one"].run("ls /etc/docker/daemon.json").returncode != 0
 
 
 @pytest.mark.parametrize("checking", ["accept-new", "off"])
 def test_host_keys_that_are_not_checked_strictly_are_warned_of(regfleet, fleet, checking):
     strict = regfleet("plan", fleet)
-    assert "warning" not in strict.stderr
+    assert "host_key_checking" not in strict.stderr
     fleet.write_text(fleet.read_text().replace("[ssh]", f'[ssh]\nhost_key_checking = "{checking}"'))
     loose = regfleet("plan", fleet)
     assert loose.returncode == 0
-    assert f'warning: host_key_checking = "{checking}" for 1 of 1 hosts' in loose.stderr
+    assert f'warning: host_key_checking = "{checking}" for 1 of 1 host' in loose.stderr
 
 
 @pytest.mark.parametrize(("limit", "words"), [("oen", "did you mean one"), ("web*", "groups are")])
@@ -119,12 +138,17 @@ def test_a_second_run_is_refused_by_name_of_the_first(regfleet, fleet):
 
 
 def test_verbose_shows_no_secret(twin, write_fleet, regfleet):
-    body = BODY + (
-        "[registry.own]\nhosts = [$one]\nendpoint = 'one:5000'\nimage_archive = '$registry_tar'\n"
-        "users.ci = { password = { env = 'CANARY' } }\n"
+    fleet = write_fleet(twin, OWN)  # in a directory of its own: without the state of those before
+    done = regfleet(
+        "apply",
+        fleet,
+        "--yes",
+        "--new-identity",
+        "-vv",
+        "--diff",
+        "--no-smoke",
+        CANARY="c4n4ry-secret",
     )
-    fleet = write_fleet(twin, body.replace('["main"]', '["own"]\nlogin = { own = "ci" }'))
-    done = regfleet("apply", fleet, "--yes", "-vv", "--diff", "--no-smoke", CANARY="c4n4ry-secret")
     assert done.returncode == 0, done.stderr
     assert "DEBUG" in done.stderr
     assert "c4n4ry-secret" not in done.stdout + done.stderr

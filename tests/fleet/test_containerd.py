@@ -5,9 +5,6 @@ CRI is asked as kubelet asks it: by gRPC on containerd's socket. No package has 
 
 import json
 import re
-import subprocess
-import time
-from contextlib import contextmanager
 
 import pytest
 
@@ -54,12 +51,18 @@ STATE = "find /etc/containerd -type f -exec sha256sum {} + | sort; find /etc/con
 
 @pytest.fixture(scope="module")
 def twin(boot_for_module):
-    """`ctd1` and `ctd2` come without any engine; `reg1` has containerd under its Docker."""
-    return boot_for_module(
+    """`ctd1` and `ctd2` come without any engine; `reg1` has containerd under its Docker.
+
+    On `ctd1` the environment says that ctr has to ask another containerd.
+    """
+    twin = boot_for_module(
         HostSpec("reg1", aliases=("registry.test",)),
         HostSpec("ctd1", variant="bare"),
         HostSpec("ctd2", "trixie", "bare"),
     )
+    elsewhere = "CONTAINERD_ADDRESS=/run/none.sock\nCONTAINERD_NAMESPACE=none\n"
+    twin.hosts["ctd1"].run("cat >>/etc/environment", stdin=elsewhere)
+    return twin
 
 
 @pytest.fixture
@@ -77,60 +80,6 @@ def state(tmp_path_factory):
 def run(fleet, state, regfleet):
     """`run("apply", "--yes")` on the fleet."""
     return lambda command, *options: regfleet(command, fleet, "--state-dir", state, *options)
-
-
-@pytest.fixture
-def cri_pull(twin, tmp_path):
-    """`cri_pull(host, reference)` gives the answer's gRPC headers."""
-
-    def pull(name, reference):
-        # PullImageRequest{image: ImageSpec{image: REFERENCE}} of runtime.v1, by its wire format.
-        spec = b"\x0a" + bytes([len(reference)]) + reference.encode()
-        message = b"\x0a" + bytes([len(spec)]) + spec
-        body = tmp_path / "request"
-        body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
-        with _forwarded(twin, name, tmp_path / "socket") as socket:
-            done = subprocess.run(
-                [
-                    *("curl", "-sS", "--max-time", "60", "--http2-prior-knowledge"),
-                    *("--unix-socket", socket, "--data-binary", f"@{body}", "-D", "-"),
-                    *("-H", "content-type: application/grpc", "-H", "te: trailers"),
-                    *("-o", "/dev/null", "http://cri/runtime.v1.ImageService/PullImage"),
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    version = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=False)
-    if "HTTP2" not in version.stdout:
-        pytest.skip("there is no curl that speaks HTTP/2 here")
-    return pull
-
-
-@contextmanager
-def _forwarded(twin, name, socket):
-    remote = "/run/containerd/containerd.sock"
-    tunnel = subprocess.Popen(
-        [
-            *("ssh", "-F", "none", "-N", "-i", twin.key, "-o", "BatchMode=yes"),
-            *("-o", f"UserKnownHostsFile={twin.known_hosts}", "-o", "IdentitiesOnly=yes"),
-            *("-o", "StrictHostKeyChecking=yes", "-L", f"{socket}:{remote}"),
-            f"root@{twin.hosts[name].address}",
-        ],
-        stdin=subprocess.DEVNULL,
-    )
-    try:
-        while not socket.exists():
-            assert tunnel.poll() is None, "ssh ended"
-            time.sleep(0.02)
-        yield str(socket)
-    finally:
-        tunnel.kill()
-        tunnel.wait()
-        socket.unlink(missing_ok=True)
 
 
 def _smoke_passed(hosts, names):
@@ -191,6 +140,51 @@ def test_cri_pulls_with_the_login_and_by_the_mirror(twin, seeds, cri_pull, prove
         twin.hosts[name].read(f"ctr -n k8s.io images rm --sync {reference}")
     host = twin.hosts[name]
     proven("containerd", _version(host), host.spec.suite, "TLS, plain, mirror, login; ctr, CRI")
+
+
+DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
+TAKES_OVER = r"""
+mkdir -p /etc/containerd/conf.d
+sed -i '1i imports = ["/etc/containerd/conf.d/*.toml"]' /etc/containerd/config.toml
+cat >/etc/containerd/conf.d/99-nvidia.toml <<'X'
+version = 2
+# written by nvidia-ctk
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  default_runtime_name = "runc"
+X
+systemctl restart containerd
+"""
+GONE_AGAIN = r"""
+rm -r /etc/containerd/conf.d
+sed -i '/^imports/d' /etc/containerd/config.toml
+systemctl restart containerd
+"""
+
+
+def test_an_imported_file_that_takes_the_plugins_table_over(twin, run, cri_pull):
+    """As NVIDIA's toolkit writes it. Up to 1.7 it makes CRI forget config.toml's config_path."""
+    names = ("ctd1", "ctd2")
+
+    def effective(name):
+        dump = twin.hosts[name].read("containerd config dump")
+        return re.findall(r"^ +config_path = ['\"](/[^'\"]*)", dump, re.MULTILINE)
+
+    for name in names:
+        twin.hosts[name].read(TAKES_OVER)
+    assert [effective(name) for name in names] == [[], []]
+    hosts = _apply(run, "--limit", ",".join(names))
+    for name in names:
+        changed = [each["resource"] for each in hosts[name]["changes"]]
+        assert f"file {DROP_IN}" in changed, changed
+        assert effective(name) == [HOSTS]
+        assert "# written by nvidia-ctk" in twin.hosts[name].read(f"cat {DROP_IN}")
+        assert "grpc-status: 0" in cri_pull(name, f"registry.test:5000/kept/{name}:1")
+        twin.hosts[name].read(f"ctr -n k8s.io images rm --sync registry.test:5000/kept/{name}:1")
+    assert "nothing to do" in run("plan").stdout
+    for name in names:
+        twin.hosts[name].read(GONE_AGAIN)
+    _apply(run, "--limit", ",".join(names))
+    assert [effective(name) for name in names] == [[HOSTS], [HOSTS]]
 
 
 def test_what_drifts_comes_back(twin, run):

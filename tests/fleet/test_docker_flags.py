@@ -7,6 +7,10 @@ import pytest
 
 from regfleet.documents.sysconfig_scan import scan
 from regfleet.documents.unit import settings
+from regfleet.engines import docker_start
+from regfleet.look.parse import parse
+from regfleet.look.request import render
+from regfleet.model.desired import DesiredHost
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
@@ -105,7 +109,7 @@ def flags(host):
 def live(host):
     shown = json.loads(host.read("docker info -f '{{json .RegistryConfig}}'"))
     insecure = {name for name, each in shown["IndexConfigs"].items() if not each["Secure"]}
-    return insecure, set(shown["Mirrors"])
+    return insecure, set(shown["Mirrors"] or ())
 
 
 AS_SYSCONFIG = 'engine = "docker-sysconfig"'
@@ -144,7 +148,8 @@ def test_systemd_reads_a_file_of_variables_as_we_do(twin, name):
 def test_systemd_reads_a_unit_as_we_do(twin, name):
     host = twin.hosts[name]
     text = (
-        "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/echo  a \\\n  'b c' \\\n"
+        "[Service]\nType=oneshot\nRemainAfterExit=yes\nStandardOutput=file:/run/words\n"
+        "ExecStart=/bin/echo  a \\\n  'b c' \\\n"
         '# note\n  d"e f" \\\n\\\n\tg $OPTIONS # h\n'
     )
     put(host, "/run/systemd/system/words.service", text)
@@ -154,9 +159,7 @@ def test_systemd_reads_a_unit_as_we_do(twin, name):
     )
     words = [word.text for word in settings(text)[-1].words]
     assert said == " ".join(words)
-    assert host.read("journalctl --sync; journalctl -u words -o cat -t echo") == " ".join(
-        word for word in words[1:] if word != "$OPTIONS"
-    )
+    assert host.read("cat /run/words") == " ".join(word for word in words[1:] if word != "$OPTIONS")
 
 
 class TestSysconfig:
@@ -332,3 +335,178 @@ class TestMigration:
             "insecure-registries": ["x.test"],
             "debug": True,
         }
+
+
+ETC_UNIT = "/etc/systemd/system/docker.service"
+DROP_INS = "/etc/systemd/system/docker.service.d"
+RUN = "/run/systemd/system/docker.service.d"
+EXEC = (
+    "ExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --containerd=/run/containerd/containerd.sock"
+)
+# kubernetes-sigs/kubespray roles/container-engine/docker/templates: docker.service.j2,
+# docker-options.conf.j2 and docker-dns.conf.j2.
+KUBESPRAY = {
+    ETC_UNIT: """\
+[Unit]
+Requires=docker.socket
+[Service]
+Type=notify
+Environment=GOTRACEBACK=crash
+ExecReload=/bin/kill -s HUP $MAINPID
+Delegate=yes
+KillMode=process
+ExecStart=/usr/sbin/dockerd -H fd:// \\
+          $DOCKER_OPTS \\
+          $DOCKER_STORAGE_OPTIONS \\
+          $DOCKER_NETWORK_OPTIONS \\
+          $DOCKER_DNS_OPTIONS \\
+          $INSECURE_REGISTRY
+LimitNOFILE=1048576
+""",
+    f"{DROP_INS}/docker-options.conf": """\
+[Service]
+Environment="DOCKER_OPTS= --iptables=true \\
+--insecure-registry=10.2.2.2:5000  \\
+--log-opt max-size=50m --log-opt max-file=5 \\
+ --insecure-registry 10.3.3.3:5000"
+""",
+    f"{DROP_INS}/docker-dns.conf": """\
+[Service]
+Environment="DOCKER_DNS_OPTIONS=\\
+    --dns 10.233.0.3 --dns 10.0.2.3 \\
+    --dns-opt ndots:2 --dns-opt timeout:2 \\
+"
+""",
+}
+IN_FORCE = {
+    "Kubespray's": (
+        KUBESPRAY,
+        "--insecure-registry=10.2.2.2:5000",
+        f"{DROP_INS}/docker-options.conf",
+    ),
+    "a file that may be missing, and quotes": (
+        {
+            f"{DROP_INS}/a.conf": "[Service]\nEnvironmentFile=-/etc/none\n"
+            f"EnvironmentFile=-{SYSCONFIG}\n{EXEC} $OPTIONS $OTHER\n",
+            SYSCONFIG: "OPTIONS=\"--label 'a=b c' --debug\"\n",
+        },
+        "--debug",
+        SYSCONFIG,
+    ),
+    "a file over Environment=": (
+        {
+            f"{DROP_INS}/a.conf": "[Service]\nEnvironment=OPTIONS=--debug LEVEL=warn\n"
+            f"EnvironmentFile={SYSCONFIG}\n{EXEC} $OPTIONS --log-level=${{LEVEL}}\n",
+            SYSCONFIG: "OPTIONS=--label=file=1\n",
+        },
+        "--log-level=warn",
+        f"{DROP_INS}/a.conf",
+    ),
+    "braces are one word": (
+        {
+            f"{DROP_INS}/a.conf": "[Service]\nEnvironment=\"TAG=--label=a=b c\" 'MTU=--mtu 1400'\n"
+            f"{EXEC} ${{TAG}} $MTU --label cost=$$5\n"
+        },
+        "--label=a=b c",
+        f"{DROP_INS}/a.conf",
+    ),
+    "the last drop-in, by name": (
+        {
+            f"{DROP_INS}/10-first.conf": f"[Service]\n{EXEC} --debug\nEnvironment=A=--label=x=1\n",
+            f"{RUN}/20-second.conf": f"[Service]\n{EXEC} --icc=false $A\n",
+            f"{DROP_INS}/15-third.conf": f"[Service]\n{EXEC} --ipv6=false\n",
+            f"{DROP_INS}/30-reset.conf": "[Service]\nEnvironment=\nEnvironment=A=--label=y=2\n",
+        },
+        "--icc=false",
+        f"{RUN}/20-second.conf",
+    ),
+    "escapes and specifiers": (
+        {
+            f"{DROP_INS}/a.conf": "[Service]\n"
+            'Environment="OPTS=--label \\"a=b c\\" --label=unit=%p"\n'
+            f"{EXEC} --label=host=%H $OPTS\n"
+        },
+        "--label a=b c",
+        f"{DROP_INS}/a.conf",
+    ),
+    "a pattern of files": (
+        {
+            f"{DROP_INS}/a.conf": f"[Service]\nEnvironmentFile=/etc/docker.d/*.env\n{EXEC} $OPTS\n",
+            "/etc/docker.d/2.env": "OPTS=--label=two=2\n",
+            "/etc/docker.d/1.env": "OPTS=--label=one=1\n",
+        },
+        "--label=two=2",
+        "/etc/docker.d/2.env",
+    ),
+}
+
+
+def bare(host):
+    """No flags but the package's own."""
+    host.read(
+        f"rm -rf {DROP_INS} {RUN} {ETC_UNIT} {SYSCONFIG} {DAEMON}"
+        " /etc/docker.d; systemctl daemon-reload"
+    )
+
+
+def look(host):
+    want = DesiredHost(host.name, "test", engine="docker", engines=("docker",))
+    said = host.run("sh -s", stdin=render(want, "salt", "mark")).stdout
+    return parse(host.name, said.splitlines(), "mark")
+
+
+class TestWhatSystemdSays:
+    """It alone knows what its files come to; the dockerd that it starts shows that we read it."""
+
+    @pytest.mark.parametrize("form", IN_FORCE)
+    @pytest.mark.parametrize("name", CLIENTS)
+    def test_flags_are_known_before_dockerd_has_them(self, twin, name, form):
+        host = twin.hosts[name]
+        bare(host)
+        restart(host)
+        texts, flag, place = IN_FORCE[form]
+        for path, text in texts.items():
+            put(host, path, text)
+        assert docker_start.of(look(host)).stale
+        host.read("systemctl daemon-reload")
+        start = docker_start.of(look(host))
+        assert not start.stale
+        assert (flag, place) in [(each.written, each.file) for each in start.given]
+        restart(host)
+        given = " ".join(each.written for each in start.given)
+        assert given == flags(host).split(" ", 1)[1].strip()
+
+    def test_a_flag_that_waits_for_the_next_start_is_refused_or_moved(self, twin, run):
+        """Missed, dockerd is dead at its next start, with flag and key of the same meaning."""
+        host = twin.hosts["new"]
+        bare(host)
+        restart(host)
+        for path, text in KUBESPRAY.items():
+            put(host, path, text)
+        done = run("plan", more="", hosts=["new"])
+        assert done.returncode == 1
+        assert "run `systemctl daemon-reload` there" in " ".join(
+            (done.stdout + done.stderr).split()
+        )
+        host.read("systemctl daemon-reload")
+        assert "10.2.2.2" not in flags(host)
+        done = run("plan", more="", hosts=["new"])
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode == 1
+        where = f"(DOCKER_OPTS in {DROP_INS}/docker-options.conf)"
+        assert f"`--insecure-registry=10.2.2.2:5000` {where}" in said
+        done = run("apply", "--yes", more=MIGRATE, hosts=["new"])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert host.read(f"cat {DROP_INS}/docker-options.conf").splitlines() == [
+            "[Service]",
+            'Environment="DOCKER_OPTS= --iptables=true \\',
+            "--log-opt max-size=50m --log-opt max-file=5 \\",
+            ' "',
+        ]
+        restart(host)
+        assert {"10.2.2.2:5000", "10.3.3.3:5000", "registry.test:5001"} <= live(host)[0]
+        assert "--dns 10.233.0.3" in flags(host)
+        assert "nothing to do" in run("apply", "--yes", more=MIGRATE, hosts=["new"]).stdout
+        assert run("destroy", "--yes", more=MIGRATE, hosts=["new"]).returncode == 0
+        restart(host)
+        assert {"10.2.2.2:5000", "10.3.3.3:5000"} <= live(host)[0]

@@ -194,11 +194,15 @@ UNPLAIN = "echo '{\"insecure-registries\": []}' >/etc/docker/daemon.json; system
 SAVED = "cp -p /etc/docker/daemon.json /root/daemon.json"
 BACK = f"cp -p /root/daemon.json /etc/docker/daemon.json; {RESTART}"
 FLAG = f"--insecure-registry={PLAIN}"
+UNIT_WITH_FLAG = (
+    f"mkdir -p {DROP_IN}; printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd "
+    f"-H fd:// \\\\\\n  {FLAG}\\n' >{DROP_IN}/x.conf"
+)
 LOGIN = "/root/.docker/config.json"
 
 CLIENT = {
-    "no CA": (NO_CA, OLD_CA, "ca-missing", "main", f"{CERTS}/ca.crt is not there"),
-    "another CA": (OTHER_CA, OLD_CA, "ca-other", "main", "is not the CA that is declared"),
+    "no CA": (NO_CA, OLD_CA, "ca-missing", "main", f"{CERTS}/ca.crt is missing"),
+    "another CA": (OTHER_CA, OLD_CA, "ca-other", "main", "is not the declared CA"),
     "orphan key": (
         f"touch {CERTS}/client.key",
         f"rm {CERTS}/client.key",
@@ -230,12 +234,19 @@ CLIENT = {
         "main",
         "asked as root",
     ),
+    "config.json with a stray comma": (
+        f"cp -p {LOGIN} /root/login; echo '{{\"auths\": {{}},}}' >{LOGIN}",
+        f"mv /root/login {LOGIN}",
+        "config-json",
+        "main",
+        "asked as root",
+    ),
     "not told to be plain": (
         f"{SAVED}; {UNPLAIN}; sleep 1",
         BACK,
         "plain-missing",
         "plain",
-        "does not hold it",
+        "not among the running",
     ),
     "daemon.json with a stray comma": (
         f"{SAVED}; sed -i 's/]$/],/; s/]}}/],}}/' /etc/docker/daemon.json",
@@ -252,14 +263,18 @@ CLIENT = {
         '"insecure-registry" in',
     ),
     "flag conflict, not started yet": (
-        (
-            f"mkdir -p {DROP_IN}; printf '[Service]\\nExecStart=\\nExecStart=/usr/sbin/dockerd "
-            f"-H fd:// \\\\\\n  {FLAG}\\n' >{DROP_IN}/x.conf"
-        ),
+        f"{UNIT_WITH_FLAG}; systemctl daemon-reload",
         f"rm -r {DROP_IN}; {RESTART}",
         "flag-conflict",
         None,
         f"--insecure-registry in {DROP_IN}/x.conf",
+    ),
+    "unit file not read yet": (
+        UNIT_WITH_FLAG,
+        f"rm -r {DROP_IN}; {RESTART}",
+        "units-unread",
+        None,
+        "systemd has not read changed files of docker.service",
     ),
     "flag conflict, engine down": (
         f"printf 'DOCKER_OPTS=\"{FLAG}\"\\n' >>/etc/default/docker; {RESTART} || true",
@@ -280,7 +295,18 @@ CLIENT = {
         BACK,
         "unknown-key",
         None,
-        "it does not run",
+        "it ",  # systemd may be starting it once more
+    ),
+    "unknown key, and started for ever": (
+        (
+            f"{SAVED}; mkdir -p {DROP_IN}; printf '[Unit]\\nStartLimitIntervalSec=0\\n"
+            f"[Service]\\nRestart=always\\nRestartSec=0\\n' >{DROP_IN}/x.conf;"
+            f"echo '{{\"no-such-key\": []}}' >/etc/docker/daemon.json; {RESTART} || true"
+        ),
+        f"rm -r {DROP_IN}; {BACK}",
+        "unknown-key",
+        None,
+        "it ",
     ),
     "name not resolved": (
         "cp /etc/resolv.conf /root; echo nameserver 127.0.0.1 >/etc/resolv.conf",
@@ -345,7 +371,7 @@ REGISTRY = {
         AGAIN.format("main"),
         "registry-down",
         "main",
-        "the container regfleet-main is exited",
+        "the container regfleet-main has exited",
     ),
     "another certificate": (
         (
@@ -379,6 +405,20 @@ def test_a_registry(name, broken):
     assert finding["felt_by"] == ["c1", "c2"]
 
 
+def test_a_missing_ca_is_found_beside_a_registry_that_is_down(broken):
+    """Nobody can pull to find it: the plan knows."""
+    found = broken(
+        {
+            "reg1": ("docker stop regfleet-main", "docker start regfleet-main; sleep 1"),
+            "c1": (NO_CA, OLD_CA),
+        }
+    )
+    assert causes(found) == [
+        ("registry-down", ["reg1"], "main"),
+        ("ca-missing", ["c1"], "main"),
+    ]
+
+
 def test_a_certificate_whose_time_has_not_come(broken, applied, hosts, tmp_path):
     """What a client with a wrong clock sees; host clocks are this machine's and stay right."""
     fleet = load(applied)
@@ -386,7 +426,10 @@ def test_a_certificate_whose_time_has_not_come(broken, applied, hosts, tmp_path)
     now = datetime.now(timezone.utc)
     later = now + timedelta(days=2)
     certificate, key = fleet_ca(state, "test", now, save=False).issue("x", ["registry.test"], later)
-    for name, text in (("c", pem.of_certificates(certificate)), ("k", pem.of_key(key).encode())):
+    for name, text in (
+        ("c", pem.certificates_to_pem(certificate)),
+        ("k", pem.key_to_pem(key).encode()),
+    ):
         (tmp_path / name).write_bytes(text)
         hosts["reg1"].copy_in(tmp_path / name, f"/root/{name}")
     how = (

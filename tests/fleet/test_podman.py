@@ -33,17 +33,31 @@ image_archive = "$busybox_tar"
 """
 STEPS = ("present", "push", "remove", "pull", "digest", "run", "delete")
 CLIENTS = ("pod1", "pod2", "reg1")
+ELSEWHERE = """
+CONTAINER_HOST=tcp://192.0.2.1:2375
+CONTAINER_CONNECTION=other
+CONTAINERS_CONF=/root/elsewhere.conf
+REGISTRY_AUTH_FILE=/root/nowhere.json
+HTTPS_PROXY=http://192.0.2.1:9
+"""
 PLACES = "/etc/containers /root/.config /home/ops/.config"
 
 
 @pytest.fixture(scope="module")
 def twin(boot_for_module):
-    """`pod1` and `pod2` come without any engine; `reg1` gets Podman beside its Docker."""
-    return boot_for_module(
+    """`pod1` and `pod2` come without any engine; `reg1` gets Podman beside its Docker.
+
+    On `pod1` and `pod2` everything says that another machine's Podman is to be used.
+    """
+    twin = boot_for_module(
         HostSpec("reg1", aliases=("registry.test",)),
         HostSpec("pod1", variant="bare"),
         HostSpec("pod2", "trixie", "bare"),
     )
+    for name in ("pod1", "pod2"):
+        twin.hosts[name].run("cat >>/etc/environment", stdin=ELSEWHERE)
+        twin.hosts[name].read("printf '[engine]\\nremote = true\\n' >/root/elsewhere.conf")
+    return twin
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +92,7 @@ def test_it_is_installed_configured_and_proven(twin, run, proven):
         assert twin.hosts[name].read("stat -c '%a %U' /home/ops/.config/containers/auth.json") == (
             "600 ops"
         )
+        twin.hosts[name].read(": >/etc/environment")  # so that the tests use it as it is
         version = twin.hosts[name].read("podman version --format '{{.Client.Version}}'")
         suite = twin.hosts[name].spec.suite
         proven("podman", version, suite, "TLS, plain, mirror, login")
@@ -91,10 +106,12 @@ def test_a_second_run_finds_nothing_and_costs_one_command(twin, run, counted):
     assert counts == dict.fromkeys(CLIENTS, 1)
 
 
-def test_another_state_directory_is_warned_of(fleet, regfleet, run, tmp_path):
-    done = regfleet("plan", fleet, "--state-dir", tmp_path / "empty")
-    assert "3 of 3 hosts were set up for the fleet test from elsewhere" in done.stderr
-    assert "from elsewhere" not in run("plan").stderr
+def test_another_state_directory_is_refused(fleet, regfleet, run, tmp_path):
+    empty = tmp_path / "empty"
+    done = regfleet("apply", fleet, "--yes", "--state-dir", empty, REGFLEET_NEW_IDENTITY="")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "3 hosts of the fleet test" in " ".join(done.stderr.split())
+    assert run("plan").returncode == 0
 
 
 def test_status_tells_of_podman(run):
@@ -149,7 +166,7 @@ def test_another_engine_is_not_slipped_under_it(fleet, run):
     fleet.write_text(fleet.read_text().replace('engine = "podman"\n', ""))
     done = run("plan", "--limit", "pod1")
     assert done.returncode == 1
-    assert "set it up for the engine podman" in done.stderr + done.stdout
+    assert "set the host up for the engine podman" in done.stderr + done.stdout
 
 
 def test_all_of_it_goes_again(twin, run):

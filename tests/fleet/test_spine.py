@@ -5,6 +5,7 @@ One fleet for the whole module; the tests follow its life and build on each othe
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,7 @@ daemon = {{ "live-restore" = true{daemon} }}
 [smoke]
 image_archive = "$busybox_tar"
 """
+DEBUG = ', "debug" = true'
 LOGIN = 'login = { main = { user = "alice", for = ["root", "ops"] } }'
 
 
@@ -81,13 +83,14 @@ def place(tmp_path_factory):
 def run(twin, place, seeds, regfleet):
     """`run("apply", "--yes", text=...)`: the document of `--json`, and the process."""
 
-    def call(command, *options, text=None, code=0, password=PASSWORD):
+    def call(command, *options, text=None, code=0, password=PASSWORD, parse=True, **given):
         file = place / "fleet.toml"
         file.write_text(_render(twin, seeds, text or fleet_text()))
-        done = regfleet(command, file, "--json", *options, ALICE_PASSWORD=password)
+        given |= {"ALICE_PASSWORD": password} if password else {}
+        done = regfleet(command, file, "--json", *options, **given)
         assert done.returncode == code, done.stdout + done.stderr
-        assert password not in done.stdout + done.stderr
-        return json.loads(done.stdout), done
+        assert not password or password not in done.stdout + done.stderr
+        return (json.loads(done.stdout), done) if parse else done
 
     return call
 
@@ -122,7 +125,7 @@ def test_plan_says_what_and_changes_nothing(twin, run, place):
     assert resources["daemon.json insecure-registries"]["action"] == "update"
     assert resources["daemon.json registry-mirrors"]["action"] == "create"
     assert resources["file /etc/docker/certs.d/registry.test:5000/ca.crt"]["activation"] == "none"
-    assert all(set(c) == {"resource", "action", "reason", "activation"} for c in client["changes"])
+    assert all({"resource", "action", "reason", "activation"} <= set(c) for c in client["changes"])
     packages = [c["resource"] for c in document["hosts"]["bare1"]["changes"]]
     assert packages[0] == "package docker.io"
     assert {name: _snapshot(host) for name, host in twin.hosts.items()} == before
@@ -136,7 +139,8 @@ def test_first_apply_makes_and_proves_it(twin, run, counted):
     for name in NAMES:
         assert document["hosts"][name]["status"] == "changed", document["hosts"][name]
     # One look, one touch; one archive for two registries there, and one each for the smoke test.
-    assert sessions == dict.fromkeys(NAMES[1:], 4) | {"reg1": 3}
+    # Where an engine is installed, the package manager is asked what comes with it.
+    assert sessions == dict.fromkeys(NAMES[1:], 4) | {"reg1": 3, "bare1": 5}
     assert document["hosts"]["reg1"]["smoke"] == {
         f"main/{check}": "passed"
         for check in (
@@ -235,11 +239,14 @@ def test_pushed_images_outlive_the_container(twin, run):
 
 def test_a_changed_password_is_rotated_everywhere(twin, run, counted):
     with counted(twin) as sessions:
-        document, _ = run("apply", "--yes", password="correct-horse-battery")
+        document, done = run("apply", "--yes", password="correct-horse-battery")
     assert sessions["reg1"] == 2  # htpasswd alone: no archive travels, the container stays
     assert [c["resource"] for c in document["hosts"]["reg1"]["changes"]] == [
         "file /etc/regfleet/main/htpasswd"
     ]
+    (change,) = document["hosts"]["reg1"]["changes"]
+    assert change["parts"] == [{"resource": "password of alice", "action": "update"}]
+    assert "~ password of alice" in done.stderr
     assert document["hosts"]["client1"]["smoke"]["main/push"] == "passed"
     refused = twin.hosts["client1"].run(
         f"echo {PASSWORD} | docker --config /tmp/x login -u alice --password-stdin "
@@ -250,7 +257,7 @@ def test_a_changed_password_is_rotated_everywhere(twin, run, counted):
 
 
 def test_pyinfra_alone_does_the_same_work(twin, run, place, counted):
-    run("validate", text=fleet_text(daemon=', "debug" = true'))
+    run("validate", text=fleet_text(daemon=DEBUG))
     (place / "fleet.py").write_text((ROOT / "inventories/example.py").read_text())
     command = [sys.executable, "-m", "pyinfra", "fleet.py", str(ROOT / "deploys/site.py"), "-y"]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "HOME": str(place)}
@@ -276,6 +283,51 @@ def test_pyinfra_alone_does_the_same_work(twin, run, place, counted):
     assert twin.hosts["client1"].read("docker info -f '{{.Debug}}'") == "true"
 
 
+def test_a_lost_state_is_refused_and_leaves_no_new_ca(run, place, tmp_path):
+    state, aside = place / ".regfleet", tmp_path / "aside"
+    options = ("--limit", "reg1,client1")
+    current = {"password": "correct-horse-battery", "REGFLEET_NEW_IDENTITY": ""}
+    state.rename(aside)  # as after a checkout by CI
+    _, planned = run("plan", *options, **current)
+    assert (
+        "warning: 2 hosts of the fleet spine (reg1, client1) were set up before" in planned.stderr
+    )
+    assert not state.exists()
+    text = fleet_text(daemon=', "debug" = false')
+    document, planned = run("plan", "--no-secrets", *options, text=text, password=None)
+    hosts = document["hosts"]
+    assert [each["resource"] for each in hosts["client1"]["changes"]] == ["daemon.json debug"]
+    assert hosts["reg1"]["changes"] == []
+    assert "file /etc/regfleet/main/registry.key" in hosts["reg1"]["unknown"]
+    assert "login root@registry.test:5000" in hosts["client1"]["unknown"]
+    assert "Not compared: " in planned.stderr
+    done = run("apply", "--yes", *options, **current, code=2, parse=False)
+    assert "--new-identity" in done.stderr
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src"), "HOME": str(place)}
+    done = subprocess.run(
+        [sys.executable, "-m", "pyinfra", "fleet.py", str(ROOT / "deploys/site.py"), "-y"],
+        cwd=place,
+        env={**environment, "ALICE_PASSWORD": "correct-horse-battery"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "REGFLEET_NEW_IDENTITY" in done.stdout + done.stderr
+    kept = {path.name for path in state.rglob("*") if path.is_file()}
+    assert kept <= {".gitignore", "lock", "lock.owner"}
+    shutil.rmtree(state)
+    aside.rename(state)
+    password = state / "spine/passwords/main/ci"
+    before = password.read_text()
+    password.unlink()
+    done = run("apply", "--yes", *options, **current, code=2, parse=False)
+    assert "the generated password of ci of the registry main" in done.stderr
+    assert not password.exists()
+    password.write_text(before)
+    run("plan", "--detailed-exitcode", *options, **current, text=fleet_text(daemon=DEBUG))
+
+
 def test_what_is_no_longer_declared_goes(twin, run):
     text = fleet_text(login="").replace('mirrors = ["https://mirror.example.com"]\n', "")
     document, _ = run("apply", "--yes", text=text, password="correct-horse-battery")
@@ -293,6 +345,24 @@ def test_what_is_no_longer_declared_goes(twin, run):
     assert client.run("ls -d /root/.docker /home/ops/.docker").stdout == ""
     again, _ = run("apply", "--yes", text=text, password="correct-horse-battery")
     assert {host["status"] for host in again["hosts"].values()} == {"unchanged"}
+
+
+def test_a_host_that_left_the_file_is_told_and_taken_out(twin, run):
+    whole = fleet_text(login="").replace('mirrors = ["https://mirror.example.com"]\n', "")
+    text, current = whole.replace(", $sysv1", ""), {"password": "correct-horse-battery"}
+    planned, done = run("plan", "--limit", "client1", text=text, **current)
+    assert planned["gone"] == {"sysv1": ["client_build"]}
+    assert "Gone: sysv1 (client_build) is no longer in the fleet file" in done.stderr
+    sysv1 = twin.hosts["sysv1"]
+    assert sysv1.run("ls /etc/docker/certs.d/*/ca.crt").returncode == 0
+    document, done = run("apply", "--yes", "--prune", "--limit", "sysv1", text=text, **current)
+    assert document["hosts"]["sysv1"]["status"] == "changed"
+    assert "Gone:" not in done.stderr
+    assert sysv1.run("ls /etc/docker/certs.d /var/lib/regfleet/owned.json").stdout == ""
+    planned, _ = run("plan", "--limit", "client1", text=text, **current)
+    assert "gone" not in planned
+    document, _ = run("apply", "--yes", "--limit", "sysv1", text=whole, **current)
+    assert document["hosts"]["sysv1"]["status"] == "changed"
 
 
 def test_destroy_leaves_what_was_there(twin, run):

@@ -28,13 +28,18 @@ tls = {{ source = "none" }}
 hosts = [$node]
 engine = "{engine}"
 registries = ["theirs", "plain"]
-mirrors = ["plain"]
+mirrors = {{ "docker.io" = ["plain"], "quay.io" = ["plain"] }}
 {login}
+[client.nodes.proxy]
+https = "http://proxy.test:3128"
+user = "me"
+password = {{ command = "echo canary-8d1f" }}
 """
 ENGINES = {
     "k3s": {
         "program": "echo 'k3s version v1.30.4+k3s1 (98262b5d)'",
         "unit": "k3s-agent",
+        "prefix": "CONTAINERD_",
         "file": "/etc/rancher/k3s/registries.yaml",
         "foreign": '# ours\nmirrors:\n  a.test: {endpoint: ["https://m.test"]} # first\n',
         "login": 'login = { theirs = "ci" }',
@@ -43,6 +48,7 @@ ENGINES = {
     "buildkit": {
         "program": "echo 'buildkitd github.com/moby/buildkit v0.12.5 bac3f2b'",
         "unit": "buildkit",
+        "prefix": "",
         "file": "/etc/buildkit/buildkitd.toml",
         "foreign": '# ours\n[registry."a.test"]\n  mirrors = ["m.test"] # first\n',
         "login": "",
@@ -108,8 +114,15 @@ def test_from_nothing_to_nothing(twin, fleet, regfleet, name, foreign):
     }
     second = node.read(pid)
     assert second not in {first, "0"}
+    environment = node.read(f"tr '\\0' '\\n' </proc/{second}/environ").splitlines()
+    proxy = f"{engine['prefix']}HTTPS_PROXY=http://me:canary-8d1f@proxy.test:3128"
+    assert proxy in environment
+    assert "canary-8d1f" not in node.read(f"systemctl show {unit}")
+    drop_ins = f"/etc/systemd/system/{unit}.service.d"
+    assert node.read(f"stat -c %a {drop_ins}/regfleet-test-proxy.env") == "600"
     text = node.read(f"cat {file}")
     written = engine["read"](text)
+    assert "quay.io" in written.get("mirrors", written.get("registry"))
     assert "reg.test:5000" in json.dumps(written)
     assert "a.test" in written.get("mirrors", written.get("registry")) or not foreign
     assert ("canary-8d1f" in text) == bool(engine["login"])
@@ -127,6 +140,9 @@ def test_from_nothing_to_nothing(twin, fleet, regfleet, name, foreign):
     gone = regfleet("destroy", fleet, "--yes")
     assert gone.returncode == 0, gone.stdout + gone.stderr
     assert node.read(tree) == before
-    assert node.read(pid) not in {second, "0"}
+    third = node.read(pid)
+    assert third not in {second, "0"}
+    assert "PROXY" not in node.read(f"tr '\\0' '\\n' </proc/{third}/environ")
+    assert node.run(f"ls -d {drop_ins}").stdout == ""
     if foreign:
         node.read(f"rm -r $(dirname {file})")

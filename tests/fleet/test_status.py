@@ -4,6 +4,9 @@ One fleet for the whole module; each test leaves it as it found it.
 """
 
 import json
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -11,8 +14,6 @@ import pytest
 from regfleet.fleet.load import load
 from regfleet.pki import pem
 from regfleet.pki.authority import fleet_ca
-from regfleet.run.session import Session
-from regfleet.run.survey import survey
 from regfleet.state import StateDirectory
 
 BODY = """
@@ -37,10 +38,11 @@ endpoint = "registry.test:5002"
 image_archive = "$registry_tar"
 storage = "/var/lib/cache"
 proxy = "http://UPSTREAM:5001"
+serves_docker_hub = true
 
 [registry.elsewhere]
 external = true
-endpoint = "127.0.0.1:9"
+endpoint = "UPSTREAM:5001"
 tls = {{ source = "none" }}
 
 [client.build]
@@ -139,6 +141,14 @@ def ask(applied, regfleet):
     return call
 
 
+@pytest.fixture
+def away(file, twin):
+    """The external registry is where nobody listens."""
+    there = f'endpoint = "{twin.hosts["reg1"].address}:5001"'
+    yield file(edit=lambda text: text.replace(there, 'endpoint = "127.0.0.1:9"'))
+    file()
+
+
 def _snapshot(host):
     return host.read(
         "find /etc /root /home /var/lib -xdev -type f -not -path '/var/lib/docker/*' "
@@ -175,6 +185,7 @@ class TestWell:
             "unknown",
             "hosts",
             "registries",
+            "unproven",
             "ok",
         }
         assert (document["version"], document["fleet"]) == (1, "test")
@@ -191,6 +202,7 @@ class TestWell:
             "state": "ok",
             "os": "debian 12",
             "engine": None,
+            "reinstalled": False,
             "clock_skew_seconds": 0,
             "changes": [],
             "unknown": [],
@@ -214,10 +226,14 @@ class TestWell:
         )
         assert main["bytes"] == int(stored) > 100_000
 
-    def test_an_external_registry_out_of_our_reach_is_unknown_and_no_alarm(self, ask):
-        elsewhere = ask("status")["registries"]["elsewhere"]
-        assert (elsewhere["health"], elsewhere["attention"]) == ("unknown", [])
+    def test_an_external_registry_out_of_our_reach_is_unknown_and_not_well(self, ask, away):
+        assert away
+        document = ask("status", code=1)
+        elsewhere = document["registries"]["elsewhere"]
+        assert (elsewhere["health"], elsewhere["attention"]) == ("unknown", ["unknown"])
         assert "refused" in elsewhere["error"]
+        said = ask("status", plain=True, code=1)
+        assert said.splitlines()[-1] == "Not known: registry elsewhere (unknown)"
 
     def test_a_cache_is_not_asked_for_what_it_would_fetch(self, twin, ask):
         content = "find /var/lib/cache -path '*/v2/*' -type f | sort | xargs sha256sum"
@@ -246,22 +262,30 @@ class TestWell:
         assert document["registries"] == {}
 
     def test_without_a_password_what_needs_it_is_unknown(self, ask):
-        document = ask("status", password=None)
-        assert document["ok"] is True
+        document = ask("status", password=None, code=1)
+        assert document["ok"] is False
         assert "ALICE_PASSWORD" in document["unknown"][0]
         assert document["hosts"]["client1"]["unknown"] == [f"login {LOGIN}"]
         assert document["hosts"]["client1"]["changes"] == []
         assert document["registries"]["main"]["tags"] == 3  # asked as the generated user
 
-    def test_without_the_state_directory_nothing_is_an_error(self, ask, tmp_path):
+    def test_without_the_state_directory_nothing_is_known_to_be_well(self, twin, ask, tmp_path):
         elsewhere = tmp_path / "state"
-        document = ask("status", "--state-dir", elsewhere)
+        twin.hosts["reg1"].read("docker stop regfleet-plain")
+        try:
+            document = ask("status", "--state-dir", elsewhere, code=1)
+            said = ask("status", "--state-dir", elsewhere, code=1, plain=True)
+        finally:
+            twin.hosts["reg1"].read("docker start regfleet-plain; sleep 1")
         assert not elsewhere.exists()
         assert document["last_apply"] is None
         assert any("not in the state directory" in reason for reason in document["unknown"])
         assert document["hosts"]["reg1"]["changes"] == []
         assert "container regfleet-main" in document["hosts"]["reg1"]["unknown"]
         assert document["registries"]["main"]["health"] == "unknown"
+        assert document["registries"]["plain"]["health"] == "unhealthy"
+        assert said.splitlines()[1].startswith("not known: ")
+        assert "All is well" not in said
 
 
 class TestDrift:
@@ -306,7 +330,7 @@ class TestDrift:
         twin.hosts["client1"].read(break_it)
         found = ask("status", code=1)["hosts"]["client1"]
         assert [(c["resource"], c["origin"]) for c in found["changes"]] == [(resource, "host")]
-        apply("--no-smoke")
+        apply()
         assert ask("status")["ok"] is True
 
     def test_a_new_password_is_a_new_declaration(self, ask):
@@ -334,7 +358,7 @@ class TestBadDays:
             document = ask("status", code=1)
             main = document["registries"]["main"]
             assert (main["health"], main["attention"]) == ("unhealthy", ["unhealthy"])
-            assert "nobody listens" in main["error"]
+            assert "no service listens" in main["error"]
             changes = document["hosts"]["reg1"]["changes"]
             assert [(c["resource"], c["reason"]) for c in changes] == [
                 ("container regfleet-main", "it does not run")
@@ -371,29 +395,109 @@ class TestBadDays:
         assert "no SSH connection" in listed["registries"]["main"]["error"]
 
     def test_a_certificate_near_its_end(self, applied):
+        """Of days to come, the survey itself is asked; status knows today alone."""
         fleet = load(applied)
         state = StateDirectory.beside(fleet.path, fleet.name)
         kept = {name: state.read(f"registry/main.{name}") for name in ("crt", "key")}
         now = datetime.now(timezone.utc)
         authority = fleet_ca(state, "test", now, save=False)
         certificate, key = authority.issue("soon over", ["registry.test"], now)
-        session = Session(fleet, fleet.hosts())
         try:
-            state.write_text("registry/main.key", pem.of_key(key))
-            state.write("registry/main.crt", pem.of_certificates(certificate))
-            well = survey(fleet, state, session, ["reg1"], now=now + timedelta(days=200))
-            soon = survey(fleet, state, session, ["reg1"], now=now + timedelta(days=300))
-            much_later = survey(fleet, state, session, ["reg1"], now=now + timedelta(days=3000))
+            state.write_text("registry/main.key", pem.key_to_pem(key))
+            state.write("registry/main.crt", pem.certificates_to_pem(certificate))
+            done = subprocess.run(
+                [
+                    sys.executable,
+                    "-c",
+                    IN_DAYS,
+                    str(applied),
+                    now.isoformat(),
+                    "200",
+                    "300",
+                    "3000",
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+                env={
+                    **os.environ,
+                    "ALICE_PASSWORD": PASSWORD,
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                },
+            )
         finally:
-            session.close()
             for name, content in kept.items():
                 state.write(f"registry/main.{name}", content)
-        assert well.registries["main"].certificate.warn is False
-        assert soon.registries["main"].certificate.days_left == 96
-        assert soon.attention["registry main"] == ("certificate",)
-        assert "fleet CA" not in soon.attention
-        assert much_later.registries["main"].certificate.days_left < 0
-        assert much_later.attention["fleet CA"] == ("certificate",)
+        assert done.returncode == 0, done.stderr
+        well, soon, much_later = json.loads(done.stdout)
+        assert well["warn"] is False
+        assert soon["days_left"] == 96
+        assert soon["attention"]["registry main"] == ["certificate"]
+        assert "fleet CA" not in soon["attention"]
+        assert much_later["days_left"] < 0
+        assert much_later["attention"]["fleet CA"] == ["certificate"]
+
+
+# A session needs gevent in place before anything opens a socket, as in every command.
+IN_DAYS = """
+from gevent import monkey
+monkey.patch_all()
+import json, sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from regfleet.fleet.load import load
+from regfleet.run.session import Session
+from regfleet.run.survey import survey
+from regfleet.state import StateDirectory
+
+fleet = load(Path(sys.argv[1]))
+state = StateDirectory.beside(fleet.path, fleet.name)
+session = Session(fleet, fleet.hosts())
+told = []
+for days in sys.argv[3:]:
+    when = datetime.fromisoformat(sys.argv[2]) + timedelta(days=int(days))
+    status = survey(fleet, state, session, ["reg1"], now=when)
+    certificate = status.registries["main"].certificate
+    told.append({"warn": certificate.warn, "days_left": certificate.days_left,
+                 "attention": status.attention})
+session.close()
+print(json.dumps(told))
+"""
+
+
+def test_a_registry_that_is_down_is_so_without_a_ca_to_ask_with(twin, ask, tmp_path):
+    twin.hosts["reg1"].read("docker stop regfleet-main regfleet-plain")
+    try:
+        document = ask("status", "--state-dir", tmp_path / "state", code=1, password=None)
+    finally:
+        twin.hosts["reg1"].read("docker start regfleet-main regfleet-plain; sleep 1")
+    found = {name: each["health"] for name, each in document["registries"].items()}
+    assert found["main"] == found["plain"] == "unhealthy"
+
+
+def test_a_storage_that_is_full(twin, ask):
+    registry = twin.hosts["reg1"]
+    assert ask("status")["registries"]["plain"]["room"]["warnings"] == []
+    registry.read(
+        "mount -t tmpfs -o size=1m,nr_inodes=20,mode=$(stat -c %a /var/lib/plain) none "
+        "/var/lib/plain; cd /var/lib/plain; "
+        "dd if=/dev/zero of=full bs=64k count=99 2>/dev/null; touch $(seq 18)"
+    )
+    try:
+        document = ask("status", code=1)
+        said = ask("status", plain=True, code=1)
+    finally:
+        registry.read("umount /var/lib/plain")
+    plain = document["registries"]["plain"]
+    assert plain["attention"] == ["room"]
+    assert plain["room"]["bytes_free"] == 0
+    assert plain["room"]["warnings"] == [
+        "less than 10 % free",
+        "less than 10 % of the inodes free",
+    ]
+    assert document["hosts"]["reg1"]["state"] == "ok"
+    assert "Needs attention: registry plain (room)" in said
 
 
 class TestImages:
@@ -401,8 +505,12 @@ class TestImages:
         document = ask("images", "main")
         assert document["ok"] is True
         found = document["registries"]["main"]["repositories"]
-        assert set(found) == {"regfleet-smoke/client1", "team/app", "tools/box"}
-        assert found["regfleet-smoke/client1"] == []
+        assert set(found) == {"team/app", "tools/box"}
+        assert document["registries"]["main"]["hidden_repositories"] == 1
+        everything = ask("images", "main", "--all")["registries"]["main"]
+        assert set(everything["repositories"]) == {*found, "regfleet-smoke/client1"}
+        assert everything["repositories"]["regfleet-smoke/client1"] == []
+        assert everything["hidden_repositories"] == 0
         assert [tag["tag"] for tag in found["team/app"]] == ["1", "latest"]
         pushed = twin.hosts["client1"].read(
             "docker image inspect -f '{{range .RepoDigests}}{{println .}}{{end}}' busybox:latest"
@@ -423,7 +531,7 @@ class TestImages:
 
     def test_people_read_it(self, ask):
         lines = ask("images", "main", plain=True).splitlines()
-        assert lines[0] == "main  registry.test:5000: 3 repositories, 3 tags"
+        assert lines[0] == "main  registry.test:5000: 2 repositories, 3 tags"
         assert lines[1].split() == [
             "repository",
             "tag",
@@ -437,7 +545,9 @@ class TestImages:
             ["team/app", "latest"],
             ["tools/box", "7"],
         ]
-        assert lines[5] == "  regfleet-smoke/client1  no tags"
+        assert lines[5] == "  1 empty repository of the smoke test left out (--all)"
+        shown = ask("images", "main", "--all", plain=True).splitlines()
+        assert shown[5] == "  regfleet-smoke/client1  no tags"
 
     def test_no_password_of_one_user_is_needed_where_another_is_known(self, ask):
         assert ask("images", "main", password=None)["ok"] is True
@@ -455,7 +565,8 @@ class TestImages:
         assert done.returncode == code
         assert words in done.stdout + done.stderr
 
-    def test_another_registry_that_is_down_does_not_hide_this_one(self, ask):
+    def test_another_registry_that_is_down_does_not_hide_this_one(self, ask, away):
+        assert away
         document = ask("images", code=1)
         assert document["registries"]["elsewhere"]["error"]
         assert "team/app" in document["registries"]["main"]["repositories"]

@@ -1,6 +1,9 @@
 """What people see of a plan and an apply at a real terminal, and drift told from declarations."""
 
+import base64
 import fcntl
+import hashlib
+import json
 import os
 import pty
 import re
@@ -124,7 +127,13 @@ def test_a_question_a_panel_and_a_summary(host, fleet, terminal):
     assert re.search(r"^changing one  \d s\n  1 changing$", said, re.MULTILINE), said
     assert re.search(r"^changing one: 1 done, \d+ s$", said, re.MULTILINE), said
     assert re.search(r"^Done in \d+ s: 1 changed$", said, re.MULTILINE), said
-    assert max(len(line) for line in said.splitlines() if not line.startswith("report:")) <= 80
+    wide = [
+        line
+        for line in said.splitlines()
+        if len(line) > 80 and "/fleet.toml" not in line and "/.regfleet/" not in line
+    ]
+    assert wide == []
+    assert "The registry registry.test:5000 is up." in said
     assert shown.text.rindex("\x1b[?25h") > shown.text.rindex("\x1b[?25l"), "the cursor is back"
     assert "first.example" in host.read("cat /etc/docker/daemon.json")
 
@@ -158,7 +167,7 @@ def test_ctrl_c_at_the_question_is_a_no(host, fleet, terminal):
     shown.process.send_signal(signal.SIGINT)
     said = shown.read_until()
     assert shown.process.wait(10) == 1
-    assert "Aborted!" in said
+    assert "Nothing was changed on any host" in said
     assert "Traceback" not in said
     assert host.read("cat /etc/docker/daemon.json") == before
 
@@ -207,9 +216,153 @@ def test_into_a_pipe_a_stage_is_one_line(fleet, regfleet):
     regfleet("apply", fleet("third"), "--yes", "--no-smoke")
     done = regfleet("apply", fleet("fourth"), "--yes", "--no-smoke", FORCE_COLOR="1")
     assert done.returncode == 0
-    looking, changing, report = done.stderr.splitlines()
+    looking, changing, report = without_warnings(done.stderr)
     assert (looking, changing) == ("looking at 1 host", "changing one")
     assert report.startswith("report: ")
     assert "\x1b[" in done.stdout, "colours, for they were asked for"
     quiet = regfleet("plan", fleet("fourth"), "--json")
-    assert quiet.stderr == "Plan: nothing to do on 1 host.\n"
+    assert without_warnings(quiet.stderr) == [
+        "Plan: nothing to do on 1 host.",
+        "Not proven: one: no smoke test has passed since the last change; apply runs it.",
+    ]
+
+
+def without_warnings(text):
+    """Of the fleet file: its registry has no users."""
+    return [line for line in text.splitlines() if not line.startswith(("warning: ", " "))]
+
+
+ESCAPES = "\x1b]0;OWNED\x07\x9b2J\u202e"
+STORED = "/var/lib/registry/docker/registry/v2"
+
+
+def hostile_image():
+    """What a registry stores of an image whose configuration tells what its pusher likes."""
+    config = json.dumps(
+        {
+            "os": f"linux{ESCAPES}",
+            "architecture": "amd64\nAll is well",
+            "created": f"2024-01-01T00:00{ESCAPES}",
+            "config": {"Labels": {"x": ESCAPES}},
+            "rootfs": {"type": "layers", "diff_ids": []},
+        }
+    ).encode()
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": kind,
+            "config": {
+                "mediaType": "application/vnd.docker.container.image.v1+json",
+                "size": len(config),
+                "digest": f"sha256:{hashlib.sha256(config).hexdigest()}",
+            },
+            "layers": [],
+        }
+    ).encode()
+    own, inner = hashlib.sha256(manifest).hexdigest(), hashlib.sha256(config).hexdigest()
+    repository = f"{STORED}/repositories/evil"
+    return {
+        f"{STORED}/blobs/sha256/{own[:2]}/{own}/data": manifest,
+        f"{STORED}/blobs/sha256/{inner[:2]}/{inner}/data": config,
+        f"{repository}/_layers/sha256/{inner}/link": f"sha256:{inner}".encode(),
+        f"{repository}/_manifests/revisions/sha256/{own}/link": f"sha256:{own}".encode(),
+        f"{repository}/_manifests/tags/t/current/link": f"sha256:{own}".encode(),
+        f"{repository}/_manifests/tags/t/index/sha256/{own}/link": f"sha256:{own}".encode(),
+    }
+
+
+def place(host, files):
+    for path, content in files.items():
+        words = base64.b64encode(content).decode()
+        host.read(f"mkdir -p '{path.rpartition('/')[0]}'; echo {words} | base64 -d >'{path}'")
+
+
+@pytest.fixture
+def hostile(host, fleet, regfleet):
+    """The host, whose os-release, images and programs have sequences for a terminal in them."""
+    assert regfleet("apply", fleet("first"), "--yes", "--no-smoke").returncode == 0
+    place(host, hostile_image())
+    kept = host.read("cat /etc/os-release")
+    text = re.sub("VERSION_ID=.*", lambda _: f'VERSION_ID="12{ESCAPES}"', kept)
+    rewrite(host, text)
+    yield host
+    rewrite(host, kept)
+
+
+def rewrite(host, text):
+    assert host.run("cat >/run/os-release && cp /run/os-release /etc/os-release", text).stderr == ""
+
+
+def is_clean(text):
+    return not set(text) & set("\x9b\u202e\x07") and "\x1b]" not in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["status"], ["status", "-v"], ["images"], ["images", "-v"], ["plan", "-vv"], ["doctor", "-v"]],
+)
+@pytest.mark.usefixtures("hostile")
+def test_nothing_from_a_host_or_an_image_reaches_the_terminal(fleet, terminal, regfleet, arguments):
+    path = fleet("first")
+    shown = terminal(arguments[0], path, *arguments[1:])
+    shown.read_until()
+    assert is_clean(shown.text), ascii(shown.text)
+    assert "Traceback" not in shown.text
+    if arguments[0] in ("status", "images"):
+        assert "OWNED" in shown.text, "it was there to be printed"
+        told = regfleet(arguments[0], path, "--json").stdout
+        assert is_clean(told)
+        assert "\\u001b]0;OWNED" in told
+
+
+def test_no_more_does_a_program_that_holds_a_port_or_an_engine_that_is_down(
+    hostile, fleet, terminal
+):
+    path = fleet("first")
+    try:
+        hostile.read(f"docker stop regfleet-own; {EVIL_LISTENER}")
+        for command in ("doctor", "plan", "status"):
+            shown = terminal(command, path)
+            shown.read_until()
+            assert is_clean(shown.text), ascii(shown.text)
+            assert "OWNED" in shown.text or command != "doctor"
+        hostile.read("systemctl stop docker.socket docker")
+        assert hostile.run(f"cat >{WRAPPER}; chmod +x {WRAPPER}", EVIL_DOCKERD).stderr == ""
+        for command in ("doctor", "status"):
+            shown = terminal(command, path, "-v")
+            shown.read_until()
+            assert is_clean(shown.text), ascii(shown.text)
+    finally:
+        hostile.read(f"rm -f {WRAPPER}; pkill -f LocalPor[t]; systemctl start docker")
+        hostile.read("docker start regfleet-own")
+
+
+WRAPPER = "/usr/local/sbin/dockerd"
+EVIL_DOCKERD = "#!/bin/sh\nprintf 'Docker version 26\\033]0;OWNED\\007'\n"
+EVIL_LISTENER = r"""
+name=/tmp/$(printf 'evil\033]0;OWNED\007')
+cp /usr/bin/perl "$name"
+setsid "$name" -MIO::Socket::INET -e '
+  $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 1, ReuseAddr => 1) or die; sleep 600
+' </dev/null >/dev/null 2>&1 &
+sleep 1"""
+
+
+def test_with_json_at_a_terminal_nothing_stands_beside_the_document_but_errors(fleet, terminal):
+    for command in ("plan", "status", "apply", "doctor"):
+        more = ("--yes", "--no-smoke") if command == "apply" else ()
+        shown = terminal(command, fleet("first"), "--json", *more)
+        json.loads(shown.read_until())
+    nowhere = fleet("first")
+    nowhere.write_text(re.sub(r'address = "[^"]*"', 'address = "127.0.0.9"', nowhere.read_text()))
+    said = terminal("plan", nowhere, "--json").read_until()
+    assert said.startswith("unreachable one: no SSH connection"), said
+    document = json.loads(said[said.index("{") :])
+    assert document["totals"]["errors"] == 1
+    asked = terminal("apply", fleet("other"), "--json")
+    asked.read_until("Apply this? [y/N]:")
+    assert "Impact: reload on 1 host" in asked.plain
+    asked.type("n\n")
+    told = asked.read_until()
+    assert json.loads(told[told.index("{") :])["error"]["kind"] == "declined"

@@ -12,13 +12,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
-import tomli
 
 from regfleet.rehearse.twin import HostSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 TREE = "/root/regfleet"
-INSTALL, UP = re.findall(r"^\$ (.*\.venv/bin/.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+*INSTALL, UP = re.findall(r"^\$ (.*\.venv\b.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
 # What pip downloads is downloaded here, where there may be more of a network.
 OFFLINE = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/root/wheels"
 
@@ -45,18 +44,13 @@ def twin(boot_for_module, tmp_path_factory):
 
 
 def _download(directory, version):
-    """What `pip install .` wants, at the versions of the lock."""
-    project = tomli.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    lock = (ROOT / "requirements.lock").read_text()
+    """What README's commands install, at the versions of the lock and with its hashes."""
     directory.mkdir()
-    constraints = directory / "constraints.txt"
-    constraints.write_text("\n".join(re.findall(r"^([\w.-]+==.*) \\$", lock, re.MULTILINE)))
     subprocess.run(
         [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--dest", directory),
-            *("--only-binary", ":all:", "--python-version", version),
-            *("--constraint", constraints, *wanted),
+            *("--only-binary", ":all:", "--python-version", version, "--require-hashes"),
+            *("--requirement", ROOT / "requirements-run.lock"),
         ],
         check=True,
     )
@@ -73,7 +67,7 @@ def test_one_command_gives_a_registry_and_one_takes_it_away(twin, name):
     def run(command):
         return host.run(f"cd {TREE} && {command}", timeout=600)
 
-    installed = run(f"{OFFLINE} && {INSTALL}")
+    installed = run(" && ".join([OFFLINE, *INSTALL]))
     assert installed.returncode == 0, installed.stdout + installed.stderr
     done = run(UP)
     assert done.returncode == 0, done.stdout + done.stderr

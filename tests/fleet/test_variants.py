@@ -41,6 +41,7 @@ endpoint = "both:5002"
 image_archive = "$registry_tar"
 storage = "/srv/cache"
 proxy = "http://UPSTREAM:5001"
+serves_docker_hub = true
 
 [registry.theirs]
 external = true
@@ -51,11 +52,11 @@ tls = { source = "none" }
 [client.both]
 hosts = [$both]
 registries = ["own", "bare", "upstream"]
-login = { bare = "ci" }
+login = { bare = "ci", own = "ci" }
 
 [client.one]
 hosts = [$one]
-registries = ["own", "bare", "theirs"]
+registries = ["own", "bare", "upstream", "theirs"]
 mirrors = ["cache"]
 
 [smoke]
@@ -109,8 +110,12 @@ def test_all_of_them_at_once(twin, fleet, regfleet):
     assert not any("password" in check for check in both if check.startswith("cache/"))
     # A pull-through cache takes no pushes.
     assert both["cache/push-refused"] == "passed"
-    # No login is kept on `one`: the test brings one of its own and leaves none behind.
-    assert one["own/digest"] == one["bare/digest"] == "passed"
+    # `one` declares no login: it is let in nowhere, and nobody else's password is sent there.
+    closed = ("push", "remove", "pull", "digest", "run")
+    assert {one[f"{name}/{check}"] for name in ("own", "bare") for check in closed} == {"skipped"}
+    assert one["upstream/run"] == "passed"  # anybody may
+    said = " ".join(regfleet("smoke", fleet).stdout.split())
+    assert "declares no login to own, and the registry wants one; declares no login to bare" in said
     assert twin.hosts["one"].run("ls /root/.docker").stdout == ""
     assert one["theirs/push"] == "skipped"
     mirrors = twin.hosts["one"].read("docker info -f '{{json .RegistryConfig.Mirrors}}'")

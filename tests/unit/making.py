@@ -1,9 +1,12 @@
 """Small values of the fleet's model, of hosts as they should be and as they were seen."""
 
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 
-from regfleet.desired.model import Container, DesiredHost, Image, LoginEntry
+from regfleet import archives
+from regfleet.documents import unit
+from regfleet.documents.interface import path
 from regfleet.fleet.model import (
     Client,
     Fleet,
@@ -17,9 +20,13 @@ from regfleet.fleet.model import (
     Tls,
     User,
 )
-from regfleet.look.observed import ObservedEngine, ObservedHost
+from regfleet.look.parse import parse
 from regfleet.materials import Materials, RegistryMaterial
+from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings
+from regfleet.model.observed import ObservedEngine, ObservedHost, ObservedService
+from regfleet.model.service import ContainerRun, Image, Service, registry_probe
 from regfleet.pki.certificates import ServerPair
+from regfleet.record import DAEMON_JSON, Owned, OwnedEdit
 from regfleet.secret import Secret
 
 CANARY = "kanarienvogel-8d1f"  # a password that must not show up anywhere
@@ -100,30 +107,62 @@ def material(**changes):
 
 def materials(for_fleet, **by_name):
     found = {name: by_name.get(name, material()) for name in for_fleet.registries}
-    return Materials(found, SALT)
+    given = [each.image_archive for each in for_fleet.registries.values()]
+    paths = [path for path in (*given, for_fleet.smoke.image_archive) if path]
+    return Materials(found, SALT, {path: archives.digest(path) for path in paths})
 
 
 def login(account="root", endpoint="reg.example.com:5000", user="ci", password=CANARY):
-    return LoginEntry(account, endpoint, user, Secret(password), "main", "client.build.login: main")
+    registry, reason = "main", "client.build.login: main"
+    at_home = ("docker", ".docker/config.json")
+    return LoginEntry(account, endpoint, user, Secret(password), registry, reason, *at_home)
 
 
-def container(name="regfleet-main", **changes):
-    settings = {
-        "image": Image("registry:2"),
+def container(name="regfleet-main", *, tls=True, **changes):
+    """A service that Docker runs; what `ContainerRun` has may be among the changes."""
+    run = {
         "arguments": ("--publish=5000:5000",),
         "command": ("serve", "/etc/regfleet/config.yml"),
+        "log_options": (),
+    }
+    run = {key: changes.pop(key, value) for key, value in run.items()}
+    settings = {
+        "run": ContainerRun(**run),
+        "probe": registry_probe(tls=tls),
+        "image": Image("registry:2"),
         "storage": "/var/lib/registry",
         "inputs": ("aa",),
         "port": 5000,
-        "tls": True,
+        "everywhere": True,
         "registry": "main",
         "fleet": "acme",
         "reason": "registry.main",
     }
-    return Container(name, **{**settings, **changes})
+    return Service(name, **{**settings, **changes})
+
+
+def seen_container(name, running, image, specification, fleet, ports=None):  # noqa: PLR0917
+    """A container as the look finds it."""
+    return ObservedService(name, "container", running, specification, fleet, image, ports)
+
+
+def daemon_json(lists=None, values=None, reasons=None):
+    """What is wanted in daemon.json, by the names of its keys."""
+    parts = (lists or {}, values or {}, reasons or {})
+    return WantedSettings(*({path(key): each for key, each in part.items()} for part in parts))
+
+
+def owned_daemon_json(lists=None, values=None, created=False):
+    """A fleet that owns something in daemon.json, by the names of its keys."""
+    parts = (lists or {}, values or {})
+    edit = OwnedEdit(created, *({path(key): each for key, each in part.items()} for part in parts))
+    return Owned(edits={DAEMON_JSON: edit})
 
 
 def desired(**changes):
+    """A host that has to have something; `daemon` is what is wanted in daemon.json."""
+    if daemon := changes.pop("daemon", None):
+        changes["edits"] = {**changes.get("edits", {}), DAEMON_JSON: daemon}
     return DesiredHost(**{"name": "web1", "fleet": "acme", "engine": "docker", **changes})
 
 
@@ -131,7 +170,51 @@ def engine(state="up", **changes):
     return ObservedEngine(state, **{"version": "26.1.5", **changes})
 
 
+def systemctl_show(texts, **more):
+    """What systemd says of docker.service with these files (tests/fleet/test_docker_flags.py asks
+    a real one), as `ObservedEngine.start` has it."""
+    files = [path for path in texts if path.endswith("/docker.service")]
+    files += sorted((path for path in texts if "service.d/" in path), key=os.path.basename)
+    command, read, assigned = "", [], {}
+
+    def quoted(value):
+        return value.replace("\\", "\\\\").replace('"', '\\"')
+
+    for file in files:
+        for setting in unit.settings(texts[file]):
+            words = [word.text for word in setting.words]
+            if setting.name == "ExecStart":
+                command = " ".join(words)
+            elif setting.name == "EnvironmentFile":
+                read = [*read, *words] if words else []
+            elif setting.name == "Environment":
+                assigned = dict(word.partition("=")[::2] for word in words) and {
+                    **assigned,
+                    **dict(word.partition("=")[::2] for word in words),
+                }
+    shown = {
+        "FragmentPath": files[:1],
+        "DropInPaths": [" ".join(files[1:])],
+        "ExecStart": [f"{{ path=x ; argv[]={command} ; ignore_errors=no ; pid=0 }}"]
+        if command
+        else [],
+        "EnvironmentFiles": [
+            f"{file.removeprefix('-')} (ignore_errors={'yes' if file[0] == '-' else 'no'})"
+            for file in read
+        ],
+        "Environment": [" ".join(f'"{name}={quoted(value)}"' for name, value in assigned.items())],
+        "NeedDaemonReload": ["no"],
+        **more,
+    }
+    return {name: tuple(filter(None, values)) for name, values in shown.items() if any(values)}
+
+
 def observed(**changes):
+    """A host that was looked at; `daemon_json` and `original` are that file's texts."""
+    for texts, name in (("texts", "daemon_json"), ("originals", "original")):
+        if (text := changes.pop(name, None)) is not None:
+            config = changes.get("engine", engine()).config
+            changes[texts] = {**changes.get(texts, {}), config: text}
     settings = {
         "uid": 0,
         "clock": 0,
@@ -140,15 +223,23 @@ def observed(**changes):
         "init": "systemd",
         "packages": "apt-get",
         "paths": {},
-        "daemon_json": None,
         "record": None,
         "owned": {},
         "engine": engine(),
-        "containers": {},
+        "services": {},
         "images": {},
         "logins": {},
     }
     return ObservedHost(**{**settings, **changes})
+
+
+MARK = "look-1"
+
+
+def parse_look(host, lines):
+    """A host from a look's lines: framed, but for those that the shell says last."""
+    last = [line for line in lines if line.startswith("@exit")]
+    return parse(host, [f"@begin {MARK}", *lines, f"@end {MARK}", *last], MARK)
 
 
 def with_login(registry_name="main", user="ci", accounts=("root",)):

@@ -1,16 +1,19 @@
 """Reports to render, and a plan that has secrets in it."""
 
-from making import CANARY, desired, login, observed
+from making import CANARY, daemon_json, desired, login, observed
 
-from regfleet.desired.model import DaemonSettings, File
 from regfleet.errors import HostError, UnreachableError
+from regfleet.model.checks import Check
+from regfleet.model.files import File
+from regfleet.model.plan import Change, Plan
+from regfleet.model.report import HostReport, Report
+from regfleet.model.resource import Resource
 from regfleet.plan.diff import diff
-from regfleet.plan.model import Change, Plan
-from regfleet.report.model import HostReport, Report
-from regfleet.smoke.outcome import Check
 
-RELOAD = Change("daemon.json registry-mirrors", "create", "client.build.mirrors", "reload")
-FILE = Change("file /etc/x", "update", "client.build.registries", diff="-old\n+new")
+RELOAD = Change(
+    Resource("daemon.json", "registry-mirrors"), "create", "client.build.mirrors", "reload"
+)
+FILE = Change(Resource("file", "/etc/x"), "update", "client.build.registries", diff="-old\n+new")
 
 
 def report(*hosts):
@@ -36,7 +39,7 @@ def secret_plan():
     key = File("/etc/regfleet/main/registry.key", CANARY.encode(), 0o600, "why", secret=True)
     want = desired(
         files=(key,),
-        daemon=DaemonSettings(lists={"registry-mirrors": ("https://m.example",)}),
+        daemon=daemon_json({"registry-mirrors": ("https://m.example",)}),
         logins=(login(),),
     )
     return diff(want, observed(), "salt")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -26,6 +27,7 @@ def parameters():
 def _busybox_tools():
     """A directory with busybox's own coreutils, and nobody else's."""
     folder = TemporaryDirectory(prefix="busybox-")
+    Path(folder.name).chmod(0o755)  # for whatever account a program becomes
     subprocess.run(["busybox", "--install", "-s", folder.name], check=True)
     return folder  # kept by the cache: removed when the process ends
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,11 +14,20 @@ from typing import NamedTuple
 import click
 import pytest
 import tomli
+from making import observed
+from rich.console import Console
 
+from regfleet import materials
 from regfleet.cli.app import cli
+from regfleet.desired.resolve import resolve
 from regfleet.fleet import reference
 from regfleet.fleet.load import load
 from regfleet.fleet.read import read
+from regfleet.model.observed import ObservedPath
+from regfleet.model.report import HostReport, Report
+from regfleet.plan.diff import diff
+from regfleet.report.plan_text import show_plan
+from regfleet.state import StateDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -108,8 +117,19 @@ def test_commands_exist(page: str, words: list[str]) -> None:
 
 
 KNOWN_PROGRAMS = {
-    *(".", "cat", "cd", "cp", "mkdir", "mv", "rm"),
-    *("ansible-inventory", "docker", "openssl", "ssh", "ssh-keyscan", "taplo", "terraform"),
+    *(".", "base64", "cat", "cd", "chmod", "cp", "mkdir", "mv", "printf", "rm", "tar", "umask"),
+    *(
+        "ansible-inventory",
+        "docker",
+        "eval",
+        "kubectl",
+        "openssl",
+        "ssh",
+        "ssh-add",
+        "ssh-keyscan",
+        "taplo",
+        "terraform",
+    ),
     *("pip", ".venv/bin/pip", "python3", "vagrant"),
 }
 
@@ -134,7 +154,7 @@ def test_commands_in_sentences_exist(page: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["aply", "x"], ["plan", "x", "--no-such"], ["plan"], ["up", "surplus"]]
+    "words", [["aply", "x"], ["plan", "x", "--no-such"], ["plan", "x", "y"], ["up", "surplus"]]
 )
 def test_a_wrong_command_would_be_seen(words: list[str]) -> None:
     with pytest.raises(click.UsageError):
@@ -159,12 +179,35 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
 
 
+# What the programs print whose output the fleet files of a page take as hosts.
+PRINTED = {
+    "ansible-inventory": {
+        "_meta": {"hostvars": {"reg1": {"ansible_host": "192.0.2.1"}}},
+        "registry": {"hosts": ["reg1"]},
+        "build": {"hosts": ["b1", "b2.example.com"]},
+    },
+    "terraform": {"b1": "192.0.2.11", "b2.example.com": "2001:db8::1"},
+}
+
+
 @pytest.mark.parametrize("block", TOML, ids=[block.page for block in TOML])
-def test_fleet_files_are_valid(block: Block, tmp_path: Path) -> None:
+def test_fleet_files_are_valid(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program, printed in PRINTED.items():
+        (tmp_path / program).write_text(f"#!/bin/sh\necho '{json.dumps(printed)}'\n")
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    (tmp_path / "build.csv").write_text("name,address\nb1,192.0.2.11\nb2.example.com,\n")
+    (tmp_path / "clients").mkdir()
+    (tmp_path / "clients" / "web.toml").write_text('[client.web]\nhosts = ["web1"]\n')
     file = tmp_path / "fleet.toml"
     file.write_text(block.text, "utf-8")
     make_files_named_in(read(file).document, tmp_path)
     assert load(file).name
+    explained = (ROOT / block.page).read_text("utf-8")
+    unexplained = [each for each in load(file).warnings if "warning" not in explained]
+    assert not unexplained, "the page has to say why this may be, or the file must not declare it"
 
 
 def make_files_named_in(item: object, folder: Path) -> None:
@@ -205,6 +248,38 @@ def test_both_readmes_have_the_same_structure() -> None:
     assert terms(CHINESE) == terms(ENGLISH)
 
 
+@pytest.mark.parametrize("page", [ENGLISH, CHINESE], ids=lambda page: page.name)
+def test_the_readmes_plan_is_what_its_fleet_gives(page: Path, tmp_path: Path) -> None:
+    """As a terminal of 80 columns shows it, for machines that have Docker and nothing of ours."""
+    file = tmp_path / "fleet.toml"
+    file.write_text(of("toml", [page])[0].text, "utf-8")
+    fleet = load(file)
+    made = materials.gather(fleet, StateDirectory(tmp_path / "state"), save=False)
+    there = ObservedPath("/etc/docker", directory=True, mode=0o755, owner=(0, 0), digest="")
+    seen = observed(paths={there.path: there})
+    hosts = {
+        name: HostReport(name, plan=diff(want, seen, made.salt))
+        for name, want in resolve(fleet, made).items()
+    }
+    stream = io.StringIO()
+    console = Console(file=stream, width=80, force_terminal=True, color_system=None)
+    show_plan(Report(fleet.name, hosts), console, fleet)
+    (shown,) = of("text", [page])
+    assert shown.text == stream.getvalue()
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    """Whole paths; those with a word in capitals stand for what is to be written."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    named = re.findall(r"`((?:src|schema|tests|docs)/[\w./-]+)`", text)
+    assert len(named) > 30
+    there = [path for path in named if not re.search(r"[A-Z]{3}", path)]
+    assert [path for path in there if not (ROOT / path).exists()] == []
+    source = ROOT / "src/regfleet"
+    rooms = re.findall(r"`([\w.]+(?:/|\.py))`", text.split("## Where something new goes")[0])
+    assert [room for room in rooms if not (source / room.rstrip("/")).exists()] == []
+
+
 def test_the_reference_is_up_to_date() -> None:
     written = (ROOT / "docs" / "reference.md").read_text("utf-8")
     assert written == reference.reference(), (
@@ -220,35 +295,14 @@ def test_every_page_is_in_the_index() -> None:
     assert pages - linked <= {str(ROOT / "docs" / "README.md")}
 
 
-ANSIBLE = {
-    "_meta": {"hostvars": {"reg1": {"ansible_host": "192.0.2.1"}, "b1": {}}},
-    "registry": {"hosts": ["reg1"]},
-    "build": {"hosts": ["b1", "b2.example.com"]},
-}
-TERRAFORM = {"b1": "192.0.2.11", "b2.example.com": "2001:db8::1"}
-
-
-@pytest.mark.parametrize(
-    ("number", "given", "addresses"),
-    [
-        (0, ANSIBLE, ["192.0.2.1", "b1", "b2.example.com"]),
-        (1, TERRAFORM, ["reg1.example.com", "192.0.2.11", "2001:db8::1"]),
-    ],
-)
-def test_the_scripts_print_fleet_files(
-    number: int, given: object, addresses: list[str], tmp_path: Path
-) -> None:
-    page = ROOT / "docs" / "how-to" / "hosts-from-elsewhere.md"
-    script = of("python", [page])[number].text
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        check=True,
+def test_what_is_installed_to_run_is_a_part_of_what_is_tested() -> None:
+    """README's way to install takes the same versions, by the same hashes."""
+    tested, run = (
+        re.split(r"\n(?=\w)", (ROOT / name).read_text("utf-8").split("make lock\n")[1].strip())
+        for name in ("requirements.lock", "requirements-run.lock")
     )
-    file = tmp_path / "fleet.toml"
-    file.write_text(done.stdout, "utf-8")
-    fleet = load(file)
-    assert list(fleet.groups()["client_build"]) == ["b1", "b2.example.com"]
-    assert [host.address for host in fleet.hosts().values()] == addresses
+    assert set(run) < set(tested)
+    named = {re.split(r"[=<>!~ ]", each)[0] for each in run}
+    project = tomli.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    assert {re.split(r"[=<>!~ ]", each)[0] for each in wanted} <= named

@@ -1,9 +1,12 @@
 """A fleet file as pyinfra's inventory."""
 
 import pytest
+from pyinfra.api import Inventory
 from pyinfra.api.exceptions import PyinfraError
 
 from regfleet.inventory import FLEET_DATA, VARIABLE, from_environment, groups
+from regfleet.run import openssh_files, openssh_kept
+from regfleet.run.client import Connector
 
 FLEET = """
 version = 1
@@ -27,6 +30,16 @@ registries = ["main"]
 """
 
 
+@pytest.fixture(autouse=True)
+def unconfigured(tmp_path, monkeypatch):
+    """No SSH configuration."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(openssh_files, "SYSTEM", tmp_path / "none")
+    openssh_kept.forget()
+    yield
+    openssh_kept.forget()
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "acme.toml"
@@ -38,17 +51,19 @@ def file(tmp_path):
 
 def test_groups_are_the_declared_names(file):
     assert {group: [name for name, _ in hosts] for group, hosts in groups(file).items()} == {
-        "registry_main": ["reg1"],
-        "client_build": ["web1", "web2", "db", "@local"],
-        "client_more": ["web1"],
-        "registries": ["reg1"],
-        "clients": ["web1", "web2", "db", "@local"],
+        "registry_main": ["@regfleet/reg1"],
+        "client_build": ["@regfleet/web1", "@regfleet/web2", "@regfleet/db", "@local"],
+        "client_more": ["@regfleet/web1"],
+        "registries": ["@regfleet/reg1"],
+        "clients": ["@regfleet/web1", "@regfleet/web2", "@regfleet/db", "@local"],
     }
 
 
 def test_each_host_says_how_to_reach_it_and_whose_it_is(file):
     hosts = dict(groups(file)["clients"])
-    assert hosts["db"] == {
+    found = hosts["@regfleet/db"]
+    assert found.pop("regfleet_way").to_json() == "ops@192.0.2.20:2222"
+    assert found == {
         "ssh_hostname": "192.0.2.20",
         "ssh_port": 2222,
         "ssh_user": "ops",
@@ -62,7 +77,8 @@ def test_each_host_says_how_to_reach_it_and_whose_it_is(file):
 
 def test_a_host_of_two_groups_is_the_same_in_both(file):
     found = groups(file)
-    assert dict(found["client_build"])["web1"] == dict(found["client_more"])["web1"]
+    same = "@regfleet/web1"
+    assert dict(found["client_build"])[same] == dict(found["client_more"])[same]
 
 
 def test_group_names_are_names_that_pyinfra_takes_up(file):
@@ -92,3 +108,22 @@ def test_without_the_variable_it_says_so(monkeypatch, value):
         monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(PyinfraError, match=VARIABLE):
         from_environment()
+
+
+def test_pyinfra_knows_the_hosts_by_their_names_and_reaches_them_by_our_connector(file):
+    made = {
+        group: (hosts, {}) for group, hosts in groups(file).items() if group.startswith("client_")
+    }
+    names = list(dict.fromkeys(name for hosts, _ in made.values() for name, _ in hosts))
+    inventory = Inventory((names, {}), **made)
+    assert [host.name for host in inventory] == ["web1", "web2", "db", "@local"]
+    assert inventory.get_host("web1").connector_cls is Connector
+    assert inventory.get_host("db").data.regfleet_way.port == 2222
+    assert [host.name for host in inventory.get_group("client_more")] == ["web1"]
+
+
+def test_a_configuration_that_cannot_be_used_is_told_when_a_host_is_connected_to(file, tmp_path):
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Port nonsense\n")
+    hosts = dict(groups(file)["clients"])
+    assert "OpenSSH's configuration cannot be used" in hosts["@regfleet/db"]["regfleet_error"]

@@ -6,13 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
-from making import NOW, client, fleet, registry, with_login
+from making import NOW, client, fleet, host, registry, with_login
 
-from regfleet.errors import PasswordError
+from regfleet import archives
+from regfleet.desired.resolve import resolve
+from regfleet.errors import CertificateError, PasswordError, StateError
 from regfleet.fleet.model import PasswordSource, Smoke, Tls, User
 from regfleet.materials import gather
+from regfleet.report.resource_text import resource_text
+from regfleet.run import known
 from regfleet.state import StateDirectory
-from regfleet.touch import archive
 
 EXTERNAL = registry(
     "outside",
@@ -127,7 +130,7 @@ def test_no_secret_prints(state):
 @pytest.fixture
 def image(tmp_path, monkeypatch):
     """An archive, and nothing known from other tests."""
-    monkeypatch.setattr(archive, "_known", {})
+    monkeypatch.setattr(archives, "_known", {})
     path = tmp_path / "image.tar"
     path.write_bytes(b"one")
     return path
@@ -136,10 +139,10 @@ def image(tmp_path, monkeypatch):
 def test_archives_are_read_once_for_all_runs(state, image, monkeypatch):
     declared = fleet(smoke=Smoke("busybox:latest", image))
     gather(declared, state, save=True, now=NOW)
-    monkeypatch.setattr(archive, "_known", {})  # another process
-    monkeypatch.setattr(archive, "hashlib", None)  # whoever read it again would need that
+    monkeypatch.setattr(archives, "_known", {})  # another process
+    monkeypatch.setattr(archives, "hashlib", None)  # whoever read it again would need that
     gather(declared, state, save=True, now=NOW)
-    assert archive.digest(image) == ONE
+    assert archives.digest(image) == ONE
 
 
 def test_an_archive_that_was_changed_is_read_again(state, image):
@@ -149,16 +152,19 @@ def test_an_archive_that_was_changed_is_read_again(state, image):
     image.write_bytes(b"two")
     os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
     gather(declared, state, save=True, now=NOW)
-    assert archive.digest(image) == hashlib.sha256(b"two").hexdigest()
+    assert archives.digest(image) == hashlib.sha256(b"two").hexdigest()
     image.unlink()
     image.write_bytes(b"one")
-    assert archive.digest(image) == ONE
+    assert archives.digest(image) == ONE
     assert len(json.loads(state.read_text("archives.json"))) == 1
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 1}'])
-def test_what_is_kept_of_archives_may_be_lost(state, image, text):
-    state.write_text("archives.json", text)
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"x": 1}', '{"MARK": 1}', '{"MARK": "x"}', "[" * 100_000, "9" * 5000]
+)
+def test_what_is_kept_of_archives_may_be_lost_or_nonsense(state, image, text, monkeypatch):
+    monkeypatch.setattr(archives, "_known", {})
+    state.write_text("archives.json", text.replace("MARK", archives.mark_of(image)))
     gather(fleet(smoke=Smoke("busybox:latest", image)), state, save=True, now=NOW)
     assert list(json.loads(state.read_text("archives.json")).values()) == [ONE]
 
@@ -169,3 +175,112 @@ def test_a_plan_keeps_no_digest(state, image):
 
 
 ONE = hashlib.sha256(b"one").hexdigest()
+
+
+@pytest.mark.parametrize("name", ["salt", "registry/main.http-secret"])
+@pytest.mark.parametrize("planted", ["", "short", "a" * 10_000, "x\n" * 20, "' ; touch /x #" * 4])
+def test_what_should_be_random_and_is_not_is_refused_by_its_place(state, name, planted):
+    gather(fleet(), state, save=True, now=NOW)
+    state.write_text(name, planted)
+    with pytest.raises(StateError) as caught:
+        gather(fleet(), state, save=False, now=NOW)
+    assert str(state.path_of(name)) in caught.value.message
+    with pytest.raises(StateError):
+        known.read(fleet(), state, NOW)
+
+
+PLANTED = pytest.mark.parametrize("planted", [b"", b"nonsense", b"\xff" * 100, "server"])
+
+
+@pytest.fixture
+def content(state, planted):
+    """What is planted; `server` stands for a certificate that is no CA's."""
+    served = gather(fleet(), state, save=True, now=NOW).registries["main"]
+    return served.pair.certificate_pem if planted == "server" else planted
+
+
+@PLANTED
+@pytest.mark.parametrize("name", ["ca.key", "ca.crt"])
+def test_a_ca_that_is_none_is_told_by_its_place(state, name, content):
+    state.write(name, content)
+    with pytest.raises(CertificateError) as caught:
+        gather(fleet(), state, save=False, now=NOW)
+    assert str(state.path_of(name)) in caught.value.message
+    assert caught.value.hint
+
+
+@PLANTED
+def test_what_a_registry_serves_is_made_anew(state, content, planted):
+    state.write("registry/main.crt", content)
+    reason = gather(fleet(), state, save=False, now=NOW).registries["main"].pair.reason
+    assert (reason is None) == (planted == "server")
+
+
+def test_only_the_secrets_of_the_runs_hosts_are_asked_for(state, tmp_path):
+    """Those of all others may be out of reach: in CI, or with another team."""
+    missing = User("bob", PasswordSource("file", str(tmp_path / "not-there")))
+    files = Tls("files", certificate=tmp_path / "no.crt", key=tmp_path / "no.key")
+    other = registry("other", "o.example:5000", hosts=(host("reg2"),), users=(missing,), tls=files)
+    clients = [
+        client("mine", hosts=(host("web1"),), logins=with_login()),
+        client("theirs", hosts=(host("web2"),), logins=with_login("other", "bob")),
+    ]
+    declared = fleet([registry(), other], clients)
+    for part in (["reg1", "web1"], ["web1"]):
+        found = gather(declared, state, save=True, now=NOW, hosts=part)
+        assert set(resolve(declared, found, part)) == set(part)
+        assert set(found.registries["main"].passwords) == {"ci"}
+    for part in (None, ["reg2"], ["web2"]):
+        with pytest.raises((PasswordError, CertificateError), match=r"not-there|no\.crt"):
+            gather(declared, state, save=False, now=NOW, hosts=part)
+
+
+def test_of_a_part_the_same_comes_as_of_the_whole(state):
+    clients = [client(logins=with_login())]
+    all_of_it = gather(fleet(clients=clients), state, save=True, now=NOW)
+    part = gather(fleet(clients=clients), state, save=True, now=NOW, hosts=["web1"])
+    whole = resolve(fleet(clients=clients), all_of_it)["web1"]
+    assert resolve(fleet(clients=clients), part, ["web1"]) == {"web1": whole}
+
+
+UPSTREAM = User("me", PasswordSource("env", "UP"))
+CACHES = [
+    registry(users=()),
+    registry("cache", "cache.example:5001", users=(), hosts=(host("web9"),),
+             proxy="https://REG.example.com:5000", proxy_user=UPSTREAM),
+    registry("hub", "hub.example:5002", users=(), hosts=(host("web9"),),
+             proxy="https://registry-1.docker.io"),
+    EXTERNAL,
+    registry("outer", "outer.example:5003", users=(), proxy="https://outside.example",
+             hosts=(host("web9"),)),
+]  # fmt: skip
+
+
+def test_a_cache_gets_its_login_and_the_ca_of_a_declared_upstream(state, monkeypatch):
+    monkeypatch.setenv("UP", "x" * 2000)  # longer than bcrypt takes: tokens are
+    found = gather(fleet(CACHES), state, save=True, now=NOW).registries
+    assert found["cache"].upstream_password.reveal() == "x" * 2000
+    assert found["cache"].upstream_ca == found["main"].ca
+    for name in ("main", "hub", "outer"):  # the last one's upstream has a public certificate
+        assert (found[name].upstream_password, found[name].upstream_ca) == (None, None)
+
+
+def test_the_upstreams_password_is_asked_for_only_where_the_cache_is_in_the_run(state, monkeypatch):
+    monkeypatch.delenv("UP", raising=False)
+    gather(fleet(CACHES), state, save=True, now=NOW, hosts=["reg1"])
+    with pytest.raises(PasswordError, match=r"'me' at the upstream of registry 'cache': .* UP is"):
+        gather(fleet(CACHES), state, save=True, now=NOW)
+
+
+def test_an_unknown_password_of_an_upstream_makes_the_configuration_unknown(state, monkeypatch):
+    """As in `status` on a machine without the password: nothing is claimed of that file."""
+    monkeypatch.setenv("UP", "secret")
+    gather(fleet(CACHES), state, save=True, now=NOW)
+    assert not known.read(fleet(CACHES), state, NOW).wanted().unknown["web9"]
+    monkeypatch.delenv("UP")
+    found = known.read(fleet(CACHES), state, NOW)
+    assert "file /etc/regfleet/cache/config.yml" in set(
+        map(resource_text, found.wanted().unknown["web9"])
+    )
+    assert "at the upstream of registry 'cache'" in next(iter(found.errors())).message
+    assert found.registries["cache"].credentials() is None  # it asks nobody for a login

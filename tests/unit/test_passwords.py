@@ -4,13 +4,14 @@ import os
 import re
 import signal
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regfleet import passwords
+from regfleet import passwords, state_paths
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import PasswordSource
 from regfleet.state import StateDirectory
@@ -141,6 +142,16 @@ class TestCommand:
             resolve("command", command)
         assert "s3cret" not in str(caught.value).replace(repr(command), "")
 
+    @pytest.mark.parametrize("command", ["yes", "yes >&2"])
+    def test_an_endless_one_takes_no_memory(self, resolve, command, monkeypatch):
+        monkeypatch.setattr(passwords, "COMMAND_TIMEOUT", 2)
+        tracemalloc.start()
+        with pytest.raises(PasswordError, match=r"more than 64 KiB|not finished"):
+            resolve("command", command)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 4 << 20
+
     def test_a_hanging_one_is_ended_with_its_children(self, resolve, tmp_path, monkeypatch):
         monkeypatch.setattr(passwords, "COMMAND_TIMEOUT", 0.5)
         with pytest.raises(PasswordError, match="not finished"):
@@ -195,7 +206,7 @@ class TestGenerate:
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_no_two_names_share_a_file(one, other):
     try:
-        names = [passwords._as_file_name(name) for name in (one, other)]
+        names = [state_paths._as_file_name(name) for name in (one, other)]
     except UnicodeEncodeError:
         return
     assert (names[0] == names[1]) == (one == other)

@@ -6,14 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regfleet.documents.interface import path
 from regfleet.record import (
+    DAEMON_JSON,
+    BroughtImage,
     Owned,
-    OwnedContainer,
+    OwnedEdit,
     OwnedList,
     OwnedLogin,
+    OwnedService,
     OwnedValue,
     RecordError,
     parse,
+    parse_brought,
     render,
 )
 
@@ -24,17 +29,21 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
     max_leaves=5,
 )
+edits = st.builds(
+    OwnedEdit,
+    st.booleans(),
+    st.dictionaries(text, st.builds(OwnedList, texts, st.booleans()), max_size=3),
+    st.dictionaries(
+        text, st.builds(OwnedValue, json_values, json_values, st.booleans()), max_size=3
+    ),
+)
 owned = st.builds(
     Owned,
     files=texts,
     directories=texts,
-    daemon_created=st.booleans(),
-    lists=st.dictionaries(text, st.builds(OwnedList, texts, st.booleans()), max_size=3),
-    values=st.dictionaries(
-        text, st.builds(OwnedValue, json_values, json_values, st.booleans()), max_size=3
-    ),
+    edits=st.dictionaries(text, edits.filter(bool), max_size=3),
     logins=st.lists(st.builds(OwnedLogin, text, text, text, text), max_size=2).map(tuple),
-    containers=st.lists(st.builds(OwnedContainer, text, text, text), max_size=2).map(tuple),
+    services=st.lists(st.builds(OwnedService, text, text, text), max_size=2).map(tuple),
     digests=st.dictionaries(text, text, max_size=3),
 )
 
@@ -54,10 +63,43 @@ def test_none_is_an_empty_one(blank):
     assert parse(blank) == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, set()),
+        ("", set()),
+        ("a\tdocker\tregistry:2\nb\tpodman\tr.test:5000/app@sha256:ab\n",
+         {("a", "docker", "registry:2"), ("b", "podman", "r.test:5000/app@sha256:ab")}),
+        ("a\tdocker\tregistry:2\na\tdock", {("a", "docker", "registry:2")}),  # cut off
+        ("junk\n\n\t\t\na\tb\tc\td\n", set()),
+    ],
+)  # fmt: skip
+def test_images_that_were_brought(text, found):
+    assert parse_brought(text) == {BroughtImage(*each) for each in found}
+
+
+def test_a_service_of_a_record_without_registries_is_named_for_its_own():
+    recorded = Owned(services=(OwnedService("regfleet-main", "/s", registry="main"),))
+    section = json.loads(render({"a": recorded}))
+    assert parse(json.dumps(section))["a"] == recorded
+    del section["fleets"]["a"]["services"][0]["registry"]
+    assert parse(json.dumps(section))["a"] == recorded
+
+
 def test_a_container_of_a_record_without_images_had_none():
-    section = json.loads(render({"a": Owned(containers=(OwnedContainer("c", "/s"),))}))
-    del section["fleets"]["a"]["containers"][0]["image"]
-    assert parse(json.dumps(section))["a"].containers == (OwnedContainer("c", "/s", ""),)
+    section = json.loads(render({"a": Owned(services=(OwnedService("c", "/s"),))}))
+    del section["fleets"]["a"]["services"][0]["image"]
+    assert parse(json.dumps(section))["a"].services == (OwnedService("c", "/s", ""),)
+
+
+def test_a_record_of_version_1_has_containers():
+    section = json.loads(render({"a": Owned(services=(OwnedService("c", "/s", "registry:2"),))}))
+    section["version"] = 1
+    (service,) = section["fleets"]["a"].pop("services")
+    del service["kind"]
+    section["fleets"]["a"]["containers"] = [service]
+    found = parse(json.dumps(section))["a"].services
+    assert found == (OwnedService("c", "/s", "registry:2", "container"),)
 
 
 def test_a_record_without_digests_had_none():
@@ -77,11 +119,17 @@ def broken(**changes):
     return json.dumps(document)
 
 
+def edited(**changes):
+    return broken(edits={"/x": {"created": True, "lists": {}, "values": {}, **changes}})
+
+
 REFUSED = {
     "no JSON": "{",
     "a list": "[]",
     "no version": "{}",
-    "another version": '{"version": 2, "fleets": {}}',
+    "a later version": '{"version": 3, "fleets": {}}',
+    "an earlier version": '{"version": 0, "fleets": {}}',
+    "a version that is a list": '{"version": [], "fleets": {}}',
     "no fleets": '{"version": 1}',
     "fleets are a list": '{"version": 1, "fleets": []}',
     "a fleet is text": '{"version": 1, "fleets": {"a": "x"}}',
@@ -89,10 +137,12 @@ REFUSED = {
     "files are text": broken(files="abc"),
     "a file is a number": broken(files=[1]),
     "a directory is an object": broken(directories=[{}]),
-    "lists are a list": broken(lists=[]),
-    "entries are missing": broken(lists={"k": {"existed": True}}),
-    "entries are numbers": broken(lists={"k": {"entries": [1], "existed": True}}),
-    "a value is bare": broken(values={"debug": True}),
+    "edits are a list": broken(edits=[]),
+    "lists are missing": broken(edits={"/x": {"created": True, "values": {}}}),
+    "lists are a list": edited(lists=[]),
+    "entries are missing": edited(lists={"k": {"existed": True}}),
+    "entries are numbers": edited(lists={"k": {"entries": [1], "existed": True}}),
+    "a value is bare": edited(values={"debug": True}),
     "a login is text": broken(logins=["x"]),
     "a login lacks a field": broken(logins=[{"account": "root"}]),
     "a login has one too many": broken(
@@ -101,7 +151,7 @@ REFUSED = {
     "a login's field is a number": broken(
         logins=[{"account": 1, "endpoint": "", "user": "", "digest": ""}]
     ),
-    "a container is null": broken(containers=[None]),
+    "a service is null": broken(services=[None]),
     "digests are a list": broken(digests=["x"]),
     "a digest is a number": broken(digests={"/x": 1}),
     "deep": "[" * 100_000,
@@ -123,14 +173,110 @@ def test_the_reason_says_what_is_missing():
     ("one", "owns"),
     [
         (Owned(), False),
-        (Owned(daemon_created=True), False),
         (Owned(files=("/x",)), True),
         (Owned(directories=("/x",)), True),
-        (Owned(lists={"k": OwnedList(("e",), existed=False)}), True),
-        (Owned(values={"k": OwnedValue(None, None, existed=False)}), True),
+        (Owned(edits={"/x": OwnedEdit(lists={"k": OwnedList(("e",), existed=False)})}), True),
         (Owned(logins=(OwnedLogin("root", "e", "u", "d"),)), True),
-        (Owned(containers=(OwnedContainer("c", "/s"),)), True),
+        (Owned(services=(OwnedService("c", "/s"),)), True),
     ],
 )
 def test_owning_something(one, owns):
     assert bool(one) is owns
+
+
+# As version 1 wrote it.
+FIRST = """\
+{
+ "version": 1,
+ "fleets": {
+  "acme": {
+   "files": [
+    "/etc/docker/certs.d/r:5000/ca.crt"
+   ],
+   "directories": [
+    "/etc/docker/certs.d"
+   ],
+   "daemon_created": true,
+   "lists": {
+    "registry-mirrors": {
+     "entries": [
+      "https://m"
+     ],
+     "existed": false
+    }
+   },
+   "values": {
+    "debug": {
+     "value": true,
+     "before": null,
+     "existed": false
+    }
+   },
+   "logins": [],
+   "containers": [],
+   "engine": "docker",
+   "edits": {
+    "/etc/sysconfig/docker": {
+     "created": false,
+     "lists": {
+      "[\\"OPTIONS\\",\\"-x\\"]": {
+       "entries": [
+        "a"
+       ],
+       "existed": true
+      }
+     },
+     "values": {}
+    }
+   },
+   "digests": {}
+  },
+  "other": {
+   "files": [],
+   "directories": [
+    "/x"
+   ],
+   "daemon_created": true,
+   "lists": {},
+   "values": {},
+   "logins": [],
+   "containers": [],
+   "engine": "docker",
+   "edits": {},
+   "digests": {}
+  }
+ }
+}
+"""
+
+
+def test_version_1_is_read_with_daemon_json_as_a_file_like_any_other():
+    found = parse(FIRST)
+    assert found == {
+        "acme": Owned(
+            files=("/etc/docker/certs.d/r:5000/ca.crt",),
+            directories=("/etc/docker/certs.d",),
+            engine="docker",
+            edits={
+                DAEMON_JSON: OwnedEdit(
+                    True,
+                    {path("registry-mirrors"): OwnedList(("https://m",), existed=False)},
+                    {path("debug"): OwnedValue(True, None, existed=False)},
+                ),
+                "/etc/sysconfig/docker": OwnedEdit(
+                    lists={path("OPTIONS", "-x"): OwnedList(("a",), existed=True)}
+                ),
+            },
+        ),
+        "other": Owned(directories=("/x",), engine="docker"),
+    }
+    again = json.loads(render(found))
+    assert again["version"] == 2
+    assert parse(json.dumps(again)) == found
+
+
+def test_version_1_without_a_part_of_it_is_refused():
+    document = json.loads(FIRST)
+    del document["fleets"]["acme"]["lists"]
+    with pytest.raises(RecordError, match="'lists' is missing"):
+        parse(json.dumps(document))

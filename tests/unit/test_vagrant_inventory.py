@@ -66,7 +66,7 @@ def test_a_hosts_kind_and_its_name_in_known_hosts(name, kind, port, place):
 def test_the_fleet_file_is_valid_and_has_a_group_of_each_kind(tmp_path, monkeypatch):
     monkeypatch.setattr(inventory, "ARCHIVES", tmp_path)
     path = tmp_path / "vagrant.toml"
-    hosts = [host("reg1", 2222), host("bookworm1"), host("bookworm2"), host("sid1", 2200)]
+    hosts = [host("reg1", 2222), host("bookworm1"), host("bookworm2", 2201), host("sid1", 2200)]
     path.write_text(inventory.fleet(hosts, tmp_path, "vagrant.known_hosts"))
     without = load(path, files_needed=False)
     assert without.groups() == {

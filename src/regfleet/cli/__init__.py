@@ -1,5 +1,5 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` is quick."""
 
-from regfleet.cli.app import main
+from regfleet.cli.main import main
 
 __all__ = ["main"]

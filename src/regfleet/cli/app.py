@@ -1,24 +1,23 @@
-"""Commands and options (Contract); what they do stands in `commands`."""
+"""Commands and options (Contract); the other modules of `cli` implement them."""
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 from regfleet import __version__
-from regfleet.cli import quick
-from regfleet.errors import EXIT_FAILED, RegfleetError
+from regfleet.cli import options
+from regfleet.terminal.streams import FaultStream
 
-F = TypeVar("F", bound=Callable[..., object])
-FILE = click.Path(path_type=Path)
-CONNECTING = {"doctor", "inspect", "rehearse", "runs", "up"}
-# Modules whose commands begin to connect at once, and what they import meanwhile.
+CONNECTING = {"doctor", "history", "importing", "inspect", "rehearse", "runs", "up"}
+# Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
     "runs": (
@@ -31,15 +30,18 @@ DIALLING = {
         "regfleet.report.html",
     ),
 }
-ASKING_FIRST = {"rollback"}  # a host's sshd does not wait for people (LoginGraceTime)
-UNLOGGED = (0, 1)  # how verbose; at -vv connections are logged, and wait until there is a log
+SUDO_VARIABLE = "REGFLEET_SUDO_PASSWORD"  # as in `run.sudo_password`
+UNLOGGED = (
+    0,
+    1,
+)  # values of -v without a connection log; with -vv connections wait until the log is set up
 
 
 class Commands(click.Group):
-    """Commands in the order in which they are met, not in the alphabet's."""
+    """Lists commands in order of declaration, not of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """As declared."""
+        """The commands in order of declaration."""
         del ctx
         return list(self.commands)
 
@@ -52,6 +54,8 @@ regfleet up                 a private registry on this machine
 regfleet init fleet.toml    a commented fleet file to start from
 regfleet plan fleet.toml    what would change, why, and what it disturbs
 regfleet apply fleet.toml   make it so, and prove it
+
+FILE is fleet.toml where none is named, and standard input where it is -.
 """
 
 
@@ -61,143 +65,112 @@ def cli() -> None:
     """Private Docker registries and all their clients, from one TOML file."""
 
 
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
-def _completion(
-    function: str,
-) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """What `complete` offers; imported at a Tab only."""
-
-    def offer(
-        context: click.Context, parameter: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        del parameter
-        found: list[CompletionItem] = getattr(import_module("regfleet.cli.complete"), function)(
-            context, incomplete
-        )
-        return found
-
-    return offer
-
-
-_hosts = _completion("hosts")
-fleet_file = click.argument("file", type=FILE, shell_complete=_completion("files"))
-state_dir = click.option("--state-dir", type=FILE, help="Where CA, passwords and reports are kept.")
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv shows pyinfra's log.")
-chosen = _options(
-    click.option(
-        "--limit",
-        multiple=True,
-        metavar="HOSTS",
-        help="Only these hosts or groups.",
-        shell_complete=_hosts,
-    ),
-    click.option(
-        "--exclude",
-        multiple=True,
-        metavar="HOSTS",
-        help="All but these.",
-        shell_complete=_hosts,
-    ),
-    click.option("--parallel", type=click.IntRange(min=1), help="Hosts at the same time."),
-    as_json,
-    verbose,
-)
-hosts = _options(chosen, state_dir)
-junit = click.option("--junit", type=FILE, help="Write the checks as JUnit XML.")
-yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-diff = click.option("--diff", is_flag=True, help="Show what changes inside files.")
-
-
-@cli.command()
+@cli.command(short_help="A private registry on this machine, with one command.")
 @click.option("--endpoint", help="What clients type; default: this machine's name and :5000.")
 @click.option("--user", default="admin", show_default=True, help="The registry's user.")
 @click.option(
     "--directory",
-    type=FILE,
+    type=options.FILE,
     default=Path("regfleet-up"),
     show_default=True,
     help="Where the fleet file and its state go.",
 )
-@yes
-@verbose
-def up(**options: object) -> NoReturn:
+@options.ask_sudo_password
+@options.yes
+@options.verbose
+def up(**given: object) -> NoReturn:
     """A private registry on this machine: TLS, a user, this machine's client, smoke-tested."""
-    _end("up", "up", **options)
+    _run_command("up", "up", **given)
 
 
-@cli.command()
-@click.argument("file", type=FILE, default=Path("fleet.toml"))
-def init(**options: object) -> NoReturn:
+@cli.command(short_help="Write a commented fleet file.")
+@click.argument("file", type=options.FILE, default=Path("fleet.toml"))
+def init(**given: object) -> NoReturn:
     """Write a commented fleet file (FILE, default fleet.toml)."""
-    _end("files", "init", **options)
+    _run_command("files", "init", **given)
 
 
-@cli.command()
-@click.argument("section", required=False, shell_complete=_completion("sections"))
+@cli.command("import", short_help="Write a fleet file of what a host has.")
+@click.argument("host")
+@click.option("--user", help="Log in as this user; default: as OpenSSH does.")
+@click.option("--key", type=options.FILE, help="The private key to log in with.")
+@click.option("--known-hosts", type=options.FILE, help="The file with the host's key.")
+@click.option("--output", type=options.FILE, help="Write this file instead of printing it.")
+@options.verbose
+def import_(**given: object) -> NoReturn:
+    """Write a fleet file of what HOST has: registries, trust, mirrors, logins; changes nothing."""
+    _run_command("importing", "import_host", **given)
+
+
+@cli.command(short_help="Explain the fleet file, or one section of it.")
+@click.argument("section", required=False, shell_complete=options.completion("sections"))
 @click.option("--schema", is_flag=True, help="Print the JSON Schema, for editors.")
-def docs(**options: object) -> NoReturn:
+def docs(**given: object) -> NoReturn:
     """Explain the fleet file, or a SECTION of it: client, registry.tls, client.mirrors."""
-    _end("docs", "docs", **options)
+    _run_command("docs", "docs", **given)
 
 
 @cli.command()
-@fleet_file
-@as_json
-def validate(**options: object) -> NoReturn:
+@options.fleet_file
+@options.as_json
+def validate(**given: object) -> NoReturn:
     """Check a fleet file; contacts nothing."""
-    _end("files", "validate", **options)
+    _run_command("files", "validate", **given)
 
 
 @cli.command()
-@fleet_file
+@options.fleet_file
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there are changes.")
-@diff
-@hosts
-def plan(**options: object) -> NoReturn:
+@options.prune
+@click.option("--no-secrets", is_flag=True, help="Compare without passwords and keys.")
+@options.diff
+@options.hosts
+def plan(**given: object) -> NoReturn:
     """Look at every host and show what would change; changes nothing."""
-    _end("runs", "plan", **options)
+    _run_command("runs", "plan", **given)
 
 
-@cli.command()
-@fleet_file
-@yes
+@cli.command(short_help="Make it so: plan, ask, change, smoke-test, report.")
+@options.fleet_file
+@options.yes
 @click.option("--smoke/--no-smoke", default=None, help="Smoke-test all clients, or none.")
-@diff
-@junit
-@hosts
-def apply(**options: object) -> NoReturn:
+@options.prune
+@click.option("--forget", multiple=True, metavar="HOST", help="Forget a host that is gone.")
+@click.option(
+    "--new-identity",
+    is_flag=True,
+    envvar="REGFLEET_NEW_IDENTITY",
+    help="Make a CA and passwords anew if they are lost.",
+)
+@options.diff
+@options.junit
+@options.hosts
+def apply(**given: object) -> NoReturn:
     """Make it so: plan, ask, touch in waves, smoke-test what changed, report."""
-    _end("runs", "apply", **options)
+    _run_command("runs", "apply", **given)
 
 
 @cli.command()
-@fleet_file
-@junit
-@hosts
-def smoke(**options: object) -> NoReturn:
+@options.fleet_file
+@options.junit
+@options.hosts
+def smoke(**given: object) -> NoReturn:
     """Tag, push, remove and pull an image on every client."""
-    _end("runs", "smoke", **options)
+    _run_command("runs", "smoke", **given)
 
 
-@cli.command()
-@fleet_file
-@hosts
-def status(**options: object) -> NoReturn:
+@cli.command(short_help="How hosts, certificates and registries are; 1 if one needs care.")
+@options.fleet_file
+@options.hosts
+def status(**given: object) -> NoReturn:
     """Reach, versions, drift, certificates, registries; exit code 1 when something needs care."""
-    _end("inspect", "status", **options)
+    _run_command("inspect", "status", **given)
 
 
-@cli.command()
-@click.argument("file", type=FILE, required=False, shell_complete=_completion("files"))
+@cli.command(short_help="Find what is wrong and say how to mend it; changes nothing.")
+@click.argument(
+    "file", type=options.FILE, required=False, shell_complete=options.completion("files")
+)
 @click.option(
     "--explain",
     is_flag=False,
@@ -205,51 +178,95 @@ def status(**options: object) -> NoReturn:
     metavar="[TEXT]",
     help="Explain an error text instead: given here, or piped.",
 )
-@hosts
-def doctor(**options: object) -> NoReturn:
+@options.hosts
+def doctor(**given: object) -> NoReturn:
     """Find what is wrong with hosts and registries, and say how to mend it; changes nothing."""
-    _end("doctor", "doctor", **options)
+    _run_command("doctor", "doctor", **given)
 
 
-@cli.command()
-@fleet_file
+@cli.command(short_help="List repositories, tags, digests, sizes and platforms.")
+@options.fleet_file
 @click.argument("what", metavar="[REGISTRY[/REPOSITORY]]", default="")
-@state_dir
-@as_json
-@verbose
-def images(**options: object) -> NoReturn:
+@click.option("--all", "every", is_flag=True, help="Also what the smoke test left empty.")
+@options.ask_sudo_password
+@options.state_dir
+@options.as_json
+@options.verbose
+def images(**given: object) -> NoReturn:
     """List what registries hold: repositories, tags, digests, sizes, platforms."""
-    _end("inspect", "images", **options)
+    _run_command("inspect", "images", **given)
 
 
-@cli.command()
-@fleet_file
-@yes
+@cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")
+@options.fleet_file
+@click.argument("registry", default="")
+@click.option("--user", metavar="NAME", help="Of several users, this one.")
+@click.option(
+    "--format",
+    type=click.Choice(["dockerconfigjson", "env", "netrc"]),
+    default="dockerconfigjson",
+    show_default=True,
+    help="For Kubernetes and Docker, for a shell, or for curl.",
+)
+@click.option("--output", type=options.FILE, help="Write this file, with mode 0600.")
+@click.option("--show", is_flag=True, help="Print it, password included.")
+@options.state_dir
+def credentials(**given: object) -> NoReturn:
+    """Write a user's login at a REGISTRY in the format of another program."""
+    _run_command("credentials", "credentials", **given)
+
+
+@cli.command(short_help="Go back to what was there before.")
+@options.fleet_file
+@options.yes
 @click.option(
     "--to",
-    "generation",
+    metavar="RUN",
     type=click.IntRange(min=1),
-    help="Back to what was there before this generation; default: before the newest.",
+    help="Take back this run and all later ones; default: the last.",
 )
-@hosts
-def rollback(**options: object) -> NoReturn:
-    """Go back to the generation before, on each host: files, engine, registry."""
-    _end("runs", "rollback", **options)
+@click.option(
+    "--generation",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="By a host's own number (history --host).",
+)
+@options.hosts
+def rollback(**given: object) -> NoReturn:
+    """Take back the last run, on the hosts that it changed."""
+    _run_command("history", "rollback", **given)
 
 
 @cli.command()
-@fleet_file
-@yes
+@options.fleet_file
+@click.option(
+    "--host",
+    metavar="HOST",
+    help="Also what this host keeps of earlier changes.",
+    shell_complete=options.completion("hosts"),
+)
+@options.ask_sudo_password
+@options.state_dir
+@options.as_json
+@options.verbose
+def history(**given: object) -> NoReturn:
+    """List earlier runs: when, who, what changed, result."""
+    _run_command("history", "history", **given)
+
+
+@cli.command()
+@options.fleet_file
+@options.yes
 @click.option("--delete-data", is_flag=True, help="Delete the registries' image data, too.")
-@diff
-@hosts
-def destroy(**options: object) -> NoReturn:
+@options.diff
+@options.hosts
+def destroy(**given: object) -> NoReturn:
     """Take out what regfleet put in, and nothing else."""
-    _end("runs", "destroy", **options)
+    _run_command("runs", "destroy", **given)
 
 
-@cli.command()
-@fleet_file
+@cli.command(short_help="Try the whole fleet on a throwaway twin of it on this machine.")
+@options.fleet_file
 @click.option(
     "--suite",
     multiple=True,
@@ -265,48 +282,40 @@ def destroy(**options: object) -> NoReturn:
 )
 @click.option("--keep", is_flag=True, help="Leave the hosts up at the end, and say how to get in.")
 @click.option("--down", is_flag=True, help="Take down the hosts that --keep left, and end.")
-@click.option("--cache", type=FILE, help="Where host images are kept.")
-@chosen
-def rehearse(**options: object) -> NoReturn:
+@click.option("--cache", type=options.FILE, help="Where host images are kept.")
+@options.chosen
+def rehearse(**given: object) -> NoReturn:
     """Boot a throwaway twin of the fleet here: apply, smoke-test, apply again, destroy."""
-    _end("rehearse", "rehearse", **options)
+    _run_command("rehearse", "rehearse", **given)
 
 
-def _end(module: str, function: str, **options: object) -> NoReturn:
-    with quick.importing():
-        dialled: Sequence[str] = ()
-        if "limit" in options and module in DIALLING and function not in ASKING_FIRST:
-            fleet, dialled = import_module("regfleet.run.dial").begin(
-                **{name: options[name] for name in ("file", "limit", "exclude", "parallel")}
-            )
-        if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
-            quick.patch()
-            quick.defer("invoke")  # paramiko runs the commands of ssh_config's `Match exec` by it
-            quick.defer("yaml")  # for engines whose files are YAML
-            quick.defer_checks()
-        if dialled and options["verbose"] in UNLOGGED:
-            import_module("regfleet.run.early").begin(
-                fleet, dialled, options["parallel"], DIALLING[module]
-            )
-        command = getattr(import_module(f"regfleet.cli.{module}"), function)
-    sys.exit(command(**options))
+def _run_command(module: str, function: str, **given: object) -> NoReturn:
+    # Imported modules are never garbage: letting the collector scan them repeatedly takes a tenth
+    # of a run with nothing to do (gc, `freeze`; docs/speed.md).
+    gc.disable()
+    _take_sudo_password(asked=bool(given.pop("ask_sudo_password", False)))
+    dialled: Sequence[str] = ()
+    if "limit" in given and module in DIALLING:
+        fleet, dialled = import_module("regfleet.run.dial").begin(
+            **{name: given[name] for name in ("file", "limit", "exclude", "parallel")}
+        )
+    if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
+        import_module("gevent.monkey").patch_all()
+        import_module("gevent").get_hub().exception_stream = FaultStream()
+    if dialled and given["verbose"] in UNLOGGED:
+        import_module("regfleet.run.early").begin(
+            fleet, dialled, given["parallel"], DIALLING[module]
+        )
+    command = getattr(import_module(f"regfleet.cli.{module}"), function)
+    gc.freeze()
+    gc.enable()
+    sys.exit(command(**given))
 
 
-def main() -> None:
-    """The `regfleet` command: errors become a message and an exit code, never a traceback."""
-    try:
-        cli.main(prog_name="regfleet", standalone_mode=True)
-    except RegfleetError as error:
-        _show_error(error)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; there is nobody to tell
-        sys.exit(EXIT_FAILED)
-    finally:
-        quick.ending()
-
-
-def _show_error(error: RegfleetError) -> None:
-    # Imported here: most runs have no error, and completion is to be quick.
-    lines, rich = import_module("regfleet.report.lines"), import_module("rich.console")
-    lines.show_text(rich.Console(stderr=True, highlight=False), f"error: {error}")
+def _take_sudo_password(*, asked: bool) -> None:
+    """Take sudo's password from its variable, or ask for it: before anything connects."""
+    if asked or os.environ.get(SUDO_VARIABLE):
+        module = import_module("regfleet.run.sudo_password")
+        module.take_variable()
+        if asked:
+            module.ask()

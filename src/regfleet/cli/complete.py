@@ -1,7 +1,7 @@
-"""What the shell offers after a Tab: fleet files, hosts and groups, sections of the reference.
+"""Shell completion: fleet files, hosts and groups, sections of the reference.
 
-Called by click's own completion (`_REGFLEET_COMPLETE=bash_source regfleet` and so on). A Tab is
-no place for errors: where nothing can be known, nothing is offered.
+Called by click's completion (`_REGFLEET_COMPLETE=bash_source regfleet` and so on). It never fails:
+on an error it offers nothing.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
+from regfleet.cli.options import USUAL_FILE
 from regfleet.errors import RegfleetError
 from regfleet.fleet import reference
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 
-_USUAL_FILE = Path("fleet.toml")  # what `init` writes
 _MOST_ENTRIES = 2000  # of a directory; a Tab has to answer at once
 
 
 def files(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """TOML files whose path begins so, and those one directory further down.
+    """TOML files whose path begins with `incomplete`, also one directory deeper.
 
-    Where there are none, the shell is asked to complete directories.
+    If there are none, the shell completes directories.
     """
     del context
     folder, begun = os.path.split(incomplete)
@@ -56,9 +56,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
-    """Groups and hosts of the fleet file that stands on the line, or else of ./fleet.toml.
+    """Groups and hosts of the fleet file on the command line, by default ./fleet.toml.
 
-    Of several names with commas between them the last one is completed.
+    Completes the last of several names that commas separate.
     """
     fleet = _fleet(_file(context))
     if fleet is None:
@@ -75,19 +75,19 @@ def hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
 
 
 def _file(context: click.Context) -> Path:
-    """The fleet file on the line.
+    """The fleet file on the command line.
 
-    Behind an option that still waits for its value click parses nothing: its words are left over.
+    After an option without its value, click leaves the words unparsed in `args`.
     """
     parsed = context.params.get("file")
-    words = [parsed] if isinstance(parsed, Path) else [Path(word) for word in context.args]
+    words = [*map(Path, context.args), *([parsed] if isinstance(parsed, Path) else [])]
     paths = (word.expanduser() for word in words)
-    return next((path for path in paths if path.is_file()), _USUAL_FILE)
+    return next((path for path in paths if path.is_file()), USUAL_FILE)
 
 
 def _fleet(path: Path) -> Fleet | None:
     try:
-        return load(path)
+        return load(path, commands=False)  # pressing a key must not start programs
     except (RegfleetError, OSError):
         return None
 

@@ -1,71 +1,84 @@
-"""Commands that read and change nothing: `status` and `images`."""
+"""The commands `status` and `images`, which only read."""
 
 from __future__ import annotations
 
-import logging
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-import click
-from rich.console import Console
-
+from regfleet.cli.options import file_and_name
 from regfleet.cli.runs import Common
-from regfleet.errors import EXIT_FAILED, EXIT_OK
+from regfleet.errors import EXIT_FAILED, EXIT_OK, InterruptedCommandError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
+from regfleet.model.names import counted
 from regfleet.report import images_json, images_text, status_json, status_text
+from regfleet.report.error_json import error_document
 from regfleet.run import early, known
 from regfleet.run import images as registry_images
 from regfleet.run.selection import select
 from regfleet.run.session import Session
 from regfleet.run.survey import survey
 from regfleet.state import StateDirectory
+from regfleet.terminal import streams
+from regfleet.terminal.console import beside_document
+
+INTERRUPTED = InterruptedCommandError("interrupted; nothing was changed")
 
 
 def status(**options: object) -> int:
-    """How the fleet is: hosts, drift, certificates, registries."""
-    common = Common(**options)  # type: ignore[arg-type] # click has checked the types
+    """Show the state of the fleet: hosts, drift, certificates, registries."""
+    common = Common.of(options)
     fleet = load(common.file)
-    names = select(fleet, common.limit, common.exclude)
+    # A fleet of external registries has no hosts: only the registries are asked.
+    chosen = fleet.hosts() or common.limit or common.exclude
+    names = select(fleet, common.limit, common.exclude) if chosen else []
     state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
-    with reading(fleet, common.parallel, common.verbose) as session:
-        click.echo(f"looking at {len(names)} host{'' if len(names) == 1 else 's'}", err=True)
+    with reading(fleet, common.parallel, common.verbose, as_json=common.as_json) as session:
+        streams.say_beside(f"looking at {counted(len(names))}", as_json=common.as_json)
         found = survey(fleet, state, session, names)
     status_text.render(found, common.console(), file=str(common.file), verbose=bool(common.verbose))
     if common.as_json:
-        click.echo(status_json.document(found))
+        streams.print_document(status_json.document(found))
     return EXIT_OK if found.ok else EXIT_FAILED
 
 
-def images(*, file: Path, what: str, state_dir: Path | None, as_json: bool, verbose: int) -> int:
-    """What registries hold: repositories, tags, digests, sizes, platforms."""
+def images(
+    *,
+    file: Path,
+    what: str,
+    every: bool,
+    state_dir: Path | None,
+    as_json: bool,
+    verbose: int,
+) -> int:
+    """List the content of registries: repositories, tags, digests, sizes, platforms."""
+    file, what = file_and_name(file, what)
     fleet = load(file)
     registries, repository = registry_images.chosen(fleet, what)
     state = StateDirectory.beside(fleet.path, fleet.name, state_dir)
     about = known.read(fleet, state, datetime.now(timezone.utc))
-    with reading(fleet, None, verbose) as session:
+    with reading(fleet, None, verbose, as_json=as_json) as session:
         found = [
-            registry_images.of_registry(registry, repository, about, session)
+            registry_images.of_registry(registry, repository, about, session, every=every)
             for registry in registries
         ]
-    console = Console(stderr=as_json, highlight=False)
+    console = beside_document(as_json=as_json)
     images_text.render(found, console, verbose=bool(verbose))
     if as_json:
-        click.echo(images_json.document(fleet.name, found))
+        streams.print_document(images_json.document(fleet.name, found))
     return EXIT_FAILED if any(each.error for each in found) else EXIT_OK
 
 
 @contextmanager
-def reading(fleet: Fleet, parallel: int | None, verbose: int) -> Iterator[Session]:
-    """Connections to read by. Ctrl-C ends it at once: there is nothing to finish."""
+def reading(
+    fleet: Fleet, parallel: int | None, verbose: int, *, as_json: bool
+) -> Iterator[Session]:
+    """A session for commands that only read. Ctrl-C ends it at once: nothing has to finish."""
     if verbose > 1:
-        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-        logging.getLogger("paramiko").setLevel(logging.INFO)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+        streams.log()
+    streams.die_of_interrupt(error_document(INTERRUPTED) if as_json else "")
     session = early.session(fleet, parallel)
     try:
         yield session

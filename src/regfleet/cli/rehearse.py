@@ -1,23 +1,20 @@
-"""`regfleet rehearse`: a fleet's whole life on a throwaway twin of it, on this machine."""
+"""`regfleet rehearse`: try a fleet on a throwaway twin of it on this machine."""
 
 from __future__ import annotations
 
-import logging
-import os
 import shlex
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import gevent
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from regfleet.errors import EXIT_FAILED, EXIT_OK, RegfleetError
+from regfleet.errors import EXIT_FAILED, EXIT_OK, InterruptedCommandError, RegfleetError
 from regfleet.fleet.load import load
+from regfleet.model.names import counted
 from regfleet.rehearse import needs, shown
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.images import variant_for
@@ -25,6 +22,9 @@ from regfleet.rehearse.likeness import engine_of, in_play
 from regfleet.rehearse.production import Production
 from regfleet.rehearse.rehearsal import Result
 from regfleet.rehearse.venue import Venue, default_cache
+from regfleet.report.lines import show, show_text, show_whole
+from regfleet.terminal import streams
+from regfleet.terminal.console import beside_document
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -43,26 +43,30 @@ def rehearse(
     as_json: bool,
     verbose: int,
 ) -> int:
-    """Boot the twin, apply, apply again, destroy, compare; then all is taken down."""
+    """Boot the twin, apply, apply again, destroy, compare, take the twin down."""
     if verbose > 1:
-        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-        logging.getLogger("paramiko").setLevel(logging.INFO)
-    console = Console(stderr=as_json, highlight=False)
+        streams.log()
+    console = beside_document(as_json=as_json)
     told = shown.Told(console, verbose=bool(verbose))
     fleet = load(file, files_needed=False)
     venue = Venue.of(fleet, (cache or default_cache()).absolute(), told.news)
     if down:
         found = venue.take_down()
-        console.print("taken down" if found else f"no hosts of {escape(str(file))} were kept")
+        show_text(console, "taken down" if found else f"no hosts of {file} were kept")
         return EXIT_OK
     who = cast(fleet, limit=limit, exclude=exclude, suites=suite, per_group=per_group)
     played = in_play(fleet, who)
     kinds = [(suite, variant_for(engine_of(played, name))) for name, suite in who.suites.items()]
     needs.check(venue.cache / "images", kinds)
-    console.print(
-        f"Rehearsing [bold]{escape(fleet.name)}[/] on {len(who.suites)} of its "
-        f"{len(fleet.hosts())} hosts, in containers on this machine",
-        soft_wrap=True,
+    several = f"{len(who.suites)} of its {counted(len(fleet.hosts()))}"
+    show(
+        console,
+        "",
+        Text.assemble(
+            "Rehearsing ",
+            (fleet.name, "bold"),
+            f" on {several}, in containers on this machine",
+        ),
     )
     result = Result(fleet.name)
     with interruptible() as closing:
@@ -70,17 +74,17 @@ def rehearse(
         try:
             production.run()
         except RegfleetError:
-            _say_kept(production, console, file)
+            _show_kept(production, console, file)
             raise
     shown.render(result, console, plan=bool(verbose))
-    _last_words(production, console, file)
-    _say_kept(production, console, file)
+    _show_verdict(production, console, file)
+    _show_kept(production, console, file)
     if as_json:
-        click.echo(shown.document(result))
+        streams.print_document(shown.document(result))
     return EXIT_OK if result.ok else EXIT_FAILED
 
 
-def _last_words(production: Production, console: Console, file: Path) -> None:
+def _show_verdict(production: Production, console: Console, file: Path) -> None:
     result = production.result
     if result.ok:
         verdict = "The rehearsal went well."
@@ -88,39 +92,34 @@ def _last_words(production: Production, console: Console, file: Path) -> None:
     else:
         stage = next(stage for stage in result.stages if not stage.ok)
         verdict = f"The rehearsal failed: {stage.name}."
-        following = "Next: mend the above and rehearse again; --keep leaves the hosts up to look at"
-    console.print(f"\n[bold]{verdict}[/]")
+        following = "Next: fix the above and rehearse again; --keep leaves the hosts up to look at"
+    show(console, "")
+    show(console, "", Text(verdict, "bold"))
     if not production.kept:
-        console.print(following, soft_wrap=True)
+        show(console, "", following)
 
 
-def _say_kept(production: Production, console: Console, file: Path) -> None:
+def _show_kept(production: Production, console: Console, file: Path) -> None:
     if not production.kept:
         return
     directory, host = production.venue.directory, next(iter(production.result.suites))
-    console.print(
-        "The hosts are kept.\n"
-        f"  in:         ssh -F {directory}/ssh_config {escape(host)}\n"
-        f"  as a fleet: regfleet status {directory}/fleet.toml\n"
-        f"  away:       {escape(shlex.join(_again('--down', str(file))))}",
-        soft_wrap=True,
-    )
-
-
-def _again(option: str, file: str) -> list[str]:
-    """The command line to take down what this one has left."""
-    cache = [word for word in sys.argv if word.startswith("--cache=")]
-    if "--cache" in sys.argv[:-1]:
-        cache = ["--cache", sys.argv[sys.argv.index("--cache") + 1]]
-    return ["regfleet", "rehearse", file, option, *cache]
+    enter = shlex.join(["ssh", "-F", f"{directory}/ssh_config", host])
+    look = shlex.join(["regfleet", "status", f"{directory}/fleet.toml"])
+    show(console, "", "The hosts are kept.")
+    show_whole(console, f"  in:         {enter}")
+    show_whole(console, f"  as a fleet: {look}")
+    cache = production.venue.cache
+    option = [] if cache == default_cache().absolute() else ["--cache", str(cache)]
+    away = shlex.join(["regfleet", "rehearse", str(file), "--down", *option])
+    show_whole(console, f"  away:       {away}")
 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Ctrl-C, an end of the session or of the machine: what was begun is taken down, once.
+    """Take the twin down, once, on Ctrl-C, SIGTERM or SIGHUP.
 
     Yields:
-        To be called when that begins: from then on signals are only answered with words.
+        A function to call when taking down begins: from then on signals only print a message.
     """
     main, closing, interrupted = gevent.getcurrent(), False, False
 
@@ -130,7 +129,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
 
     def throw() -> None:
         if not closing:
-            gevent.get_hub().exception_stream = None  # what is cut off has nothing to say
+            gevent.get_hub().exception_stream = None  # no tracebacks of interrupted greenlets
             main.throw(KeyboardInterrupt)
 
     def received(signum: int, frame: object) -> None:
@@ -139,19 +138,21 @@ def interruptible() -> Iterator[Callable[[], None]]:
         again = interrupted or closing
         interrupted = True
         words = "is being taken down: this takes a few seconds" if again else "is taken down"
-        os.write(2, f"interrupted: the twin {words}\n".encode())
+        streams.say_at_once(f"interrupted: the twin {words}")
         if not again:
             # As gevent's own timeouts do: the handler may run in any greenlet.
             gevent.get_hub().loop.run_callback_threadsafe(throw)
 
-    # What is ignored stays so: `nohup` means it.
+    # Ignored signals stay ignored, as `nohup` wants.
     heeded = [each for each in _SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, received) for number in heeded}
     try:
         yield close
     except (KeyboardInterrupt, RegfleetError) as error:
         if interrupted:
-            raise RegfleetError("interrupted before its end; nothing of it is left") from error
+            raise InterruptedCommandError(
+                "the rehearsal was interrupted; nothing of it is left"
+            ) from error
         raise
     finally:
         closing = True

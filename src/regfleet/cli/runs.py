@@ -1,8 +1,7 @@
-"""Commands that contact hosts: `plan`, `apply`, `smoke`, `destroy`."""
+"""The commands `plan`, `apply`, `smoke` and `destroy`."""
 
 from __future__ import annotations
 
-import logging
 import shlex
 import signal
 import sys
@@ -10,41 +9,49 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-import click
 import gevent
 from rich.console import Console
 
+from regfleet import state_paths
 from regfleet.cli.again import again
 from regfleet.cli.watch import watching
-from regfleet.desired.model import DesiredHost
-from regfleet.desired.resolve import emptied, resolve
-from regfleet.errors import EXIT_CHANGES, EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
-from regfleet.fleet import proven
+from regfleet.errors import (
+    EXIT_CHANGES,
+    EXIT_FAILED,
+    EXIT_OK,
+    DeclinedError,
+    InterruptedCommandError,
+    UsageError,
+)
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
-from regfleet.materials import Materials, gather
+from regfleet.model.names import counted, listed
+from regfleet.plan.storages import amount
 from regfleet.report import as_json as documents
 from regfleet.report import html
+from regfleet.report.access_text import show_access
 from regfleet.report.lines import show_text
-from regfleet.report.model import HostReport, Report
 from regfleet.report.plan_text import show_plan
-from regfleet.report.progress import Progress
-from regfleet.report.summary_text import show_summary
-from regfleet.run import early
+from regfleet.report.summary_text import show_summary, show_troubles
+from regfleet.report.warnings_text import show_warnings
+from regfleet.run import build, early, gone, identity, machines, samples, ways
 from regfleet.run.apply import Runner
+from regfleet.run.recording import Recording
 from regfleet.run.selection import select
 from regfleet.run.session import Session
-from regfleet.run.watched import Watched
-from regfleet.run.work import Work
-from regfleet.state import StateDirectory
+from regfleet.run.wanted import Wanted, declared, nothing
+from regfleet.state import StagedState, StateDirectory
+from regfleet.terminal import streams
+from regfleet.terminal.console import beside_document, people
 
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """The options that all of these commands have."""
+    """The options that all these commands share."""
 
     file: Path
     limit: tuple[str, ...]
@@ -54,66 +61,147 @@ class Common:
     as_json: bool
     verbose: int
 
-    def console(self) -> Console:
-        """For people: standard output, or standard error when that belongs to JSON."""
-        return Console(stderr=self.as_json, highlight=False)
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> Common:
+        """The shared options of a command, which click gives as words of the names above."""
+        return cls(**options)  # type: ignore[arg-type] # click has checked the types
 
-    def show_plan(self, runner: Runner, *, diff: bool, alone: bool = False) -> None:
-        """The plan, for people; where it is not alone, a summary tells what went wrong, too."""
+    def console(self) -> Console:
+        """The console for people: standard output; standard error with `--json`."""
+        return beside_document(as_json=self.as_json)
+
+    def tells_people(self) -> bool:
+        """Whether more than errors is printed for people."""
+        return streams.people_are_shown(as_json=self.as_json)
+
+    def show_warnings(self, fleet: Fleet) -> None:
+        """Print the fleet file's warnings."""
+        if self.tells_people():
+            show_warnings(fleet)
+
+    def show_errors(self, runner: Runner) -> None:
+        """Print errors if nothing else is printed beside a document."""
+        if not self.tells_people():
+            show_troubles(runner.report, people(stderr=True), runner.fleet)
+
+    def show_plan(
+        self,
+        runner: Runner,
+        *,
+        diff: bool,
+        alone: bool = False,
+        asking: bool = False,
+        destroyed: bool = False,
+    ) -> None:
+        """Print the plan.
+
+        Args:
+            alone: whether no summary follows, so that the plan has to show the errors.
+            asking: whether the user is asked to confirm it, so that it is always printed.
+            destroyed: whether everything is removed, registries last.
+        """
         show_plan(
             runner.report,
-            self.console(),
+            people(stderr=True) if asking and self.as_json else self.console(),
             runner.fleet,
             diff=diff,
             every=bool(self.verbose),
             troubles=alone or bool(runner.to_do),
+            destroyed=destroyed,
         )
 
 
-def plan(*, detailed_exitcode: bool, diff: bool, **options: object) -> int:
-    """Look and plan."""
-    common = Common(**options)  # type: ignore[arg-type] # click has checked the types
-    with _runner(common, save=False) as (runner, _):
+def plan(
+    *,
+    detailed_exitcode: bool,
+    diff: bool,
+    no_secrets: bool = False,
+    prune: bool = False,
+    **options: object,
+) -> int:
+    """Look at hosts and print the plan."""
+    common = Common.of(options)
+    with running(common, secrets=not no_secrets, prune=prune) as (runner, state):
         runner.plan()
+        _tell_machines(common, runner, state)
+        _tell_notes(common, runner)
+        if runner.proof:
+            runner.report.unproven = dict(runner.proof.hosts)
         common.show_plan(runner, diff=diff, alone=True)
-        _warn_of_state_elsewhere(runner, common.file)
+        common.show_errors(runner)
+        common.show_warnings(runner.fleet)
+        if not no_secrets and common.tells_people() and (error := _new_identity(runner, state)):
+            show_text(people(stderr=True), f"warning: {error}")
         if common.as_json:
-            click.echo(documents.plan_document(runner.report))
+            streams.print_document(documents.plan_document(runner.report, diff=diff))
         if not runner.report.ok:
             return EXIT_FAILED
         return EXIT_CHANGES if detailed_exitcode and runner.to_do else EXIT_OK
 
 
 def apply(
-    *, yes: bool, smoke: bool | None, diff: bool, junit: Path | None, **options: object
+    *,
+    yes: bool,
+    smoke: bool | None,
+    diff: bool,
+    junit: Path | None,
+    how_to_log_in: bool = False,
+    new_identity: bool = False,
+    prune: bool = False,
+    forget: Sequence[str] = (),
+    **options: object,
 ) -> int:
-    """Plan, ask, touch, smoke, report."""
-    common = Common(**options)  # type: ignore[arg-type]
-    with _runner(common, save=True, locked="apply") as (runner, state):
+    """Plan, ask, touch, smoke, report.
+
+    Args:
+        how_to_log_in: print how to log in even if no registry is new.
+    """
+    common = Common.of(options)
+    with running(common, locked="apply", prune=prune, forget=forget) as (runner, state):
         runner.plan()
-        common.show_plan(runner, diff=diff)
-        _warn_of_state_elsewhere(runner, common.file)
+        _tell_machines(common, runner, state)
+        _tell_notes(common, runner)
+        if not new_identity and (error := _new_identity(runner, state)):
+            raise error
+        common.show_plan(runner, diff=diff, asking=bool(runner.to_do) and not yes)
+        common.show_warnings(runner.fleet)
+        recording = Recording(state, runner.work, runner.proof, "apply")
         if runner.to_do:
-            _confirm(yes or runner.session.stopped, "Apply this?")
+            confirm(yes or runner.session.stopped, "Apply this?")
+        if runner.to_do or runner.report.ok:  # otherwise no host uses the new passwords and CA
+            gone.note(runner.fleet, state, gone.planned(runner.report), runner.work.desired)
+            state.keep()
+        if runner.to_do:
+            recording.begin_plans(runner.plans)
             runner.touch(smoke=smoke is not False)
         if not runner.session.stopped:
-            runner.smoke(_still_to_smoke(runner, smoke))
+            runner.smoke(_smoke_after_waves(runner, smoke))
+        runner.settle(owed=smoke is not False)
+        gone.pruned(StateDirectory(state.path), runner.report)
+        samples.keep(state, runner.fleet, runner.work.seen)
+        well = [name for name, host in runner.report.hosts.items() if host.went_well]
+        machines.keep(StateDirectory(state.path), runner.fleet, runner.work.seen, well)
         try:
-            return _finish(runner, common, junit)
+            return finish(runner, common, junit, diff=diff)
         finally:
+            recording.finish(runner.report)
             page = html.write(
-                state,
+                StateDirectory(state.path),
                 runner.fleet,
                 runner.report,
                 runner.work.materials,
                 when=datetime.now(timezone.utc),
                 command=f"regfleet {shlex.join(sys.argv[1:])}",
+                also=recording.run.page if recording.run else "",
             )
-            _say(f"report: {page}")
+            streams.say_beside(f"report: {page}", as_json=common.as_json)
+            if runner.report.ok:
+                registries = list(runner.fleet.registries) if how_to_log_in else runner.new()
+                show_access(runner.fleet, registries, state, common.console())
 
 
-def _still_to_smoke(runner: Runner, smoke: bool | None) -> list[str]:
-    """The hosts to smoke-test behind the waves: all others, those of changed registries, none."""
+def _smoke_after_waves(runner: Runner, smoke: bool | None) -> list[str]:
+    """The hosts to smoke-test after the waves: by `smoke`, all others, the affected, or none."""
     if smoke is None:
         return runner.also_to_smoke()
     hosts = runner.report.hosts
@@ -121,135 +209,172 @@ def _still_to_smoke(runner: Runner, smoke: bool | None) -> list[str]:
 
 
 def smoke(*, junit: Path | None, **options: object) -> int:
-    """The smoke test alone."""
-    common = Common(**options)  # type: ignore[arg-type]
-    with _runner(common, save=False) as (runner, state):
+    """Run the smoke test only."""
+    common = Common.of(options)
+    with running(common) as (runner, state):
+        new = state.new()
         missing = [
             registry.name
             for registry in runner.fleet.registries.values()
             if not registry.external
-            and registry.users
-            and state.read(f"registry/{registry.name}.htpasswd") is None
+            and (registry.users or registry.tls.source == "fleet-ca")
+            and new & {state_paths.htpasswd(registry.name), state_paths.CA_KEY}
         ]
         if missing:
             raise UsageError(
                 f"the registry {missing[0]} has not been applied from here: its users' passwords "
-                "are not in the state directory",
+                f"or its CA are not in the state directory {state.path}",
                 f"run `regfleet apply {common.file}` first, or give --state-dir",
             )
         runner.connect()
         runner.smoke([name for name in runner.names if runner.report.hosts[name].ok])
+        runner.settle(owed=True)
         if not any(host.checks for host in runner.report.hosts.values()) and runner.report.ok:
-            common.console().print("There is nothing to smoke-test: no client has a registry.")
-        return _finish(runner, common, junit)
-
-
-def rollback(*, yes: bool, generation: int | None, **options: object) -> int:
-    """Back to an earlier generation, host by host."""
-    common = Common(**options)  # type: ignore[arg-type]
-    with _runner(common, save=False, locked="rollback", desired=_nothing) as (runner, _):
-        what = f"before generation {generation}" if generation else "before the newest generation"
-        _confirm(yes, f"Go back to what was there {what}, on {len(runner.names)} hosts?")
-        runner.connect()
-        runner.roll_back(generation or 0)
-        return _finish(runner, common, None)
-
-
-def _nothing(fleet: Fleet) -> Mapping[str, DesiredHost]:
-    return emptied(fleet, delete_data=False)
+            show_text(common.console(), "There is nothing to smoke-test: no client has a registry.")
+        return finish(runner, common, junit)
 
 
 def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> int:
-    """Take everything of the fleet's out."""
-    common = Common(**options)  # type: ignore[arg-type]
+    """Remove everything that the fleet owns."""
+    common = Common.of(options)
 
-    def nothing(fleet: Fleet) -> Mapping[str, DesiredHost]:
-        return emptied(fleet, delete_data=delete_data)
-
-    with _runner(common, save=False, locked="destroy", desired=nothing) as (runner, _):
+    taken_out = partial(nothing, delete_data=delete_data)
+    with running(common, locked="destroy", desired=taken_out) as (runner, state):
         runner.plan()
-        common.show_plan(runner, diff=diff)
+        _tell_machines(common, runner, state)
+        asking = bool(runner.to_do) and not yes
+        common.show_plan(runner, diff=diff, asking=asking, destroyed=True)
+        recording = Recording(state, runner.work, runner.proof, "destroy")
         if runner.to_do:
-            question = "Take this out, with all images in it?" if delete_data else "Take this out?"
-            _confirm(yes or runner.session.stopped, question)
+            data = f", with {amount(runner.data)}" if runner.data else ""
+            question = f"Take this out{data}?"
+            confirm(yes or runner.session.stopped, question)
+            recording.begin_plans(runner.plans)
             runner.touch(smoke=False, clients_first=True)
-        return _finish(runner, common, None)
+        gone.pruned(StateDirectory(state.path), runner.report, everything=True)
+        if runner.proof:
+            hosts = runner.report.hosts.values()
+            runner.proof.forget(host.name for host in hosts if host.went_well)
+        runner.settle(owed=False)
+        recording.finish(runner.report)
+        return finish(runner, common, None, diff=diff)
 
 
 @contextmanager
-def _runner(
+def running(
     common: Common,
     *,
-    save: bool,
     locked: str = "",
-    desired: Callable[[Fleet], Mapping[str, DesiredHost]] | None = None,
-) -> Iterator[tuple[Runner, StateDirectory]]:
-    """Everything a run needs, and the connections closed behind it."""
+    secrets: bool = True,
+    desired: Callable[[Fleet], Wanted] | None = None,
+    prune: bool = False,
+    forget: Sequence[str] = (),
+) -> Iterator[tuple[Runner, StagedState]]:
+    """The runner of a run, and its staged state; connections are closed afterwards.
+
+    New passwords and certificates stay in the staged state until `keep` writes them.
+
+    Args:
+        locked: the command that locks the fleet's state directory; empty for no lock.
+        secrets: whether to use passwords, keys and the state directory.
+        desired: gives the hosts' desired state instead of the fleet file.
+        prune: whether to remove everything from hosts that left the fleet file.
+        forget: hosts that left the fleet file and are forgotten.
+    """
     if common.verbose > 1:
-        logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
-        logging.getLogger("paramiko").setLevel(logging.INFO)
-    fleet = load(common.file)
-    names = select(fleet, common.limit, common.exclude)
-    _warn_of_loose_host_keys(fleet, names)
+        streams.log()
+    fleet = load(common.file, keys_needed=secrets)
     state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
-    with _lock(state, locked):
-        salt = state.read_text("salt")
-        if desired:  # to take things out no password is needed
-            materials, wanted = Materials({}, ""), desired(fleet)
+    left = gone.left(fleet, state, forget) if secrets else {}
+    fleet = gone.with_gone(fleet, left) if prune else fleet
+    names = select(fleet, common.limit, common.exclude)
+    if common.tells_people():
+        _warn_of_loose_host_keys(fleet, names)
+    staged = StagedState(state.path)
+    with _locked(state, locked):
+        gone.forget(state, forget)
+        if desired:
+            wanted = desired(fleet)
+        elif secrets:
+            wanted = declared(fleet, staged, names)
         else:
-            materials = gather(fleet, state, save=save)
-            wanted = resolve(fleet, materials)
-        if save:
-            proven.keep(fleet.proof, state)
+            known = import_module("regfleet.run.known")
+            wanted = known.without_secrets(fleet, datetime.now(timezone.utc)).wanted()
         session = early.session(fleet, common.parallel)
-        report = Report(fleet.name, {name: HostReport(name) for name in names})
         watch = watching(quiet=common.as_json, verbose=common.verbose)
-        progress = Progress(watch)
-        work = Work(fleet, wanted, materials, Watched(session, progress))
-        with _interruptible(session, watch.say):
-            try:
-                yield Runner(fleet, work, session, names, report, progress, salt), state
-            finally:
-                session.close()
+        run = build.runner(
+            wanted.also(gone.wanted(fleet, left)),
+            names,
+            session,
+            watch,
+            state if secrets else None,
+            alone=bool(locked),
+            gone={name: member.groups for name, member in left.items()},
+        )
+        with _interruptible(session, watch.say), run as runner:
+            yield runner, staged
 
 
 def _warn_of_loose_host_keys(fleet: Fleet, names: Sequence[str]) -> None:
     hosts = fleet.hosts()
+    found = ways.checking([hosts[name] for name in names])
     for checking, risk in (
         ("accept-new", "new ones are remembered unseen"),
-        ("off", "any is taken"),
+        ("off", "any is accepted"),
     ):
-        loose = [
-            name
-            for name in names
-            if hosts[name].ssh.host_key_checking == checking and not hosts[name].is_local
-        ]
+        loose = [name for name in names if found.get(name) == checking]
         if loose:
             show_text(
-                Console(stderr=True, highlight=False),
+                people(stderr=True),
                 f'warning: host_key_checking = "{checking}" for {len(loose)} of '
-                f"{len(names)} hosts: of their host keys {risk}; somebody in between would see "
+                f"{counted(len(names))}: of their host keys {risk}; somebody in between would see "
                 "what is sent",
             )
 
 
-def _warn_of_state_elsewhere(runner: Runner, file: Path) -> None:
-    """Whoever applies from a second machine makes a second CA: that is said, not only shown."""
-    fleet = runner.fleet.name
-    theirs = [name for name, seen in runner.work.seen.items() if seen.owned.get(fleet)]
-    if runner.salt is None and theirs:
-        show_text(
-            Console(stderr=True, highlight=False),
-            f"warning: {len(theirs)} of {len(runner.names)} hosts were set up for the fleet "
-            f"{fleet} from elsewhere: its CA and its generated passwords are not here, and an "
-            f"apply from here makes new ones. Bring .regfleet/{fleet} from beside the {file.name} "
-            "that was applied, or name it by --state-dir",
-        )
+def _tell_notes(common: Common, runner: Runner) -> None:
+    """Tell what the plans note, each note once with its hosts."""
+    hosts: dict[str, list[str]] = {}
+    for name, host in runner.report.hosts.items():
+        for note in host.plan.notes if host.plan else ():
+            hosts.setdefault(note, []).append(name)
+    if common.tells_people():
+        for note, names in hosts.items():
+            show_text(people(stderr=True), f"{listed(names, 60)}: {note}")
+
+
+def _tell_machines(common: Common, runner: Runner, state: StagedState) -> None:
+    """Refuse two names of one machine; tell which hosts are another machine than before.
+
+    Raises:
+        UsageError: two names lead to one machine.
+        StateError: the state directory cannot be used.
+    """
+    looks, kept = runner.work.seen, StateDirectory(state.path)
+    seen = {name: looks[name] for name in runner.names if name in looks}
+    if error := machines.refused(seen, machines.of_others(kept, runner.fleet)):
+        raise error
+    again = machines.reinstalled(runner.fleet.name, seen, machines.read(kept))
+    for name, words in again.items():
+        runner.report.hosts[name].reinstalled = words
+        if common.tells_people():
+            show_text(people(stderr=True), f"{name}: {words}; it is set up like a new host")
+    if common.verbose and common.tells_people():
+        for names in machines.clones(seen):
+            text = f"{listed(names, 60)} have one machine id, and are different machines"
+            show_text(people(stderr=True), f"{text}: clones of one image")
+
+
+def _new_identity(runner: Runner, state: StagedState) -> UsageError | None:
+    """The error if the fleet would get a CA or passwords other than those on its hosts."""
+    work = runner.work
+    known = identity.Identity.of(runner.fleet, work.materials, state)
+    return identity.refused(known, work.desired, work.seen, runner.names)
 
 
 @contextmanager
 def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C once: the hosts in flight finish and no other is begun; twice: stop talking."""
+    """Ctrl-C once: hosts at work finish, no other is begun; twice: leave them alone."""
 
     def interrupted(signum: int, frame: object) -> None:
         del signum, frame
@@ -262,16 +387,16 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt as error:
-        raise RegfleetError(
+        raise InterruptedCommandError(
             "interrupted: hosts at work finish, or put back what they began, by themselves",
-            f"`regfleet {shlex.join(sys.argv[1:])}` looks first and does what is left to do",
+            f"`regfleet {shlex.join(sys.argv[1:])}` completes the run",
         ) from error
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
-def _lock(state: StateDirectory, command: str) -> Iterator[None]:
+def _locked(state: StateDirectory, command: str) -> Iterator[None]:
     if not command:
         yield
         return
@@ -279,37 +404,49 @@ def _lock(state: StateDirectory, command: str) -> Iterator[None]:
         yield
 
 
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+def confirm(yes: bool, question: str) -> None:
+    """Ask for confirmation unless `--yes` was given.
 
-
-def _confirm(yes: bool, question: str) -> None:
+    Raises:
+        DeclinedError: the answer is no.
+        UsageError: standard input is not a terminal.
+    """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not streams.answers_can_be_had():
         raise UsageError("there is nobody to ask: standard input is no terminal", "give --yes")
-    # Nothing is at work while it asks: Ctrl-C is a no.
+    # No host is at work meanwhile: Ctrl-C means no.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        if not click.confirm(question, err=True):
-            raise click.Abort
+        agreed = streams.ask(question)
     finally:
         signal.signal(signal.SIGINT, before)
-    gevent.sleep(0.01)  # connections that ended while nobody listened are noticed
+    if not agreed:
+        raise DeclinedError
+    gevent.sleep(0.01)  # lets gevent notice connections that ended meanwhile
 
 
-def _finish(runner: Runner, common: Common, junit: Path | None) -> int:
+def _smoke_command(common: Common) -> str:
+    """The command that smoke-tests the fleet."""
+    state = ("--state-dir", str(common.state_dir)) if common.state_dir else ()
+    return shlex.join(["regfleet", "smoke", str(common.file), *state])
+
+
+def finish(runner: Runner, common: Common, junit: Path | None, *, diff: bool = False) -> int:
+    """Print the result of a run; returns the exit code."""
     report = runner.report
     show_summary(
         report,
         common.console(),
         runner.fleet,
         again=again(sys.argv[1:], report),
+        prove=_smoke_command(common),
         seconds=runner.progress.seconds,
         every=bool(common.verbose),
     )
+    common.show_errors(runner)
     if common.as_json:
-        click.echo(documents.apply_document(report))
+        streams.print_document(documents.apply_document(report, diff=diff))
     if junit:
         try:
             junit.write_text(import_module("regfleet.report.junit").render(report), "utf-8")

@@ -9,13 +9,15 @@ import socket
 import subprocess
 from pathlib import Path
 
-import click
 from rich.console import Console
 
 from regfleet import seed
 from regfleet.cli import runs
 from regfleet.errors import EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.load import load
+from regfleet.report.lines import show_text, show_whole
+from regfleet.terminal.console import people
+from regfleet.terminal.streams import say
 
 REGISTRY_IMAGE, SMOKE_IMAGE = "registry:2", "busybox:latest"
 PORT = 5000
@@ -48,19 +50,20 @@ image = "{smoke_image}"{smoke_archive}
 
 
 def up(*, endpoint: str | None, user: str, directory: Path, yes: bool, verbose: int) -> int:
-    """Write a fleet of this machine alone, apply it, say how to log in."""
-    console = Console(highlight=False)
+    """Write a fleet of only this machine, apply it, print how to log in."""
+    console = people()
     file = directory / "fleet.toml"
     if file.exists():
-        console.print(f"{file} is there already: it is applied as it is.")
+        show_text(console, f"{file} already exists: it is applied unchanged.")
     else:
         _write(file, endpoint or _own_endpoint(), user, console)
     fleet = load(file)
     code = runs.apply(
-        yes=yes or not _disturbs(),
+        yes=yes or not _has_running_containers(),
         smoke=True,
         diff=False,
         junit=None,
+        how_to_log_in=True,
         file=file,
         limit=(),
         exclude=(),
@@ -73,24 +76,18 @@ def up(*, endpoint: str | None, user: str, directory: Path, yes: bool, verbose: 
         return code
     registry = fleet.registries["main"]
     name = registry.users[0].name
-    state = directory / ".regfleet" / fleet.name
-    password = shlex.quote(str(state / "passwords" / "main" / name))
-    console.print(
-        f"\nThe registry [bold]{registry.endpoint}[/] is up; this machine is logged in as {name}.\n"
-        f"  here:      docker push {registry.endpoint}/NAME:TAG\n"
-        f"  elsewhere: copy {state}/ca.crt to /etc/docker/certs.d/{registry.endpoint}/, then\n"
-        f"             docker login {registry.endpoint} -u {name} --password-stdin < {password}\n"
-        f"             (or add that machine to {file} and run: regfleet apply {file})\n"
-        f"  away:      regfleet destroy {file}",
-        soft_wrap=True,
-    )
+    show_text(console, f"This machine is logged in as {name}.")
+    show_text(console, f"To add another one, name it in {file}, and:")
+    show_whole(console, f"  {shlex.join(['regfleet', 'apply', str(file)])}")
+    show_text(console, "To take it all away:")
+    show_whole(console, f"  {shlex.join(['regfleet', 'destroy', str(file)])}")
     return EXIT_OK
 
 
 def _write(file: Path, endpoint: str, user: str, console: Console) -> None:
     seeds = file.parent.resolve() / "images"
-    registry = _archive(REGISTRY_IMAGE, seeds / "registry.tar", console)
-    smoke = _archive(SMOKE_IMAGE, seeds / "busybox.tar", console)
+    registry = _image_archive(REGISTRY_IMAGE, seeds / "registry.tar", console)
+    smoke = _image_archive(SMOKE_IMAGE, seeds / "busybox.tar", console)
     text = FLEET.format(
         sudo="false" if os.geteuid() == 0 else "true",
         endpoint=endpoint,
@@ -106,20 +103,20 @@ def _write(file: Path, endpoint: str, user: str, console: Console) -> None:
             out.write(text)
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from error
-    console.print(f"{file} is written: the registry {endpoint}, the user {user}.")
+    show_text(console, f"{file} is written: the registry {endpoint}, the user {user}.")
 
 
-def _archive(image: str, path: Path, console: Console) -> str:
-    """An archive where the image cannot be pulled, relative to the fleet file; says which."""
+def _image_archive(image: str, path: Path, console: Console) -> str:
+    """The image's archive, relative to the fleet file; empty if the image can be pulled."""
     relative = f"{path.parent.name}/{path.name}"
     if path.is_file():
-        console.print(f"{image}: from the archive {path}")
+        show_text(console, f"{image}: from the archive {path}")
         return relative
-    if _present(image):
-        console.print(f"{image}: the one that this machine has")
+    if _has_image(image):
+        show_text(console, f"{image}: the one that this machine has")
         return ""
     if seed.hub_reachable():
-        console.print(f"{image}: from Docker Hub")
+        show_text(console, f"{image}: from Docker Hub")
         return ""
     path.parent.mkdir(parents=True, exist_ok=True)
     build = seed.build_registry if image == REGISTRY_IMAGE else seed.build_busybox
@@ -130,14 +127,14 @@ def _archive(image: str, path: Path, console: Console) -> str:
             f"Docker Hub cannot be reached, and {image} cannot be made here: {error.message}",
             f"put an archive of it (`docker save {image}`) at {path}, then run this again",
         ) from error
-    console.print(
+    show_text(
+        console,
         f"{image}: Docker Hub cannot be reached; made of this distribution's packages: {made}",
-        soft_wrap=True,
     )
     return relative
 
 
-def _present(image: str) -> bool:
+def _has_image(image: str) -> bool:
     if not shutil.which("docker"):
         return False
     found = subprocess.run(
@@ -149,8 +146,8 @@ def _present(image: str) -> bool:
     return found.returncode == 0
 
 
-def _disturbs() -> bool:
-    """Whether containers run here that a restart of the engine could stop: then it is asked."""
+def _has_running_containers() -> bool:
+    """Whether containers run here that a restart of the engine could stop."""
     if not shutil.which("docker"):
         return False
     found = subprocess.run(
@@ -160,9 +157,9 @@ def _disturbs() -> bool:
 
 
 def _own_endpoint() -> str:
-    """The name or address under which this machine is reached, and port 5000.
+    """This machine's name or address, and port 5000.
 
-    The full name where it resolves to an address that is not this machine's loopback, else the
+    The full name if it resolves to an address other than loopback, else the
     address of the interface that leads outside, else the host name.
     """
     name = socket.getfqdn()
@@ -173,7 +170,7 @@ def _own_endpoint() -> str:
         probe.connect(("192.0.2.1", 9))  # TEST-NET-1 (RFC 5737); connecting UDP sends nothing
         return f"{probe.getsockname()[0]}:{PORT}"
     except OSError:
-        click.echo("no network: the registry will be reached from this machine alone", err=True)
+        say("no network: the registry will be reached from this machine alone")
         return f"localhost:{PORT}"
     finally:
         probe.close()

@@ -1,44 +1,44 @@
-"""Progress for people at standard error: a panel at a terminal, calm lines anywhere else."""
+"""Progress on standard error: a panel at a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
 import gevent
 from rich.console import Console, Group
 from rich.live import Live
 
 from regfleet.report.lines import folded, show, show_text
-from regfleet.report.progress import Stage, Verdict
+from regfleet.run.progress import Stage, Verdict
+from regfleet.terminal import console as consoles
+from regfleet.terminal import streams
 
 REFRESH_SECONDS = 0.2
-PATIENCE_SECONDS = 60.0  # then a line says who is waited for
+PATIENCE_SECONDS = 60.0  # interval of the lines that name the slowest host
 _HANG = 2
 
 
 class Silent:
-    """Shows no stage; what has to be said is said."""
+    """Shows no stages, only messages."""
 
     def say(self, line: str) -> None:
-        """A line of its own."""
-        click.echo(line, err=True)
+        """Print a message."""
+        streams.say(line)
 
     @contextmanager
     def during(self, stage: Stage) -> Iterator[None]:
-        """Nothing."""
+        """Show nothing."""
         del stage
         yield
 
 
 class Lines(Silent):
-    """A line for each stage, and one a minute while it lasts.
+    """Prints a line for each stage, and one a minute while it lasts.
 
     Args:
-        every: also one for each host.
+        every: also print a line for each host.
     """
 
     def __init__(self, *, every: bool = False) -> None:
@@ -46,7 +46,7 @@ class Lines(Silent):
 
     @contextmanager
     def during(self, stage: Stage) -> Iterator[None]:
-        """Say that it begins."""
+        """Print that the stage begins, then a line a minute."""
         self.say(stage.opening)
         if self._every:
             stage.ended = self._say_host
@@ -62,10 +62,10 @@ class Lines(Silent):
 
 
 class Panel(Silent):
-    """A few lines that are drawn anew some times a second, and one that stays at the end.
+    """Redraws a few lines several times a second, and leaves one line at the end.
 
-    Drawn in one greenlet alone: whoever else has something to say, a signal handler among them,
-    leaves it for that one.
+    Only one greenlet draws: messages of others, such as signal handlers, are
+    queued for it.
 
     Args:
         console: a terminal.
@@ -77,7 +77,7 @@ class Panel(Silent):
         self._showing = False
 
     def say(self, line: str) -> None:
-        """A line of its own, above what is drawn."""
+        """Print a message above the panel."""
         if self._showing:
             self._said.append(line)
         else:
@@ -85,7 +85,7 @@ class Panel(Silent):
 
     @contextmanager
     def during(self, stage: Stage) -> Iterator[None]:
-        """Draw it until the end."""
+        """Redraw the stage until it ends."""
 
         def panel() -> Group:
             lines = [folded(self._console, *line) for line in stage.panel()]
@@ -113,26 +113,25 @@ class Panel(Silent):
 
 
 def watching(*, quiet: bool, verbose: int) -> Silent:
-    """What suits standard error.
+    """The kind of progress that suits standard error.
 
     Args:
         quiet: show nothing.
-        verbose: as on the command line: 1 says each host, 2 leaves the place to a log.
+        verbose: as on the command line: 1 prints each host, 2 prints lines beside a log.
     """
     if quiet:
         return Silent()
-    console = Console(stderr=True, highlight=False)
-    # Not `console.is_terminal`, which FORCE_COLOR makes of any pipe.
-    if sys.stderr.isatty() and not console.is_dumb_terminal and verbose <= 1:
+    console = consoles.people(stderr=True)
+    if streams.is_terminal() and not console.is_dumb_terminal and verbose <= 1:
         return Panel(console)
     return Lines(every=verbose > 0)
 
 
 @contextmanager
 def _repeating(seconds: float, action: Callable[[], None]) -> Iterator[None]:
-    """Do something every few seconds meanwhile.
+    """Call `action` every few seconds until the end of the block.
 
-    A greenlet and no thread: an interrupt that comes while it runs goes on to the main program.
+    A greenlet, not a thread: an interrupt while it runs still reaches the main program.
     """
 
     def repeat() -> None:

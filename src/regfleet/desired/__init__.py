@@ -1,4 +1,4 @@
-"""What a host should have: files, daemon settings, containers and logins, as frozen values.
+"""Computes each host's desired state: files, daemon settings, services, logins.
 
-Pure: no I/O, no pyinfra, no knowledge of what a host has now (that is `look` and `plan`).
+Pure: no I/O, no pyinfra, nothing about what a host has now (that is `look` and `plan`).
 """

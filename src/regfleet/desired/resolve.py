@@ -1,36 +1,51 @@
-"""`Fleet` and `Materials` to one `DesiredHost` a host. Pure."""
+"""Computes the `DesiredHost` of each host from `Fleet` and `Materials`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-from regfleet.desired.model import DesiredHost, Directory, Image, LoginEntry
 from regfleet.engines import ENGINES
-from regfleet.engines.interface import ClientNeeds, Trust
-from regfleet.fleet.model import Client, EngineName, Fleet, Json, Registry
+from regfleet.engines.interface import ClientNeeds, EngineProxy, Trust
+from regfleet.fleet.model import Client, EngineName, Fleet, Json, Mirror, Registry, User
 from regfleet.materials import Materials
+from regfleet.model.desired import DesiredHost, LoginEntry
+from regfleet.model.files import Directory
 from regfleet.runtimes import RUNTIMES
-from regfleet.touch.archive import digest
+from regfleet.secret import Secret
 
 
-def resolve(fleet: Fleet, materials: Materials) -> dict[str, DesiredHost]:
-    """What each host of the fleet should have, by host name, in the fleet's order."""
-    return {name: _host(fleet, materials, name) for name in fleet.hosts()}
+def resolve(
+    fleet: Fleet, materials: Materials, hosts: Collection[str] | None = None
+) -> dict[str, DesiredHost]:
+    """The desired state of the fleet's hosts, by name, in the fleet's order.
+
+    Args:
+        hosts: the names of the hosts that the materials are for; by default all hosts.
+    """
+    return {
+        name: _build_host(fleet, materials, name)
+        for name in fleet.hosts()
+        if hosts is None or name in hosts
+    }
+
+
+DESTROYED = "regfleet put it there"
 
 
 def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
-    """What each host should have when the fleet is destroyed: nothing of the fleet's.
+    """The desired state of each host after `destroy`: nothing of the fleet.
 
     Args:
-        delete_data: whether the registries' image data goes too.
+        delete_data: whether the registries' images are deleted too.
     """
     return {
         name: DesiredHost(
             name,
             fleet.name,
-            engines=_engines(fleet, name),
+            engines=_engines_of_host(fleet, name),
+            why_gone=DESTROYED,
             delete_storage=tuple(
                 registry.storage
                 for registry in fleet.registries.values()
@@ -42,7 +57,7 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
 
 
 def clients_of(fleet: Fleet, host: str) -> list[Client]:
-    """The client groups that a host is in."""
+    """The client groups that contain a host."""
     return [client for client in fleet.clients.values() if host in client.members]
 
 
@@ -55,65 +70,82 @@ def registries_on(fleet: Fleet, host: str) -> list[Registry]:
     ]
 
 
-def _engines(fleet: Fleet, host: str) -> tuple[EngineName, ...]:
-    """The engines of a host; a registry runs on Docker, whatever its clients have."""
+def _engines_of_host(fleet: Fleet, host: str) -> tuple[EngineName, ...]:
+    """The engines of a host: first its registries' engines, then its clients' engine."""
     clients = clients_of(fleet, host)
-    engine = ENGINES[clients[0].engine if clients else "docker"]
-    if registries_on(fleet, host) and not engine.is_docker:
-        return ("docker", engine.name)
-    return (engine.name,)
+    of_registries = _registries_engines(fleet, host)
+    if not clients:
+        return of_registries
+    own = ENGINES[clients[0].engine]
+    # Several engines are Docker and differ only in its configuration: the client's one is used.
+    others = (each for each in of_registries if not (own.is_docker and ENGINES[each].is_docker))
+    return tuple(dict.fromkeys((*others, own.name)))
 
 
-def _host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
+def _registries_engines(fleet: Fleet, host: str) -> tuple[EngineName, ...]:
+    found = (RUNTIMES[registry.runtime].engine for registry in registries_on(fleet, host))
+    return tuple(dict.fromkeys(engine for engine in found if engine))
+
+
+def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
     clients = clients_of(fleet, name)
-    runs = [
-        RUNTIMES[registry.runtime](fleet.name, registry, materials.registries[registry.name])
+    services = [
+        service
         for registry in registries_on(fleet, name)
+        if (instance := registry.instance((name,)))
+        for service in RUNTIMES[registry.runtime].services(
+            fleet.name,
+            registry,
+            instance,
+            materials.registries[registry.name],
+            materials.image(registry.image, registry.image_archive),
+        )
     ]
     want = DesiredHost(
         name,
         fleet.name,
-        engine="docker" if runs else None,
-        engines=_engines(fleet, name),
-        install=bool(runs) or any(client.install for client in clients),
-        directories=_unique(item for run in runs for item in run.directories),
-        files=tuple(file for run in runs for file in run.files),
-        containers=tuple(container for run in runs for container in run.containers),
+        engine=next(iter(_registries_engines(fleet, name)), None),
+        engines=_engines_of_host(fleet, name),
+        install=bool(services) or any(client.install for client in clients),
+        vendor=any(client.vendor for client in clients),
+        directories=_unique_by_path(item for service in services for item in service.directories),
+        files=tuple(file for service in services for file in service.files),
+        services=tuple(services),
     )
     if not clients:
         return want
     engine = ENGINES[clients[0].engine]
-    wants = engine.wants(_needs(fleet, materials, clients))
+    wants = engine.wants(_client_needs(fleet, materials, clients, name))
     archive = fleet.smoke.image_archive
     return replace(
         want,
         engine=engine.name,
         migrate_flags=any(client.migrate_flags for client in clients),
-        directories=_unique((*want.directories, *wants.directories)),
+        directories=_unique_by_path((*want.directories, *wants.directories)),
         files=(*want.files, *wants.files),
         conditional=wants.conditional,
-        daemon=wants.daemon,
         edits=wants.edits,
         logins=wants.logins,
-        images=(Image(fleet.smoke.image, archive, digest(archive)),) if archive else (),
+        images=(materials.image(fleet.smoke.image, archive),) if archive else (),
     )
 
 
-def _needs(fleet: Fleet, materials: Materials, clients: list[Client]) -> ClientNeeds:
+def _client_needs(
+    fleet: Fleet, materials: Materials, clients: list[Client], host: str
+) -> ClientNeeds:
     trusts: dict[str, Trust] = {}
     daemon: dict[str, Json] = {}
-    mirrors: dict[str, None] = {}
+    mirrors: dict[Mirror, None] = {}
     asking: list[tuple[str, bool, Registry]] = []
     for client in clients:
         mirrors |= dict.fromkeys(client.mirrors)
         daemon |= client.daemon
-        mirror_hosts = {urlsplit(mirror).netloc for mirror in client.mirrors}
         for registry in fleet.registries.values():
             if registry.name in client.registries:
                 asking.append((f"client.{client.name}.registries", True, registry))
-            elif registry.endpoint in mirror_hosts:
+            elif registry.name in client.mirrored:
                 asking.append((f"client.{client.name}.mirrors", False, registry))
-    # A registry that one group declares and another mirrors from is a declared one.
+    # A registry that one group lists in `registries` and another in `mirrors` counts as listed.
     for place, declared, registry in sorted(asking, key=lambda each: not each[1]):
         trusts.setdefault(
             registry.endpoint,
@@ -122,6 +154,7 @@ def _needs(fleet: Fleet, materials: Materials, clients: list[Client]) -> ClientN
                 materials.registries[registry.name].ca,
                 plain=declared and registry.tls.source == "none",
                 reason=f"{place}: {registry.name}",
+                registry=registry.name,
             ),
         )
     return ClientNeeds(
@@ -129,12 +162,58 @@ def _needs(fleet: Fleet, materials: Materials, clients: list[Client]) -> ClientN
         tuple(mirrors),
         daemon,
         f"client.{clients[0].name}",
-        _logins(fleet, materials, clients),
+        _login_entries(fleet, materials, clients),
         fleet.name,
+        _engine_proxy(fleet, materials, clients, host),
     )
 
 
-def _logins(fleet: Fleet, materials: Materials, clients: list[Client]) -> tuple[LoginEntry, ...]:
+def _engine_proxy(
+    fleet: Fleet, materials: Materials, clients: list[Client], host: str
+) -> EngineProxy | None:
+    """The proxy that the host's groups declare; they agree (see `fleet.check.clients`)."""
+    client = next((each for each in clients if each.proxy), None)
+    if client is None or client.proxy is None:
+        return None
+    proxy, password = client.proxy, materials.proxies.get(client.name)
+    return EngineProxy(
+        http=_with_login(proxy.http, proxy.user, password),
+        https=_with_login(proxy.https, proxy.user, password),
+        no_proxy=",".join(dict.fromkeys((*proxy.no_proxy, *_direct(fleet, host)))),
+        secret=password is not None,
+        containers=proxy.containers,
+        reason=f"client.{client.name}.proxy",
+    )
+
+
+def _with_login(url: str, user: User | None, password: Secret | None) -> Secret:
+    """A proxy's URL with its login, percent-encoded (RFC 3986, 3.2.1)."""
+    scheme, mark, rest = url.partition("://")
+    if not url or user is None or password is None:
+        return Secret(url)
+    login = f"{quote(user.name, safe='')}:{quote(password.reveal(), safe='')}"
+    return Secret(f"{scheme}{mark}{login}@{rest}")
+
+
+def _direct(fleet: Fleet, host: str) -> Iterator[str]:
+    """What a host reaches without its proxy: itself, the fleet's registries and their hosts.
+
+    Other clients are left out: each new one would restart the engines of all.
+    """
+    yield from ("localhost", "127.0.0.1", "::1")
+    itself = fleet.hosts()[host]
+    yield from () if itself.is_local else (itself.name, itself.address)
+    for registry in fleet.registries.values():
+        if not registry.external:
+            yield registry.host
+            for each in registry.hosts:
+                yield from () if each.is_local else (each.name, each.address)
+
+
+def _login_entries(
+    fleet: Fleet, materials: Materials, clients: list[Client]
+) -> tuple[LoginEntry, ...]:
+    engine = ENGINES[clients[0].engine]
     entries: dict[tuple[str, str], LoginEntry] = {}
     for client in clients:
         for login in client.logins:
@@ -147,12 +226,14 @@ def _logins(fleet: Fleet, materials: Materials, clients: list[Client]) -> tuple[
                     materials.registries[registry.name].passwords[login.user],
                     registry.name,
                     f"client.{client.name}.login: {registry.name}",
+                    engine.shell,
+                    engine.login_file,
                 )
     return tuple(entries.values())
 
 
-def _unique(items: Iterable[Directory]) -> tuple[Directory, ...]:
-    """Each path once, the first that asks for it."""
+def _unique_by_path(items: Iterable[Directory]) -> tuple[Directory, ...]:
+    """Each path once: the first directory with that path."""
     found: dict[str, Directory] = {}
     for item in items:
         found.setdefault(item.path, item)

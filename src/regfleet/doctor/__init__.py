@@ -1,5 +1,5 @@
-"""What is wrong, and what to do: checks from here and from each host, explained by one table.
+"""Find faults and explain them: checks from this machine and on each host, one table of causes.
 
-`causes.toml` says in words what each failure means, `examine` collects, everything between is
-pure. Nothing is changed anywhere, and what cannot be reached is a finding, not an error.
+`causes.toml` explains each failure, `examine` collects the facts, everything else is pure. Nothing
+is changed, and a host that cannot be reached is a finding, not an error.
 """

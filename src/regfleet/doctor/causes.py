@@ -1,11 +1,12 @@
-"""The table of causes, and which of them an error line tells of. Pure.
+"""The table of causes, and how to recognise one in an error line. Pure.
 
-What is known of a failure stands in `causes.toml`: to add one, write a table there.
+To add a cause, add a table to `causes.toml`.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,20 +14,22 @@ from importlib.resources import files
 
 import tomli
 
-# Where an error line names the registry: in a URL, or behind `docker login`.
+# A registry's endpoint in an error line.
 _ENDPOINT = re.compile(r"https?://(?P<endpoint>[A-Za-z0-9.-]+(?::\d+)?)(?=[/\s\"']|$)")
 _PLACEHOLDER = re.compile(r"{(\w+)}")
-_LONGEST = 64 * 1024  # characters; more is a log, and its end is what matters
+COMMAND = "$ "  # begins a shell command
+_QUOTED_ALREADY = {"file", "limit"}
+_MOST_TEXT = 64 * 1024  # characters; of a longer text, a log, only the end is read
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What can be wrong.
+    """A known cause of failure.
 
     Attributes:
         name: its key in `causes.toml`, for programs.
         title, means, check, fix, by_hand: texts with placeholders, for `fill`.
-        says: how error lines tell of it.
+        says: patterns of error lines that have this cause.
         examples: such lines.
     """
 
@@ -40,17 +43,17 @@ class Cause:
     examples: tuple[str, ...]
 
     def texts(self) -> tuple[str, ...]:
-        """Every text of it."""
+        """All its texts with placeholders."""
         return (self.title, self.means, *self.check, *self.fix, *self.by_hand)
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A cause that a text tells of.
+    """A cause that was recognised in a text.
 
     Attributes:
-        fragment: the words that told; nothing else of the text, which may hold a password.
-        values: what the line says of placeholders.
+        fragment: the matched words only: the rest of the text may hold a password.
+        values: placeholders that the line gives.
     """
 
     cause: Cause
@@ -60,7 +63,7 @@ class Recognised:
 
 @cache
 def causes() -> Mapping[str, Cause]:
-    """Every cause by name, in the order in which lines are compared with them."""
+    """Every cause by name, in matching order."""
     text = files("regfleet.doctor").joinpath("causes.toml").read_text("utf-8")
     return {name: _cause(name, table) for name, table in tomli.loads(text).items()}
 
@@ -83,7 +86,7 @@ def _cause(name: str, table: Mapping[str, object]) -> Cause:
 
 
 def recognise(line: str) -> Recognised | None:
-    """The first cause that a line tells of, None where it is known of none."""
+    """The first cause whose pattern matches the line; None if none matches."""
     for cause in causes().values():
         for pattern in cause.says:
             found = pattern.search(line)
@@ -94,12 +97,11 @@ def recognise(line: str) -> Recognised | None:
 
 
 def explain(text: str) -> tuple[Recognised, ...]:
-    """The causes that a pasted text tells of, each once, in the text's order.
+    """The causes recognised in a pasted text, each once, in the text's order.
 
-    A terminal may have broken a line: where no line alone tells anything, all of them together
-    are one.
+    A terminal may have broken a line: if no single line matches, all lines are joined into one.
     """
-    lines = text[-_LONGEST:].splitlines()
+    lines = text[-_MOST_TEXT:].splitlines()
     found: dict[str, Recognised] = {}
     for line in lines or [""]:
         told = recognise(line)
@@ -114,9 +116,18 @@ def explain(text: str) -> tuple[Recognised, ...]:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """A text with its placeholders filled; unknown ones in capitals, `{{` and `}}` as braces."""
+    """The text with its placeholders filled, unknown ones in capitals; `{{` and `}}` are braces.
+
+    In a command (`$ `) each value is quoted for the shell.
+    """
     names = _PLACEHOLDER.findall(text.replace("{{", "").replace("}}", ""))
-    return text.format_map({name: values.get(name, name.upper()) for name in names})
+    filled = {name: values.get(name, name.upper()) for name in names}
+    if text.startswith(COMMAND):
+        for name in filled.keys() - _QUOTED_ALREADY:
+            quoted = text.partition(f"{{{name}}}")[0].count("'") % 2
+            word = filled[name]
+            filled[name] = word.replace("'", "'\\''") if quoted else shlex.quote(word)
+    return text.format_map(filled)
 
 
 def _endpoint(line: str) -> dict[str, str]:

@@ -1,25 +1,49 @@
-"""From what was collected to what is wrong: roots first, each said once. Pure."""
+"""Diagnose a case: root causes first, each once. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regfleet.doctor import hosts, registries
+from regfleet.doctor import differences, hosts, registries
 from regfleet.doctor.case import Case
 from regfleet.doctor.finding import Finding, Symptom, findings
-from regfleet.errors import CertificateError, PasswordError
+from regfleet.errors import CertificateError, PasswordError, UnreadLoginError
 from regfleet.registry_api.errors import RegistryError
+
+# Causes of other failures come first: fixing them often removes the rest. What clients report
+# comes after these, in no fixed order.
+_ORDER = (
+    ("password-unknown", "certificate-unusable", "elsewhere"),
+    ("unreachable", "not-looked-at"),
+    ("clock", "disk-full"),
+    ("daemon-json", "unknown-key", "flag-conflict", "mirror-refused", "ignored-key"),
+    ("engine-missing", "engine-down", "engine-stopped", "engine-silent", "start-limit"),
+    ("port-taken", "name-not-resolved", "mirror-not-resolved", "wrong-address"),
+    ("proxy-unreachable", "proxy"),
+    ("registry-down", "registry-silent", "registry-full", "registry-error", "not-a-registry"),
+    ("server-other", "wrong-name", "certificate-dates", "plain-server", "tls-server"),
+    ("password-differs",),
+)
+_LAST = (("refused",), ("not-as-declared",), ("not-applied",))
+
+
+def _rank(symptom: Symptom) -> int:
+    for order, start in ((_ORDER, 0), (_LAST, len(_ORDER) + 1)):
+        for number, causes in enumerate(order, start):
+            if symptom.cause in causes:
+                return number
+    return len(_ORDER)
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is wrong with a fleet.
+    """The faults of a fleet.
 
     Attributes:
         fleet: its name.
-        hosts: those that were examined; `reached` of them could be looked at.
-        registries: those that were asked, whatever they answered.
+        hosts: the examined hosts; `reached`: those that could be read.
+        registries: the registries that were asked, whatever they answered.
         notes: what could not be checked.
     """
 
@@ -32,17 +56,17 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found."""
+        """Whether there are no findings."""
         return not self.findings
 
 
 def diagnose(case: Case, file: str) -> Diagnosis:
-    """Say what is wrong.
+    """Diagnose a case.
 
     Args:
-        file: the fleet file as the user named it, for commands.
+        file: the fleet file as the user named it, used in commands.
     """
-    first, last = list(_of_fleet(case)), list(_not_applied(case))
+    first, last = list(_fleet_symptoms(case)), list(_not_applied(case))
     clocks = list(hosts.clocks(case))
     of_hosts = [each for exam in case.hosts.values() for each in hosts.of_host(case, exam)]
     roots: dict[str, Symptom] = {}
@@ -60,10 +84,24 @@ def diagnose(case: Case, file: str) -> Diagnosis:
         for exam in case.hosts.values()
         for each in registries.of_client(case, exam, found, known)
     ]
-    every = [*first, *clocks, *of_hosts, *of_registries, *of_clients, *last]
+    # An unreadable login file also makes the plan fail: report it once.
+    unread = {each.host for each in of_clients if each.cause == "config-json"}
+    of_hosts = [
+        each
+        for each in of_hosts
+        if each.cause != "refused"
+        or each.host not in unread
+        or not _refused_for_logins(case, each.host)
+    ]
+    told = [*first, *clocks, *of_hosts, *of_registries, *of_clients]
+    seen = list(found.with_felt(told))
+    others = [
+        each for exam in case.hosts.values() for each in differences.of_host(case, exam, seen)
+    ]
+    every = sorted([*seen, *others, *last], key=_rank)
     return Diagnosis(
         case.fleet.name,
-        findings(found.with_felt(every), case.fleet, file),
+        findings(every, case.fleet, file),
         tuple(case.hosts),
         tuple(name for name, exam in case.hosts.items() if exam.seen is not None),
         tuple(
@@ -75,8 +113,13 @@ def diagnose(case: Case, file: str) -> Diagnosis:
     )
 
 
-def _of_fleet(case: Case) -> Iterator[Symptom]:
-    """Whether what it needs is here."""
+def _refused_for_logins(case: Case, host: str) -> bool:
+    """Whether planning a host failed because of an unreadable login file."""
+    return isinstance(case.hosts[host].refused, UnreadLoginError)
+
+
+def _fleet_symptoms(case: Case) -> Iterator[Symptom]:
+    """Symptoms of missing secrets or state on this machine."""
     looked = [name for name, exam in case.hosts.items() if exam.seen is not None]
     applied = [name for name in looked if case.applied(name)]
     for error in case.errors:
@@ -93,7 +136,7 @@ def _of_fleet(case: Case) -> Iterator[Symptom]:
 
 
 def _not_applied(case: Case) -> Iterator[Symptom]:
-    """Hosts without anything of the fleet's: last, since what else is found would hinder that."""
+    """Hosts on which the fleet owns nothing; last, because other findings come before an apply."""
     for name, exam in case.hosts.items():
         if exam.seen is not None and not case.applied(name):
             yield Symptom("not-applied", name, f"there is no record of fleet {case.fleet.name}")

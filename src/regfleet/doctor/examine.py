@@ -1,75 +1,74 @@
-"""Examining a fleet: one command a host, one question a registry, nothing changed anywhere."""
+"""Examine a fleet: one command for each host, one request to each registry; changes nothing."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Protocol, TypeVar
 
-import gevent.pool
-
-from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.doctor import program
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.signs import parse as parse_signs
-from regfleet.engines import ENGINES
 from regfleet.errors import RegfleetError
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.look import parse as look
+from regfleet.model.desired import DesiredHost
+from regfleet.model.plan import Plan
 from regfleet.plan.diff import diff
-from regfleet.registry_api.answers import refusal
-from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.tunnel import Dial
 from regfleet.run import known as known_materials
+from regfleet.run import machines
+from regfleet.run.asking import Asking, elsewhere, let_in
 from regfleet.run.known import Known
-from regfleet.run.reach import target_of
 from regfleet.run.survey import skew
+from regfleet.shell.frame import framed
 from regfleet.state import StateDirectory
 
 T = TypeVar("T")
 
-HOST_SECONDS = 300  # each of its commands is given 20 seconds
-ELSEWHERE = 8  # external registries asked at the same time
-_UNAUTHORIZED = 401  # RFC 9110, 15.5.2
+HOST_SECONDS = 300  # each command of the program has 20 seconds
 
 
 class Examining(Protocol):
-    """Ways to hosts, and work on many of them at once: `run.session.Session`."""
+    """Connections to hosts, used in parallel: `run.session.Session`."""
 
     def connect(self, name: str) -> None:
-        """Connect, unless that is done."""
+        """Connect, if not connected."""
 
-    def run(self, name: str, program: str, seconds: int) -> list[str]:
-        """Run a program, its output's lines."""
+    def run(self, name: str, program: str, seconds: float) -> list[str]:
+        """Run a program; the lines of its output."""
 
-    def tunnel(self, name: str, port: int) -> Dial | None:
-        """A way to a port of the host, None where it is this machine."""
+    def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
+        """A tunnel to a port of the host; None if the host is this machine."""
 
     def each(
         self, work: Callable[[str], T], names: Iterable[str]
     ) -> Iterator[tuple[str, T | RegfleetError]]:
-        """Do the work for each host; its error is its result."""
+        """Do the work for each host; an error is that host's result."""
 
 
 def examine(fleet: Fleet, state: StateDirectory, session: Examining, names: Sequence[str]) -> Case:
-    """Examine hosts, and the registries that they run or use.
+    """Examine hosts and the registries that they run or use.
 
-    Registries of ours are asked through their hosts, also where those are not among `names`.
+    Own registries are asked through their hosts, even if those are not in `names`.
 
     Args:
-        names: the hosts, of the fleet.
+        names: the hosts to examine.
 
     Raises:
         StateError: the state directory cannot be used.
+        UsageError: two names lead to one machine.
     """
     known = known_materials.read(fleet, state, datetime.now(timezone.utc))
-    materials, desired, unknown = known.desired()
+    wanted = known.wanted()
+    desired, salt = wanted.desired, wanted.materials.salt
     images = _images(fleet, desired, names)
 
     def one(name: str) -> HostExam:
-        return _host(fleet, desired[name], materials.salt, images.get(name, ()), session)
+        return _host(fleet, desired[name], salt, images.get(name, ()), session)
 
     exams: dict[str, HostExam] = {}
     for name, result in session.each(one, names):
@@ -77,12 +76,16 @@ def examine(fleet: Fleet, state: StateDirectory, session: Examining, names: Sequ
             exams[name] = HostExam(name, reached=False, error=result)
         else:
             exams[name] = result
+    if one_machine := machines.refused(
+        {name: exam.seen for name, exam in exams.items() if exam.seen}
+    ):
+        raise one_machine
     return Case(
         fleet,
         desired,
         {name: exams[name] for name in names},
         _registries(fleet, known, exams, session),
-        unknown,
+        wanted.unknown,
         tuple(known.errors()),
     )
 
@@ -90,13 +93,15 @@ def examine(fleet: Fleet, state: StateDirectory, session: Examining, names: Sequ
 def _images(
     fleet: Fleet, desired: Mapping[str, DesiredHost], names: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The images that are pulled, by host.
+    """The images that each host would pull.
 
-    The smoke test's is asked for on one client alone: Docker Hub counts questions of all.
+    Only one client checks the smoke test's image, because Docker Hub limits requests.
     """
     found = {
         name: tuple(
-            each.image.reference for each in desired[name].containers if not each.image.archive
+            each.image.reference
+            for each in desired[name].services
+            if each.image and not each.image.archive
         )
         for name in names
     }
@@ -115,45 +120,49 @@ def _host(
         return HostExam(want.name, reached=False, error=error)
     before = time.time()
     try:
-        text = program.render(fleet, want, salt, images)
+        mark = f"doctor-{secrets.token_hex(6)}"
+        text = program.render(fleet, want, salt, mark, images)
         lines = session.run(want.name, text, HOST_SECONDS)
         after = time.time()
-        seen = look.parse(want.name, lines)
+        seen = look.parse(want.name, lines, mark)
     except RegfleetError as error:
         return HostExam(want.name, error=error)
     refused: RegfleetError | None = None
+    plan: Plan | None = None
     try:
-        diff(want, seen, salt, [ENGINES[engine] for engine in want.engines])
+        plan = diff(want, seen, salt)
     except RegfleetError as error:
         refused = error
+    signs = parse_signs(framed(lines, mark).lines)
     ahead = skew(seen.clock, before, after)
-    return HostExam(want.name, True, seen, parse_signs(lines), ahead, None, refused)
+    return HostExam(want.name, True, seen, signs, ahead, None, refused, plan)
 
 
 def _registries(
     fleet: Fleet, known: Known, exams: Mapping[str, HostExam], session: Examining
 ) -> dict[str, RegistryExam]:
+    asking = Asking(known.registries, session)
     asked = _asked(fleet, exams)
     found: dict[str, RegistryExam] = {}
     by_host: dict[str, list[Registry]] = {}
     for registry in asked:
-        if registry.hosts:
-            by_host.setdefault(registry.hosts[0].name, []).append(registry)
+        instance = registry.instance()
+        if instance:
+            by_host.setdefault(instance.host.name, []).append(registry)
 
     def of_host(name: str) -> list[RegistryExam]:
         exam = exams.get(name)
         if exam is not None and not exam.reached:
             return [RegistryExam(each.name, error=exam.error) for each in by_host[name]]
-        return [_ask(each, known, session) for each in by_host[name]]
+        return [_ask(each, asking) for each in by_host[name]]
 
     for name, result in session.each(of_host, list(by_host)):
         if isinstance(result, RegfleetError):
             found.update({each.name: RegistryExam(each.name, "", result) for each in by_host[name]})
         else:
             found.update({each.name: each for each in result})
-    pool = gevent.pool.Pool(ELSEWHERE)
-    outside = [each for each in asked if not each.hosts]
-    answers = pool.map(lambda each: _ask(each, known, session), outside)
+    outside = [each for each in asked if each.instance() is None]
+    answers = elsewhere(lambda each: _ask(each, asking), outside)
     found.update({each.name: each for each in answers})
     return {registry.name: found[registry.name] for registry in asked}
 
@@ -168,28 +177,14 @@ def _asked(fleet: Fleet, names: Iterable[str]) -> list[Registry]:
     return [registry for name, registry in fleet.registries.items() if name in chosen]
 
 
-def _ask(registry: Registry, known: Known, session: Examining) -> RegistryExam:
-    """Whether it answers as a registry and lets us in; who is not known to it is not asked as."""
-    about = known.registries[registry.name]
-    try:
-        credentials = about.credentials()
-    except RegfleetError:
-        credentials = None
+def _ask(registry: Registry, asking: Asking) -> RegistryExam:
+    """Ask whether a registry answers as one and accepts the user, if one is known."""
+    credentials, _ = asking.user(registry)
     user = credentials.user if credentials else ""
     try:
-        # Where the CA is not known, whom to trust is not known: asked without an answer.
-        target = target_of(registry, about.trusted(), session)
+        # Without a known CA this raises: no server can be trusted.
+        with asking.client(registry, credentials) as client:
+            let_in(client, client.request("GET", "/v2/"), registry, credentials)
     except RegfleetError as error:
         return RegistryExam(registry.name, user, error)
-    with RegistryClient(target, credentials) as client:
-        try:
-            answer = client.request("GET", "/v2/")
-            challenge = answer.headers.get("www-authenticate", "").lower()
-            if answer.status == _UNAUTHORIZED and challenge:
-                if user and challenge.startswith("basic"):
-                    raise refusal(answer, registry.endpoint, "GET /v2/", user)
-            else:
-                client.ping()
-        except RegfleetError as error:
-            return RegistryExam(registry.name, user, error)
     return RegistryExam(registry.name, user)

@@ -1,21 +1,24 @@
-"""What one host shows by itself, whatever registries it uses. Pure."""
+"""Symptoms of a single host, independent of the registries it uses. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from regfleet.desired.model import DesiredHost
 from regfleet.doctor.case import Case, HostExam
 from regfleet.doctor.causes import recognise
 from regfleet.doctor.finding import Symptom
+from regfleet.doctor.program import proxies
 from regfleet.doctor.signs import Signs
-from regfleet.engines import ENGINES, docker_flags
+from regfleet.documents.interface import NotReadableError, parts
+from regfleet.documents.json_document import NotJsonError
+from regfleet.engines import ENGINES, docker_boot, docker_flags, docker_json, docker_start
 from regfleet.engines import docker_facts as facts
 from regfleet.errors import UnreachableError
-from regfleet.look.observed import ObservedHost
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.model.observed import ObservedHost
 from regfleet.pki.names import endpoint_host
-from regfleet.plan import daemon_json
+from regfleet.record import DAEMON_JSON
 
 MOST_SKEW = 60  # seconds, as for `status`
 LEAST_FREE = 100 * 1024  # KiB; a small image's layers
@@ -23,14 +26,14 @@ LEAST_INODES = 1000
 _KIB_PER_MIB = 1024
 _DIFFERING_CLOCKS = 5  # seconds, between looks at hosts whose clocks agree
 _URL_LOGIN = re.compile(r"://[^/@\s]*@")
-# Flags that may stand beside their key (moby daemon/config/config.go, skipDuplicates).
-_TOGETHER = {"runtimes"}
-# Causes that keep dockerd from starting, and that its log tells.
-_STOPS = ("unknown-key", "disk-full", "mirror-refused")
+# Flags that dockerd accepts beside their key (moby daemon/config/config.go, skipDuplicates).
+_FLAG_AND_KEY = {"runtimes"}
+# Causes that keep dockerd from starting and appear in its log.
+_STOPPING_CAUSES = ("unknown-key", "disk-full", "mirror-refused")
 
 
 def of_host(case: Case, exam: HostExam) -> Iterator[Symptom]:
-    """What is wrong with a host."""
+    """The symptoms of a host."""
     if exam.error is not None:
         unreachable = isinstance(exam.error, UnreachableError) or not exam.reached
         cause = "unreachable" if unreachable else "not-looked-at"
@@ -41,22 +44,23 @@ def of_host(case: Case, exam: HostExam) -> Iterator[Symptom]:
         return
     want = case.desired[exam.name]
     yield from _disks(exam.name, exam.signs)
-    engine = [*_configuration(exam.seen, exam.signs, want), *_limits(want, exam.signs)]
+    engine = [*_configuration(exam.seen, exam.signs, want), *_image_symptoms(want, exam.signs)]
     yield from engine
     causes = {each.cause for each in engine}
-    stopped = [*_engine(case, exam.seen, exam.signs, want), *_others(exam.seen, want)]
+    stopped = [*_engine(case, exam.seen, exam.signs, want), *_other_engine(exam.seen, want)]
     if not causes & {"daemon-json", "unknown-key", "flag-conflict"}:
         yield from stopped
     yield from _ports(case, exam.seen, exam.signs, want)
-    yield from _orphans(case, exam.name, exam.signs)
-    yield from _names(case, exam.name, exam.signs)
+    yield from _orphan_pairs(case, exam.name, exam.signs)
+    yield from _unresolved_names(case, exam.name, exam.signs)
+    yield from _unreached_proxies(case, exam.name, exam.signs)
     if exam.refused is not None and not causes and not stopped:
         hint = (exam.refused.hint,) if exam.refused.hint else ()
         yield Symptom("refused", exam.name, exam.refused.message, fix=hint)
 
 
 def clocks(case: Case) -> Iterator[Symptom]:
-    """Clocks that are wrong: those of hosts, or this machine's, where all hosts agree."""
+    """Wrong clocks: those of hosts; or this machine's, if all hosts agree."""
     looked = [exam for exam in case.hosts.values() if exam.seen is not None]
     wrong = [exam for exam in looked if abs(exam.skew) > MOST_SKEW]
     skews = [exam.skew for exam in wrong]
@@ -83,46 +87,55 @@ def _disks(name: str, signs: Signs) -> Iterator[Symptom]:
             size = f"{disk.free // _KIB_PER_MIB} MiB" if disk.free else "nothing"
             yield Symptom("disk-full", name, f"{disk.mount}: {size} free", values=path)
         elif disk.inodes is not None and disk.inodes < LEAST_INODES:
-            found = f"{disk.mount}: {disk.inodes} inodes free: no more files can be made"
+            found = f"{disk.mount}: {disk.inodes} inodes free: no more files can be created"
             yield Symptom("disk-full", name, found, values=path)
 
 
 def _configuration(seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
-    """daemon.json by itself, and beside the flags that dockerd is started with."""
+    """Faults in daemon.json, and conflicts with the flags of dockerd."""
     path = {"path": seen.engine.config}
     try:
-        document = daemon_json.parse(seen.daemon_json)
-    except daemon_json.NotJsonError as error:
+        document = docker_json.read(seen).tree()
+    except NotJsonError as error:
         found = f"{seen.engine.config}: {without_logins(str(error))}"
-        yield Symptom("daemon-json", want.name, found, said=_last(signs), values=path)
+        yield Symptom("daemon-json", want.name, found, said=_last_words(signs), values=path)
         return
+    except NotReadableError:
+        return  # dockerd reads it, and the plan says why it cannot be edited
     for key in document:
         if key in facts.FLAG_KEYS and len(key) > 1:
             found = f'"{key}" in {seen.engine.config}'
             values = {"key": key, "plural": facts.FLAG_KEYS[key]}
             yield Symptom("ignored-key", want.name, found, values=values)
     nested = document.get("proxies")
-    there = {*document, *(nested if isinstance(nested, dict) else ())} - _TOGETHER
-    declared = {*want.daemon.lists, *want.daemon.values} - _TOGETHER
+    there = {*document, *(nested if isinstance(nested, dict) else ())} - _FLAG_AND_KEY
+    settings = want.edits.get(DAEMON_JSON, WantedSettings())
+    declared = {parts(key)[0] for key in (*settings.lists, *settings.values)} - _FLAG_AND_KEY
+    if docker_start.of(seen).stale:
+        yield Symptom(
+            "units-unread", want.name, "systemd has not read changed files of docker.service"
+        )
     for flag in docker_flags.conflicts(seen, sorted(there | declared)):
         key = flag.key
         where = f'"{key}" in {seen.engine.config}' if key in there else f'"{key}" is declared'
         file = flag.file or "the running dockerd's command line"
         values = {"key": key, "flag": flag.name, "path": file}
         found = f"{flag.name} in {file}, {where}"
-        yield Symptom("flag-conflict", want.name, found, said=_last(signs), values=values)
+        yield Symptom("flag-conflict", want.name, found, said=_last_words(signs), values=values)
 
 
-def _limits(want: DesiredHost, signs: Signs) -> Iterator[Symptom]:
-    """Images that cannot be pulled, be it for their number alone."""
+def _image_symptoms(want: DesiredHost, signs: Signs) -> Iterator[Symptom]:
+    """Images that cannot be pulled, because of a rate limit or for another reason."""
     name = want.name
-    tables = {each.image.reference: f"registry.{each.registry}" for each in want.containers}
+    tables = {
+        each.image.reference: f"registry.{each.registry}" for each in want.services if each.image
+    }
     if signs.limited:
-        yield Symptom("rate-limit", name, "the engine's log tells of it", said=signs.limited)
+        yield Symptom("rate-limit", name, "the engine's log shows it", said=signs.limited)
     for image, said in signs.offers.items():
         told = recognise(said)
         cause = "rate-limit" if told and told.cause.name == "rate-limit" else "image-unavailable"
-        found = f"{image} is not on the host, and its engine cannot get it"
+        found = f"{image} is not on the host, and its engine cannot pull it"
         values = {"image": image, "table": tables.get(image, "smoke")}
         yield Symptom(cause, name, found, said=said, values=values)
 
@@ -134,23 +147,29 @@ def _engine(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> 
     if engine.state == "missing" and (case.applied(want.name) or not want.install):
         found = f"there is {engine.detail}, and no dockerd" if engine.detail else "no dockerd"
         yield Symptom("engine-missing", want.name, found)
-    elif engine.state == "down" and case.applied(want.name):
-        told = next(filter(None, map(recognise, signs.words)), None)
-        known = told is not None and told.cause.name in _STOPS
+        return
+    if (trouble := docker_boot.not_at_boot(want, seen)) and case.applied(want.name):
+        cause = "engine-masked" if engine.boot == "masked" else "engine-disabled"
+        yield Symptom(cause, want.name, trouble[0], values={"command": trouble[1]})
+    told = next(filter(None, map(recognise, signs.words)), None)
+    known = told if told is not None and told.cause.name in _STOPPING_CAUSES else None
+    # systemd starts an engine that ends again: the look may find its process, which is no answer.
+    ends = engine.state == "silent" and signs.starting and known is not None
+    if (engine.state == "down" or ends) and case.applied(want.name):
         cause = "engine-stopped" if signs.stopped else "engine-down"
         yield Symptom(
-            told.cause.name if told and known else cause,
+            known.cause.name if known else cause,
             want.name,
-            "it does not run",
-            said=_last(signs),
-            values=told.values if told and known else {},
+            "it ends at each start" if ends else "it does not run",
+            said=_last_words(signs),
+            values=known.values if known else {},
         )
     elif engine.state == "silent":
         yield Symptom("engine-silent", want.name, engine.detail or "no answer in time")
 
 
-def _others(seen: ObservedHost, want: DesiredHost) -> Iterator[Symptom]:
-    """A client's engine that is not Docker."""
+def _other_engine(seen: ObservedHost, want: DesiredHost) -> Iterator[Symptom]:
+    """Symptoms of a client's engine other than Docker."""
     if want.engine is None or ENGINES[want.engine].is_docker:
         return
     engine = seen.others.get(ENGINES[want.engine].shell)
@@ -166,26 +185,28 @@ def _others(seen: ObservedHost, want: DesiredHost) -> Iterator[Symptom]:
         yield Symptom("engine-silent", want.name, found, values=values)
 
 
-def _last(signs: Signs) -> str:
+def _last_words(signs: Signs) -> str:
     return without_logins(signs.words[-1]) if signs.words else ""
 
 
 def _ports(case: Case, seen: ObservedHost, signs: Signs, want: DesiredHost) -> Iterator[Symptom]:
-    for container in want.containers:
-        there = seen.containers.get(container.name)
-        who = signs.ports.get(container.port, "")
+    for service in want.services:
+        there = seen.services.get(service.name)
+        who = signs.ports.get(service.where, "")
         if not who or (there and there.running):
             continue
-        registry = case.fleet.registries[container.registry]
+        registry = case.fleet.registries[service.registry]
         program, _, pid = who.partition(" ")
-        holder = f"{program} (process {pid})" if pid else "a process that cannot be told"
-        yield Symptom("port-taken", want.name, f"{holder} listens there", registry.name)
+        holder = f"{program} (process {pid})" if pid else "an unknown process"
+        values = {"port": str(service.port)}
+        found = f"{holder} listens there"
+        yield Symptom("port-taken", want.name, found, registry.name, values=values)
 
 
-def _orphans(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
-    """Halves of client pairs: Docker refuses to use a registry over them.
+def _orphan_pairs(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
+    """Client certificates without their key, or keys alone: Docker then refuses the registry.
 
-    moby registry/registry.go, loadTLSConfig. Plain registries are asked without it.
+    See moby registry/registry.go, loadTLSConfig. HTTP registries are not affected.
     """
     for directory, files in signs.certificates.items():
         registry = case.by_endpoint(directory.rpartition("/")[2])
@@ -200,7 +221,16 @@ def _orphans(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
                 yield Symptom("orphan-pair", name, found, registry.name, values=values)
 
 
-def _names(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
+def _unreached_proxies(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
+    groups = proxies(case.fleet, name)
+    for place, said in signs.unreached.items():
+        if place in groups:
+            values = {"proxy": place, "url": f"http://{place}/", "table": f"client.{groups[place]}"}
+            found = said or "no answer in time"
+            yield Symptom("proxy-unreachable", name, found, values=values)
+
+
+def _unresolved_names(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
     for wanted, addresses in signs.names.items():
         if addresses:
             continue

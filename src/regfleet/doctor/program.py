@@ -8,54 +8,74 @@ from shlex import quote
 from urllib.parse import urlsplit
 
 from regfleet import shell
-from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import clients_of, registries_on
-from regfleet.engines import ENGINES
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.engines import ENGINES, REGISTRY_ENGINE
+from regfleet.fleet.engine_rules import image_directories
+from regfleet.fleet.model import Fleet, Instance, Registry
 from regfleet.look import request
+from regfleet.model.desired import DesiredHost
+from regfleet.model.service import at
 from regfleet.pki.names import endpoint_host
+from regfleet.services import shell_of
+from regfleet.shell import frame
 
-# What a full disk there would break: configuration, our record, images and containers.
+# What a full disk there would break, beside images and containers: configuration and our record.
 _PLACES = (
     "/etc",
     "/var/lib/regfleet",
-    "/var/lib/docker",
-    "/var/lib/containerd",
-    "/var/lib/containers",
 )
+_PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080}
 ROOT = "root"
+NOBODY = "-"  # no account: without a login, whatever root may keep
 
 
-def program(*engines: str) -> str:
-    """The doctor's shell functions, with those of engines (their shell words)."""
-    return shell.program("regfleet.doctor", "doctor.sh", engines=engines)
+def program(*engines: str, services: Sequence[str] = ()) -> str:
+    """The doctor's shell functions, with those of engines (their shell words) and of services."""
+    return shell.program("regfleet.doctor", "doctor.sh", engines=engines, services=services)
 
 
-def render(fleet: Fleet, want: DesiredHost, salt: str, images: Sequence[str] = ()) -> str:
+def render(
+    fleet: Fleet, want: DesiredHost, salt: str, mark: str, images: Sequence[str] = ()
+) -> str:
     """The whole program for standard input.
 
     Args:
         want: what the host should have.
         salt: as for the look.
+        mark: this program's own, which frames its answer.
         images: what its engine should be able to pull, as far as it is not there.
     """
     words = [ENGINES[name].shell for name in want.engines]
     words = [word for word in words if _knows(word)]
     storage = [registry.storage for registry in registries_on(fleet, want.name)]
-    calls = [*(f"{word}_first" for word in words), "look"]
-    calls += [" ".join(["disks", *map(quote, (*_PLACES, *storage))])]
+    calls = ["begin", *(f"{word}_first" for word in words), "look"]
+    calls += [" ".join(["disks", *map(quote, (*_PLACES, *image_directories(), *storage))])]
     calls += [f"resolved {quote(name)}" for name in names(fleet, want.name)]
-    calls += [f"listener {registry.port}" for registry in registries_on(fleet, want.name)]
+    calls += [f"reaches {quote(place)}" for place in proxies(fleet, want.name)]
+    for registry in registries_on(fleet, want.name):
+        instance = registry.instance((want.name,))
+        calls += [f"listener {_listener(registry, instance)}"] if instance else []
     calls += [f"{word}_trouble" for word in words]
-    if "docker" in words:
-        calls += [f"docker_state {quote(container.name)}" for container in want.containers]
-        calls += [f"docker_offer {quote(image)}" for image in images]
+    runs = ENGINES[REGISTRY_ENGINE].shell
+    if runs in words:
+        calls += [f"{runs}_offer {quote(image)}" for image in images]
+    calls += [f"{service.kind}_state {quote(service.name)}" for service in want.services]
     own = ENGINES[want.engine].shell if want.engine else ""
     if own in words:
         calls += [f"{own}_{call}" for call in _of_client(fleet, want)]
     body = "\n  ".join([*calls, "say examined"])
     look = request.define(want, salt)
-    return f"{program(*words)}\n{look}\ndoctor() {{\n  {body}\n}}\ndoctor </dev/null\n"
+    kinds = shell_of(sorted({service.kind for service in want.services}))
+    return f"{program(*words, services=kinds)}\n{look}\ndoctor() {{\n  {body}\n}}\n" + frame.around(
+        mark, "doctor </dev/null"
+    )
+
+
+def _listener(registry: Registry, instance: Instance) -> str:
+    """Where a registry is reached on its host, its port, and where alone it listens, if there."""
+    where = at(instance.address, instance.port)
+    alone = registry.listen is not None and instance.address == registry.listen[0]
+    return " ".join(map(quote, (where, str(instance.port), where if alone else "")))
 
 
 def _knows(word: str) -> bool:
@@ -63,10 +83,12 @@ def _knows(word: str) -> bool:
 
 
 def _of_client(fleet: Fleet, want: DesiredHost) -> Iterator[str]:
+    groups = clients_of(fleet, want.name)
+    declared = {login.registry for group in groups for login in group.logins}
     for registry in used(fleet, want.name):
         yield f"certs {quote(registry.endpoint)}"
         accounts = [each.account for each in want.logins if each.endpoint == registry.endpoint]
-        for account in accounts or [ROOT]:
+        for account in accounts or [ROOT if registry.name in declared else NOBODY]:
             yield f"try {quote(registry.endpoint)} {quote(account)}"
 
 
@@ -78,12 +100,11 @@ def used(fleet: Fleet, host: str) -> tuple[Registry, ...]:
     groups = clients_of(fleet, host)
     chosen = {name for group in groups for name in group.registries}
     chosen |= {login.registry for group in groups for login in group.logins}
-    mirrors = {urlsplit(mirror).netloc for group in groups for mirror in group.mirrors}
+    mirrors = {name for group in groups for name in group.mirrored}
     return tuple(
         registry
         for registry in fleet.registries.values()
-        if registry.name in chosen
-        or (registry.endpoint in mirrors and registry.tls.source != "none")
+        if registry.name in chosen or (registry.name in mirrors and registry.tls.source != "none")
     )
 
 
@@ -91,8 +112,23 @@ def names(fleet: Fleet, host: str) -> tuple[str, ...]:
     """The names that a client has to resolve; addresses are none."""
     mirrors = (mirror for group in clients_of(fleet, host) for mirror in group.mirrors)
     hosts = [endpoint_host(registry.endpoint) for registry in used(fleet, host)]
-    hosts += [found for mirror in mirrors if (found := urlsplit(mirror).hostname)]
+    hosts += [found for mirror in mirrors if (found := urlsplit(mirror.url).hostname)]
     return tuple(name for name in dict.fromkeys(hosts) if not is_address(name))
+
+
+def proxies(fleet: Fleet, host: str) -> dict[str, str]:
+    """Host and port of the HTTP proxies that a host's groups declare, and the group by each.
+
+    golang.org/x/net/http/httpproxy and net/http: where a URL has no port.
+    """
+    found: dict[str, str] = {}
+    for group in clients_of(fleet, host):
+        for text in (group.proxy.http, group.proxy.https) if group.proxy else ():
+            url = urlsplit(text)
+            if url.hostname:
+                port = url.port or _PROXY_PORTS[url.scheme]
+                found.setdefault(at(url.hostname, port), group.name)
+    return found
 
 
 def is_address(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a Go program asks a proxy for a registry. Pure."""
+"""The proxy that a Go program uses for a registry. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 
 def proxy_of(proxies: Mapping[str, str], host: str, port: int, *, tls: bool) -> str:
-    """The proxy that the engine asks for a registry, empty where it goes straight there.
+    """The proxy that the engine uses for a registry; empty for a direct connection.
 
-    golang.org/x/net/http/httpproxy, proxy.go: `HTTPS_PROXY` for https alone, never for this
+    golang.org/x/net/http/httpproxy, proxy.go: `HTTPS_PROXY` for https only, never for this
     machine itself, nor for what `NO_PROXY` names.
 
     Args:
@@ -29,7 +29,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _matches(entry: str, host: str, port: int) -> bool:
-    """One entry of `NO_PROXY`: `*`, network, or name or address, each with a port or without."""
+    """Whether an entry of `NO_PROXY` matches: `*`, a network, a name or address, with any port."""
     if entry == "*":
         return True
     address = _address(host)
@@ -44,7 +44,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 
 def _in_domain(host: str, name: str) -> bool:
-    """A name stands for itself and all below it; one with a dot before it for those alone."""
+    """A name matches itself and its subdomains; with a leading dot only its subdomains."""
     if name.startswith("."):
         return host.endswith(name)
     return host == name or host.endswith(f".{name}")

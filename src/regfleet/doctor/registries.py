@@ -1,28 +1,37 @@
-"""What registries show from here, and what their clients get from them. Pure."""
+"""Symptoms of registries as seen from this machine and from their clients. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import clients_of
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.causes import Recognised, causes, recognise
 from regfleet.doctor.finding import Symptom
-from regfleet.doctor.program import ROOT, is_address
+from regfleet.doctor.program import NOBODY, ROOT, is_address
 from regfleet.doctor.proxies import proxy_of
 from regfleet.doctor.signs import Try
 from regfleet.engines import ENGINES
 from regfleet.errors import UnreachableError
 from regfleet.fleet.model import Registry
+from regfleet.model.desired import DesiredHost
+from regfleet.model.resource import Resource
 from regfleet.pki.names import endpoint_host
 from regfleet.registry_api.errors import Kind, RegistryError
+from regfleet.services import KINDS
 
-_ENDED = (124, 143)  # timeout(1): of coreutils, of busybox
-# Whoever hears that was let in as far as he may go.
-_REACHED = {"not-there", "denied"}
-_OF_NAMES = {"name-not-resolved", "wrong-address", "proxy"}
+# What runs a service says of its state, in words; see `KIND_state` in services/KIND.doctor.sh.
+_STATES: Mapping[str, str] = {
+    "exited": "has exited with code {code}",
+    "running": "runs, but does not answer there",
+    "restarting": "exits and is started again and again, the last time with code {code}",
+    "created": "was made, but never started",
+}
+_TIMEOUT_STATUSES = (124, 143)  # timeout(1): of coreutils, of busybox
+# Answers that prove a login: the registry let the client in.
+_LET_IN = {"not-there", "denied"}
+_NAME_CAUSES = {"name-not-resolved", "wrong-address", "proxy"}
 _NO_WAY = frozenset({"connection-refused", "no-answer", "registry-error"})
 _ANYTHING = frozenset(causes()) - {"name-not-resolved", "orphan-pair", "proxy"}
 
@@ -35,13 +44,13 @@ _KINDS: Mapping[Kind, str] = {
     "unauthorized": "password-differs",
     "not-a-registry": "not-a-registry",
 }
-# What may be the matter with its host when a registry gives no answer.
-_STOPPING = {
+# Faults of its host that explain why a registry does not answer.
+_HOST_CAUSES = {
     *("unreachable", "disk-full"),
     *("daemon-json", "flag-conflict", "unknown-key", "mirror-refused"),
     *("engine-down", "engine-stopped", "engine-silent", "engine-missing"),
 }
-# What clients get of it, when the root of it is this; of anything else no answer.
+# Root cause of a registry -> causes that its clients then report; for other roots `_NO_WAY`.
 _FELT: Mapping[str, frozenset[str]] = {
     "port-taken": _ANYTHING,
     "not-a-registry": _ANYTHING,
@@ -56,13 +65,13 @@ _FELT: Mapping[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Why registries cannot be used, by registry; and who suffers from it."""
+    """The root symptom of each unusable registry, and the clients that it affects."""
 
     symptoms: Mapping[str, Symptom]
     felt: dict[str, list[str]] = field(default_factory=dict)
 
     def take(self, registry: str, cause: str, host: str) -> bool:
-        """Whether a client's symptom is a consequence; if so the client is noted."""
+        """Whether a root explains a client's symptom; if so, the client counts as affected."""
         root = self.symptoms.get(registry)
         if root is None or cause not in _FELT.get(root.cause, _NO_WAY):
             return False
@@ -70,7 +79,7 @@ class Roots:
         return True
 
     def with_felt(self, symptoms: Iterable[Symptom]) -> Iterator[Symptom]:
-        """The symptoms, with those who suffer from them."""
+        """The symptoms with the hosts that they affect."""
         for each in symptoms:
             of = [name for name, root in self.symptoms.items() if root is each]
             felt = [host for name in of for host in self.felt.get(name, ())]
@@ -81,27 +90,28 @@ class Roots:
 def of_registry(
     case: Case, exam: RegistryExam, elsewhere: Iterable[Symptom]
 ) -> tuple[Symptom | None, Symptom | None]:
-    """What is wrong with a registry.
+    """The symptoms of a registry.
 
     Args:
-        elsewhere: what was found of hosts.
+        elsewhere: the symptoms of hosts.
 
     Returns:
-        What is to be said of it, if anything, and the root of its trouble, which may be the
-        trouble of its host, and said already.
+        Its own symptom, if any; and its root, which may be a symptom of its host that is
+        reported already.
     """
     registry = case.fleet.registries[exam.name]
-    host = registry.hosts[0].name if registry.hosts else ""
+    instance = registry.instance()
+    host = instance.host.name if instance else ""
     of_host = [each for each in elsewhere if host and each.host == host]
     taken = next((s for s in of_host if (s.cause, s.registry) == ("port-taken", exam.name)), None)
-    root = taken or next((s for s in of_host if s.cause in _STOPPING), None)
+    root = taken or next((s for s in of_host if s.cause in _HOST_CAUSES), None)
     if exam.error is None or not case.applied(host):
         return None, taken
     if root is not None and (root is taken or _is_away(exam.error)):
         return None, root
     if not isinstance(exam.error, RegistryError):
-        return None, None  # its host cannot be reached, which is said of the host; or see `notes`
-    own = _of_error(case, registry, host, exam, exam.error)
+        return None, None  # the unreachable host is a symptom of its own; or see `notes`
+    own = _error_symptom(case, registry, host, exam, exam.error)
     return own, own
 
 
@@ -111,11 +121,11 @@ def _is_away(error: Exception) -> bool:
     return True
 
 
-def _of_error(
+def _error_symptom(
     case: Case, registry: Registry, host: str, exam: RegistryExam, error: RegistryError
 ) -> Symptom | None:
     if registry.external and error.kind in ("refused", "timeout", "unreachable"):
-        return None  # its clients may reach it all the same, and they are asked
+        return None  # its clients may still reach it, and they are asked
     if error.kind == "unreachable":
         return None  # see `notes`
     cause = _KINDS.get(error.kind, "registry-error")
@@ -125,55 +135,56 @@ def _of_error(
         cause = known if known in ("plain-server", "tls-server") else "registry-error"
     found, said = error.message, ""
     if cause == "registry-down":
-        found, said = _stopped(case, registry, host, error.message)
+        found, said = _stopped_service(case, registry, host, error.message)
     values = {"user": f"user {exam.user}" if exam.user else "nobody"}
     if cause == "certificate-dates" and registry.tls.certificate:
         values["path"] = str(registry.tls.certificate)
     return Symptom(cause, host, found, registry.name, said, values)
 
 
-def _stopped(case: Case, registry: Registry, host: str, message: str) -> tuple[str, str]:
-    """What is known of a registry that nobody listens for: what was found, its last words."""
+def _stopped_service(case: Case, registry: Registry, host: str, message: str) -> tuple[str, str]:
+    """The state of a registry that refuses connections, and the last line of its log."""
     exam, want = case.hosts.get(host), case.desired.get(host)
     if exam is None or want is None or exam.signs is None:
         return message, ""
-    for container in want.containers:
-        if container.registry == registry.name:
-            state = exam.signs.states.get(container.name)
+    for service in want.services:
+        if service.registry == registry.name:
+            named = f"{KINDS[service.kind].noun} {service.name}"
+            state = exam.signs.states.get(service.name)
             if state is None:
-                return f"there is no container {container.name} on {host}", ""
+                return f"there is no {named} on {host}", ""
             word, _, code = state.partition(" ")
-            found = f"the container {container.name} is {word} (exit code {code})"
-            return found, exam.signs.last.get(container.name, "")
+            found = f"the {named} {_STATES.get(word, f'is {word}').format(code=code)}"
+            return found, exam.signs.last.get(service.name, "")
     return message, ""
 
 
 def of_client(
     case: Case, exam: HostExam, roots: Roots, own: Iterable[Symptom]
 ) -> Iterator[Symptom]:
-    """What stands between a client and its registries.
+    """Symptoms between a client and its registries.
 
     Args:
-        own: what is wrong with the host itself, and said already.
+        own: the host's own symptoms, which are reported already.
     """
     if exam.signs is None or exam.seen is None or not case.applied(exam.name):
         return
-    said = {_subject(case, each) for each in own if each.host == exam.name}
+    said = {_subject_of(case, each) for each in own if each.host == exam.name}
     for each in exam.signs.tries:
         registry = case.by_endpoint(each.endpoint)
-        symptom = _of_try(case, exam, registry, each) if registry else None
+        symptom = _pull_symptom(case, exam, registry, each) if registry else None
         if registry is None or symptom is None or _is_said(case, symptom, said):
             continue
-        told = _told(each)
+        told = _recognised(each)
         if not roots.take(registry.name, told.cause.name if told else "", exam.name):
-            said.add(_subject(case, symptom))
+            said.add(_subject_of(case, symptom))
             yield symptom
 
 
-def _subject(case: Case, symptom: Symptom) -> tuple[str, str]:
-    """What a symptom is about: a name, whatever the port; else a registry, or the host."""
+def _subject_of(case: Case, symptom: Symptom) -> tuple[str, str]:
+    """What a symptom concerns: a name, whatever the port; else a registry, or the host."""
     registry = case.fleet.registries.get(symptom.registry)
-    if symptom.cause in _OF_NAMES:
+    if symptom.cause in _NAME_CAUSES:
         name = endpoint_host(registry.endpoint) if registry else ""
         return symptom.cause, symptom.values.get("name", name)
     return symptom.cause, symptom.registry
@@ -183,140 +194,144 @@ def _is_said(case: Case, symptom: Symptom, said: Collection[tuple[str, str]]) ->
     registry = case.fleet.registries[symptom.registry]
     name = endpoint_host(registry.endpoint)
     if symptom.cause in {*_NO_WAY, "wrong-address"} and ("name-not-resolved", name) in said:
-        return True  # engines remember names for some seconds
+        return True  # engines cache names for some seconds
     of_host = {"certificate-dates": "clock", "disk-full": "disk-full"}.get(symptom.cause)
-    return (of_host, "") in said or _subject(case, symptom) in said
+    return (of_host, "") in said or _subject_of(case, symptom) in said
 
 
-def _told(tried: Try) -> Recognised | None:
+def _recognised(tried: Try) -> Recognised | None:
     told = recognise(tried.said)
-    if told is None and tried.status in _ENDED:
+    if told is None and tried.status in _TIMEOUT_STATUSES:
         return Recognised(causes()["no-answer"], "no answer in time", {})
     return told
 
 
-def _of_try(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
-    """What a pull says, and what is known besides of why."""
-    told = _told(tried)
+def _pull_symptom(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
+    """The symptom that a pull shows, with further facts about its reason."""
+    told = _recognised(tried)
     if told is None:
         if tried.status == 0:
             return None
-        found = "the engine's words are not among those that are known"
+        found = "the engine's message matches no known cause"
         return Symptom("unexplained", exam.name, found, registry.name, tried.said)
     cause = told.cause.name
-    if cause in _REACHED:
+    if cause in _LET_IN:
         return None
-    judge = _JUDGES.get(cause, _as_told)
+    judge = _JUDGES.get(cause, _as_reported)
     symptom = judge(case, exam, registry, tried)
     return symptom and replace(symptom, said=tried.said or told.fragment)
 
 
-def _as_told(
+def _as_reported(
     case: Case, exam: HostExam, registry: Registry, tried: Try, cause: str = ""
 ) -> Symptom | None:
     del case
-    told = _told(tried)
+    told = _recognised(tried)
     if told is None:
         return None
-    found = f"the engine there says so, asked as {tried.account}"
-    # Of a message nothing but what the cause's own pattern has named: the rest is declared.
-    known = ("key", "missing", "present", "image")
+    who = "without a login" if tried.account == NOBODY else f"as {tried.account}"
+    found = f"the engine reports it, asked {who}"
+    # From the message only placeholders of the cause's own pattern; other values are declared.
+    known = ("key", "missing", "present", "image", "path")
     values = {name: value for name, value in told.values.items() if name in known}
     values["account"] = tried.account
     return Symptom(cause or told.cause.name, exam.name, found, registry.name, values=values)
 
 
-def _no_login(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
-    """A login that is not sent, or refused; nobody has to be logged in who is not declared.
+def _judge_login(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
+    """A declared login that is not sent, or is refused.
 
-    Podman says the same in either case: the look has seen whether one is kept.
+    Podman reports both cases alike: the look shows whether a login is stored.
     """
-    told = _told(tried)
-    declared = _accounts(case, case.desired[exam.name], registry)
+    told = _recognised(tried)
+    declared = _declared_accounts(case, case.desired[exam.name], registry)
     if tried.account not in declared or exam.seen is None or told is None:
         return None
     kept = (tried.account, registry.endpoint) in exam.seen.logins
     if kept and told.cause.name == "unauthorized":
-        return _as_told(case, exam, registry, tried)
+        return _as_reported(case, exam, registry, tried)
     found = f"no login of {tried.account}'s was sent"
     values = {"account": tried.account}
     return Symptom("logged-out", exam.name, found, registry.name, values=values)
 
 
-def _accounts(case: Case, want: DesiredHost, registry: Registry) -> set[str]:
-    """Accounts whose login at a registry is declared; one that has none by account is root's."""
+def _declared_accounts(case: Case, want: DesiredHost, registry: Registry) -> set[str]:
+    """Accounts with a declared login at a registry; root for engines without login files."""
     if want.engine is None or ENGINES[want.engine].login_file:
         return {each.account for each in want.logins if each.endpoint == registry.endpoint}
     logins = [login for group in clients_of(case.fleet, want.name) for login in group.logins]
     return {ROOT for login in logins if login.registry == registry.name}
 
 
-def _no_way(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
-    """Refused, or no answer: a proxy in between, another address, or a firewall."""
-    told, signs = _told(tried), exam.signs
+def _judge_no_connection(
+    case: Case, exam: HostExam, registry: Registry, tried: Try
+) -> Symptom | None:
+    """Connection refused or no answer: a proxy, a wrong address, or a firewall."""
+    told, signs = _recognised(tried), exam.signs
     if told is None or signs is None:
         return None
     name = endpoint_host(registry.endpoint)
     tls = registry.tls.source != "none"
     proxy = proxy_of(signs.proxies, name, registry.port, tls=tls)
     if proxy:
-        return _by_proxy(exam, registry, proxy)
+        return _proxy_symptom(exam, registry, proxy)
     addresses = signs.names.get(name, ())
     found, cause = f"asked at {name}", told.cause.name
     if addresses:
         found = f"{name} leads to {', '.join(addresses)} there"
-    if registry.hosts:
-        home = registry.hosts[0]
-        found += f"; the registry is on {home.name} ({home.address})"
+    homes = [each.host for each in registry.instances]
+    if homes:
+        found += "; the registry is on " + ", ".join(
+            f"{each.name} ({each.address})" for each in homes
+        )
         asked = case.registries.get(registry.name)
         if asked is not None and asked.error is None:
             found += ", and answers there"
-            if addresses and is_address(home.address) and home.address not in addresses:
+            known = {each.address for each in homes}
+            if addresses and all(map(is_address, known)) and known.isdisjoint(addresses):
                 cause = "wrong-address"
     return Symptom(cause, exam.name, found, registry.name)
 
 
-def _proxy(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
+def _judge_proxy(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
     del case, tried
     proxies = exam.signs.proxies if exam.signs else {}
     proxy = proxies.get("https" if registry.tls.source != "none" else "http", "")
-    return _by_proxy(exam, registry, proxy)
+    return _proxy_symptom(exam, registry, proxy)
 
 
-def _by_proxy(exam: HostExam, registry: Registry, proxy: str) -> Symptom:
+def _proxy_symptom(exam: HostExam, registry: Registry, proxy: str) -> Symptom:
     excepted = exam.signs.proxies.get("no", "") if exam.signs else ""
     found = f"it asks {proxy or 'a proxy'}; NO_PROXY is " + (excepted or "not set")
     return Symptom("proxy", exam.name, found, registry.name, values={"proxy": proxy})
 
 
-def _authority(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
-    """Not trusted: is the CA there, is it the fleet's, or is it another server?"""
+def _judge_authority(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
+    """Certificate not trusted: the CA is missing, is another one, or the server is another one."""
     want, seen = case.desired[exam.name], exam.seen
     file = _ca_file(want, registry)
     if file is None or seen is None:
-        return _as_told(case, exam, registry, tried)
+        return _as_reported(case, exam, registry, tried)
     path, digest = file
     values = {"path": path}
     there = seen.paths.get(path)
     if there is None:
-        return Symptom(
-            "ca-missing", exam.name, f"{path} is not there", registry.name, values=values
-        )
-    if f"file {path}" in case.unknown.get(exam.name, ()):
-        return _as_told(case, exam, registry, tried)
+        return Symptom("ca-missing", exam.name, f"{path} is missing", registry.name, values=values)
+    if Resource("file", path) in case.unknown.get(exam.name, ()):
+        return _as_reported(case, exam, registry, tried)
     if there.digest != digest:
-        found = f"{path} is not the CA that is declared"
+        found = f"{path} is not the declared CA"
         return Symptom("ca-other", exam.name, found, registry.name, values=values)
     name = endpoint_host(registry.endpoint)
     addresses = exam.signs.names.get(name, ()) if exam.signs else ()
-    found = f"the CA there is the fleet's, and does not fit; {name} leads to "
+    found = f"the CA file is the fleet's, but did not sign this server; {name} leads to "
     return Symptom(
         "server-other", exam.name, found + (", ".join(addresses) or "nowhere"), registry.name
     )
 
 
 def _ca_file(want: DesiredHost, registry: Registry) -> tuple[str, str] | None:
-    """Path and digest of the file that makes a client trust a registry."""
+    """Path and digest of the CA file that a client trusts a registry by."""
     for file in want.files:
         directory, _, _ = file.path.rpartition("/")
         if directory.endswith(f"/certs.d/{registry.endpoint}"):
@@ -324,37 +339,37 @@ def _ca_file(want: DesiredHost, registry: Registry) -> tuple[str, str] | None:
     return None
 
 
-def _plain(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
-    """HTTP where HTTPS was asked for: is the engine not told, or the registry not as declared?"""
+def _judge_plain(case: Case, exam: HostExam, registry: Registry, tried: Try) -> Symptom | None:
+    """HTTP instead of HTTPS: the engine lacks the setting, or the registry is not as declared."""
     if registry.tls.source != "none":
-        return _as_told(case, exam, registry, tried)
+        return _as_reported(case, exam, registry, tried)
     engine = case.desired[exam.name].engine
-    found = "its engine is not told so"
+    found = "its engine is not configured for HTTP"
     if engine and ENGINES[engine].is_docker and exam.seen is not None:
-        found = "the running engine does not hold it among its insecure-registries"
+        found = "it is not among the running engine's insecure-registries"
         if registry.endpoint in exam.seen.engine.insecure:
-            found = "the engine holds it insecure, and still asks by HTTPS"
+            found = "it is among the engine's insecure-registries, but the engine uses HTTPS"
     return Symptom("plain-missing", exam.name, found, registry.name)
 
 
 _JUDGES = {
-    "not-logged-in": _no_login,
-    "unauthorized": _no_login,
-    "connection-refused": _no_way,
-    "no-answer": _no_way,
-    "proxy": _proxy,
-    "unknown-authority": _authority,
-    "plain-server": _plain,
+    "not-logged-in": _judge_login,
+    "unauthorized": _judge_login,
+    "connection-refused": _judge_no_connection,
+    "no-answer": _judge_no_connection,
+    "proxy": _judge_proxy,
+    "unknown-authority": _judge_authority,
+    "plain-server": _judge_plain,
 }
 
 
 def notes(case: Case) -> Iterator[str]:
-    """What could not be checked, and why; no finding by itself."""
+    """What could not be checked, and why; these are no findings."""
     for name, exam in case.registries.items():
         error = exam.error
         if isinstance(error, RegistryError) and error.kind == "unreachable":
-            registry = case.fleet.registries[name]
-            if not registry.external and case.applied(registry.hosts[0].name):
+            instance = case.fleet.registries[name].instance()
+            if instance and case.applied(instance.host.name):
                 yield f"{name} was not asked from here: {error.message}"
         elif isinstance(error, UnreachableError) and error.host not in case.hosts:
             yield f"{name} was not asked from here: {error.message}"

@@ -1,4 +1,4 @@
-"""What the doctor's program says of a host, parsed. Pure."""
+"""Parse the output of the doctor's program on a host. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-# The end of a line of `df -P`: blocks or inodes in all, used and free, percent, mount point. A
-# file system without inodes of its own (btrfs) says `-` or 0 of all.
+# The end of a line of `df -P`: total, used and free blocks or inodes, percent, mount point. A
+# file system without fixed inodes (btrfs) prints `-` or 0.
 _DF = re.compile(r"(\d+|-)\s+(\d+|-)\s+(\d+|-)\s+\S+\s+(/.*)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A file system, by where it is mounted.
+    """A mounted file system.
 
     Attributes:
         free: KiB.
-        inodes: how many are free, None where it does not count them.
+        inodes: the number of free inodes; None if it has no fixed number.
     """
 
     mount: str
@@ -27,10 +27,10 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """What the engine said to a pull of what is not there.
+    """The engine's answer to a pull of an image that does not exist.
 
     Attributes:
-        status: the command's exit status; 124 (or 143) where it was ended.
+        status: the command's exit status; 124 (or 143) after a timeout.
     """
 
     endpoint: str
@@ -41,34 +41,37 @@ class Try:
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What one host shows, beside the look.
+    """The doctor's facts of one host, in addition to the look.
 
     Attributes:
-        disks: the file systems that matter.
-        names: addresses by name; none where it is not resolved. Names that could not be asked
-            for are not here.
-        ports: who listens, by port: `NAME PID`, `?`, or empty for nobody.
+        disks: the file systems of the relevant directories.
+        names: addresses by name, empty if it does not resolve. Names that could not be looked up
+            are left out.
+        ports: the listener by address and port: `NAME PID`, `?` if unknown, empty for none.
         certificates: names of files, by directory.
         tries: a pull for each registry and account.
-        offers: images that are not there: what the engine said when asked for them, empty where
-            they can be had.
+        offers: images that the engine cannot pull, with its message.
         proxies: `http`, `https` and `no` of the engine.
-        stopped: whether an engine that does not run was stopped, and did not fail.
-        words: what an engine that does not run said last.
-        limited: where Docker Hub has refused a pull for their number: its words.
+        unreached: proxies that accept no connection, HOST:PORT, with what was said.
+        stopped: whether an engine that is down was stopped, and did not fail.
+        starting: whether systemd is starting the engine.
+        words: the last log lines of an engine that is down, or does not answer.
+        limited: Docker Hub's message that refused a pull by its rate limit, or empty.
         states: state and exit code by container.
-        last: last words by container that does not run.
-        complete: whether the program came to its end.
+        last: the last log line of each container that does not run.
+        complete: whether the program finished.
     """
 
     disks: tuple[Disk, ...] = ()
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    ports: Mapping[int, str] = field(default_factory=dict)
+    ports: Mapping[str, str] = field(default_factory=dict)
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tries: tuple[Try, ...] = ()
     offers: Mapping[str, str] = field(default_factory=dict)
     proxies: Mapping[str, str] = field(default_factory=dict)
+    unreached: Mapping[str, str] = field(default_factory=dict)
     stopped: bool = False
+    starting: bool = False
     words: tuple[str, ...] = ()
     limited: str = ""
     states: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class Signs:
 
 
 def parse(lines: Iterable[str]) -> Signs:
-    """Signs from the program's lines; those of the look, and what cannot be read, are left out."""
+    """Parse the program's framed lines; lines of the look and unreadable lines are ignored."""
     fields: dict[str, list[str]] = {}
     for line in lines:
         if line.startswith("@"):
@@ -96,7 +99,7 @@ def parse(lines: Iterable[str]) -> Signs:
     return Signs(
         disks=_disks(of("disk"), of("inodes")),
         names={name: tuple(found.split()) for name, found in pairs("name").items()},
-        ports={int(port): who for port, who in pairs("port").items() if port.isdigit()},
+        ports=pairs("listener"),
         certificates=certificates,
         tries=tuple(filter(None, map(_try, of("try")))),
         offers={
@@ -105,7 +108,13 @@ def parse(lines: Iterable[str]) -> Signs:
             if not rest.startswith("0")
         },
         proxies={kind: value for kind, value in pairs("proxy").items() if value},
+        unreached={
+            place: rest.partition(" ")[2]
+            for place, rest in pairs("reaches").items()
+            if rest.startswith("no")
+        },
         stopped="stopped" in fields,
+        starting="starting" in fields,
         words=tuple(of("word")),
         limited=next(iter(of("limited")), ""),
         states=pairs("state"),

@@ -1,5 +1,5 @@
-"""Configuration files that others write too: read, edited in place, merged into by ownership. Pure.
+"""Reads and edits in place the configuration files that others write too. Pure.
 
-A format a module, each with `parse(text) -> Document`; `merge` is the same for all of them.
-What goes into which file is the engines' business.
+Each format is a module with `parse(text) -> Document`; `merge` applies ownership for all of them.
+The engines decide which settings go into which file.
 """

@@ -1,7 +1,7 @@
-"""A document that is edited as text: what changes is cut out or put in, the rest is not touched.
+"""A document that is edited as text: an edit inserts or cuts text and leaves the rest unchanged.
 
-A format says how its text is read and where a value is written; that an edit did what was meant
-and no more is checked here, by reading the new text again.
+A format defines how to parse its text and where to write a value. This module parses the edited
+text again and checks that the edit changed exactly what it should.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from regfleet.documents.interface import (
 )
 from regfleet.fleet.model import Json
 
-_HINT = "Make this change in the file by hand, or write the lines around it in a plainer form."
+_HINT = "Make this change in the file by hand, or write the lines around it in a simpler form."
 
 
 class CannotEditError(Exception):
-    """The format has no way to make this edit in this text; the message says why."""
+    """The format cannot make this edit in this text; the message says why."""
 
 
 class EditedDocument(Document):
-    """A document that is its text."""
+    """A document that is kept as its text."""
 
     def __init__(self, text: str) -> None:
-        """Read the text.
+        """Parse the text.
 
         Raises:
-            NotReadableError: it is not of this format.
+            NotReadableError: the text is not in this format.
         """
         self._text = text
-        self._tree = self._read(text)
+        self._tree = self._parse_text(text)
 
     def text(self) -> str:
         """See Document."""
@@ -49,19 +49,21 @@ class EditedDocument(Document):
         return copy.deepcopy(self._tree)
 
     @abstractmethod
-    def _read(self, text: str) -> dict[str, Json]:
-        """The tree of a text, or NotReadableError."""
+    def _parse_text(self, text: str) -> dict[str, Json]:
+        """The tree of a text; raises NotReadableError."""
 
     @abstractmethod
-    def _put(self, place: Parts, value: Json) -> str:
-        """The text with a value set that is not there or another one; or CannotEditError."""
+    def _set_in_text(self, place: Parts, value: Json) -> str:
+        """The text with a new or changed value at a place; raises CannotEditError."""
 
     @abstractmethod
-    def _cut(self, place: Parts) -> str:
-        """The text without a value or a table that is there; or CannotEditError."""
+    def _cut_from_text(self, place: Parts) -> str:
+        """The text without an existing value or table; raises CannotEditError."""
 
     def __copy__(self) -> EditedDocument:
-        return type(self)(self._text)
+        twin = type(self).__new__(type(self))
+        vars(twin).update(vars(self))  # an edit replaces text and tree, so both can be shared
+        return twin
 
     def __getitem__(self, key: str) -> Json:
         here: Json = self._tree
@@ -86,17 +88,19 @@ class EditedDocument(Document):
                 raise NotReadableError(f"{found} is a value, not a table", self.line(key))
             around = inner
         around[place[-1]] = value
-        self._become(place, "set", lambda: self._put(place, value), meant, place[:-1])
+        self._replace_text(place, "set", lambda: self._set_in_text(place, value), meant, place[:-1])
 
     def __delitem__(self, key: str) -> None:
         if key not in self:
             raise KeyError(key)
         place = parts(key)
         meant = self.tree()
-        _take(meant, place)
-        self._become(place, "taken out", lambda: self._cut(place), meant, place[:-1])
+        _delete_from_tree(meant, place)
+        self._replace_text(
+            place, "taken out", lambda: self._cut_from_text(place), meant, place[:-1]
+        )
 
-    def _become(
+    def _replace_text(
         self,
         place: Parts,
         what: str,
@@ -104,20 +108,20 @@ class EditedDocument(Document):
         meant: dict[str, Json],
         around: Parts,
     ) -> None:
-        """Take an edited text over if it says what is meant; tables `around` may have gone."""
+        """Accept an edited text if its tree is as expected; empty tables `around` may vanish."""
         key = path(*place)
         try:
             text = edit()
-            tree = self._read(text)
+            tree = self._parse_text(text)
         except CannotEditError as error:
             reason = str(error)
         except NotReadableError as error:
-            reason = f"the file would be broken ({error})"
+            reason = f"the edit would break the file ({error})"
         else:
             if same(_without_empty(tree, around), _without_empty(meant, around)):
                 self._text, self._tree = text, tree
                 return
-            reason = "something else would change with it"
+            reason = "the edit would change something else too"
         raise NotReadableError(f"{shown(key)} cannot be {what}: {reason}", self.line(key), _HINT)
 
 
@@ -127,18 +131,18 @@ def line_number(text: str, position: int) -> int:
 
 
 def line_start(text: str, position: int) -> int:
-    """Where the line of a position starts."""
+    """The start of the line of a position."""
     return text.rfind("\n", 0, position) + 1
 
 
 def line_end(text: str, position: int) -> int:
-    """Where the line after that of a position starts, or the text ends."""
+    """The start of the line after a position, or the text's end."""
     found = text.find("\n", position)
     return len(text) if found < 0 else found + 1
 
 
 def newline(text: str) -> str:
-    """How the lines of a text end."""
+    """The line end that a text uses."""
     return "\r\n" if "\r\n" in text else "\n"
 
 
@@ -151,10 +155,44 @@ def indentation(text: str, position: int) -> str:
     return text[start:end]
 
 
-def insert_lines(text: str, position: int, lines: Sequence[str]) -> str:
-    """Put whole lines in where a line starts, or at the end.
+def after_comments(text: str, position: int, *, column: int = 0, blanks: bool = True) -> int:
+    """The position after the comments at the end of a block: what follows is indented less.
 
-    A text whose last line has no newline is left so: `cut_lines` gives it back as it was.
+    A comment that is indented like the line below it belongs to that line, and ends the search.
+
+    Args:
+        position: the start of a line.
+        column: of the block; a comment to the left of it belongs to what is around the block.
+        blanks: whether blank lines may stand before such a comment.
+    """
+    left = _next_column(text, position)
+    found = here = position
+    while here < len(text):
+        line = text[here : line_end(text, here)]
+        here = line_end(text, here)
+        indent = len(line) - len(line.lstrip(" \t"))
+        if not line.strip() and blanks:
+            continue
+        if not line.lstrip().startswith("#") or indent <= left or indent < column:
+            break
+        found = here
+    return found
+
+
+def _next_column(text: str, position: int) -> int:
+    """The indentation of the next line that is neither blank nor a comment; -1 at the end."""
+    while position < len(text):
+        line = text[position : line_end(text, position)]
+        if line.strip() and not line.lstrip().startswith("#"):
+            return len(line) - len(line.lstrip(" \t"))
+        position = line_end(text, position)
+    return -1
+
+
+def insert_lines(text: str, position: int, lines: Sequence[str]) -> str:
+    """Insert whole lines at the start of a line, or at the end.
+
+    If the text's last line has no newline, that stays so, and `cut_lines` can undo this exactly.
     """
     end = newline(text)
     block = end.join(lines)
@@ -164,13 +202,13 @@ def insert_lines(text: str, position: int, lines: Sequence[str]) -> str:
 
 
 def cut_lines(text: str, start: int, end: int) -> str:
-    """Take whole lines out, from the start of one to the end of another."""
+    """Cut whole lines, from the start of one to the end of another."""
     if end == len(text) and not text.endswith("\n") and start:
         start -= 2 if text[:start].endswith("\r\n") else 1
     return text[:start] + text[end:]
 
 
-def _take(tree: dict[str, Json], place: Parts) -> None:
+def _delete_from_tree(tree: dict[str, Json], place: Parts) -> None:
     around = tree
     for name in place[:-1]:
         inner = around[name]
@@ -181,9 +219,9 @@ def _take(tree: dict[str, Json], place: Parts) -> None:
 
 
 def _without_empty(tree: dict[str, Json], place: Parts) -> dict[str, Json]:
-    """A tree without the tables around a place where nothing is in them.
+    """A tree without the empty tables around a place.
 
-    A table that only its content implies goes with it; what becomes of the others is `prune`'s.
+    A table without a header of its own vanishes with its last value; `prune` handles the others.
     """
     left = copy.deepcopy(tree)
     chain = [left]

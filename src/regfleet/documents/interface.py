@@ -1,7 +1,7 @@
-"""What every format of configuration file offers: a flat view of a tree, and its text.
+"""The interface of all formats of configuration files: a flat view of a tree, and its text.
 
-A key is a path into the tree, written by `path`; its value is plain JSON. What is set or taken
-out changes the text there and nowhere else: comments, order, indentation and quoting stay.
+A key is a path into the tree, written by `path`; its value is plain JSON. Setting or deleting a
+key changes only that part of the text: comments, order, indentation and quoting stay.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from collections.abc import Iterator, MutableMapping
 from typing import TypeAlias
 
 from regfleet.fleet.model import Json
+from regfleet.record import path
+
+__all__ = ["Document", "NotReadableError", "Parts", "parts", "path", "same", "shown"]
 
 Parts: TypeAlias = "tuple[str, ...]"
 
 
 class NotReadableError(ValueError):
-    """The file cannot be read, or cannot be edited without changing what others wrote.
+    """The file cannot be parsed, or cannot be edited without changing what others wrote.
 
     Attributes:
         message: what is wrong.
-        line: 1-based line in the file, 0 where it cannot be had.
-        hint: what to do about it, or an empty string.
+        line: 1-based line in the file, 0 when it is not known.
+        hint: what to do, or an empty string.
     """
 
     def __init__(self, message: str, line: int = 0, hint: str = "") -> None:
@@ -32,16 +35,11 @@ class NotReadableError(ValueError):
         self.hint = hint
 
 
-def path(*parts: str) -> str:
-    """The key of a place in a tree: text, so that it can stand in the ownership record."""
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-
-
 def parts(key: str) -> Parts:
-    """The place that a key of `path` names.
+    """The parts of a key that `path` wrote.
 
     Raises:
-        ValueError: the key is not one that `path` wrote.
+        ValueError: `path` did not write the key.
     """
     found = json.loads(key)
     if not isinstance(found, list) or not all(isinstance(part, str) for part in found):
@@ -52,7 +50,7 @@ def parts(key: str) -> Parts:
 def shown(key: str) -> str:
     """A key as messages and plans show it: `plugins."io.containerd.cri".registry`.
 
-    A key that is not a path (daemon.json's) is shown as it is.
+    A key that `path` did not write is shown unchanged.
     """
     try:
         names = parts(key)
@@ -66,40 +64,44 @@ def shown(key: str) -> str:
 
 
 def same(one: Json, other: Json) -> bool:
-    """Whether two values are the same JSON; for Python, true is 1 and 1 is 1.0."""
+    """Whether two values are the same JSON; Python's `==` would equate true, 1 and 1.0."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 class Document(MutableMapping[str, Json], ABC):
     """A file as a mapping of paths to values.
 
-    Iteration gives the leaves alone: what is no table. A table can be asked for as well, by
-    its own path, and comes as an object; `in` is true of it. Lists are leaves, also lists of
-    tables. Setting a value makes the tables that it needs. Deleting takes the leaf (or the
-    whole table) and leaves the tables around it; `prune` takes these.
+    Iteration gives the paths of the leaves: all values except tables. A table's path gives the
+    table as an object, and `in` is true for it. Lists are leaves, also lists of tables. Setting
+    a value makes the tables that it needs. Deleting removes the leaf (or the whole table) and
+    leaves the tables around it, which `prune` removes.
     """
 
     @abstractmethod
     def text(self) -> str:
-        """The file as it is now; as it was read, where nothing has been changed."""
+        """The file's text with all edits."""
+
+    def is_blank(self) -> bool:
+        """Whether the file is empty: it has not even a comment."""
+        return not self.text().strip()
 
     @abstractmethod
     def tree(self) -> dict[str, Json]:
-        """The whole file as an object, a copy. What JSON has no word for (dates) is text."""
+        """A copy of the whole file as an object. Types that JSON lacks (dates) become strings."""
 
     @abstractmethod
     def line(self, key: str) -> int:
-        """The 1-based line that a path, or the nearest table around it, is written on; else 0."""
+        """The 1-based line of a path, or of the nearest table around it; else 0."""
 
     @abstractmethod
     def has_table(self, key: str) -> bool:
-        """Whether a table is written at a path; one that its inner tables imply is not."""
+        """Whether a table is written at a path, not only implied by its inner tables."""
 
     @abstractmethod
     def prune(self, key: str) -> None:
-        """Take out the table at a path if nothing is written in it, not even a comment.
+        """Remove the table at a path if it is empty and has no comment.
 
-        Inner tables that have a place of their own in the text stay, and imply it.
+        Inner tables that are written elsewhere in the text stay, and imply this table.
         """
 
     @abstractmethod
@@ -111,16 +113,16 @@ class Document(MutableMapping[str, Json], ABC):
         """Set a leaf, or a whole table.
 
         Raises:
-            NotReadableError: this cannot be written there, and the document is as it was.
+            NotReadableError: the value cannot be written there; the document is unchanged.
         """
 
     @abstractmethod
     def __delitem__(self, key: str) -> None:
-        """Take out a leaf, or a table with all that is in it.
+        """Remove a leaf, or a table with its content.
 
         Raises:
-            KeyError: there is none.
-            NotReadableError: it cannot be taken out alone, and the document is as it was.
+            KeyError: the key does not exist.
+            NotReadableError: it cannot be removed alone; the document is unchanged.
         """
 
     def __iter__(self) -> Iterator[str]:

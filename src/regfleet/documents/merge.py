@@ -1,10 +1,11 @@
-"""Merging into a document by ownership: ours in and out, everybody else's untouched. Pure.
+"""Merges a fleet's settings into a document, and removes them, by ownership. Pure.
 
-Works on any mapping: a plain dict by top-level key (daemon.json), a `Document` by path. Merge
-then unmerge gives back the same content; keys keep their order, lists theirs.
+What others wrote stays unchanged. Merge then unmerge restores the document; keys and list entries
+keep their order.
 
-A list is owned entry by entry, a value as a whole. Tables that had to be made for them are owned
-as well, as values `{}`, and go when they are empty again. A secret value is owned by its digest.
+A fleet owns a list entry by entry, and a value as a whole. It also owns the tables that it had to
+make, recorded as values `{}`, and removes them when they are empty again. Of a secret value the
+record holds only the digest.
 """
 
 from __future__ import annotations
@@ -12,26 +13,23 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
 
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import Document, NotReadableError, parts, path, same, shown
 from regfleet.fleet.model import Json
+from regfleet.model.desired import NOT_DECLARED, WantedSettings
 from regfleet.record import OwnedList, OwnedValue
-
-D = TypeVar("D", bound=MutableMapping[str, Json])
 
 _SEALED = "sha256"
 
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """What happens to one key: `before` and `after` are None where it is absent.
+    """The change of one key: `before` or `after` is None when the key is absent.
 
     Attributes:
-        secret: neither of the two is to be shown.
+        secret: whether neither value may be shown.
     """
 
     key: str
@@ -50,47 +48,54 @@ class Ownership:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged(Generic[D]):
+class Merged:
     """The outcome of a merge.
 
     Attributes:
-        before: the document as it is.
-        after: the document as it is to be; None when the file goes (we made it, nothing is left).
-        owned_lists, owned_values: the new ownership of the fleet.
-        changes: one for each key that differs, in the document's order.
+        before: the document before the merge.
+        after: the document after it; None when the file is removed, because a fleet created it
+            and nothing is left in it.
+        owned_lists, owned_values: what the fleet owns after the merge.
+        changes: the change of each key that differs, in the document's order.
     """
 
-    before: D
-    after: D | None
+    before: Document
+    after: Document | None
     owned_lists: Mapping[str, OwnedList]
     owned_values: Mapping[str, OwnedValue]
     changes: tuple[KeyChange, ...]
 
 
 def merge(
-    document: D,
-    want: DaemonSettings,
+    document: Document,
+    want: WantedSettings,
     owned_lists: Mapping[str, OwnedList],
     owned_values: Mapping[str, OwnedValue],
     others: Sequence[tuple[Mapping[str, OwnedList], Mapping[str, OwnedValue]]] = (),
     *,
     created: bool = False,
-) -> Merged[D]:
-    """Lay `want` over a document, and take out what was ours and is not wanted any more.
+    moved: Mapping[str, Json] | None = None,
+) -> Merged:
+    """Write the wanted settings into a document, and remove owned settings that are not wanted.
 
     Args:
-        document: the parsed file; it is not touched.
-        want: what the fleet file asks for; empty to take everything of ours out.
+        document: the parsed file; it is not changed.
+        want: the settings that the fleet file asks for; empty to remove all of the fleet's.
         owned_lists, owned_values: what this fleet owns in this file.
-        others: what each other fleet owns in it. What two fleets want belongs to both: it stays
-            until the last of them takes it out.
-        created: the file was made by a fleet, and goes when nothing is left in it.
+        others: what each other fleet owns in it. A setting of several fleets belongs to all of
+            them and stays until the last one removes it.
+        created: whether a fleet created the file; it is removed when nothing is left in it.
+        moved: values of the host's own that move into the file (from dockerd's flags); no fleet
+            owns them.
 
     Raises:
-        NotReadableError: a key that has to be a list of strings is something else, or it cannot
-            be edited without changing what others wrote.
+        NotReadableError: a key that must be a list of strings is something else, or cannot be
+            edited without changing what others wrote.
     """
-    after = copy.copy(document)
+    there = copy.copy(document)
+    for key, more in (moved or {}).items():
+        there[key] = _merge_moved(there.get(key), more)
+    after = copy.copy(there)
     owned = Ownership(owned_lists, owned_values)
     rivals = [Ownership(*each) for each in others]
     lists = {
@@ -104,42 +109,50 @@ def merge(
             value = _set_value(after, key, want.values[key], owned.values.get(key), rivals)
             if value:
                 sealed = key in want.secret
-                values[key] = replace(value, value=_seal(key, value.value)) if sealed else value
-        elif not _is_table(document, owned.values[key]):
+                values[key] = (
+                    replace(value, value=_digest_of_secret(key, value.value)) if sealed else value
+                )
+        elif not _is_table(owned.values[key]):
             _restore_value(after, key, owned.values[key], rivals)
-    if isinstance(document, Document) and isinstance(after, Document):
-        tables = _tables(document, [*lists, *values], owned, rivals)
-        values |= {table: OwnedValue({}, None, existed=False) for table in tables}
-        _prune(after, owned, set(tables).union(*(each.values for each in rivals)))
+    tables = _tables_to_own(there, [*lists, *values], owned, rivals)
+    values |= {table: OwnedValue({}, None, existed=False) for table in tables}
+    _prune_tables(after, owned, {*tables, *values}.union(*(each.values for each in rivals)))
     secret = want.secret | {key for key, value in owned.values.items() if _is_sealed(value.value)}
     changes = compare(document, after, want, secret)
-    gone = created and _is_blank(after)
+    gone = created and after.is_blank()
     return Merged(document, None if gone else after, lists, values, changes)
 
 
 def compare(
-    before: D, after: D, want: DaemonSettings, secret: Collection[str] = ()
+    before: Document, after: Document, want: WantedSettings, secret: Collection[str] = ()
 ) -> tuple[KeyChange, ...]:
     """One change for each key that differs, in the documents' order."""
     return tuple(
-        KeyChange(key, before.get(key), after.get(key), _reason(key, want), key in secret)
+        KeyChange(key, before.get(key), after.get(key), _reason_of(key, want), key in secret)
         for key in dict.fromkeys((*before, *after))
         if _differs(before, after, key)
     )
 
 
-def _differs(document: D, after: D, key: str) -> bool:
+def _differs(document: Document, after: Document, key: str) -> bool:
     if (key in document) != (key in after):
         return True
     before, now = document.get(key), after.get(key)
-    if isinstance(document, Document) and (before is None or now is None):
-        # YAML's null has become a table, or the other way about: what is in it is what differs.
-        return not same(before or {}, now or {}) and not isinstance(before or now, dict)
+    if before is None or now is None:
+        # YAML's null has become a table, or the reverse: the keys in the table show the change.
+        other = now if before is None else before
+        return other is not None and not isinstance(other, dict)
     return not same(before, now)
 
 
+def _merge_moved(there: Json, moved: Json) -> Json:
+    if isinstance(there, list) and isinstance(moved, list):
+        return [*there, *(each for each in moved if each not in there)]
+    return moved
+
+
 def _merge_list(
-    after: D, key: str, want: DaemonSettings, owned: Ownership, others: Sequence[Ownership]
+    after: Document, key: str, want: WantedSettings, owned: Ownership, others: Sequence[Ownership]
 ) -> OwnedList | None:
     current = after.get(key)
     if current is None:
@@ -147,8 +160,7 @@ def _merge_list(
     elif isinstance(current, list) and all(isinstance(entry, str) for entry in current):
         entries = [str(entry) for entry in current]
     else:
-        line = after.line(key) if isinstance(after, Document) else 0
-        raise NotReadableError(f'"{shown(key)}" is not a list of strings', line)
+        raise NotReadableError(f'"{shown(key)}" is not a list of strings', after.line(key))
     theirs = [each.lists[key] for each in others if key in each.lists]
     elsewhere = {entry for each in theirs for entry in each.entries}
     existed = all(each.existed for each in theirs) if theirs else key in after
@@ -171,23 +183,25 @@ def _merge_list(
 
 
 def _set_value(
-    after: D, key: str, value: Json, ours: OwnedValue | None, others: Sequence[Ownership]
+    after: Document, key: str, value: Json, ours: OwnedValue | None, others: Sequence[Ownership]
 ) -> OwnedValue | None:
-    before = ours or _value_of(others, key)
+    before = ours or _find_owned_value(others, key)
     if before is None:
         if key in after and same(after[key], value):
-            return None  # somebody has said the same by hand: theirs to keep
+            return None  # somebody has set the same value by hand: the fleet does not own it
         before = OwnedValue(value, after.get(key), existed=key in after)
     after[key] = copy.deepcopy(value)
     return OwnedValue(value, before.before, before.existed)
 
 
-def _restore_value(after: D, key: str, ours: OwnedValue, others: Sequence[Ownership]) -> None:
-    if key not in after or not _stands(key, after[key], ours.value):
-        return  # changed by hand since: no longer ours
-    theirs = _value_of(others, key)
+def _restore_value(
+    after: Document, key: str, ours: OwnedValue, others: Sequence[Ownership]
+) -> None:
+    if key not in after or not _equals_recorded(key, after[key], ours.value):
+        return  # changed by hand since: the fleet no longer owns it
+    theirs = _find_owned_value(others, key)
     if theirs and _is_sealed(theirs.value):
-        return  # theirs, and what it is we cannot know
+        return  # another fleet's secret, whose value the record does not hold
     if theirs:
         after[key] = copy.deepcopy(theirs.value)
     elif ours.existed:
@@ -196,8 +210,8 @@ def _restore_value(after: D, key: str, ours: OwnedValue, others: Sequence[Owners
         after.pop(key, None)
 
 
-def _seal(key: str, value: Json) -> Json:
-    """What the record says of a secret value. It stands in the file itself, on the same host."""
+def _digest_of_secret(key: str, value: Json) -> Json:
+    """The record's digest of a secret value, which itself is in the file on the same host."""
     return {_SEALED: hashlib.sha256(json.dumps([key, value]).encode()).hexdigest()}
 
 
@@ -205,43 +219,37 @@ def _is_sealed(value: Json) -> bool:
     return isinstance(value, dict) and list(value) == [_SEALED]
 
 
-def _stands(key: str, value: Json, recorded: Json) -> bool:
-    return same(_seal(key, value) if _is_sealed(recorded) else value, recorded)
+def _equals_recorded(key: str, value: Json, recorded: Json) -> bool:
+    return same(_digest_of_secret(key, value) if _is_sealed(recorded) else value, recorded)
 
 
-def _value_of(others: Sequence[Ownership], key: str) -> OwnedValue | None:
+def _find_owned_value(others: Sequence[Ownership], key: str) -> OwnedValue | None:
     return next((each.values[key] for each in others if key in each.values), None)
 
 
-def _is_table(document: D, value: OwnedValue) -> bool:
-    return isinstance(document, Document) and value.value == {} and not value.existed
+def _is_table(value: OwnedValue) -> bool:
+    return value.value == {} and not value.existed
 
 
-def _tables(
+def _tables_to_own(
     document: Document, keys: Sequence[str], owned: Ownership, others: Sequence[Ownership]
 ) -> list[str]:
-    """The tables around our keys that are not written there without us."""
+    """The tables around the fleet's keys that the file would not have without the fleet."""
     made = {*owned.values}.union(*(each.values for each in others))
-    around = dict.fromkeys(table for key in keys for table in _around(key))
+    around = dict.fromkeys(table for key in keys for table in _tables_around(key))
     return [table for table in around if table in made or not document.has_table(table)]
 
 
-def _prune(after: Document, owned: Ownership, needed: set[str]) -> None:
-    left = [
-        key for key, value in owned.values.items() if key not in needed and _is_table(after, value)
-    ]
+def _prune_tables(after: Document, owned: Ownership, needed: set[str]) -> None:
+    left = [key for key, value in owned.values.items() if key not in needed and _is_table(value)]
     for key in sorted(left, key=lambda key: len(parts(key)), reverse=True):
         after.prune(key)
 
 
-def _around(key: str) -> Iterator[str]:
+def _tables_around(key: str) -> Iterator[str]:
     place = parts(key)
     return (path(*place[:end]) for end in range(1, len(place)))
 
 
-def _is_blank(after: D) -> bool:
-    return not after.text().strip() if isinstance(after, Document) else not after
-
-
-def _reason(key: str, want: DaemonSettings) -> str:
-    return want.reasons.get(key, "no longer declared")
+def _reason_of(key: str, want: WantedSettings) -> str:
+    return want.reasons.get(key, NOT_DECLARED)

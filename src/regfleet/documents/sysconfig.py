@@ -1,9 +1,9 @@
-"""Files of variables that hold flags, edited in place: /etc/sysconfig/docker, /etc/default/docker.
+"""Edits flags in files of shell variables: /etc/sysconfig/docker, /etc/default/docker.
 
-A path is (variable, flag), its value a list of strings: one for each time the flag stands there,
-"true" where it stands alone. Both spellings, `--flag value` and `--flag=value`, are read; a new
-flag is spelled as its neighbours are. A variable that holds something else than flags is one
-string. A variable that systemd and sh would read differently is not edited.
+A path is (variable, flag). Its value is a list with a string for each occurrence of the flag,
+"true" for a flag without a value. Both `--flag value` and `--flag=value` are read; a new flag is
+written like its neighbours. A variable that holds no flags is one string. A variable that systemd
+and sh would read differently is not edited.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class SysconfigDocument(EditedDocument):
         """See Document.
 
         Raises:
-            NotReadableError: this is a flag of a variable that cannot be read for sure.
+            NotReadableError: systemd and sh may read the flag's variable differently.
         """
         name, *flag = parts(key)
         variable = scan(self._text).get(name)
@@ -67,38 +67,42 @@ class SysconfigDocument(EditedDocument):
         if variable and not variable.trouble and not variable.text.strip():
             del self[key]
 
-    def _read(self, text: str) -> dict[str, Json]:
-        return {name: _meaning(text, variable) for name, variable in scan(text).items()}
+    def _parse_text(self, text: str) -> dict[str, Json]:
+        return {name: _variable_value(text, variable) for name, variable in scan(text).items()}
 
-    def _put(self, place: Parts, value: Json) -> str:
+    def _set_in_text(self, place: Parts, value: Json) -> str:
         if len(place) != _IN_FLAG or not _is_texts(value):
             raise CannotEditError("a variable holds flags, and a flag strings")
         if not value:
-            raise CannotEditError("a flag is there with a value, or not at all")
+            raise CannotEditError("a flag needs a value")
         text = self._text
         name, flag = place
         if name not in scan(text):
-            words = " ".join(_spelled(flag, each, " ") for each in value)
+            words = " ".join(_render_flag(flag, each, " ") for each in value)
             return insert_lines(text, len(text), [f"{name}='{words}'"])
-        stays = brackets.kept([each.value for each in _named(text, name, flag)], value)
+        stays = brackets.kept([each.value for each in _flags_named(text, name, flag)], value)
         for each in value[sum(stays) :]:
-            text = _append(text, name, flag, each)
+            text = _append_flag(text, name, flag, each)
         for index in reversed(range(len(stays))):
-            text = text if stays[index] else _remove(text, name, _named(text, name, flag)[index])
+            text = (
+                text
+                if stays[index]
+                else _remove_flag(text, name, _flags_named(text, name, flag)[index])
+            )
         return text
 
-    def _cut(self, place: Parts) -> str:
+    def _cut_from_text(self, place: Parts) -> str:
         text = self._text
         variable = scan(text)[place[0]]
         if len(place) == 1:
             start, end = line_start(text, variable.start), line_end(text, variable.end)
             return cut_lines(text, start, end)
-        while there := _named(text, place[0], place[1]):
-            text = _remove(text, place[0], there[-1])
+        while there := _flags_named(text, place[0], place[1]):
+            text = _remove_flag(text, place[0], there[-1])
         return text
 
 
-def _meaning(text: str, variable: Variable) -> Json:
+def _variable_value(text: str, variable: Variable) -> Json:
     found = flags(variable)
     if found is None:
         return text[variable.value : variable.end] if variable.trouble else variable.text
@@ -112,27 +116,27 @@ def _is_texts(value: Json) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _named(text: str, name: str, flag: str) -> list[Flag]:
-    return [each for each in _flags(text, name) if each.name == flag]
+def _flags_named(text: str, name: str, flag: str) -> list[Flag]:
+    return [each for each in _flags_of(text, name) if each.name == flag]
 
 
-def _flags(text: str, name: str) -> list[Flag]:
+def _flags_of(text: str, name: str) -> list[Flag]:
     return flags(scan(text)[name]) or []
 
 
-def _append(text: str, name: str, flag: str, value: str) -> str:
-    """One more flag, behind the last of its name or at the end."""
+def _append_flag(text: str, name: str, flag: str, value: str) -> str:
+    """The text with a new flag, after the last of its name or at the end."""
     variable = scan(text)[name]
-    there = _flags(text, name)
+    there = _flags_of(text, name)
     if not there:
-        item = _spelled(flag, value, " ")
+        item = _render_flag(flag, value, " ")
         if not variable.quote:
             item = f"'{item}'"
         position = variable.value + len(variable.quote)
         return text[:position] + item + text[position:]
     named = [each for each in there if each.name == flag]
     like = [each.form for each in [*there, *named] if each.form]
-    item = _spelled(flag, value, like[-1] if like else " ")
+    item = _render_flag(flag, value, like[-1] if like else " ")
     position = (named or there)[-1].end
     text = f"{text[:position]} {item}{text[position:]}"
     if not variable.quote and not re.search(r"\s", variable.text):
@@ -142,15 +146,15 @@ def _append(text: str, name: str, flag: str, value: str) -> str:
     return text
 
 
-def _spelled(flag: str, value: str, form: str) -> str:
-    """A flag as it is written; pflag takes the value of a switch behind `=` alone."""
+def _render_flag(flag: str, value: str, form: str) -> str:
+    """The text of a flag; pflag reads a switch's value only after `=`."""
     if not re.fullmatch(r"--?[A-Za-z][A-Za-z0-9.-]*", flag) or not _SAFE.fullmatch(value):
-        raise CannotEditError(f"{flag} {value!r} is not the same to systemd and to sh")
+        raise CannotEditError(f"systemd and sh would read {flag} {value!r} differently")
     return f"{flag}{'=' if value in {ALONE, 'false'} else form}{value}"
 
 
-def _remove(text: str, name: str, flag: Flag) -> str:
-    there: Sequence[Flag] = _flags(text, name)
+def _remove_flag(text: str, name: str, flag: Flag) -> str:
+    there: Sequence[Flag] = _flags_of(text, name)
     before = [each.end for each in there if each.end <= flag.start]
     behind = [each.start for each in there if each.start >= flag.end]
     if before:

@@ -1,8 +1,8 @@
-"""Where everything in a file of shell assignments is written: variables, words, flags.
+"""Finds the positions of variables, words and flags in a file of shell assignments.
 
 Two programs read such files: systemd (systemd.exec(5), EnvironmentFile=; its reader is
-parse_env_file_internal in src/basic/env-file.c) and sh. A value that the two take differently,
-or that sh would have to expand, has `trouble`.
+parse_env_file_internal in src/basic/env-file.c) and sh. A value that the two read differently,
+or that sh would expand, has `trouble`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Variable:
     """One assignment.
 
     Attributes:
-        start: where its name is.
-        value, end: where its value is, quotes and all.
-        quote: what the value stands in; empty for no quotes.
+        start: the position of its name.
+        value, end: the range of its value, with quotes.
+        quote: the quote around the value; empty for none.
         text: the value.
-        places: where in the file each letter of `text` is.
-        trouble: why it cannot be read for sure, or an empty string.
+        places: the position in the file of each character of `text`.
+        trouble: why systemd and sh may read it differently, or an empty string.
     """
 
     name: str
@@ -48,9 +48,9 @@ class Flag:
     """One flag and its value.
 
     Attributes:
-        value: "true" where it stands alone.
-        start, end: where in the file it is, value and all.
-        form: `--flag=value`, `--flag value` or `--flag`.
+        value: its value; "true" for a flag without one.
+        start, end: its range in the file, with the value.
+        form: the separator before the value: `=`, a blank, or empty for a flag without one.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Flag:
 
 @functools.lru_cache(maxsize=4)
 def scan(text: str) -> dict[str, Variable]:
-    """The variables of a file; of several lines that set the same one, the last."""
+    """The variables of a file; of several assignments to one variable, the last."""
     found: dict[str, Variable] = {}
     at = depth = 0
     while at < len(text):
@@ -70,7 +70,7 @@ def scan(text: str) -> dict[str, Variable]:
         end = len(text) if end < 0 else end
         match = _ASSIGNMENT.match(text, at)
         if match:
-            variable = _variable(text, match)
+            variable = _parse_variable(text, match)
             if depth and not variable.trouble:
                 variable = replace(variable, trouble="it is set under a condition")
             found[variable.name] = variable
@@ -84,7 +84,7 @@ def scan(text: str) -> dict[str, Variable]:
 
 
 def flags(variable: Variable) -> list[Flag] | None:
-    """The flags of a variable; None where it holds something else, or has trouble."""
+    """The flags of a variable; None when it holds something else, or has trouble."""
     words = [(word[0], word.start(), word.end()) for word in _WORD.finditer(variable.text)]
     left = _WORD.sub("", variable.text).strip()
     if variable.trouble or left:
@@ -108,41 +108,41 @@ def flags(variable: Variable) -> list[Flag] | None:
     return found
 
 
-def _variable(text: str, match: re.Match[str]) -> Variable:
+def _parse_variable(text: str, match: re.Match[str]) -> Variable:
     start = match.end()
     while text[start : start + 1] in {" ", "\t"}:
         start += 1
     quote = text[start : start + 1]
     if quote in {"'", '"'}:
-        value, places, end, trouble = _quoted(text, start, quote)
+        value, places, end, trouble = _parse_quoted(text, start, quote)
         rest = text[end : _line_end(text, end)].strip()
-        trouble = trouble or (f"{rest!r} stands behind the closing quote" if rest else "")
+        trouble = trouble or (f"{rest!r} follows the closing quote" if rest else "")
     else:
         quote = ""
-        value, places, end, trouble = _unquoted(text, start)
+        value, places, end, trouble = _parse_unquoted(text, start)
     if match["more"]:
-        trouble = "it is added to with +="
+        trouble = "it is extended by +="
     elif match["export"]:
-        trouble = "it stands behind `export`, which systemd does not read"
+        trouble = "it is set by `export`, which systemd does not read"
     elif start > match.end():
-        trouble = "there are blanks behind the ="
+        trouble = "there are blanks after the ="
     return Variable(match["name"], match.start("name"), start, end, quote, value, places, trouble)
 
 
-def _quoted(text: str, start: int, quote: str) -> tuple[str, list[int], int, str]:
+def _parse_quoted(text: str, start: int, quote: str) -> tuple[str, list[int], int, str]:
     value, places, trouble = "", [], ""
     at = start + 1
     while at < len(text) and text[at] != quote:
         if text[at] == "\\":
-            length = _continuation(text, at) if quote == '"' else 0
+            length = _continuation_length(text, at) if quote == '"' else 0
             if length:
                 at += length
                 continue
             trouble = trouble or "there is a backslash in it"
             if quote == '"':
-                at += 1  # what it stands before does not end the value
+                at += 1  # the escaped character does not end the value
         elif quote == '"' and text[at] in "$`":
-            trouble = trouble or "sh would put something in for the $ or ` in it"
+            trouble = trouble or "sh would expand the $ or ` in it"
         value += text[at : at + 1]
         places.append(at)
         at += 1
@@ -151,12 +151,12 @@ def _quoted(text: str, start: int, quote: str) -> tuple[str, list[int], int, str
     return value, places, at + 1, trouble
 
 
-def _unquoted(text: str, start: int) -> tuple[str, list[int], int, str]:
+def _parse_unquoted(text: str, start: int) -> tuple[str, list[int], int, str]:
     value, places, trouble = "", [], ""
     at = start
     while at < len(text) and text[at] != "\n":
         if text[at] == "\\":
-            length = _continuation(text, at)
+            length = _continuation_length(text, at)
             if length:
                 at += length
                 continue
@@ -171,8 +171,8 @@ def _unquoted(text: str, start: int) -> tuple[str, list[int], int, str]:
     return value[:kept], places[:kept], end, trouble
 
 
-def _continuation(text: str, at: int) -> int:
-    """The length of a backslash and the newline behind it, 0 where there is something else."""
+def _continuation_length(text: str, at: int) -> int:
+    """The length of a backslash and the newline after it; 0 for any other text."""
     return 2 if text.startswith("\\\n", at) else 0
 
 

@@ -1,7 +1,7 @@
-"""TOML files of others, edited in place: containerd's config.toml and hosts.toml, buildkitd.toml.
+"""Edits TOML files of others in place: containerd's config.toml and hosts.toml, buildkitd.toml.
 
-What is new goes where a reader looks for it: a key behind the last one of its table, a table
-behind its relatives or at the end, indented as they are. New tables get a header of their own.
+A new key goes after the last key of its table, a new table after its relatives or at the end, with
+their indentation. New tables get a header of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from regfleet.documents import brackets
 from regfleet.documents.edited import (
     CannotEditError,
     EditedDocument,
+    after_comments,
     cut_lines,
     indentation,
     insert_lines,
@@ -71,16 +72,16 @@ class TomlDocument(EditedDocument):
     def prune(self, key: str) -> None:
         """See Document."""
         place = parts(key)
-        empty = [section for section in _at(self._text, place) if not section.pairs]
+        empty = [section for section in _sections_at(self._text, place) if not section.pairs]
         if empty and not _is_commented(self._text, empty[0]):
             text = _cut_section(self._text, empty[0])
-            self._become(place, "taken out", lambda: text, self.tree(), place)
-        elif self.get(key) == {} and not _at(self._text, place):
+            self._replace_text(place, "taken out", lambda: text, self.tree(), place)
+        elif self.get(key) == {} and not _sections_at(self._text, place):
             del self[key]
 
-    def _read(self, text: str) -> dict[str, Json]:
+    def _parse_text(self, text: str) -> dict[str, Json]:
         try:
-            tree = _plain(tomli.loads(text))
+            tree = _to_json(tomli.loads(text))
             scan(text)
         except (tomli.TOMLDecodeError, RecursionError) as error:
             found = re.search(r"\(at line (\d+), column \d+\)", str(error))
@@ -88,29 +89,29 @@ class TomlDocument(EditedDocument):
             raise NotReadableError(f"not TOML: {message}", int(found[1]) if found else 0) from error
         return tree if isinstance(tree, dict) else {}
 
-    def _put(self, place: Parts, value: Json) -> str:
+    def _set_in_text(self, place: Parts, value: Json) -> str:
         text = self._text
         pair = _pair_at(text, place)
         if pair:
-            _refuse_lost(text, pair.value)
-            return _replace(text, pair.value, self.get(path(*place)), value)
+            _refuse_unrestorable(text, pair.value)
+            return _replace_value(text, pair.value, self.get(path(*place)), value)
         if path(*place) in self:
-            text = self._cut(place)
-        return _add(text, place, value)
+            text = self._cut_from_text(place)
+        return _add_value(text, place, value)
 
-    def _cut(self, place: Parts) -> str:
+    def _cut_from_text(self, place: Parts) -> str:
         text = self._text
         while (shorter := _cut_one(text, place)) is not None:
             text = shorter
         return text
 
 
-def _plain(value: object) -> Json:
-    """What tomli read as JSON; what JSON does not have (dates, times, nan) as text."""
+def _to_json(value: object) -> Json:
+    """A value from tomli as JSON; types that JSON lacks (dates, times, nan) become strings."""
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: _to_json(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [_to_json(inner) for inner in value]
     return value if _is_json(value) else str(value)
 
 
@@ -130,7 +131,7 @@ def _reachable(text: str) -> list[Section]:
     return [section for section in scan(text) if not section.listed]
 
 
-def _at(text: str, place: Parts) -> list[Section]:
+def _sections_at(text: str, place: Parts) -> list[Section]:
     return [section for section in _reachable(text) if section.place == place]
 
 
@@ -142,29 +143,29 @@ def _pair_at(text: str, place: Parts) -> Pair | None:
 # ---- a value that is there ----
 
 
-def _replace(text: str, there: Value, old: Json, new: Json) -> str:
+def _replace_value(text: str, there: Value, old: Json, new: Json) -> str:
     if there.kind == "array" and isinstance(old, list) and isinstance(new, list):
         return _edit_array(text, there, old, new)
-    written = _written(new)
+    written = _render_value(new)
     literal = text[there.start] == "'" and not text.startswith("'''", there.start)
     if literal and isinstance(new, str) and re.fullmatch(r"[^'\x00-\x08\x0a-\x1f\x7f]*", new):
         written = f"'{new}'"
     return text[: there.start] + written + text[there.end :]
 
 
-def _refuse_lost(text: str, there: Value) -> None:
-    """Refuse to overwrite what the ownership record has no word for, and could not put back."""
+def _refuse_unrestorable(text: str, there: Value) -> None:
+    """Refuse to overwrite a value that the ownership record cannot hold, and so not restore."""
     written = text[there.start : there.end]
     if there.kind == "plain" and not _is_json(tomli.loads(f"x = {written}")["x"]):
-        raise CannotEditError(f"{written} could not be put back later")
+        raise CannotEditError(f"{written} could not be restored later")
 
 
 def _edit_array(text: str, there: Value, old: list[Json], new: list[Json]) -> str:
-    """New items first, while there still are neighbours to be written like."""
+    """Add new items first, while old items are there to take the style from."""
     stays = brackets.kept(old, new)
     spans = [(item.start, item.end) for item in there.items]
     for item in new[sum(stays) :]:
-        text = brackets.append(text, there.start, spans, _written(item))
+        text = brackets.append(text, there.start, spans, _render_value(item))
         spans = [(each.start, each.end) for each in _value_from(text, there.start).items]
     for index in reversed(range(len(old))):
         if not stays[index]:
@@ -189,20 +190,20 @@ def _all_values(value: Value) -> Iterator[Value]:
         yield from _all_values(item)
 
 
-def _written(value: Json) -> str:
+def _render_value(value: Json) -> str:
     if value is None:
-        raise CannotEditError("TOML has no word for nothing")
+        raise CannotEditError("TOML has no null")
     return toml_text.value(value)
 
 
 # ---- a value that is new ----
 
 
-def _add(text: str, place: Parts, value: Json) -> str:
+def _add_value(text: str, place: Parts, value: Json) -> str:
     if isinstance(value, dict):
-        text = text if _holds(text, place) else _add_section(text, place, [])
+        text = text if _table_exists(text, place) else _add_section(text, place, [])
         for name, inner in value.items():
-            text = _add(text, (*place, name), inner)
+            text = _add_value(text, (*place, name), inner)
         return text
     around = place[:-1]
     for length in range(len(around), 0, -1):
@@ -211,10 +212,10 @@ def _add(text: str, place: Parts, value: Json) -> str:
             inner_value: Json = value
             for name in reversed(place[length + 1 :]):
                 inner_value = {name: inner_value}
-            item = f"{toml_text.key(place[length])} = {_written(inner_value)}"
+            item = f"{toml_text.key(place[length])} = {_render_value(inner_value)}"
             spans = [(each.start, each.value.end) for each in pair.value.pairs]
             return brackets.append(text, pair.value.start, spans, item)
-    sections = _at(text, around)
+    sections = _sections_at(text, around)
     if sections:
         return _add_pair(text, sections[0], place[-1:], value)
     dotted = [
@@ -227,11 +228,11 @@ def _add(text: str, place: Parts, value: Json) -> str:
     if dotted:
         section, pair = dotted[-1]
         return _add_pair(text, section, place[len(section.place) :], value, behind=pair)
-    return _add_section(text, around, [_line(place[-1:], value)])
+    return _add_section(text, around, [_render_pair(place[-1:], value)])
 
 
-def _holds(text: str, place: Parts) -> bool:
-    """Whether a table is there, by header or by what is in it."""
+def _table_exists(text: str, place: Parts) -> bool:
+    """Whether a table exists, by its header or by its content."""
     return any(
         section.place[: len(place)] == place or any(p.place[: len(place)] == place for p in pairs)
         for section in _reachable(text)
@@ -242,47 +243,49 @@ def _holds(text: str, place: Parts) -> bool:
 def _add_pair(
     text: str, section: Section, names: Parts, value: Json, behind: Pair | None = None
 ) -> str:
-    line = _line(names, value)
+    line = _render_pair(names, value)
     last = behind or (section.pairs[-1] if section.pairs else None)
     if last:
-        position = line_end(text, last.value.end)
+        below = line_end(text, last.value.end)
+        position = after_comments(text, below, blanks=False)
         return insert_lines(text, position, [indentation(text, last.start) + line])
     if section.kind == "root":
-        return insert_lines(text, _top(text), [line])
+        return insert_lines(text, _first_key_position(text), [line])
     indent = indentation(text, section.start) + _step_to_pairs(text)
-    return insert_lines(text, line_end(text, section.header_end), [indent + line])
+    position = after_comments(text, line_end(text, section.header_end), blanks=False)
+    return insert_lines(text, position, [indent + line])
 
 
-def _line(names: Parts, value: Json) -> str:
-    return f"{'.'.join(toml_text.key(name) for name in names)} = {_written(value)}"
+def _render_pair(names: Parts, value: Json) -> str:
+    return f"{'.'.join(toml_text.key(name) for name in names)} = {_render_value(value)}"
 
 
-def _top(text: str) -> int:
-    """Where the first key of a file goes: behind the comment that opens it, if it stands alone."""
+def _first_key_position(text: str) -> int:
+    """The position for a file's first key: after an opening comment that a blank line ends."""
     end = _comment_lines(text, 0)
     return end if not text[end : line_end(text, end)].strip() else 0
 
 
 def _add_section(text: str, place: Parts, lines: Sequence[str]) -> str:
     if not place:
-        raise CannotEditError("there is no table to put it in")
+        raise CannotEditError("there is no table for it")
     sections = scan(text)
     indent = _indent_for(text, place)
     step = _step_to_pairs(text)
     header = f"[{'.'.join(toml_text.key(name) for name in place)}]"
     block = [indent + header, *(indent + step + line for line in lines)]
-    shared = [_shared(section.place, place) for section in sections]
+    shared = [_count_shared(section.place, place) for section in sections]
     if max(shared) == 0:
         position = len(text)
     else:
         last = max(index for index, count in enumerate(shared) if count == max(shared))
-        position = _behind(text, sections[last])
+        position = _position_after(text, sections[last])
     if text[:position]:
         block.insert(0, "")
     return insert_lines(text, position, block)
 
 
-def _shared(one: Parts, other: Parts) -> int:
+def _count_shared(one: Parts, other: Parts) -> int:
     count = 0
     for left, right in zip(one, other, strict=False):
         if left != right:
@@ -291,22 +294,22 @@ def _shared(one: Parts, other: Parts) -> int:
     return count
 
 
-def _behind(text: str, section: Section) -> int:
-    """Where a table goes that follows a section: behind its comments, not behind the next one's."""
+def _position_after(text: str, section: Section) -> int:
+    """The position for a table after a section: after its comments, before the next one's."""
     after = line_end(text, section.end)
     comments = _comment_lines(text, after)
     return after if text[comments : line_end(text, comments)].strip() else comments
 
 
 def _comment_lines(text: str, position: int) -> int:
-    """Where the comment lines end that start here."""
+    """The end of the comment lines that start at a position."""
     while text[position : line_end(text, position)].lstrip().startswith("#"):
         position = line_end(text, position)
     return position
 
 
 def _step_to_pairs(text: str) -> str:
-    """How much further than its header a table's keys are indented in this file."""
+    """The indentation that this file adds to a table's keys under its header."""
     for section in scan(text):
         if section.kind != "root" and section.pairs:
             header = indentation(text, section.start)
@@ -315,7 +318,7 @@ def _step_to_pairs(text: str) -> str:
 
 
 def _indent_for(text: str, place: Parts) -> str:
-    """The indentation of a new header: its siblings', else one step more than its parent's."""
+    """The indentation of a new header: that of its siblings, else one step more than its parent."""
     sections = [section for section in scan(text) if section.kind != "root"]
     depth = len(place)
     for section in reversed(sections):
@@ -324,12 +327,12 @@ def _indent_for(text: str, place: Parts) -> str:
     around = [each for each in sections if each.place == place[: len(each.place)]]
     for section in sorted(around, key=lambda each: len(each.place), reverse=True):
         steps = depth - len(section.place)
-        return indentation(text, section.start) + _step(text, sections) * steps
+        return indentation(text, section.start) + _table_step(text, sections) * steps
     return ""
 
 
-def _step(text: str, sections: Sequence[Section]) -> str:
-    """How much further a table in a table is indented."""
+def _table_step(text: str, sections: Sequence[Section]) -> str:
+    """The indentation that this file adds to a table in a table."""
     by_place = {section.place: indentation(text, section.start) for section in sections}
     for place, indent in by_place.items():
         outer = by_place.get(place[:-1])
@@ -342,7 +345,7 @@ def _step(text: str, sections: Sequence[Section]) -> str:
 
 
 def _cut_one(text: str, place: Parts) -> str | None:
-    """The text without one thing that is written at or under a place; None when all is gone."""
+    """The text without one section or pair at or under a place; None when there is none."""
     for section in scan(text):
         if section.kind != "root" and section.place[: len(place)] == place:
             return _cut_section(text, section)
@@ -377,9 +380,9 @@ def _cut_section(text: str, section: Section) -> str:
 
 
 def _is_commented(text: str, section: Section) -> bool:
-    """Whether an empty table has a comment of its own: beside its header, or right under it.
+    """Whether an empty table has its own comment: beside its header, or directly under it.
 
-    Lines right above the next header are about that one.
+    Comment lines directly above the next header belong to that header.
     """
     after = line_end(text, section.header_end)
     if "#" in text[section.header_end : after]:

@@ -1,8 +1,8 @@
-"""YAML files of others, edited in place: registries.yaml of k3s and RKE2.
+"""Edits YAML files of others in place: registries.yaml of k3s and RKE2.
 
-Block and flow style are both edited as they are; what is new is written in block style, strings
-in double quotes, lists indented like those that are there. YAML is read as PyYAML reads it (1.1,
-as k3s's own reader does, gopkg.in/yaml.v2); `null` where a table belongs is an empty table.
+Block and flow style are both kept; new values are written in block style, strings in double
+quotes, lists indented like existing ones. PyYAML reads YAML 1.1, as k3s's own reader does
+(gopkg.in/yaml.v2); `null` in the place of a table is an empty table.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from regfleet.documents import brackets
 from regfleet.documents.edited import (
     CannotEditError,
     EditedDocument,
+    after_comments,
     cut_lines,
     insert_lines,
     line_end,
@@ -26,6 +27,7 @@ from regfleet.documents.edited import (
     line_start,
 )
 from regfleet.documents.interface import NotReadableError, Parts, parts
+from regfleet.documents.yaml_text import quoted
 from regfleet.fleet.model import Json
 
 Pair: TypeAlias = "tuple[yaml.ScalarNode, yaml.Node]"
@@ -33,16 +35,15 @@ Pair: TypeAlias = "tuple[yaml.ScalarNode, yaml.Node]"
 _MOST_NODES = 100_000  # aliases of aliases make a small file a huge tree
 _STEP = 2
 _PLAIN_KEY = re.compile(r"[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
-_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 
 
 def parse(text: str | None) -> YamlDocument:
-    """A YAML file as a document; an absent one, or one of comments alone, is empty.
+    """A YAML file as a document; an absent file, or one with only comments, is empty.
 
     Raises:
-        NotReadableError: it is not YAML, or not one table.
+        NotReadableError: it is not YAML, or its top level is not a table.
     """
     return YamlDocument(text or "")
 
@@ -69,10 +70,10 @@ class YamlDocument(EditedDocument):
         """See Document."""
         if self.get(key, 0) not in ({}, None):
             return
-        if not _has_comment(self._text, _way(self._text, parts(key))):
+        if not _has_comment(self._text, _pairs_to(self._text, parts(key))):
             del self[key]
 
-    def _read(self, text: str) -> dict[str, Json]:
+    def _parse_text(self, text: str) -> dict[str, Json]:
         try:
             root = _compose(text)
             tree = _Reader().value(root) if root else {}
@@ -88,29 +89,29 @@ class YamlDocument(EditedDocument):
         if tree is None:
             return {}
         if not isinstance(tree, dict):
-            raise NotReadableError("a list or a value where a table belongs", 1)
+            raise NotReadableError("the top level is a list or a value, not a table", 1)
         return tree
 
-    def _put(self, place: Parts, value: Json) -> str:
+    def _set_in_text(self, place: Parts, value: Json) -> str:
         text = self._text
-        way = _way(text, place)
+        way = _pairs_to(text, place)
         if len(way) < len(place):
-            return _add(text, way, place[len(way) :], value)
-        return _replace(text, way, value)
+            return _add_value(text, way, place[len(way) :], value)
+        return _replace_value(text, way, value)
 
-    def _cut(self, place: Parts) -> str:
+    def _cut_from_text(self, place: Parts) -> str:
         text = self._text
-        way = _way(text, place)
+        way = _pairs_to(text, place)
         around = way[-2][1] if len(way) > 1 else _compose(text)
         if not isinstance(around, yaml.MappingNode):
-            raise CannotEditError("there is no table around it")
+            raise CannotEditError("it is not in a table")
         if around.flow_style:
-            return brackets.remove(text, _spans(around), _index(around, way[-1]))
+            return brackets.remove(text, _spans(around), _index_of(around, way[-1]))
         return _cut_line(text, way[-1])
 
 
 class _Reader:
-    """From nodes to what JSON has; keys are text, as they are written."""
+    """Turns PyYAML's nodes into JSON values; keys are strings as written."""
 
     def __init__(self) -> None:
         self._scalars = yaml.SafeLoader("")
@@ -119,7 +120,7 @@ class _Reader:
     def value(self, node: yaml.Node) -> Json:
         self._count += 1
         if self._count > _MOST_NODES:
-            raise NotReadableError("it is too large, with all its aliases")
+            raise NotReadableError("the file is too large with all its aliases")
         if isinstance(node, yaml.MappingNode):
             return self._table(node)
         if isinstance(node, yaml.SequenceNode):
@@ -132,13 +133,15 @@ class _Reader:
         merged: dict[str, Json] = {}
         for key, inner in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise NotReadableError("a key that is no text", key.start_mark.line + 1)
+                raise NotReadableError("a key that is not a string", key.start_mark.line + 1)
             if key.tag == _MERGE:
                 for each in inner.value if isinstance(inner, yaml.SequenceNode) else [inner]:
                     value = self.value(each)
                     merged = {**(value if isinstance(value, dict) else {}), **merged}
             elif key.value in table:
-                raise NotReadableError(f'"{key.value}" stands twice', key.start_mark.line + 1)
+                raise NotReadableError(
+                    f'the key "{key.value}" occurs twice', key.start_mark.line + 1
+                )
             else:
                 table[key.value] = self.value(inner)
         return {**merged, **table}
@@ -161,8 +164,8 @@ def _pair(node: yaml.Node | None, name: str) -> Pair | None:
     return next(pairs, None)
 
 
-def _way(text: str, place: Parts) -> list[Pair]:
-    """The pairs that lead to a place, as far as they are written."""
+def _pairs_to(text: str, place: Parts) -> list[Pair]:
+    """The pairs along the path to a place, as far as the file has them."""
     way: list[Pair] = []
     node = _compose(text)
     for name in place:
@@ -176,27 +179,29 @@ def _way(text: str, place: Parts) -> list[Pair]:
 
 def _spans(node: yaml.MappingNode | yaml.SequenceNode) -> list[brackets.Span]:
     if isinstance(node, yaml.SequenceNode):
-        return [(item.start_mark.index, _end(item)) for item in node.value]
-    return [(key.start_mark.index, max(_end(key), _end(value))) for key, value in node.value]
+        return [(item.start_mark.index, _node_end(item)) for item in node.value]
+    return [
+        (key.start_mark.index, max(_node_end(key), _node_end(value))) for key, value in node.value
+    ]
 
 
-def _index(node: yaml.MappingNode, pair: Pair) -> int:
+def _index_of(node: yaml.MappingNode, pair: Pair) -> int:
     return next(index for index, each in enumerate(node.value) if each[0] is pair[0])
 
 
-def _end(node: yaml.Node) -> int:
-    """Where the last thing in a node ends; that of PyYAML lies behind comments and blank lines."""
+def _node_end(node: yaml.Node) -> int:
+    """The end of the last value in a node; PyYAML's end includes comments and blank lines."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         key, value = last if isinstance(last, tuple) else (None, last)
-        inner = _end(value)
-        # An alias is the node that it stands for, somewhere above.
-        return max(inner, _end(key)) if key is not None else inner
+        inner = _node_end(value)
+        # An alias is the node that it refers to, which is further up.
+        return max(inner, _node_end(key)) if key is not None else inner
     return int(node.end_mark.index)
 
 
-def _line_behind(text: str, position: int) -> int:
-    """Where the line after a node's end starts; a block scalar's end is on that line already."""
+def _next_line(text: str, position: int) -> int:
+    """The start of the line after a node; a block scalar's end is on that line already."""
     while position and text[position - 1] in " \t\r\n":
         position -= 1
     return line_end(text, position)
@@ -205,23 +210,25 @@ def _line_behind(text: str, position: int) -> int:
 # ---- a value that is there ----
 
 
-def _replace(text: str, way: Sequence[Pair], value: Json) -> str:
+def _replace_value(text: str, way: Sequence[Pair], value: Json) -> str:
     key, there = way[-1]
-    start, end = there.start_mark.index, _end(there)
+    start, end = there.start_mark.index, _node_end(there)
     if isinstance(there, yaml.CollectionNode) and not there.flow_style:
         if isinstance(there, yaml.SequenceNode) and isinstance(value, list) and value:
             return _edit_list(text, there, value)
-        # On the key's line; what was written in block style under it goes.
+        # The new value goes on the key's line and replaces the block under it.
         colon = text.index(":", key.end_mark.index) + 1
         behind = line_end(text, colon)
-        return f"{text[:colon]} {_flow(value)}" + cut_lines(
-            text[colon:], behind - colon, _line_behind(text, end) - colon
+        return f"{text[:colon]} {_render_flow(value)}" + cut_lines(
+            text[colon:], behind - colon, _next_line(text, end) - colon
         )
     if isinstance(there, yaml.SequenceNode) and isinstance(value, list):
         return _edit_list(text, there, value)
     if not isinstance(there, yaml.ScalarNode):
-        return text[:start] + _flow(value) + text[end:]
-    written = _flow(value) if isinstance(value, dict | list) else _scalar(value, there)
+        return text[:start] + _render_flow(value) + text[end:]
+    written = (
+        _render_flow(value) if isinstance(value, dict | list) else _render_scalar(value, there)
+    )
     if start == end:
         return f"{text[:start]} {written}{text[end:]}"
     if there.style in {"|", ">"}:
@@ -230,7 +237,7 @@ def _replace(text: str, way: Sequence[Pair], value: Json) -> str:
 
 
 def _edit_list(text: str, there: yaml.SequenceNode, new: list[Json]) -> str:
-    """New items first, while there still are neighbours to be written like."""
+    """Add new items first, while old items are there to take the style from."""
     reader = _Reader()
     stays = brackets.kept([reader.value(item) for item in there.value], new)
     count = len(stays)
@@ -238,10 +245,12 @@ def _edit_list(text: str, there: yaml.SequenceNode, new: list[Json]) -> str:
         node = _list_from(text, there.start_mark.index)
         spans = _spans(node)
         if node.flow_style:
-            text = brackets.append(text, node.start_mark.index, spans, _flow(item))
+            text = brackets.append(text, node.start_mark.index, spans, _render_flow(item))
         else:
-            line = f"{' ' * node.start_mark.column}- {_flow(item)}"
-            text = insert_lines(text, _line_behind(text, spans[-1][1]), [line])
+            line = f"{' ' * node.start_mark.column}- {_render_flow(item)}"
+            below = _next_line(text, spans[-1][1])
+            position = after_comments(text, below, column=node.start_mark.column)
+            text = insert_lines(text, position, [line])
     for index in reversed(range(count)):
         if stays[index]:
             continue
@@ -250,56 +259,57 @@ def _edit_list(text: str, there: yaml.SequenceNode, new: list[Json]) -> str:
         if node.flow_style:
             text = brackets.remove(text, _spans(node), index)
         else:
-            text = cut_lines(text, line_start(text, start), _line_behind(text, end))
+            text = cut_lines(text, line_start(text, start), _next_line(text, end))
     return text
 
 
 def _list_from(text: str, start: int) -> yaml.SequenceNode:
     return next(
         node
-        for node in _all(_compose(text))
+        for node in _all_nodes(_compose(text))
         if isinstance(node, yaml.SequenceNode) and node.start_mark.index == start
     )
 
 
-def _all(node: yaml.Node | None) -> Iterator[yaml.Node]:
+def _all_nodes(node: yaml.Node | None) -> Iterator[yaml.Node]:
     if node is None:
         return
     yield node
     if isinstance(node, yaml.CollectionNode):
         for item in node.value:
             for inner in item if isinstance(item, tuple) else (item,):
-                yield from _all(inner)
+                yield from _all_nodes(inner)
 
 
 # ---- a value that is new ----
 
 
-def _add(text: str, way: Sequence[Pair], place: Parts, value: Json) -> str:
+def _add_value(text: str, way: Sequence[Pair], place: Parts, value: Json) -> str:
     for name in reversed(place[1:]):
         value = {name: value}
     name = place[0]
     around = way[-1][1] if way else _compose(text)
     if isinstance(around, yaml.MappingNode) and around.flow_style:
-        item = f"{_key(name)}: {_flow(value)}"
+        item = f"{_render_key(name)}: {_render_flow(value)}"
         return brackets.append(text, around.start_mark.index, _spans(around), item)
     if isinstance(around, yaml.MappingNode):
         column = around.start_mark.column
-        lines = _block(text, name, value, column)
-        return insert_lines(text, _line_behind(text, _end(around)), lines)
+        lines = _render_block(text, name, value, column)
+        below = _next_line(text, _node_end(around))
+        return insert_lines(text, after_comments(text, below, column=column), lines)
     if around is None or (around.tag == _NULL and not way):
-        return insert_lines(text, len(text), _block(text, name, value, 0))
+        return insert_lines(text, len(text), _render_block(text, name, value, 0))
     if around.tag != _NULL:
-        raise CannotEditError("there is a value where a table belongs")
+        raise CannotEditError("there is a value in the place of a table")
     start, end = around.start_mark.index, around.end_mark.index
     text = text[:start].rstrip(" ") + text[end:] if end > start else text
     key = way[-1][0]
-    lines = _block(text, name, value, key.start_mark.column + _step(text))
-    return insert_lines(text, _behind_comments(text, key), lines)
+    lines = _render_block(text, name, value, key.start_mark.column + _table_step(text))
+    return insert_lines(text, _position_after_comments(text, key), lines)
 
 
-def _behind_comments(text: str, key: yaml.Node) -> int:
-    """Behind a key without a value, and the comments in its place: they are no part of ours."""
+def _position_after_comments(text: str, key: yaml.Node) -> int:
+    """The position after a key without a value, and after the comments under it."""
     position = line_end(text, key.end_mark.index)
     while position < len(text):
         line = text[position : line_end(text, position)]
@@ -310,21 +320,24 @@ def _behind_comments(text: str, key: yaml.Node) -> int:
     return position
 
 
-def _block(text: str, name: str, value: Json, column: int) -> list[str]:
+def _render_block(text: str, name: str, value: Json, column: int) -> list[str]:
     indent = " " * column
     if isinstance(value, dict) and value:
-        lines = [f"{indent}{_key(name)}:"]
+        lines = [f"{indent}{_render_key(name)}:"]
         for inner, each in value.items():
-            lines += _block(text, inner, each, column + _step(text))
+            lines += _render_block(text, inner, each, column + _table_step(text))
         return lines
     if isinstance(value, list) and value:
         dash = " " * (column + _dash_step(text))
-        return [f"{indent}{_key(name)}:", *(f"{dash}- {_flow(item)}" for item in value)]
-    return [f"{indent}{_key(name)}: {_flow(value)}"]
+        return [
+            f"{indent}{_render_key(name)}:",
+            *(f"{dash}- {_render_flow(item)}" for item in value),
+        ]
+    return [f"{indent}{_render_key(name)}: {_render_flow(value)}"]
 
 
-def _step(text: str) -> int:
-    """How much further a table in a table is indented in this file."""
+def _table_step(text: str) -> int:
+    """The indentation that this file adds to a table in a table."""
     for key, value in _block_pairs(text):
         if isinstance(value, yaml.MappingNode):
             return int(value.start_mark.column - key.start_mark.column)
@@ -332,16 +345,16 @@ def _step(text: str) -> int:
 
 
 def _dash_step(text: str) -> int:
-    """How much further than its key a list is indented in this file."""
+    """The indentation that this file adds to a list under its key."""
     for key, value in _block_pairs(text):
         if isinstance(value, yaml.SequenceNode):
             return int(value.start_mark.column - key.start_mark.column)
-    return _step(text)
+    return _table_step(text)
 
 
 def _block_pairs(text: str) -> Iterator[Pair]:
-    """Keys with what is written in block style under them."""
-    for node in _all(_compose(text)):
+    """Each key with the block collection under it."""
+    for node in _all_nodes(_compose(text)):
         if isinstance(node, yaml.MappingNode) and not node.flow_style:
             for key, value in node.value:
                 below = value.start_mark.line > key.end_mark.line
@@ -349,37 +362,32 @@ def _block_pairs(text: str) -> Iterator[Pair]:
                     yield key, value
 
 
-def _key(name: str) -> str:
+def _render_key(name: str) -> str:
     plain = _PLAIN_KEY.fullmatch(name) and yaml.safe_load(name) == name
-    return name if plain else _quoted(name)
+    return name if plain else quoted(name)
 
 
-def _scalar(value: Json, like: yaml.ScalarNode) -> str:
-    """A scalar in the quotes of another, where it can be written so."""
+def _render_scalar(value: Json, like: yaml.ScalarNode) -> str:
+    """A scalar in the same quotes as an existing one, if these can hold it."""
     if isinstance(value, str) and like.style == "'" and value.isprintable():
         return "'" + value.replace("'", "''") + "'"
     if isinstance(value, str) and like.style is None and like.tag.endswith(":str"):
         plain = re.fullmatch(r"[A-Za-z/][A-Za-z0-9./:@_-]*", value, re.ASCII)
         if plain and not value.endswith(":") and yaml.safe_load(value) == value:
             return value
-    return _flow(value)
+    return _render_flow(value)
 
 
-def _flow(value: Json) -> str:
-    """A value on one line: YAML's flow style, strings in double quotes."""
+def _render_flow(value: Json) -> str:
+    """A value on one line, in flow style with double quotes."""
     if isinstance(value, str):
-        return _quoted(value)
+        return quoted(value)
     if isinstance(value, Mapping):
-        pairs = ", ".join(f"{_quoted(name)}: {_flow(inner)}" for name, inner in value.items())
+        pairs = ", ".join(f"{quoted(name)}: {_render_flow(inner)}" for name, inner in value.items())
         return f"{{{pairs}}}"
     if isinstance(value, list):
-        return f"[{', '.join(_flow(item) for item in value)}]"
+        return f"[{', '.join(_render_flow(item) for item in value)}]"
     return json.dumps(value)
-
-
-def _quoted(text: str) -> str:
-    quoted = json.dumps(text, ensure_ascii=False)
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", quoted)
 
 
 # ---- a value that goes ----
@@ -389,15 +397,16 @@ def _cut_line(text: str, pair: Pair) -> str:
     key, value = pair
     start = line_start(text, key.start_mark.index)
     if text[start : key.start_mark.index].strip():
-        raise CannotEditError("it does not start a line")
-    return cut_lines(text, start, _line_behind(text, max(_end(value), _end(key))))
+        raise CannotEditError("it does not start on a line of its own")
+    return cut_lines(text, start, _next_line(text, max(_node_end(value), _node_end(key))))
 
 
 def _has_comment(text: str, way: Sequence[Pair]) -> bool:
-    """Whether an empty table has a comment: beside its key, or under it and further in."""
+    """Whether an empty table has a comment: beside its key, or indented under it."""
     key, value = way[-1]
     start, end = int(key.end_mark.index), int(value.end_mark.index)
-    if any(isinstance(each, yaml.MappingNode) and each.flow_style for _, each in way[:-1]):
+    around = [_compose(text), *(each for _, each in way[:-1])]
+    if any(isinstance(each, yaml.MappingNode) and each.flow_style for each in around):
         return "#" in text[start:end]
     after = line_end(text, max(start, end - 1))
     if "#" in text[start:after]:

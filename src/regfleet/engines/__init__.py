@@ -15,6 +15,9 @@ from regfleet.engines.interface import Engine
 from regfleet.engines.podman import Podman
 from regfleet.engines.rancher import Rancher
 
+# Registries run as containers of this one, whatever engine a host's clients have.
+REGISTRY_ENGINE = "docker"
+
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (

@@ -11,22 +11,22 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory
 from regfleet.documents import toml
 from regfleet.documents.interface import path
-from regfleet.engines import edits, installation
+from regfleet.engines import edits, installation, proxy
 from regfleet.engines.docker_facts import version_of
-from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, by_registry
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
-from regfleet.look.observed import ObservedHost, OtherEngine
-from regfleet.plan.model import ActivateUnit, Activation
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.model.files import Directory
+from regfleet.model.observed import ObservedHost, OtherEngine
+from regfleet.model.plan import ActivateUnit, Activation
 from regfleet.record import Owned
 
 CONFIG = "/etc/buildkit/buildkitd.toml"
 CERTS = "/etc/buildkit/certs.d"
-HUB = "docker.io"
 OLDEST = "0.7"  # the first that has `ca` (util/resolver/config)
 UNIT = "buildkit"
 PROGRAM = installation.Program("buildkit", "BuildKit", "buildkitd", {})
@@ -51,7 +51,8 @@ class Buildkit:
         directories = [Directory("/etc/buildkit", 0o755, needs.reason), *directories]
         settings = _settings(needs)
         wanted = {CONFIG: settings} if settings.lists or settings.values else {}
-        return EngineWants(tuple(directories), tuple(files), edits=wanted)
+        places, proxied = proxy.drop_ins(needs.proxy, needs.fleet, (UNIT,))
+        return EngineWants((*directories, *places), (*files, *proxied), edits=wanted)
 
     def plan(
         self,
@@ -73,30 +74,32 @@ class Buildkit:
         restart = found.state == "up"
         activation: Activation = "restart" if restart else "none"
         editor = edits.Editor(toml.parse, want, seen, owned, others)
-        settings = want.edits.get(CONFIG, DaemonSettings())
+        settings = want.edits.get(CONFIG, WantedSettings())
         edited = editor.edit(CONFIG, settings, activation=activation)
         steps = edited.steps
         if restart and edited.changes:
             steps = (*steps, ActivateUnit(self.shell, UNIT, "restart", stops=False))
-        return EnginePlan(
+        plan = EnginePlan(
             changes=edited.changes,
             configure=steps,
             edits={CONFIG: edited.owned},
             expected=edited.expected,
         )
+        return proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=restart)
 
 
-def _settings(needs: ClientNeeds) -> DaemonSettings:
+def _settings(needs: ClientNeeds) -> WantedSettings:
     lists: dict[str, tuple[str, ...]] = {}
     values: dict[str, Json] = {}
     reasons: dict[str, str] = {}
-    if needs.mirrors:
-        key = path("registry", HUB, "mirrors")
-        lists[key] = tuple(urlsplit(mirror).netloc for mirror in needs.mirrors)
+    for of, mirrors in by_registry(needs.mirrors).items():
+        key = path("registry", of, "mirrors")
+        lists[key] = tuple(urlsplit(mirror.url).netloc for mirror in mirrors)
         reasons[key] = f"{needs.reason}.mirrors"
     for mirror in needs.mirrors:
-        if urlsplit(mirror).scheme == "http":
-            key = path("registry", urlsplit(mirror).netloc, "http")
+        url = urlsplit(mirror.url)
+        if url.scheme == "http":
+            key = path("registry", url.netloc, "http")
             values[key] = True
             reasons[key] = f"{needs.reason}.mirrors"
     for trust in needs.trusts:
@@ -108,4 +111,4 @@ def _settings(needs: ClientNeeds) -> DaemonSettings:
             key = path("registry", trust.endpoint, "ca")
             lists[key] = (f"{CERTS}/{trust.endpoint}/ca.crt",)
             reasons[key] = trust.reason
-    return DaemonSettings(lists, values, reasons)
+    return WantedSettings(lists, values, reasons)

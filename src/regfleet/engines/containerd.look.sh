@@ -1,11 +1,23 @@
 # containerd, as the look sees it.
 # shellcheck shell=sh disable=SC2154  # functions and variables of look.sh
 
+# One that runs, or that its unit starts, in none of the usual places; dockerd's own is none.
+containerd_elsewhere() {
+  for pid in $(pidof containerd 2>/dev/null); do
+    if is_roots "$pid" containerd && ! grep -q /docker/containerd/ "/proc/$pid/cmdline"; then
+      say "of containerd elsewhere ${exe% (deleted)}"
+      return
+    fi
+  done
+  if started_by containerd.service; then say "of containerd elsewhere $exe"; fi
+}
+
 containerd_look() {
   config=/etc/containerd/config.toml
   for pid in $(pidof containerd); do
+    is_roots "$pid" containerd || continue
     given=$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null |
-      sed -n -e 's/^--config=//p' -e '/^--config$/{n;p;}' -e '/^-c$/{n;p;}')
+      sed -n -e 's/^--config=//p' -e '/^--config$/{n;p;}' -e '/^-c$/{n;p;}' | head -n 1)
     case $given in
       '' | */docker/containerd/*) ;; # dockerd runs one of its own where there is no other
       *) config=$given ;;
@@ -13,8 +25,10 @@ containerd_look() {
   done
   say "of containerd config $config"
   hosts=/etc/containerd/certs.d
+  imports=
   if ! command -v containerd >/dev/null 2>&1; then
     say 'of containerd state missing'
+    containerd_elsewhere
   else
     if version=$(ctr version 2>/dev/null | sed -n '/^Server/,$ s/.*Version: *//p' | head -n 1) &&
       [ -n "$version" ]; then
@@ -35,6 +49,7 @@ containerd_look() {
         /^[ \t]*\[/ { keep = /cri/ && /registry/ && !/auth/ && !/headers/ }
         keep')
       say "of containerd dump $(printf '%s\n' "$dump" | base64 | tr -d '\n')"
+      containerd_imports "$(printf '%s\n' "$dump" | sed -n 's/^imports = \[\(.*\)\]$/\1/p')"
       path=$(printf '%s\n' "$dump" | sed -n "s/^ *config_path = ['\"]\([^'\":]*\).*/\1/p" | head -n 1)
       [ -n "$path" ] && hosts=$path
     else
@@ -47,7 +62,7 @@ containerd_look() {
   files=$(
     {
       ls -d "$hosts"/*/hosts.toml /etc/containerd/certs.d/*/hosts.toml 2>/dev/null
-      sed -n 's/^ *"\(\/.*\/hosts\.toml\)": {$/\1/p' /var/lib/regfleet/owned.json 2>/dev/null
+      recorded_files hosts.toml
     } | sort -u
   )
   IFS=$NL
@@ -58,6 +73,24 @@ containerd_look() {
   done
   set +f
   unset IFS
+}
+
+containerd_imports() { # LIST: of config.toml, as the dump has it; the files that are there, in order
+  IFS=$NL
+  for file in $(printf '%s\n' "$1" | tr ',' '\n' | sed -e 's/^ *["'"'"']//' -e 's/["'"'"'] *$//'); do
+    case $file in
+      "$config" | *[!A-Za-z0-9_./@+-]*) ;;
+      /*)
+        if [ -f "$file" ]; then
+          imports="${imports:+$imports:}$file"
+          look_text "$file"
+          look_paths "$file"
+        fi
+        ;;
+    esac
+  done
+  unset IFS
+  say "of containerd imports ${imports:-}"
 }
 
 containerd_image() { # REFERENCE: none is kept for the smoke test, which has a namespace of its own

@@ -8,25 +8,25 @@ pkg/cri/config and plugins/cri/images (conflicts and defaults of the CRI plugin'
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
-import tomli
-
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File, LoginEntry
 from regfleet.documents import toml
-from regfleet.documents.interface import NotReadableError, path
-from regfleet.engines import edits, installation
+from regfleet.documents.interface import path
+from regfleet.engines import containerd_config, edits, installation, proxy
+from regfleet.engines.containerd_config import CERTS
 from regfleet.engines.docker_facts import version_of
-from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust, by_registry
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
-from regfleet.look.observed import ObservedHost, OtherEngine
-from regfleet.plan.model import ActivateUnit, Change, RemovePath
+from regfleet.fleet.model import EngineName, Json, Mirror
+from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings
+from regfleet.model.files import Directory, File
+from regfleet.model.observed import ObservedHost, OtherEngine
+from regfleet.model.plan import ActivateUnit, Change, RemovePath
+from regfleet.model.resource import Resource
 from regfleet.record import Owned
 
-CERTS = "/etc/containerd/certs.d"
-HUB = "docker.io"
+_DEFAULT_HOST = "_default"  # asked for every registry that has no directory (docs/hosts.md)
 OLDEST = "1.5"  # the first that reads hosts.toml
 UNIT = "containerd"
 PROGRAM = installation.Program(
@@ -34,19 +34,9 @@ PROGRAM = installation.Program(
     "containerd",
     "containerd",
     dict.fromkeys(("apt-get", "apk", "dnf", "pacman", "yum", "zypper"), ("containerd",)),
+    dict.fromkeys(installation.RED_HAT, ()),
+    ("containerd.io",),
 )
-
-# Where the CRI plugin keeps its registries, by the version that config.toml says it is of.
-_PLUGINS = {
-    1: ("plugins", "cri"),
-    2: ("plugins", "io.containerd.grpc.v1.cri"),
-    3: ("plugins", "io.containerd.cri.v1.images"),
-}
-_CRI_NAMES = frozenset({"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images"})
-
-# What `config_path` is where nothing sets it, from 2.2 on (plugins/cri/images/plugin.go).
-_DEFAULT_SINCE = (2, 2)
-_DEFAULT = f"{CERTS}:/etc/docker/certs.d"
 
 
 class Containerd:
@@ -73,20 +63,24 @@ class Containerd:
             for endpoint in (*trusts, *(each for each in logins if each not in trusts))
         }
         wanted = {file: settings for file, settings in wanted.items() if settings.values}
-        if needs.mirrors:
-            wanted[f"{CERTS}/{HUB}/hosts.toml"] = _mirrors(needs, trusts, logins)
+        mirrored = set()
+        for of, mirrors in by_registry(needs.mirrors).items():
+            file = f"{CERTS}/{_DEFAULT_HOST if of == '*' else of}/hosts.toml"
+            mirrored.add(file)
+            wanted[file] = _with(_mirrors(needs, mirrors), wanted.get(file))
         directories = [Directory("/etc/containerd", 0o755, needs.reason)]
         directories += [Directory(CERTS, 0o755, needs.reason)] if wanted else []
         for file, settings in wanted.items():
             directory = file.rpartition("/")[0]
             why = _reason(settings)
-            directories.append(Directory(directory, 0o755, why, own=not directory.endswith(HUB)))
+            directories.append(Directory(directory, 0o755, why, own=file not in mirrored))
         files = tuple(
             File(_ca_path(trust.endpoint), trust.ca, 0o444, trust.reason)
             for trust in needs.trusts
             if trust.ca
         )
-        return EngineWants(tuple(directories), files, edits=wanted)
+        places, proxied = proxy.drop_ins(needs.proxy, needs.fleet, (UNIT,))
+        return EngineWants((*directories, *places), (*files, *proxied), edits=wanted)
 
     def plan(
         self,
@@ -105,66 +99,25 @@ class Containerd:
                 return _installation(want, seen)
             _refuse(want, found)
         config = found.facts.get("config", "/etc/containerd/config.toml")
-        registries = _Registries.of(want, found, config)
+        registries = containerd_config.Registries.of(want, found, config)
         wanted = {
             _place(file, registries.hosts, seen): settings for file, settings in want.edits.items()
         }
-        wanted[config] = _config_settings(want, seen, registries, config, (owned, *others))
-        return _merged(edits.Editor(toml.parse, want, seen, owned, others), found, config, wanted)
+        file = containerd_config.winner(want, seen, config)
+        wanted[file] = containerd_config.settings(
+            want, seen, registries, (owned, *others), file=file, config=config
+        )
+        configs = {config, file, *containerd_config.imports(found)}
+        editor = edits.Editor(toml.parse, want, seen, owned, others)
+        plan = _merged(editor, found, configs, wanted)
+        runs = found.state == "up"
+        return proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Registries:
-    """What the CRI plugin's `registry` section comes to, with all that config.toml imports.
-
-    Attributes:
-        enabled: whether there is a CRI plugin at all; Docker's own package turns it off.
-        config_path: its directories of hosts.toml files, separated by colons.
-        hosts: the first of them, or the usual one.
-        conflicts: tables that must not stand beside `config_path`.
-    """
-
-    enabled: bool
-    config_path: str
-    hosts: str
-    conflicts: tuple[str, ...]
-
-    @classmethod
-    def of(cls, want: DesiredHost, found: OtherEngine, config: str) -> _Registries:
-        """From what the look found.
-
-        Raises:
-            HostError: containerd itself cannot read its file.
-        """
-        if "refused" in found.facts and want.edits:
-            raise HostError(
-                want.name,
-                f"containerd cannot read {config}: {found.facts['refused']}",
-                "mend the file by hand (it was left as it is), then run this again",
-            )
-        dump = _dump(found)
-        plugins = _table(dump, "plugins")
-        registry: Mapping[str, object] = {}
-        for name in _CRI_NAMES:
-            registry = _table(_table(plugins, name), "registry") or registry
-        mirrors = list(_table(registry, "mirrors"))
-        configs = _table(registry, "configs")
-        conflicts = [f"registry.mirrors ({', '.join(mirrors)})"] if mirrors else []
-        tls = [name for name in configs if _table(_table(configs, name), "tls")]
-        conflicts += [f"registry.configs.*.tls ({', '.join(tls)})"] if tls else []
-        given = registry.get("config_path")
-        config_path = given if isinstance(given, str) else ""
-        if not config_path and not mirrors and version_of(found.version) >= _DEFAULT_SINCE:
-            config_path = _DEFAULT
-        disabled = dump.get("disabled_plugins")
-        off = isinstance(disabled, list) and not _CRI_NAMES.isdisjoint(map(str, disabled))
-        return cls(not off, config_path, config_path.partition(":")[0] or CERTS, tuple(conflicts))
-
-
-def _registry(trust: Trust | None, login: LoginEntry | None) -> DaemonSettings:
+def _registry(trust: Trust | None, login: LoginEntry | None) -> WantedSettings:
     """hosts.toml of one registry. Empty for one that needs nothing said."""
     if trust and not (trust.ca or trust.plain or login):
-        return DaemonSettings()
+        return WantedSettings()
     endpoint = trust.endpoint if trust else login.endpoint if login else ""
     url = f"{'http' if trust and trust.plain else 'https'}://{endpoint}"
     reason = trust.reason if trust else login.reason if login else ""
@@ -176,24 +129,36 @@ def _registry(trust: Trust | None, login: LoginEntry | None) -> DaemonSettings:
         values[path("host", url, "ca")] = _ca_path(endpoint)
     secret = _login(url, login)
     reasons = dict.fromkeys(values, reason) | dict.fromkeys(secret, login.reason if login else "")
-    return DaemonSettings({}, {**values, **secret}, reasons, frozenset(secret))
+    return WantedSettings({}, {**values, **secret}, reasons, frozenset(secret))
 
 
-def _mirrors(
-    needs: ClientNeeds, trusts: Mapping[str, Trust], logins: Mapping[str, LoginEntry]
-) -> DaemonSettings:
-    """hosts.toml of Docker Hub. Without `server` the Hub itself is what is asked last."""
+def _mirrors(needs: ClientNeeds, mirrors: Iterable[Mirror]) -> WantedSettings:
+    """hosts.toml of a registry with mirrors. Without `server` it is itself asked last."""
     values: dict[str, Json] = {}
     secret: dict[str, Json] = {}
-    for mirror in needs.mirrors:
-        url = mirror.rstrip("/")
-        endpoint = url.partition("://")[2].partition("/")[0]
+    trusts = {trust.registry: trust for trust in needs.trusts}
+    logins = {login.registry: login for login in needs.logins}
+    for mirror in mirrors:
+        url = mirror.url.rstrip("/")
         values[path("host", url, "capabilities")] = ["pull", "resolve"]
-        if endpoint in trusts and trusts[endpoint].ca:
-            values[path("host", url, "ca")] = _ca_path(endpoint)
-        secret |= _login(url, logins.get(endpoint))
+        trust = trusts.get(mirror.registry or "")
+        if trust and trust.ca:
+            values[path("host", url, "ca")] = _ca_path(trust.endpoint)
+        secret |= _login(url, logins.get(mirror.registry or ""))
     reasons = dict.fromkeys((*values, *secret), f"{needs.reason}.mirrors")
-    return DaemonSettings({}, {**values, **secret}, reasons, frozenset(secret))
+    return WantedSettings({}, {**values, **secret}, reasons, frozenset(secret))
+
+
+def _with(mirrors: WantedSettings, itself: WantedSettings | None) -> WantedSettings:
+    """Both in one file: hosts are asked in its order, so the mirrors come first."""
+    if itself is None:
+        return mirrors
+    return WantedSettings(
+        {},
+        {**mirrors.values, **itself.values},
+        {**mirrors.reasons, **itself.reasons},
+        mirrors.secret | itself.secret,
+    )
 
 
 def _login(url: str, login: LoginEntry | None) -> dict[str, Json]:
@@ -208,7 +173,7 @@ def _login(url: str, login: LoginEntry | None) -> dict[str, Json]:
     return {path("host", url, "header", "Authorization"): f"Basic {basic}"}
 
 
-def _reason(settings: DaemonSettings) -> str:
+def _reason(settings: WantedSettings) -> str:
     return next(iter(settings.reasons.values()))
 
 
@@ -221,7 +186,7 @@ def _installation(want: DesiredHost, seen: ObservedHost) -> EnginePlan:
     step = installation.install(PROGRAM, want, seen)
     changes = [installation.change(step)]
     for file, settings in want.edits.items():
-        changes.append(Change(f"file {file}", "create", _reason(settings)))
+        changes.append(Change(Resource("file", file), "create", _reason(settings)))
     return EnginePlan(changes=tuple(changes), install=(step,), apart=True)
 
 
@@ -244,79 +209,32 @@ def _place(file: str, hosts: str, seen: ObservedHost) -> str:
     return first if first in seen.texts else file
 
 
-def _config_settings(
-    want: DesiredHost,
-    seen: ObservedHost,
-    registries: _Registries,
-    config: str,
-    fleets: Collection[Owned],
-) -> DaemonSettings:
-    """`config_path`, where CRI has none of its own."""
-    if not want.edits or not registries.enabled:
-        return DaemonSettings()
-    text = seen.texts.get(config)
-    key, version = _config_path_key(want, seen, config)
-    ours = any(key in fleet.edits[config].values for fleet in fleets if config in fleet.edits)
-    if registries.config_path and not (ours and registries.hosts == CERTS):
-        return DaemonSettings()  # somebody else's choice: respected
-    if registries.conflicts:
-        raise HostError(
-            want.name,
-            f"{config} has {' and '.join(registries.conflicts)}, beside which containerd takes no "
-            "config_path: its CRI plugin would not start",
-            "say in hosts.toml files (containerd docs/hosts.md), or in the fleet file, what those "
-            "tables say, and take them out; or set config_path there by hand",
-        )
-    values: dict[str, Json] = {key: CERTS}
-    made = any(
-        path("version") in fleet.edits[config].values for fleet in fleets if config in fleet.edits
-    )
-    if version and (made or text is None or path("version") not in toml.parse(text)):
-        values = {path("version"): version, **values}
-    reason = _reason(next(iter(want.edits.values())))
-    return DaemonSettings({}, values, dict.fromkeys(values, reason))
-
-
-def _config_path_key(want: DesiredHost, seen: ObservedHost, config: str) -> tuple[str, int]:
-    """The key of `config_path`, and the version to be written where the file is to get one."""
-    found = seen.others["containerd"]
-    newest = 3 if version_of(found.version) >= (2,) else 2
-    try:
-        document = toml.parse(seen.texts.get(config))
-    except NotReadableError as error:
-        raise HostError(
-            want.name,
-            f"{config} is not what containerd can read: {error}",
-            "mend the file by hand (it was left as it is), then run this again",
-        ) from error
-    version = document.get(path("version"))
-    if isinstance(version, int):
-        plugin, write = _PLUGINS[max(1, min(version, 3))], version
-    elif len(document):
-        plugin, write = _PLUGINS[1], 0  # without a version it is of the first
-    else:
-        plugin, write = _PLUGINS[newest], newest
-    return path(*plugin, "registry", "config_path"), write
-
-
 def _merged(
-    editor: edits.Editor, found: OtherEngine, config: str, wanted: Mapping[str, DaemonSettings]
+    editor: edits.Editor,
+    found: OtherEngine,
+    configs: Collection[str],
+    wanted: Mapping[str, WantedSettings],
 ) -> EnginePlan:
-    """All files of ours, and what config.toml needs when it has changed."""
+    """All files of ours, and what containerd's own `configs` need when one has changed."""
     whole = EnginePlan()
     runs = found.state == "up"
     restart = False
     for file in dict.fromkeys((*editor.owned.edits, *wanted)):
-        is_config = file == config
+        is_config = file in configs
         edited = editor.edit(
             file,
-            wanted.get(file, DaemonSettings()),
+            wanted.get(file, WantedSettings()),
             activation="restart" if is_config and runs else "none",
             engine="containerd" if is_config and found.state != "missing" else "",
         )
         restart |= bool(edited.changes) and is_config and runs
         steps = edited.steps
-        if steps and isinstance(steps[0], RemovePath) and not file.startswith((CERTS, config)):
+        if (
+            steps
+            and isinstance(steps[0], RemovePath)
+            and not is_config
+            and not file.startswith(CERTS)
+        ):
             # A directory elsewhere that was made for it goes with it, when it is empty.
             steps = (*steps, RemovePath(file.rpartition("/")[0], directory=True))
         whole = replace(
@@ -327,7 +245,7 @@ def _merged(
             expected=(*whole.expected, *edited.expected),
         )
     if editor.want.engine == "containerd" and found.state == "down":
-        start = Change("service containerd", "run", "the engine does not run")
+        start = Change(Resource("service", "containerd"), "run", "the engine does not run")
         activate = ActivateUnit("containerd", UNIT, "start")
         return replace(
             whole, changes=(*whole.changes, start), configure=(*whole.configure, activate)
@@ -336,17 +254,3 @@ def _merged(
         activate = ActivateUnit("containerd", UNIT, "restart", stops=False)
         return replace(whole, configure=(*whole.configure, activate))
     return whole
-
-
-def _dump(found: OtherEngine) -> Mapping[str, object]:
-    """What `containerd config dump` says of registries; it is TOML."""
-    text = base64.b64decode(found.facts.get("dump", "")).decode(errors="replace")
-    try:
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError:
-        return {}
-
-
-def _table(tree: Mapping[str, object], name: str) -> Mapping[str, object]:
-    found = tree.get(name)
-    return found if isinstance(found, dict) else {}

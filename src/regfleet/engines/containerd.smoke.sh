@@ -56,19 +56,3 @@ containerd_run() { ctr_run "$@" ctr -n regfleet-smoke; } # IMAGE WORD
 containerd_kept() { # ACCOUNT: its login is in hosts.toml, where there is one
   hosts=$(containerd_hosts)
 }
-
-# A copy of what is there for this registry, with the login in it, where none is kept.
-containerd_sign_in() { # USER
-  place=$(containerd_hosts)
-  hosts=$scratch
-  mkdir -p "$hosts/$endpoint"
-  for found in "$endpoint" "${endpoint%:*}_${endpoint##*:}_"; do
-    if [ -f "$place/$found/hosts.toml" ]; then cp -p "$place/$found"/* "$hosts/$endpoint/"; fi
-  done
-  found=$hosts/$endpoint/hosts.toml
-  if [ ! -f "$found" ]; then printf '[host."https://%s"]\n' "$endpoint" >"$found"; fi
-  if grep -q -i '^[[:space:]]*authorization' "$found"; then return 0; fi # it has a login already
-  url=$(sed -n 's/^[[:space:]]*\[host\."\([^"]*\)"\].*/\1/p' "$found" | head -n 1)
-  basic=$({ printf '%s:' "$1"; password; } | base64 | tr -d '\n')
-  printf '\n[host."%s".header]\nAuthorization = "Basic %s"\n' "$url" "$basic" >>"$found"
-}

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from regfleet.desired.model import DesiredHost
+from regfleet.engines import proxy
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.engines.podman import drop_in_path, refuse_foreign_registries, registry_files
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName
-from regfleet.look.observed import ObservedHost
-from regfleet.plan.model import ActivateUnit, Change
+from regfleet.model.desired import DesiredHost
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import ActivateUnit, Change
+from regfleet.model.resource import Resource
 from regfleet.record import Owned
 
 UNIT = "crio"
@@ -37,7 +39,8 @@ class Crio:
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d; plain registries and mirrors in a drop-in of the fleet's own."""
         directories, files = registry_files(needs)
-        return EngineWants(directories, files)
+        places, proxied = proxy.drop_ins(needs.proxy, needs.fleet, (UNIT,))
+        return EngineWants((*directories, *places), (*files, *proxied))
 
     def plan(
         self,
@@ -58,12 +61,18 @@ class Crio:
                     "there is no CRI-O (no crio)",
                     "install it as your Kubernetes does; regfleet configures one that is there",
                 )
-        if state != "up" or not _drop_in_changes(want, seen, owned):
-            return EnginePlan()  # one that is down reads its files when it starts
-        change = Change(
-            f"service {UNIT}", "run", f"takes up {drop_in_path(want.fleet)}", activation="reload"
-        )
-        return EnginePlan((change,), configure=(ActivateUnit(self.shell, UNIT, "reload"),))
+        plan = EnginePlan()
+        if state == "up" and _drop_in_changes(want, seen, owned):
+            change = Change(
+                Resource("service", UNIT),
+                "run",
+                f"takes up {drop_in_path(want.fleet)}",
+                activation="reload",
+            )
+            plan = EnginePlan((change,), configure=(ActivateUnit(self.shell, UNIT, "reload"),))
+        # One that is down reads its files when it starts.
+        runs = state == "up"
+        return proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)
 
 
 def _drop_in_changes(want: DesiredHost, seen: ObservedHost, owned: Owned) -> bool:

@@ -12,16 +12,21 @@ fi
 # Whether it answers, asked once: one that hangs is not asked by the look either. One that is
 # activated by its socket would be started by asking it.
 docker_first() {
-  if command -v dockerd >/dev/null 2>&1 && [ -n "$(docker_pid)" ]; then
+  find_engine
+  if command -v dockerd >/dev/null 2>&1 && [ -n "$pid" ]; then
     docker version --format '{{.Server.Version}}' >/dev/null 2>&1
     case $? in
       0) docker_up=yes ;;
-      124 | 143) docker_hangs=yes docker_socket=/nonexistent ;;
+      124 | 143)
+        docker_hangs=yes
+        # shellcheck disable=SC2329  # the look does
+        docker_ask() { return 1; }
+        ;;
     esac
   fi
 }
 
-docker_certs() { certificates "/etc/docker/certs.d/$1"; } # ENDPOINT
+docker_certs() { certificates "$docker_place/certs.d/$1"; } # ENDPOINT
 
 docker_trouble() { # proxies, and what it said last where it does not answer
   command -v dockerd >/dev/null 2>&1 || return 0
@@ -30,19 +35,25 @@ docker_trouble() { # proxies, and what it said last where it does not answer
 https {{.HTTPSProxy}}
 no {{.NoProxy}}' 2>/dev/null | scrub | sed 's/^/@proxy /'
   else
-    if [ -d /run/systemd/system ] &&
-      [ "$(systemctl show --property Result --value docker.service 2>/dev/null)" = success ]; then
-      say stopped
-    else # what it said of single requests is no reason
-      docker_log 50 | grep -v 'Handler for' | serious | tail -n 3 | scrub | cut -c1-400 | sed 's/^/@word /'
+    unit=
+    if [ -d /run/systemd/system ]; then
+      unit=$(systemctl show --property ActiveState,Result "$docker_unit" 2>/dev/null)
     fi
+    # While systemd starts it again and again, its process runs for a moment, and ends.
+    case $unit in *ActiveState=activating*) say starting ;; esac
+    case $unit in
+      *Result=success*ActiveState=inactive* | *ActiveState=inactive*Result=success*) say stopped ;;
+      *) # what it said of single requests is no reason
+        docker_log 50 | grep -v 'Handler for' | serious | tail -n 3 | scrub | cut -c1-400 | sed 's/^/@word /'
+        ;;
+    esac
   fi
   docker_log 2000 -6h | grep -i toomanyrequests | tail -n 1 | scrub | flat | sed 's/^/@limited /'
 }
 
 docker_log() { # LINES [SINCE]
   if [ -d /run/systemd/system ]; then
-    journalctl -u docker.service -t dockerd -n "$1" ${2:+--since "$2"} -o cat --no-pager 2>/dev/null
+    journalctl -u "$docker_unit" -t dockerd -t docker.dockerd -n "$1" ${2:+--since "$2"} -o cat --no-pager 2>/dev/null
   else
     tail -n "$1" /var/log/docker.log 2>/dev/null
   fi
@@ -50,12 +61,17 @@ docker_log() { # LINES [SINCE]
 
 # A pull of what is not there: a registry that is reached and lets the account in says so, and
 # whatever is in the way says what it is. It leaves nothing, there or here.
-docker_try() { # ENDPOINT ACCOUNT
+docker_try() { # ENDPOINT ACCOUNT, - for nobody
   [ -n "$docker_up" ] || return 0
-  home=$(home_of "$2")
-  [ -n "$home" ] || return 0
-  said=$(docker --config "$home/.docker" pull "$1/regfleet/doctor:none" 2>&1 </dev/null)
+  [ "$2" = - ] || find_account "$2" || return 0 # nobody's
+  private_directory || return 0
+  if copy_login "$2" .docker/config.json "$1" "$private/config.json"; then
+    said=$(docker --config "$private" pull "$1/regfleet/doctor:none" 2>&1 </dev/null)
+  else
+    false
+  fi
   say "try $1 $2 $? $(printf '%s' "$said" | scrub | flat)"
+  rm -f "$private/config.json"
 }
 
 docker_offer() { # IMAGE: whether it could be pulled, where it is not there
@@ -65,13 +81,4 @@ docker_offer() { # IMAGE: whether it could be pulled, where it is not there
   status=$?
   [ "$status" = 0 ] && said=
   say "offer $1 $status $(printf '%s' "$said" | scrub | flat)"
-}
-
-docker_state() { # CONTAINER: its state, and its last words where it does not run
-  [ -n "$docker_up" ] || return 0
-  state=$(docker container inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1" 2>/dev/null) || return 0
-  say "state $1 $state"
-  case $state in 'running '*) return 0 ;; esac
-  # Its log of requests tells nothing.
-  docker logs --tail 30 "$1" 2>&1 | grep -v ' HTTP/[0-9.]*" [0-9]' | serious | tail -n 2 | scrub | flat | sed "s|^|@last $1 |"
 }

@@ -4,26 +4,44 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File
+from regfleet.documents import json_document
+from regfleet.documents.interface import NotReadableError, path
+from regfleet.documents.json_document import NotJsonError
+from regfleet.engines import (
+    docker_boot,
+    docker_elsewhere,
+    docker_flags,
+    docker_json,
+    docker_proxy,
+    edits,
+    installation,
+    proxy,
+)
 from regfleet.engines import docker_facts as facts
-from regfleet.engines import docker_flags, installation
+from regfleet.engines.docker_activation import INSECURE, MIRRORS, Activator, Keys, snapshotter
 from regfleet.engines.docker_flags import Migrated
+from regfleet.engines.docker_proxy import DockerProxy
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
-from regfleet.look.observed import ObservedHost
-from regfleet.plan import daemon_json
-from regfleet.plan.model import Activation, Change, EditDaemon, StartEngine, Step
-from regfleet.record import Owned
+from regfleet.model.desired import NOT_DECLARED, DesiredHost, WantedSettings
+from regfleet.model.files import Directory, File
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import Action, Activation, Change, StartEngine, Step
+from regfleet.model.resource import Resource
+from regfleet.record import DAEMON_JSON, Owned
 
 CERTS = "/etc/docker/certs.d"
-INSECURE = "insecure-registries"
-MIRRORS = "registry-mirrors"
-PROGRAM = installation.Program("docker", "Docker", "dockerd", facts.PACKAGES)
+_NO_EDIT = "cannot be edited"
+PROGRAM = installation.Program(
+    "docker", "Docker", "dockerd", facts.PACKAGES, facts.PACKAGES_OF, facts.VENDOR_PACKAGES
+)
 
 
 class Docker:
@@ -49,17 +67,25 @@ class Docker:
                     Directory(home, 0o755, why, own=True),
                     File(f"{home}/hosts.toml", _hosts_toml(trust), 0o444, why),
                 ]
-        lists = {INSECURE: plain, MIRRORS: needs.mirrors}
-        reasons = dict.fromkeys(needs.daemon, f"{needs.reason}.daemon")
-        reasons |= {MIRRORS: f"{needs.reason}.mirrors", INSECURE: f"{needs.reason}.registries"}
+        mirrors = tuple(mirror.url for mirror in needs.mirrors)
+        lists = {path(INSECURE): plain, path(MIRRORS): mirrors}
+        values = {path(key): value for key, value in needs.daemon.items()}
+        reasons = dict.fromkeys(values, f"{needs.reason}.daemon")
+        proxied, secret = docker_proxy.settings(needs.proxy)
+        values |= proxied
+        reasons |= dict.fromkeys(proxied, needs.proxy.reason if needs.proxy else "")
+        for found in proxy.drop_ins(needs.proxy, needs.fleet, (docker_proxy.UNIT,)):
+            conditional += found
+        reasons[path(MIRRORS)] = f"{needs.reason}.mirrors"
+        reasons[path(INSECURE)] = f"{needs.reason}.registries"
+        lists = {key: entries for key, entries in lists.items() if entries}
+        settings = WantedSettings(lists, values, reasons, secret)
         return EngineWants(
             (Directory("/etc/docker", 0o755, needs.reason), *directories),
             tuple(files),
             tuple(conditional),
-            DaemonSettings(
-                {key: entries for key, entries in lists.items() if entries}, needs.daemon, reasons
-            ),
-            logins=needs.logins,
+            edits={DAEMON_JSON: settings} if lists or values else {},
+            logins=(*needs.logins, *docker_proxy.of_accounts(needs, self.shell, self.login_file)),
         )
 
     def plan(
@@ -71,22 +97,33 @@ class Docker:
     ) -> EnginePlan:
         """Install, start, merge, and the least activation that works."""
         installing, changes = _engine_itself(want, seen)
-        merged, migrated = _merge(want, seen, owned, others)
-        created = any(each.daemon_created for each in (owned, *others)) or seen.daemon_json is None
-        edited, configure, may_restart = _daemon(want, seen, merged, migrated)
+        proxied = DockerProxy.of(want, seen, owned, others)
+        if installing and proxied.expect:  # how it is told depends on the version
+            return EnginePlan(changes, install=installing, apart=True)
+        want = proxied.want
+        edited, migrated = _edited(want, seen, owned, others)
+        activator = Activator.of(want, seen, edited.merged, edited.owned)
+        more, steps = _activated(activator, edited, migrated, proxied)
         if seen.engine.state == "down" and want.engine:
-            configure = (*configure, StartEngine())
+            steps = (*steps, StartEngine())
+        docker_boot.refuse(want, seen, starts=any(map(docker_boot.starts, steps)))
+        before, after = activator.before, activator.after
+        quirk = bool(after.get(MIRRORS) and after.get(INSECURE) and more)
+        version = facts.version_of(seen.engine.version)
         return EnginePlan(
-            changes=(*changes, *edited),
-            also=want.conditional if _containerd_store(seen, merged) else (),
+            changes=(*changes, *more),
+            also=(*_hosts_tomls(want, seen, snapshotter(after)), *proxied.also),
             install=installing,
-            configure=configure,
-            daemon_created=created and bool(merged.owned_lists or merged.owned_values),
-            lists=merged.owned_lists,
-            values=merged.owned_values,
-            expected=((seen.engine.config, _digest(seen.daemon_json)),) if edited else (),
-            may_restart=may_restart,
-            new_store=_snapshotter(merged.before) != _snapshotter(merged.after or {}),
+            configure=steps,
+            edits={DAEMON_JSON: edited.owned, **proxied.ownership},
+            notes=docker_boot.notes(want, seen),
+            expected=(
+                *(((seen.engine.config, _digest(seen.daemon_json)),) if more else ()),
+                *(each for edit in proxied.edited.values() for each in edit.expected),
+            ),
+            may_restart=quirk and any(item.holds(version) for item in facts.RELOAD_DROPS_INSECURE),
+            new_store=snapshotter(before) != snapshotter(after),
+            places=docker_elsewhere.places(seen),
         )
 
 
@@ -110,10 +147,18 @@ def _hosts_toml(trust: Trust) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _containerd_store(seen: ObservedHost, merged: daemon_json.Merged) -> bool:
+def _containerd_store(seen: ObservedHost, declared: Json) -> bool:
     """Whether images will lie in containerd's store once the plan is done."""
-    declared = _snapshotter(merged.after or {})
     return declared is True or (declared is None and seen.engine.containerd_store)
+
+
+def _hosts_tomls(
+    want: DesiredHost, seen: ObservedHost, declared: Json
+) -> tuple[Directory | File, ...]:
+    """What is wanted only where images lie in containerd's store."""
+    if not _containerd_store(seen, declared):
+        return ()
+    return tuple(each for each in want.conditional if not proxy.is_drop_in(each.path))
 
 
 def _engine_itself(
@@ -129,46 +174,55 @@ def _engine_itself(
             "see `journalctl -u docker` on the host, and restart it when it is safe",
         )
     if engine.state == "down":
-        return (), (Change("service docker", "run", "the engine does not run"),)
+        if engine.instead:  # one of an account's own
+            raise docker_elsewhere.refused(want, engine.instead)
+        return (), (Change(Resource("service", "docker"), "run", "the engine does not run"),)
     if engine.state == "up":
         return (), ()
     step = installation.install(PROGRAM, want, seen)
     return (step,), (installation.change(step),)
 
 
-def _merge(
+def _edited(
     want: DesiredHost,
     seen: ObservedHost,
     owned: Owned,
     others: Collection[Owned],
-) -> tuple[daemon_json.Merged, Migrated]:
-    path = seen.engine.config
-    migrated = Migrated({}, {}, ())
+) -> tuple[edits.Edited, Migrated]:
+    """What becomes of daemon.json, and the flags that move into it."""
+    config = seen.engine.config
     try:
-        document = daemon_json.parse(seen.daemon_json)
-        merged = daemon_json.merge(document, want.daemon, owned, others)
-        held = [change.key for change in merged.changes if change.after is not None]
-        in_the_way = docker_flags.conflicts(seen, held)
-        if in_the_way and not want.migrate_flags:
-            docker_flags.refuse(want, seen, in_the_way)
-        if in_the_way:
-            migrated = docker_flags.migrate(want, seen, in_the_way)
-            merged = daemon_json.merge(document, want.daemon, owned, others, migrated.values)
-    except daemon_json.NotJsonError as error:
-        raise HostError(
-            want.name,
-            f"{path} is not what dockerd can read: {error}",
-            "mend the file by hand (it was left as it is), then run this again",
-        ) from error
-    _refuse_mirror_paths(want, seen)
-    return merged, migrated
+        docker_json.read(seen)
+    except NotReadableError as error:
+        problem = "is not what dockerd can read" if isinstance(error, NotJsonError) else _NO_EDIT
+        hint = error.hint or "mend the file by hand (it was left as it is), then run this again"
+        raise HostError(want.name, f"{config} {problem}: {error}", hint) from error
+    editor = edits.Editor(json_document.parse, want, seen, owned, others)
+    settings = want.edits.get(DAEMON_JSON, WantedSettings())
+    edited = editor.edit(DAEMON_JSON, settings, at=config)
+    activator = Activator.of(want, seen, edited.merged, edited.owned)
+    held = [key for key in activator.changed if key in activator.after]
+    if held:
+        docker_flags.refuse_unread(want, seen)
+    if "proxies" in held:  # dockerd compares the keys inside (moby, findConfigurationConflicts)
+        held += docker_proxy.KEYS
+    in_the_way = docker_flags.conflicts(seen, held)
+    migrated = Migrated({}, {}, ())
+    if in_the_way and not want.migrate_flags:
+        docker_flags.refuse(want, seen, in_the_way)
+    if in_the_way:
+        migrated = docker_flags.migrate(want, seen, in_the_way)
+        moved = {path(key): value for key, value in migrated.values.items()}
+        edited = editor.edit(DAEMON_JSON, settings, at=config, moved=moved)
+    _refuse_mirror_paths(settings, want, seen)
+    return edited, migrated
 
 
-def _refuse_mirror_paths(want: DesiredHost, seen: ObservedHost) -> None:
+def _refuse_mirror_paths(settings: WantedSettings, want: DesiredHost, seen: ObservedHost) -> None:
     version = facts.version_of(seen.engine.version)
-    for mirror in want.daemon.lists.get(MIRRORS, ()):
-        path = urlsplit(mirror).path.strip("/")
-        if path and version and facts.MIRROR_PATH_REFUSED.holds(version):
+    for mirror in settings.lists.get(path(MIRRORS), ()):
+        further = urlsplit(mirror).path.strip("/")
+        if further and version and facts.MIRROR_PATH_REFUSED.holds(version):
             raise HostError(
                 want.name,
                 f"Docker {seen.engine.version} refuses the mirror {mirror}: it has a path",
@@ -176,156 +230,61 @@ def _refuse_mirror_paths(want: DesiredHost, seen: ObservedHost) -> None:
             )
 
 
-def _daemon(
-    want: DesiredHost, seen: ObservedHost, merged: daemon_json.Merged, migrated: Migrated
-) -> tuple[tuple[Change, ...], tuple[Step, ...], bool]:
-    changed = {change.key: change for change in merged.changes}
-    after = merged.after if merged.after is not None else {}
-    stale = _stale_keys(seen, merged, set(changed))
-    if not changed and not stale:
-        return (), (), False
-    removed = [key for key in changed if key not in after]
-    activation = _activation(want, seen, merged, [*changed, *stale], removed)
-    if migrated.gone and activation == "reload":
-        activation = "restart"  # flags are read at the start alone
-    active = dict(after)
-    if activation == "reload":
-        active |= {key: facts.EXPLICIT_DEFAULTS[key] for key in removed}
-    text = daemon_json.render(active, like=seen.daemon_json)
-    final: str | None = daemon_json.render(after, like=seen.daemon_json)
-    if not changed:
-        text = final = seen.daemon_json or text
-    if merged.after is None:
-        final = None
-    elif not (merged.owned_lists or merged.owned_values):
-        final = _original(seen, merged.after) or final  # to the byte, where that is all there is
-    changes = [
-        Change(
-            f"daemon.json {key}",
-            "create" if key not in merged.before else "update" if key in after else "delete",
-            change.reason,
-            activation,
-            _diff(key, change.before, change.after),
-        )
-        for key, change in changed.items()
-    ]
+def _activated(
+    activator: Activator, edited: edits.Edited, migrated: Migrated, proxied: DockerProxy
+) -> tuple[tuple[Change, ...], tuple[Step, ...]]:
+    """A change for each key of daemon.json, and the steps that make them and have them taken up."""
+    seen, changed, stale = activator.seen, activator.changed, activator.stale
+    if not changed and not stale and not proxied.restarts and not proxied.stale:
+        return (), ()
+    how = activator.how
+    if how == "reload" and (proxied.restarts or proxied.stale):
+        how = "restart"  # the environment, and `proxies`, are read at the start alone
+    flags = None
+    if migrated.gone:
+        how = "restart" if how == "reload" else how  # flags are read at the start alone
+        flags = migrated.left(seen.engine.flags) if seen.engine.flags else None
+    settings = activator.want.edits.get(DAEMON_JSON, WantedSettings())
+    changes = [_change(activator, key, settings, how) for key in changed]
     changes += [
-        Change(f"daemon.json {key}", "run", "the running daemon has another value", activation)
+        Change(Resource("daemon.json", key), "run", "the running daemon has another value", how)
         for key in stale
     ]
-    expect, refuse = _live(seen, after, merged)
-    flags = migrated.left(seen.engine.flags) if migrated.gone and seen.engine.flags else None
-    version = facts.version_of(seen.engine.version)
-    parser = not version or not facts.NO_PARSER.holds(version)
-    edit = EditDaemon(
-        seen.engine.config, text, final, _undo(merged), activation, expect, refuse, flags, parser
+    changes += migrated.changes(seen, how)
+    changes += _proxy_changes(proxied, how)
+    step = activator.step(how, flags)
+    step = replace(
+        step,
+        expect=(*step.expect, *proxied.expect),
+        refuse=(*step.refuse, *proxied.refuse),
     )
-    quirk = bool(after.get(MIRRORS) and after.get(INSECURE))
-    may_restart = quirk and any(item.holds(version) for item in facts.RELOAD_DROPS_INSECURE)
-    changes += migrated.changes(seen, activation)
-    return tuple(changes), (*migrated.steps(), edit), may_restart
+    beside = tuple(each for edit in proxied.edited.values() for each in edit.steps)
+    return tuple(changes), (*migrated.steps(), *edited.steps, *beside, step)
 
 
-def _original(seen: ObservedHost, after: daemon_json.Document) -> str | None:
-    """The text before anything of ours, where it says what is to be said now."""
-    try:
-        same = daemon_json.parse(seen.original_daemon_json) == after
-    except daemon_json.NotJsonError:
-        return None
-    return seen.original_daemon_json if same else None
+def _proxy_changes(proxied: DockerProxy, how: Activation) -> Iterator[Change]:
+    for edit in proxied.edited.values():
+        yield from (replace(change, activation=how) for change in edit.changes)
+    if proxied.restarts:
+        yield Change(Resource("service", "docker"), "run", "its proxy is read at the start", how)
+    elif proxied.stale:
+        yield Change(
+            Resource("service", "docker"), "run", "the running daemon has another proxy", how
+        )
 
 
-def _undo(merged: daemon_json.Merged) -> str:
-    new = [change.key for change in merged.changes if change.key not in merged.before]
-    explicit = {key: facts.EXPLICIT_DEFAULTS[key] for key in new if key in facts.EXPLICIT_DEFAULTS}
-    return daemon_json.render({**merged.before, **explicit})
+def _change(activator: Activator, key: str, settings: WantedSettings, how: Activation) -> Change:
+    before, after = activator.before, activator.after
+    action: Action = "create" if key not in before else "update" if key in after else "delete"
+    reason = settings.reasons.get(path(key), NOT_DECLARED)
+    diff = difflib.unified_diff(_shown(before, key), _shown(after, key), lineterm="", n=3)
+    return Change(Resource("daemon.json", key), action, reason, how, "\n".join(list(diff)[2:]))
 
 
-def _activation(
-    want: DesiredHost,
-    seen: ObservedHost,
-    merged: daemon_json.Merged,
-    keys: list[str],
-    removed: list[str],
-) -> Activation:
-    if seen.engine.state == "down" or (seen.engine.state == "missing" and not want.engine):
-        return "none"  # it starts with the new file, today or another day
-    if any(key not in facts.RELOADABLE for key in keys):
-        return "restart"
-    if _snapshotter(merged.before) != _snapshotter(merged.after or {}):
-        return "restart"  # `features` reloads, the image store is chosen when dockerd starts
-    if any(key not in facts.EXPLICIT_DEFAULTS for key in removed):
-        return "restart"
-    return "reload"
-
-
-def _snapshotter(document: daemon_json.Document) -> Json:
-    features = document.get("features")
-    return features.get("containerd-snapshotter") if isinstance(features, dict) else None
-
-
-def _stale_keys(
-    seen: ObservedHost, merged: daemon_json.Merged, changed: set[str]
-) -> tuple[str, ...]:
-    """Keys of ours that the file holds and the live daemon does not."""
-    if seen.engine.state != "up":
-        return ()
-    stale = []
-    insecure = merged.owned_lists.get(INSECURE)
-    if insecure and not set(insecure.entries) <= seen.engine.insecure:
-        stale.append(INSECURE)
-    mirrors = merged.owned_lists.get(MIRRORS)
-    if mirrors and not {slashed(url) for url in mirrors.entries} <= set(seen.engine.mirrors):
-        stale.append(MIRRORS)
-    stale += [
-        key
-        for key, owned in merged.owned_values.items()
-        if key in seen.engine.values and seen.engine.values[key] != owned.value
-    ]
-    return tuple(key for key in stale if key not in changed)
-
-
-def _live(
-    seen: ObservedHost, after: daemon_json.Document, merged: daemon_json.Merged
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What `docker info` has to show after the activation, and what it must not.
-
-    Entries that are not ours are expected only where the daemon held them before: it may spell
-    them otherwise (networks are made canonical).
-    """
-    insecure, mirrors = _strings(after.get(INSECURE)), _strings(after.get(MIRRORS))
-    ours = merged.owned_lists.get(INSECURE)
-    known = seen.engine.insecure | set(ours.entries if ours else ())
-    expect = [f"insecure {entry}" for entry in insecure if entry in known]
-    expect += [f"mirror {slashed(url)}" for url in mirrors]
-    expect += [
-        f"{key} {str(owned.value).lower() if isinstance(owned.value, bool) else owned.value}"
-        for key, owned in merged.owned_values.items()
-        if key in seen.engine.values
-    ]
-    gone = set(_strings(merged.before.get(INSECURE))) - set(insecure)
-    refuse = [f"insecure {entry}" for entry in sorted(gone)]
-    gone_mirrors = {slashed(url) for url in _strings(merged.before.get(MIRRORS))}
-    gone_mirrors -= {slashed(url) for url in mirrors}
-    refuse += [f"mirror {url}" for url in sorted(gone_mirrors)]
-    return tuple(expect), tuple(refuse)
-
-
-def _strings(value: Json) -> list[str]:
-    return [str(entry) for entry in value] if isinstance(value, list) else []
-
-
-def slashed(url: str) -> str:
-    """A mirror as dockerd shows it: with one slash at its end (registry.ValidateMirror)."""
-    return url.rstrip("/") + "/"
-
-
-def _diff(key: str, before: Json, after: Json) -> str:
-    def lines(value: Json) -> list[str]:
-        return daemon_json.render({key: value}).splitlines() if value is not None else []
-
-    pairs = difflib.unified_diff(lines(before), lines(after), lineterm="", n=3)
-    return "\n".join(list(pairs)[2:])
+def _shown(keys: Keys, key: str) -> list[str]:
+    value = {key: keys[key]} if key in keys else None
+    text = json.dumps(value, indent=2, ensure_ascii=False) if value else ""
+    return proxy.without_login(text).splitlines()
 
 
 def _digest(text: str | None) -> str:

@@ -1,7 +1,7 @@
 # Docker, as the smoke test uses it.
 # shellcheck shell=sh disable=SC2034,SC2154  # variables of smoke.sh
 
-config= # directory of the Docker configuration whose login is used
+config= # directory of the Docker configuration whose login is used; none is read where it is empty
 
 docker_do() { said=$(docker ${config:+--config "$config"} "$@" </dev/null 2>&1); }
 
@@ -25,10 +25,8 @@ docker_pull() {
 
 docker_kept() { # ACCOUNT
   config=
-  if [ -n "$1" ]; then config=$(home_of "$1")/.docker; fi
-}
-
-docker_sign_in() { # USER
-  config=$scratch
-  said=$(password | docker --config "$config" login --username "$1" --password-stdin "$endpoint" 2>&1)
+  [ -n "$1" ] || return 0
+  private_directory || return 1
+  config=$private
+  copy_login "$1" .docker/config.json "$endpoint" "$config/config.json"
 }

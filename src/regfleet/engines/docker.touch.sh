@@ -6,6 +6,7 @@ new_flags_known=
 parser=yes # empty where dockerd is known to have none that only validates
 
 docker_installed() {
+  enable_unit docker
   answers 1 || service start
   [ -n "$failed" ] || answers 60 || fail 'the engine was installed but does not answer' \
     'see its log: `journalctl -u docker` or /var/log/docker.log'
@@ -13,16 +14,13 @@ docker_installed() {
 
 service() { # start | restart
   if [ -d /run/systemd/system ]; then
-    run systemctl reset-failed docker.service >/dev/null 2>&1
-    # Where a unit or drop-in is among the files that this touch changed, or puts back.
-    if [ -n "${from:-$saved}" ] && grep -q -s /systemd/system/ "${from:-$saved}/present"; then
-      try 'systemctl daemon-reload' systemctl daemon-reload
-    fi
-    try "systemctl $1 docker" systemctl "$1" docker.service
+    run systemctl reset-failed "$docker_unit" >/dev/null 2>&1
+    read_units_again
+    try "systemctl $1 ${docker_unit%.service}" systemctl "$1" "$docker_unit"
+  elif is_openrc docker; then
+    rc_service docker "$1"
   elif [ -x /etc/init.d/docker ]; then
     said=$(run /etc/init.d/docker "$1" 2>&1) || by_hand "$said"
-  elif command -v rc-service >/dev/null 2>&1; then
-    try "rc-service docker $1" rc-service docker "$1"
   else
     fail "no service manager here runs dockerd: it cannot be ${1}ed" "$1 it by hand, then run this again"
   fi
@@ -40,10 +38,13 @@ by_hand() { # WHAT-THE-SCRIPT-SAID
       nap
     done
   fi
-  # shellcheck source=/dev/null
-  DOCKER_OPTS=$(. /etc/default/docker 2>/dev/null && printf '%s' "${DOCKER_OPTS:-}")
-  # shellcheck disable=SC2086  # options are words, as the service script takes them
-  setsid dockerd --pidfile /var/run/docker.pid $DOCKER_OPTS >>/var/log/docker.log 2>&1 </dev/null 9>&- &
+  (
+    DOCKER_OPTS=
+    # shellcheck source=/dev/null
+    if [ -r /etc/default/docker ]; then . /etc/default/docker; fi
+    # shellcheck disable=SC2086  # options are words, as the service script takes them
+    exec setsid dockerd --pidfile /var/run/docker.pid $DOCKER_OPTS
+  ) >>/var/log/docker.log 2>&1 </dev/null 9>&- &
   say "note /etc/init.d/docker failed ($(printf '%s' "$1" | tail -n 1 | flat)); dockerd was started directly"
 }
 
@@ -51,9 +52,10 @@ answers() { # SECONDS: the engine answers within them; sooner when its process i
   tries=$(($1 * 4))
   gone=0
   while :; do
+    find_engine # what it listens on may have changed with its start
     run docker version --format '{{.Server.Version}}' >/dev/null 2>&1 && return 0
     tries=$((tries - 1))
-    if [ -n "$(docker_pid)" ]; then gone=0; else gone=$((gone + 1)); fi
+    if [ -n "$pid" ]; then gone=0; else gone=$((gone + 1)); fi
     if [ "$tries" -le 0 ] || [ "$gone" -gt 20 ]; then return 1; fi
     nap
   done
@@ -70,7 +72,7 @@ start_engine() {
 engine_said() { # the engine's own last words, for the report
   if [ -d /run/systemd/system ]; then
     # By its own name: what the service manager adds is no reason.
-    run journalctl -u docker.service -t dockerd --since "@$began" -o cat --no-pager 2>/dev/null
+    run journalctl -u "$docker_unit" -t dockerd -t docker.dockerd --since "@$began" -o cat --no-pager 2>/dev/null
   else
     tail -n 30 /var/log/docker.log 2>/dev/null
   fi | serious | tail -n 3 | cut -c1-400 | sed 's/^/@engine /'
@@ -93,9 +95,47 @@ daemon_flags() { # a line each, without the configuration file
 
 without_parser() { parser=; }
 
-validate() { # FILE: by the engine's own parser, with its flags (23.0 and later); empty where it stays
-  [ -n "$parser" ] || return 0
-  file=$1
+# What is prepared for daemon.json is judged, and what dockerd reads first is prepared, where that
+# is another text. Texts are in base64.
+will_take_up() { # PATH ACTIVATION UNDO [MEANWHILE]
+  daemon_path=$1 activation=$2 undo_daemon=$3
+  find_prepared "$1"
+  if [ -n "$prepared" ]; then
+    validate "$prepared" "$1" || return 1
+  elif [ -n "$removed" ]; then
+    # What stood there before us comes back.
+    if [ -f "$BASE/original$1" ]; then removed=$BASE/original$1; else removed=; fi
+    validate "$removed" "$1" || return 1
+  elif [ -f "$1" ]; then
+    validate "$1" flags || return 1
+  else
+    validate '' flags || return 1
+  fi
+  [ -n "${4:-}" ] || return 0
+  hold "$1"
+  mode=0644
+  [ -f "$1" ] && mode=$(stat -c %a "$1")
+  stage "$1" "$mode" "$4" || return 1
+  validate "$fresh" "$1"
+}
+
+find_prepared() { # PATH: sets `prepared` to the file that takes its place, or `removed`
+  wanted_path=$1 prepared='' removed=''
+  each note_prepared "$staged"
+  each note_removed "$dropped"
+}
+
+note_prepared() { # TEMPORARY TARGET
+  [ "$2" != "$wanted_path" ] || prepared=$1
+}
+
+note_removed() { # TARGET
+  [ "$1" != "$wanted_path" ] || removed=$1
+}
+
+validate() { # FILE WHAT: by the engine's own parser, with its flags (23.0 and later); empty for no file
+  [ -n "$parser" ] && command -v dockerd >/dev/null 2>&1 || return 0
+  file=$1 judged=$2
   flags=$(daemon_flags)
   set --
   while IFS= read -r flag; do
@@ -106,7 +146,7 @@ EOF
   [ -n "$file" ] && set -- --config-file "$file" "$@"
   said=$(run dockerd --validate "$@" 2>&1) || {
     case $said in *'unknown flag: --validate'*) return 0 ;; esac
-    fail "dockerd refuses the new ${daemon_path:-flags}: $(printf '%s' "$said" | tail -n 2 | flat)" \
+    fail "dockerd refuses the new $judged: $(printf '%s' "$said" | tail -n 2 | flat)" \
       'nothing was changed; mend the declaration, or the flags that dockerd is started with'
     return 1
   }
@@ -125,7 +165,10 @@ debug {{.Debug}}
 log-driver {{.LoggingDriver}}
 storage-driver {{.Driver}}
 data-root {{.DockerRootDir}}
-default-runtime {{.DefaultRuntime}}' 2>/dev/null
+default-runtime {{.DefaultRuntime}}
+http-proxy {{.HTTPProxy}}
+https-proxy {{.HTTPSProxy}}
+no-proxy {{.NoProxy}}' 2>/dev/null
 }
 
 holds() { # whether the live daemon shows what it must and not what it must not: sets `missing`
@@ -204,10 +247,22 @@ activate() { # reload | restart | none, then yes where a reload may end in a res
 }
 
 # The command-line client wants a directory where others want a file.
-docker_login() { # FILE ENDPOINT USER
+docker_login() { # FILE ENDPOINT USER: in a directory of root's own, never an account's
+  # With a login in it the client takes no credential helper that it finds (docker/cli,
+  # cli/config/config.go, LoadDefaultConfigFile).
+  printf '{"auths": {"regfleet.invalid": {}}}' >"$1"
   docker --config "${1%/*}" login --username "$3" --password-stdin "$2"
 }
 
-docker_logout() { # FILE ENDPOINT
-  docker --config "${1%/*}" logout "$2"
+# ---- images ----
+
+docker_pull() { # REFERENCE
+  run docker image inspect "$1" >/dev/null 2>&1 && return 0
+  said=$(run docker pull -q "$1" 2>&1) || not_pulled "$1"
 }
+
+docker_load() { # FILE
+  said=$(run docker load -q -i "$1" 2>&1) || not_loaded '`docker save`' /var/lib/docker
+}
+
+docker_forget_image() { run docker rmi "$1" >/dev/null 2>&1; return 0; } # REFERENCE

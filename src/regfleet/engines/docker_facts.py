@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from regfleet.engines import installation
 from regfleet.fleet.model import Json
 
 # dockerd(8), "Configuration reload behavior": what SIGHUP takes up. All else needs a restart.
@@ -170,6 +171,12 @@ PACKAGES = {
     "yum": ("docker",),
     "zypper": ("docker",),
 }
+# Amazon Linux has its own; Red Hat's family has had none since version 8.
+PACKAGES_OF: dict[str, tuple[str, ...]] = {
+    "amzn": ("docker",),
+    **dict.fromkeys(installation.RED_HAT, ()),
+}
+VENDOR_PACKAGES = ("docker-ce", "docker-ce-cli", "containerd.io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,9 @@ RELOAD_DROPS_INSECURE = (
 )
 # Docker 23.0 release notes: `dockerd --validate` is new.
 NO_PARSER = Quirk((0,), (23,), "dockerd cannot validate a file without starting")
+# moby daemon/config/config.go, getConflictFreeConfiguration, decodes by the byte order mark with
+# golang.org/x/text/encoding/unicode.BOMOverride since 23.0 (moby#44777, moby#44832).
+NO_BOM = Quirk((0,), (23,), "dockerd reads no file that begins with a byte order mark")
 # moby registry.ValidateMirror: a path was refused up to 24.0.7.
 MIRROR_PATH_REFUSED = Quirk((0,), (24, 0, 8), "a mirror URL with a path is refused by dockerd")
 

@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from regfleet.desired.model import DesiredHost
 from regfleet.documents import sysconfig, unit
 from regfleet.documents.interface import NotReadableError, path
 from regfleet.engines import docker_facts as facts
@@ -18,8 +17,10 @@ from regfleet.engines import docker_start
 from regfleet.engines.docker_start import Given
 from regfleet.errors import HostError
 from regfleet.fleet.model import Json
-from regfleet.look.observed import ObservedHost
-from regfleet.plan.model import Activation, Change, EditFile
+from regfleet.model.desired import DesiredHost
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import Activation, Change, EditFile
+from regfleet.model.resource import Resource
 
 _PACKAGED = ("/usr/", "/lib/", "/run/")
 
@@ -47,7 +48,7 @@ class Migrated:
             lines = difflib.unified_diff(before, text.splitlines(), lineterm="", n=0)
             diff = "\n".join(line for line in list(lines)[2:] if not line.startswith("@@"))
             reason = f"migrate_flags: daemon.json takes {gone}"
-            changes.append(Change(f"file {file}", "update", reason, activation, diff))
+            changes.append(Change(Resource("file", file), "update", reason, activation, diff))
         return tuple(changes)
 
     def steps(self) -> tuple[EditFile, ...]:
@@ -77,6 +78,22 @@ def conflicts(seen: ObservedHost, keys: Iterable[str]) -> list[Given]:
             name, _, value = running[key].partition("=")
             found.append(Given(key, name, value, running[key], ""))
     return found
+
+
+def refuse_unread(want: DesiredHost, seen: ObservedHost) -> None:
+    """Refuse a host whose systemd has not read the unit files as they are now.
+
+    Raises:
+        HostError: what dockerd will be started with at the next boot cannot be told.
+    """
+    start = docker_start.of(seen)
+    if start.stale:
+        raise HostError(
+            want.name,
+            "the unit files of docker.service have changed since systemd read them: which flags "
+            "dockerd starts with next is not known",
+            "run `systemctl daemon-reload` there (it restarts nothing), then run this again",
+        )
 
 
 def refuse(want: DesiredHost, seen: ObservedHost, found: Sequence[Given]) -> None:
@@ -132,23 +149,26 @@ def _place(seen: ObservedHost, flag: Given) -> str:
 def _problem(seen: ObservedHost, flag: Given) -> str:
     if not flag.file:
         return "it is in no unit, drop-in or file of variables that is known"
-    if not flag.variable and flag.file.startswith(_PACKAGED):
-        return "that file is the package's (a drop-in with an ExecStart of its own takes its place)"
+    if flag.spans is not None and flag.file.startswith(_PACKAGED):
+        what = "Environment" if flag.variable else "ExecStart"
+        return f"that file is the package's (a drop-in with an {what} of its own takes its place)"
     if flag.file not in seen.texts:
         return "the file cannot be read"
+    if flag.spans == ():
+        return "its words there are not the ones that systemd reads"
     if flag.key not in facts.FLAG_VALUES:
         return "daemon.json has no such key, or says it in another way"
     return ""
 
 
 def _without(want: DesiredHost, file: str, text: str, here: Sequence[Given]) -> str:
-    spans = [span for flag in here for span in flag.spans]
-    text = unit.without(text, spans) if spans else text
+    spans = [span for flag in here for span in flag.spans or ()]
+    if spans:
+        return unit.without(text, spans)
     try:
         document = sysconfig.parse(text)
         for variable, name in dict.fromkeys((flag.variable, flag.name) for flag in here):
-            if variable:
-                del document[path(variable, name)]
+            del document[path(variable, name)]
     except NotReadableError as error:
         raise HostError(want.name, f"{file} cannot be edited: {error}", error.hint) from error
     return document.text()
@@ -159,23 +179,17 @@ def _value(want: DesiredHost, same: Sequence[Given]) -> Json:
     last = same[-1]
     kind = facts.FLAG_VALUES[last.key]
     if kind == "list":
-        return list(dict.fromkeys(_bare(flag.value) for flag in same))
+        return list(dict.fromkeys(flag.value for flag in same))
     if kind == "map":
-        return dict(_bare(flag.value).partition("=")[::2] for flag in same)
+        return dict(flag.value.partition("=")[::2] for flag in same)
     if kind == "switch" and last.value in {"true", "false"}:
         return last.value == "true"
     if kind == "number" and last.value.lstrip("-").isdigit():
         return int(last.value)
     if kind == "text" and last.written != last.name:
-        return _bare(last.value)
+        return last.value
     raise HostError(
         want.name,
         f"the flag `{last.written}` ({last.place}) cannot be migrated: its value is no {kind}",
         "take it out by hand, then run this again",
     )
-
-
-def _bare(value: str) -> str:
-    """A value without the quotes that systemd takes off a variable's words."""
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1] if quoted else value

@@ -10,20 +10,21 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from regfleet.desired.model import DaemonSettings, DesiredHost
 from regfleet.documents import sysconfig
-from regfleet.documents.interface import parts, path
+from regfleet.documents.interface import NotReadableError, parts, path
 from regfleet.documents.sysconfig_scan import scan
+from regfleet.engines import docker_boot, docker_json, docker_start, edits, installation
 from regfleet.engines import docker_facts as facts
-from regfleet.engines import docker_start, edits, installation
-from regfleet.engines.docker import INSECURE, MIRRORS, Docker, slashed
+from regfleet.engines.docker import Docker
+from regfleet.engines.docker_activation import INSECURE, MIRRORS, slashed
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
-from regfleet.look.observed import ObservedHost
-from regfleet.plan import daemon_json
-from regfleet.plan.model import Activation, Change, EditDaemon, EditFile, Step
-from regfleet.record import Owned, OwnedEdit
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import ActivateDocker, Activation, Change, EditFile, Step
+from regfleet.model.resource import Resource
+from regfleet.record import DAEMON_JSON, Owned, OwnedEdit
 
 FILE = "/etc/sysconfig/docker"
 VARIABLE = "OPTIONS"
@@ -33,7 +34,11 @@ FLAGS = {
 }
 # Of the distributions whose package reads the file; what is read is seen behind the installation.
 PROGRAM = installation.Program(
-    "docker", "Docker", "dockerd", {"dnf": ("moby-engine",), "yum": ("docker",)}
+    "docker",
+    "Docker",
+    "dockerd",
+    {"dnf": ("moby-engine",), "yum": ("docker",)},
+    facts.PACKAGES_OF,
 )
 _AT_START = "flags are read at the start alone: a reload does not do"
 
@@ -51,14 +56,17 @@ class DockerSysconfig:
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """What Docker wants, with the lists of registries and mirrors as flags."""
         wants = Docker().wants(needs)
-        daemon = wants.daemon
-        lists = {flag: daemon.lists[key] for flag, key in FLAGS.items() if key in daemon.lists}
-        reasons = {flag: f"{daemon.reasons[FLAGS[flag]]}; {_AT_START}" for flag in lists}
-        return replace(
-            wants,
-            daemon=replace(daemon, lists={}),
-            edits={FILE: DaemonSettings(lists, {}, reasons)} if lists else {},
-        )
+        daemon = wants.edits.get(DAEMON_JSON, WantedSettings())
+        lists = {
+            flag: daemon.lists[path(key)]
+            for flag, key in FLAGS.items()
+            if path(key) in daemon.lists
+        }
+        reasons = {flag: f"{daemon.reasons[path(FLAGS[flag])]}; {_AT_START}" for flag in lists}
+        wanted = {FILE: WantedSettings(lists, {}, reasons)} if lists else {}
+        if daemon.values:
+            wanted[DAEMON_JSON] = replace(daemon, lists={})
+        return replace(wants, edits=wanted)
 
     def plan(
         self,
@@ -71,11 +79,11 @@ class DockerSysconfig:
         if want.engine and seen.engine.state == "missing":
             step = installation.install(PROGRAM, want, seen)
             return EnginePlan((installation.change(step),), install=(step,), apart=True)
-        if want.edits:
+        if FILE in want.edits:
             _refuse_unread(want, seen)
             _refuse_keys(want, seen)
         whole = Docker().plan(want, seen, owned, others)
-        settings = want.edits.get(FILE, DaemonSettings())
+        settings = want.edits.get(FILE, WantedSettings())
         starts = seen.engine.state == "down" or not _runs(seen)
         activation: Activation = "none" if starts else "restart"
         editor = edits.Editor(sysconfig.parse, want, seen, owned, others)
@@ -84,9 +92,10 @@ class DockerSysconfig:
         changes = edited.changes
         if not changes and flags.is_stale(seen):
             reason = f"the running daemon has other flags; {_AT_START}"
-            changes = (Change(f"file {FILE}", "run", reason, activation),)
+            changes = (Change(Resource("file", FILE), "run", reason, activation),)
         if changes:
             whole = _with(whole, seen, flags, activation)
+        docker_boot.refuse(want, seen, starts=any(map(docker_boot.starts, whole.configure)))
         return replace(
             whole,
             changes=(*whole.changes, *changes),
@@ -186,11 +195,11 @@ def _expands(word: str) -> bool:
 def _refuse_keys(want: DesiredHost, seen: ObservedHost) -> None:
     """Refuse flags that somebody's keys in daemon.json would keep dockerd from starting with."""
     try:
-        document = daemon_json.parse(seen.daemon_json)
-    except daemon_json.NotJsonError:
+        document = docker_json.read(seen)
+    except NotReadableError:
         return  # Docker's own plan refuses it
     for flag, key in FLAGS.items():
-        if flag in want.edits[FILE].lists and key in document:
+        if flag in want.edits[FILE].lists and path(key) in document:
             raise HostError(
                 want.name,
                 f'{seen.engine.config} has "{key}", beside which dockerd takes no flag of the same '
@@ -209,12 +218,14 @@ def _with(
     steps: list[Step] = []
     found = False
     for step in whole.configure:
-        if isinstance(step, EditDaemon):
+        if isinstance(step, ActivateDocker):
             found = True
             steps.append(
                 replace(
                     step,
-                    activation=activation,
+                    how=activation,
+                    meanwhile="",
+                    undo="",
                     expect=(*step.expect, *expect),
                     refuse=(*step.refuse, *refuse),
                     flags=arguments,
@@ -224,7 +235,7 @@ def _with(
             steps.append(step)
     if not found:
         config = seen.engine.config
-        steps.insert(0, EditDaemon(config, None, None, "", activation, expect, refuse, arguments))
+        steps.insert(0, ActivateDocker(config, activation, expect, refuse, flags=arguments))
     changes = tuple(
         replace(change, activation=activation) if change.activation == "reload" else change
         for change in whole.changes

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from regfleet.desired.model import DaemonSettings, DesiredHost
 from regfleet.documents.interface import Document, NotReadableError, same
 from regfleet.documents.merge import Merged, merge
 from regfleet.errors import HostError
-from regfleet.look.observed import ObservedHost
-from regfleet.plan.model import Action, Activation, Change, EditFile, RemovePath, Step
+from regfleet.fleet.model import Json
+from regfleet.model.desired import NOT_DECLARED, DesiredHost, WantedSettings
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import Action, Activation, Change, EditFile, RemovePath, Step
+from regfleet.model.resource import Resource
 from regfleet.record import Owned, OwnedEdit
 
 Read = Callable[[str | None], Document]
@@ -26,10 +28,12 @@ class Edited:
     """What becomes of one file: nothing, or one change and one step.
 
     Attributes:
+        merged: the document before and after.
         owned: the fleet's new ownership in it.
         expected: as in `EnginePlan`.
     """
 
+    merged: Merged
     changes: tuple[Change, ...] = ()
     steps: tuple[Step, ...] = ()
     owned: OwnedEdit = field(default_factory=OwnedEdit)
@@ -54,34 +58,44 @@ class Editor:
     def edit(
         self,
         path: str,
-        settings: DaemonSettings,
+        settings: WantedSettings,
         *,
+        at: str = "",
         activation: Activation = "none",
         engine: str = "",
+        moved: Mapping[str, Json] | None = None,
     ) -> Edited:
         """What becomes of one file.
 
         Args:
+            path: by which the file is declared and recorded.
+            at: where it is, where that is another path.
             settings: what is wanted in it; empty to take everything of ours out.
             activation: what has to be done for the engine to take it up.
             engine: the word of the engine whose WORD_accepts judges the new text; empty for none.
+            moved: as in `merge`.
 
         Raises:
             HostError: the file cannot be read, or not be edited without loss.
         """
-        text = self.seen.texts.get(path)
+        at = at or path
+        text = self.seen.texts.get(at)
         mine = self.owned.edits.get(path, OwnedEdit())
         theirs = [each.edits[path] for each in self.others if path in each.edits]
         created = text is None or any(each.created for each in (mine, *theirs))
-        merged = self._merge(path, settings, mine, theirs, created=created)
+        merged = self._merge(at, settings, mine, theirs, created=created, moved=moved)
         ours = bool(merged.owned_lists or merged.owned_values)
         after = OwnedEdit(created and ours, merged.owned_lists, merged.owned_values)
-        found = self.seen.paths.get(path)
+        found = self.seen.paths.get(at)
         readable = bool(settings.secret and found and found.mode & 0o077)
-        if not merged.changes and not readable:
-            return Edited(owned=after)
-        change, step = self._step(path, merged)
-        if not merged.changes and found:
+        if merged.after is None:
+            changed = text is not None
+        else:
+            changed = merged.after.text() != merged.before.text()
+        if not changed and not readable:
+            return Edited(merged, owned=after)
+        change, step = self._step(at, merged)
+        if not changed and found:
             change = replace(change, reason=f"mode {found.mode:04o} is not {SECRET_MODE:04o}")
         if isinstance(step, EditFile):
             mode = SECRET_MODE if settings.secret else step.mode
@@ -89,17 +103,18 @@ class Editor:
             step = replace(step, mode=mode, foreign=foreign, engine=engine)
         digest = "absent" if text is None else hashlib.sha256(text.encode()).hexdigest()
         change = replace(change, activation=activation)
-        return Edited((change,), (step,), after, ((path, digest),))
+        return Edited(merged, (change,), (step,), after, ((at, digest),))
 
     def _merge(
         self,
         path: str,
-        settings: DaemonSettings,
+        settings: WantedSettings,
         mine: OwnedEdit,
         theirs: Sequence[OwnedEdit],
         *,
         created: bool,
-    ) -> Merged[Document]:
+        moved: Mapping[str, Json] | None,
+    ) -> Merged:
         try:
             return merge(
                 self.read(self.seen.texts.get(path)),
@@ -108,6 +123,7 @@ class Editor:
                 mine.values,
                 [(each.lists, each.values) for each in theirs],
                 created=created,
+                moved=moved,
             )
         except NotReadableError as error:
             raise HostError(
@@ -116,13 +132,13 @@ class Editor:
                 error.hint or "mend the file by hand (it was left as it is), then run this again",
             ) from error
 
-    def _step(self, path: str, merged: Merged[Document]) -> tuple[Change, Step]:
-        reason = next((each.reason for each in merged.changes), "no longer declared")
+    def _step(self, path: str, merged: Merged) -> tuple[Change, Step]:
+        reason = next((each.reason for each in merged.changes), NOT_DECLARED)
         diff = _diff(merged)
         if merged.after is None:
-            return Change(f"file {path}", "delete", reason, diff=diff), RemovePath(path)
+            return Change(Resource("file", path), "delete", reason, diff=diff), RemovePath(path)
         action: Action = "update" if path in self.seen.texts else "create"
-        change = Change(f"file {path}", action, reason, diff=diff)
+        change = Change(Resource("file", path), action, reason, diff=diff)
         ours = merged.owned_lists or merged.owned_values
         if not ours and self._is_as_before(path, merged.after):
             return change, RemovePath(path)  # what stood there before us comes back to the byte
@@ -136,14 +152,14 @@ class Editor:
             return False
 
 
-def _diff(merged: Merged[Document]) -> str:
+def _diff(merged: Merged) -> str:
     """Changed lines alone: those around them may hold what others keep secret."""
     before, after = _shown(merged, merged.before, "was"), _shown(merged, merged.after, "will be")
     lines = list(difflib.unified_diff(before, after, lineterm="", n=0))
     return "\n".join(line for line in lines[2:] if not line.startswith("@@"))
 
 
-def _shown(merged: Merged[Document], document: Document | None, word: str) -> list[str]:
+def _shown(merged: Merged, document: Document | None, word: str) -> list[str]:
     if document is None:
         return []
     document = copy.copy(document)

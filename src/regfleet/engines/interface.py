@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File, LoginEntry
-from regfleet.fleet.model import EngineName, Json
-from regfleet.look.observed import ObservedHost
-from regfleet.plan.model import Change, Step
-from regfleet.record import Owned, OwnedEdit, OwnedList, OwnedValue
+from regfleet.fleet.model import EngineName, Json, Mirror
+from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings
+from regfleet.model.files import Directory, File
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import Change, Step
+from regfleet.record import Owned, OwnedEdit
+from regfleet.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,34 @@ class Trust:
         ca: PEM to trust, or None where it is trusted already or speaks plain HTTP.
         plain: whether it speaks plain HTTP.
         reason: what in the fleet file asks for it.
+        registry: its name in the fleet file.
     """
 
     endpoint: str
     ca: bytes | None
     plain: bool
+    reason: str
+    registry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProxy:
+    """The HTTP proxy that an engine uses.
+
+    Attributes:
+        http, https: its URL for each scheme of registries, with the login in it (RFC 3986, 3.2.1);
+            empty for none.
+        no_proxy: what is reached without it, with commas between.
+        secret: whether the URLs hold a password.
+        containers: whether containers and builds get it, too.
+        reason: what in the fleet file asks for it.
+    """
+
+    http: Secret
+    https: Secret
+    no_proxy: str
+    secret: bool
+    containers: bool
     reason: str
 
 
@@ -34,18 +59,28 @@ class ClientNeeds:
     """What a client host needs of its engine.
 
     Attributes:
-        mirrors: URLs of mirrors of Docker Hub.
+        mirrors: mirrors, of whatever registry.
         daemon: engine settings to own.
-        logins: logins to keep; engine and file are those of Docker and for the engine to set.
+        logins: logins to keep, by the engine's own command in its own file where it has them.
         fleet: the fleet's name, for files that are one fleet's own.
+        proxy: the HTTP proxy; None for none of ours.
     """
 
     trusts: tuple[Trust, ...] = ()
-    mirrors: tuple[str, ...] = ()
+    mirrors: tuple[Mirror, ...] = ()
     daemon: Mapping[str, Json] = field(default_factory=dict)
     reason: str = ""
     logins: tuple[LoginEntry, ...] = ()
     fleet: str = ""
+    proxy: EngineProxy | None = None
+
+
+def by_registry(mirrors: Iterable[Mirror]) -> dict[str, list[Mirror]]:
+    """Mirrors by the registry that they are of, in the order in which they are asked."""
+    found: dict[str, list[Mirror]] = {}
+    for mirror in mirrors:
+        found.setdefault(mirror.of, []).append(mirror)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +89,14 @@ class EngineWants:
 
     Attributes:
         conditional: as in `DesiredHost`.
-        daemon: settings in daemon.json.
-        edits: settings in other files that others write too, by path.
+        edits: settings in files that others write too, by path.
         logins: logins that a command of the engine makes; one that is part of a file is none.
     """
 
     directories: tuple[Directory, ...] = ()
     files: tuple[File, ...] = ()
     conditional: tuple[Directory | File, ...] = ()
-    daemon: DaemonSettings = field(default_factory=DaemonSettings)
-    edits: Mapping[str, DaemonSettings] = field(default_factory=dict)
+    edits: Mapping[str, WantedSettings] = field(default_factory=dict)
     logins: tuple[LoginEntry, ...] = ()
 
 
@@ -75,11 +108,12 @@ class EnginePlan:
         also: those of the host's conditional things that are wanted.
         install: steps that come before everything else (the engine itself).
         configure: steps of its configuration, behind those of the files.
-        daemon_created, lists, values: the new ownership in daemon.json.
-        edits: the new ownership in other files that others write too, by path.
+        edits: the new ownership in files that others write too, by path.
         apart: the installation is a touch of its own: the packages bring files that the rest
             has to be planned on, so the host is looked at again behind it.
+        places: directories that this host's engine has elsewhere than others, by the usual path.
         new_store: images and containers that are there now will not be seen afterwards.
+        notes: what people should know and the touch does not change.
         expected: SHA-256 (or `absent`) by path of what was looked at and will be replaced.
     """
 
@@ -87,14 +121,13 @@ class EnginePlan:
     also: tuple[Directory | File, ...] = ()
     install: tuple[Step, ...] = ()
     configure: tuple[Step, ...] = ()
-    daemon_created: bool = False
-    lists: Mapping[str, OwnedList] = field(default_factory=dict)
-    values: Mapping[str, OwnedValue] = field(default_factory=dict)
     edits: Mapping[str, OwnedEdit] = field(default_factory=dict)
     apart: bool = False
+    notes: tuple[str, ...] = ()
     expected: tuple[tuple[str, str], ...] = ()
     may_restart: bool = False
     new_store: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -9,8 +9,29 @@ podman_look() {
     say 'of podman state missing'
   fi
   look_registries_conf
+  for file in /usr/share/containers/containers.conf /etc/containers/containers.conf \
+    /etc/containers/containers.conf.d/*.conf; do
+    if grep -q '^[[:space:]]*env[[:space:]]*=' "$file" 2>/dev/null; then look_text "$file"; fi
+  done
+  # What depends on the host in how a container of a service of ours is run.
+  if read -r enforcing 2>/dev/null </sys/fs/selinux/enforce && [ "$enforcing" = 1 ]; then
+    say 'of podman selinux enforcing'
+  fi
+  if podman_without_groups; then say 'of podman cgroups disabled'; fi
+}
+
+podman_without_groups() { # whether the host's settings say so (containers.conf(5), `cgroups`)
+  said=enabled
+  for file in /usr/share/containers/containers.conf /etc/containers/containers.conf \
+    /etc/containers/containers.conf.d/*.conf; do
+    [ -r "$file" ] || continue
+    while read -r key equals value _; do
+      if [ "$key $equals" = 'cgroups =' ]; then said=$value; fi
+    done <"$file"
+  done
+  [ "$said" = '"disabled"' ]
 }
 
 podman_image() { # REFERENCE: its identifier
-  podman image inspect --format '{{.Id}}' "$1"
+  podman --remote=false image inspect --format '{{.Id}}' "$1"
 }

@@ -6,27 +6,29 @@ containers-auth.json(5) of github.com/containers/image.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import tomli
 
-from regfleet.desired.model import DesiredHost, Directory, File
-from regfleet.engines import installation
+from regfleet.engines import installation, proxy
 from regfleet.engines.docker_facts import version_of
-from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust, by_registry
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName
-from regfleet.look.observed import ObservedHost
+from regfleet.fleet import toml_text
+from regfleet.fleet.model import EngineName, Mirror
+from regfleet.model.desired import DesiredHost
+from regfleet.model.files import Directory, File
+from regfleet.model.observed import ObservedHost
 from regfleet.record import Owned
 
 CERTS = "/etc/containers/certs.d"
 DROP_INS = "/etc/containers/registries.conf.d"
-HUB = "docker.io"
+CONF_DROP_INS = "/etc/containers/containers.conf.d"
 OLDEST = "3.0"  # whose library reads drop-ins reliably; Debian 11 has it
+# Which has --log-driver=passthrough and --pidfile (podman-run(1)); services are run with both.
+OLDEST_TO_RUN = "4.0"
 PROGRAM = installation.Program(
     "podman",
     "Podman",
@@ -43,16 +45,14 @@ class Podman:
     is_docker: bool = False
     # The one that outlives a restart of the machine; the default is in /run.
     login_file: str = ".config/containers/auth.json"
-    load: str = "podman load -q -i"
+    load: str = "podman --remote=false load -q -i"
     no_smoke: str = ""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d; plain registries and mirrors in a drop-in of the fleet's own."""
         directories, files = registry_files(needs)
-        logins = tuple(
-            replace(login, engine=self.shell, file=self.login_file) for login in needs.logins
-        )
-        return EngineWants(directories, files, logins=logins)
+        places, proxied = _proxy_files(needs)
+        return EngineWants((*directories, *places), (*files, *proxied), logins=needs.logins)
 
     def plan(
         self,
@@ -63,14 +63,17 @@ class Podman:
     ) -> EnginePlan:
         """Install it where it is missing; its files are whole files, and planned as such."""
         del owned, others
-        if want.engine != self.name:
+        if want.engine is None or self.name not in want.engines:
             return EnginePlan()
         refuse_foreign_registries(want, seen)
+        _refuse_foreign_environment(want, seen)
         found = seen.others.get(self.shell)
         if found is None or found.state == "missing":
             step = installation.install(PROGRAM, want, seen)
             return EnginePlan(changes=(installation.change(step),), install=(step,))
-        installation.too_old(PROGRAM, want, found.version, version_of(found.version), OLDEST)
+        runs = any(each.image and each.image.engine == self.shell for each in want.services)
+        oldest = OLDEST_TO_RUN if runs else OLDEST
+        installation.too_old(PROGRAM, want, found.version, version_of(found.version), oldest)
         return EnginePlan()
 
 
@@ -93,23 +96,72 @@ def drop_in_path(fleet: str) -> str:
     return f"{DROP_INS}/regfleet-{fleet}.conf"
 
 
-def _drop_in(fleet: str, plain: list[Trust], mirrors: tuple[str, ...]) -> str:
+def _drop_in(fleet: str, plain: list[Trust], mirrors: tuple[Mirror, ...]) -> str:
     lines = [f"# Written by regfleet for the fleet {fleet}: changes here are overwritten."]
     for trust in plain:
-        lines += ["", "[[registry]]", f"location = {_quoted(trust.endpoint)}", "insecure = true"]
-    if mirrors:
-        lines += ["", "[[registry]]", f'prefix = "{HUB}"', f'location = "{HUB}"']
-    for mirror in mirrors:
-        url = urlsplit(mirror)
-        location = f"{url.netloc}{url.path}".rstrip("/")
-        lines += ["", "[[registry.mirror]]", f"location = {_quoted(location)}"]
-        if url.scheme == "http":
-            lines.append("insecure = true")
+        endpoint = toml_text.value(trust.endpoint)
+        lines += ["", "[[registry]]", f"location = {endpoint}", "insecure = true"]
+    for of, group in by_registry(mirrors).items():
+        name = toml_text.value(of)
+        lines += ["", "[[registry]]", f"prefix = {name}", f"location = {name}"]
+        for mirror in group:
+            url = urlsplit(mirror.url)
+            location = f"{url.netloc}{url.path}".rstrip("/")
+            lines += ["", "[[registry.mirror]]", f"location = {toml_text.value(location)}"]
+            if url.scheme == "http":
+                lines.append("insecure = true")
     return "\n".join(lines) + "\n"
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text)  # a JSON string is a TOML basic string
+def _proxy_files(needs: ClientNeeds) -> tuple[tuple[Directory, ...], tuple[File, ...]]:
+    """The environment of every podman command, and whether containers get it.
+
+    containers.conf(5), `[engine] env` and `[containers] http_proxy`. All accounts read the file,
+    so a password is refused before (schema, `proxy_passwords`).
+    """
+    if needs.proxy is None:
+        return (), ()
+    env = [f"{name}={value}" for name, value in proxy.variables(needs.proxy).items()]
+    lines = (
+        f"# Written by regfleet for the fleet {needs.fleet}: changes here are overwritten.",
+        "[engine]",
+        f"env = {toml_text.value(env)}",
+        "",
+        "[containers]",
+        f"http_proxy = {toml_text.value(needs.proxy.containers)}",
+    )
+    text = "\n".join(lines) + "\n"
+    path, reason = _conf_path(needs.fleet), needs.proxy.reason
+    directory = Directory(CONF_DROP_INS, 0o755, reason)
+    return (directory,), (File(path, text.encode(), 0o644, reason),)
+
+
+def _conf_path(fleet: str) -> str:
+    return f"{CONF_DROP_INS}/regfleet-{fleet}.conf"
+
+
+def _refuse_foreign_environment(want: DesiredHost, seen: ObservedHost) -> None:
+    """Refuse an `env` of somebody else's: of several files one alone counts.
+
+    Raises:
+        HostError: with the file.
+    """
+    ours = _conf_path(want.fleet)
+    if not any(file.path == ours for file in want.files):
+        return
+    for path, text in seen.texts.items():
+        if "/containers.conf" not in path or path == ours:
+            continue
+        try:
+            engine = tomli.loads(text).get("engine")
+        except tomli.TOMLDecodeError:
+            continue  # Podman itself says so
+        if isinstance(engine, dict) and engine.get("env"):
+            raise HostError(
+                want.name,
+                f"{path} sets `env` under [engine], too: one of the two would be ignored",
+                "take it out there; what it says of a proxy may stand in the fleet file",
+            )
 
 
 def refuse_foreign_registries(want: DesiredHost, seen: ObservedHost) -> None:
@@ -125,7 +177,9 @@ def refuse_foreign_registries(want: DesiredHost, seen: ObservedHost) -> None:
     ours = next((file for file in want.files if file.path == drop_in_path(want.fleet)), None)
     if ours is None:
         return
-    wanted = set(_prefixes(tomli.loads(ours.content.decode())))
+    mine = tomli.loads(ours.content.decode())
+    wanted = set(_prefixes(mine))
+    mirrored = {str(table["prefix"]) for table in mine.get("registry", ()) if "prefix" in table}
     for path, text in seen.texts.items():
         if not path.startswith("/etc/containers/registries.conf") or path == ours.path:
             continue
@@ -144,12 +198,12 @@ def refuse_foreign_registries(want: DesiredHost, seen: ObservedHost) -> None:
                 "no drop-in may stand",
                 "rewrite it in the format of containers-registries.conf(5), version 2",
             )
-        _refuse_prefixes(want, path, wanted & set(_prefixes(document)))
+        # Two fleets may well want the same plain registry.
+        shared = wanted if not path.startswith(f"{DROP_INS}/regfleet-") else mirrored
+        _refuse_prefixes(want, path, shared & set(_prefixes(document)))
 
 
 def _refuse_prefixes(want: DesiredHost, path: str, both: set[str]) -> None:
-    if path.startswith(f"{DROP_INS}/regfleet-"):
-        both = both & {HUB}  # two fleets may well want the same plain registry
     if both:
         names = ", ".join(sorted(both))
         raise HostError(

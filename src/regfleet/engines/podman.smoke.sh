@@ -3,7 +3,7 @@
 
 authfile= # the file of logins that is used
 
-podman_do() { said=$(podman "$@" </dev/null 2>&1); }
+podman_do() { said=$(podman --remote=false "$@" </dev/null 2>&1); }
 
 podman_has() { podman_do image exists "$1"; }
 podman_fetch() { podman_do pull -q "$1"; }
@@ -15,25 +15,27 @@ podman_run() { podman_do run --rm --network none "$1" echo "$2"; }
 
 # Layers are compressed on their way, so the digest is what the registry was given.
 podman_push() {
-  digests=$(mktemp) || return 1
+  private_directory || return 1
+  digests=$private/digest
   podman_do push ${authfile:+--authfile "$authfile"} --digestfile "$digests" "$1"
   ended=$?
-  pushed=$(cat "$digests")
+  pushed=$(cat "$digests" 2>/dev/null)
   rm -f "$digests"
   return "$ended"
 }
 
 podman_pull() {
   podman_do pull ${authfile:+--authfile "$authfile"} -q "$1" || return 1
-  pulled=$(podman image inspect --format '{{.Digest}}' "$1" 2>/dev/null)
+  pulled=$(podman --remote=false image inspect --format '{{.Digest}}' "$1" 2>/dev/null)
 }
 
 podman_kept() { # ACCOUNT
-  authfile=
-  if [ -n "$1" ]; then authfile=$(home_of "$1")/.config/containers/auth.json; fi
-}
-
-podman_sign_in() { # USER
-  authfile=$scratch/auth.json
-  said=$(password | podman login --authfile "$authfile" --username "$1" --password-stdin "$endpoint" 2>&1)
+  # Without a name it would read what root keeps in memory (containers-auth.json(5)).
+  private_directory || return 1
+  authfile=$private/auth.json
+  if [ -n "$1" ]; then
+    copy_login "$1" .config/containers/auth.json "$endpoint" "$authfile"
+  else
+    echo '{}' >"$authfile"
+  fi
 }

@@ -11,21 +11,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory
 from regfleet.documents import yaml
 from regfleet.documents.interface import path
-from regfleet.engines import edits, installation
+from regfleet.engines import edits, installation, proxy
 from regfleet.engines.docker_facts import version_of
-from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, by_registry
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
-from regfleet.look.observed import ObservedHost, OtherEngine
-from regfleet.plan.model import ActivateUnit, Activation
+from regfleet.fleet.model import EngineName, Json, Mirror
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.model.files import Directory
+from regfleet.model.observed import ObservedHost, OtherEngine
+from regfleet.model.plan import ActivateUnit, Activation
 from regfleet.record import Owned
 
-HUB = "docker.io"
 OLDEST = "1.0"  # k3s: the first that reads registries.yaml; RKE2 began with it
+# Each server or agent is a unit of its own; a host runs one of them.
+_UNITS = {"k3s": ("k3s", "k3s-agent"), "rke2": ("rke2-server", "rke2-agent")}
+# What begins so is handed on to containerd alone: the kubelet and the API keep their own way (k3s
+# docs, "Configuring an HTTP proxy"; RKE2's, the same).
+_FOR_CONTAINERD = "CONTAINERD_"
 WORD = "rancher"  # their shell files are the same: no host has both
 
 
@@ -49,6 +54,7 @@ class Rancher:
         # With the `ctr` that it brings, into the smoke test's namespace.
         socket = "--address /run/k3s/containerd/containerd.sock"
         places = '"$PATH:/usr/local/bin:/var/lib/rancher/rke2/bin"'
+        self._units = _UNITS[name]
         ctr = "k3s ctr" if name == "k3s" else f"ctr {socket}"
         self.load = f"env PATH={places} {ctr} -n regfleet-smoke images import"
 
@@ -68,7 +74,8 @@ class Rancher:
         ]
         settings = _settings(needs, certs)
         wanted = {self.registries: settings} if settings.lists or settings.values else {}
-        return EngineWants(tuple(directories), tuple(files), edits=wanted)
+        places, proxied = proxy.drop_ins(needs.proxy, needs.fleet, self._units, _FOR_CONTAINERD)
+        return EngineWants((*directories, *places), (*files, *proxied), edits=wanted)
 
     def plan(
         self,
@@ -88,18 +95,19 @@ class Rancher:
         editor = edits.Editor(yaml.parse, want, seen, owned, others)
         edited = editor.edit(
             self.registries,
-            want.edits.get(self.registries, DaemonSettings()),
+            want.edits.get(self.registries, WantedSettings()),
             activation=activation,
         )
         steps = edited.steps
         if restart and edited.changes:
             steps = (*steps, ActivateUnit(WORD, unit, "restart", stops=False))
-        return EnginePlan(
+        plan = EnginePlan(
             changes=edited.changes,
             configure=steps,
             edits={self.registries: edited.owned},
             expected=edited.expected,
         )
+        return proxy.taken_up(plan, want, seen, owned, engine=WORD, unit=unit, runs=restart)
 
     def _refuse(self, want: DesiredHost, found: OtherEngine, product: str) -> None:
         """One that is not there, is the other one, or is too old.
@@ -119,13 +127,13 @@ class Rancher:
         installation.too_old(program, want, found.version, version_of(found.version), OLDEST)
 
 
-def _settings(needs: ClientNeeds, certs: str) -> DaemonSettings:
+def _settings(needs: ClientNeeds, certs: str) -> WantedSettings:
     lists: dict[str, tuple[str, ...]] = {}
     values: dict[str, Json] = {}
     reasons: dict[str, str] = {}
-    if needs.mirrors:
-        key = path("mirrors", HUB, "endpoint")
-        lists[key] = tuple(map(_endpoint, needs.mirrors))
+    for of, mirrors in by_registry(needs.mirrors).items():
+        key = path("mirrors", of, "endpoint")
+        lists[key] = tuple(map(_endpoint, mirrors))
         reasons[key] = f"{needs.reason}.mirrors"
     for trust in needs.trusts:
         if trust.plain:
@@ -144,10 +152,10 @@ def _settings(needs: ClientNeeds, certs: str) -> DaemonSettings:
             values[key] = value
             reasons[key] = login.reason
         secret.add(path("configs", login.endpoint, "auth", "password"))
-    return DaemonSettings(lists, values, reasons, frozenset(secret))
+    return WantedSettings(lists, values, reasons, frozenset(secret))
 
 
-def _endpoint(mirror: str) -> str:
+def _endpoint(mirror: Mirror) -> str:
     """A mirror's URL; with a path of its own it is taken as it is, so `/v2` has to be said."""
-    url = mirror.rstrip("/")
+    url = mirror.url.rstrip("/")
     return f"{url}/v2" if urlsplit(url).path else url

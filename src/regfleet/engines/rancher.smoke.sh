@@ -5,7 +5,6 @@
 product= # k3s or rke2
 hosts=   # a directory of our own with the hosts.toml file for what is pushed
 basic=   # the login in it
-alone=   # that login is this test's alone: CRI does not know it
 
 rancher_product() {
   [ -z "$product" ] || return 0
@@ -73,22 +72,16 @@ rancher_push() {
 }
 
 rancher_pull() {
-  if [ -n "$alone" ]; then
-    rancher_do images pull --hosts-dir "$hosts" "$1" || return 1
-    pulled=$(rancher_digest regfleet-smoke "$1")
-  else
-    said=$(rancher_crictl pull "$1" 2>&1) || return 1
-    pulled=$(rancher_digest k8s.io "$1")
-  fi
+  said=$(rancher_crictl pull "$1" 2>&1) || return 1
+  pulled=$(rancher_digest k8s.io "$1")
 }
 
-rancher_run() { # IMAGE WORD
-  if [ -n "$alone" ]; then where=regfleet-smoke; else where=k8s.io; fi
-  ctr_run "$@" rancher_ctr "$where"
-}
+rancher_run() { ctr_run "$@" rancher_ctr k8s.io; } # IMAGE WORD
 
-rancher_hosts() { # writes hosts.toml into the scratch directory, readable by nobody else
-  hosts=$scratch
+rancher_hosts() { # writes hosts.toml into a directory that nobody else can enter
+  private_directory || return 1
+  hosts=$private/hosts
+  rm -rf "$hosts"
   mkdir -p "$hosts/$endpoint"
   url=https://$endpoint
   if grep -q "http://$endpoint" "/etc/rancher/$product/registries.yaml" 2>/dev/null; then
@@ -107,9 +100,7 @@ rancher_hosts() { # writes hosts.toml into the scratch directory, readable by no
 # A kept login is taken from what k3s has made of registries.yaml.
 rancher_kept() { # ACCOUNT
   rancher_product
-  alone=
   basic=
-  scratch=$(mktemp -d) || return 1
   if [ -n "$1" ]; then
     basic=$(awk -v section="registry.configs.\"$endpoint\".auth]" '
       function value() { sub(/^[^=]*= *"/, ""); sub(/"[ \t]*$/, ""); gsub(/\\"/, "\""); gsub(/\\\\/, "\\"); return $0 }
@@ -119,12 +110,5 @@ rancher_kept() { # ACCOUNT
       END { if (user != "") printf "%s:%s", user, word }
     ' "/var/lib/rancher/$product/agent/etc/containerd/config.toml" 2>/dev/null | base64 | tr -d '\n')
   fi
-  rancher_hosts
-}
-
-rancher_sign_in() { # USER
-  rancher_product
-  alone=yes
-  basic=$({ printf '%s:' "$1"; password; } | base64 | tr -d '\n')
   rancher_hosts
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from regfleet.desired.model import Directory, File
 from regfleet.engines.interface import ClientNeeds
+from regfleet.model.files import Directory, File
 
 
 def certificates(certs: str, needs: ClientNeeds) -> tuple[list[Directory], list[File]]:

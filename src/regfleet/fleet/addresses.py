@@ -10,6 +10,9 @@ from regfleet.fleet.findings import RefusedError
 from regfleet.fleet.toml_text import shown
 
 MAX_PORT = 65535
+# Docker Hub under all of its names (distribution/reference, domains).
+HUB = "docker.io"
+HUB_HOSTS = frozenset({HUB, "index.docker.io", "registry-1.docker.io"})
 _LONGEST_NAME = 253  # RFC 1035, 2.3.4, in text form
 # RFC 1123, 2.1. The underscore is not in it, but SSH aliases and container names have it, and
 # Go's certificate check takes it too (crypto/x509 validHostname).
@@ -34,13 +37,23 @@ def is_ipv6(text: str) -> bool:
     return True
 
 
+def canonical(text: str) -> str:
+    """One spelling for all of an address or a host's name: `2001:DB8::0:1` is `2001:db8::1`."""
+    address, percent, zone = text.partition("%")
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return text.lower().removesuffix(".")
+    return f"{getattr(found, 'ipv4_mapped', None) or found}{percent}{zone}"
+
+
 def check_address(text: str) -> None:
-    """Refuses what is neither an IP address nor a host name.
+    """Refuses a text that is neither an IP address nor a host name.
 
     Raises:
         RefusedError: with what is wrong.
     """
-    if "@" in text:  # before all else: a password may stand before it
+    if "@" in text:  # checked first: a password may stand before the @, and is never quoted
         raise RefusedError("has an @ in it", 'the login name is written ssh = { user = "…" }')
     if ":" in text:
         _check_colons(text)
@@ -49,15 +62,15 @@ def check_address(text: str) -> None:
 
 
 def check_endpoint(text: str) -> None:
-    """Refuses what clients cannot type before a repository's name.
+    """Refuses a text that clients cannot type as a registry, before a repository's name.
 
-    The first component of an image's name is taken for a registry only if it has a dot or a
-    colon or is `localhost` (distribution/reference, splitDockerDomain).
+    Docker takes the first component of an image's name for a registry only if it has a dot or
+    a colon or is `localhost` (distribution/reference, splitDockerDomain).
 
     Raises:
         RefusedError: with what is wrong.
     """
-    if "@" in text:  # before all else: it may be followed or preceded by a password
+    if "@" in text:  # checked first: a password may stand beside the @, and is never quoted
         raise RefusedError("has an @ in it", "an endpoint is HOST or HOST:PORT; see users, login")
     if "://" in text:
         bare = text.partition("://")[2].strip("/")
@@ -83,8 +96,32 @@ def check_endpoint(text: str) -> None:
         )
 
 
+def check_listen(text: str) -> None:
+    """Refuses a text that is not an IP address and a port for a registry to listen on.
+
+    Raises:
+        RefusedError: with what is wrong.
+    """
+    host, _, port = text.rpartition(":")
+    hint = "as in 10.0.0.5:5000, [2001:db8::10]:5000 or 127.0.0.1:5000"
+    if not (_PORT.fullmatch(port) and 1 <= int(port) <= MAX_PORT):
+        raise RefusedError(f"{shown(text)} has no port from 1 to {MAX_PORT}", hint)
+    if host.startswith("[") and host.endswith("]") and is_ipv6(host[1:-1]) and "%" not in host:
+        return
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        raise RefusedError(f"{shown(host)} is not an address of a host", hint) from None
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """The address (IPv6 without brackets) and the port of a text that `check_listen` accepts."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def check_mirror_url(text: str) -> None:
-    """Refuses what dockerd would not take as a registry mirror.
+    """Refuses a URL that dockerd would not accept as a registry mirror.
 
     Raises:
         RefusedError: with what is wrong. It never quotes the URL, which may hold a password.
@@ -107,7 +144,7 @@ def check_mirror_url(text: str) -> None:
         return
     if not host or "[" in host or ":" in host:
         raise RefusedError(
-            "has no host that can be", "a mirror is https://HOST or https://HOST:PORT"
+            "has no valid host in it", "a mirror is https://HOST or https://HOST:PORT"
         )
     _check_name(host, _LABEL)
     try:
@@ -117,7 +154,9 @@ def check_mirror_url(text: str) -> None:
 
 
 def check_tls_name(text: str) -> None:
-    """Refuses what a certificate cannot name: a DNS name, `*.` before one, or an IP address.
+    """Refuses a name that a certificate cannot hold.
+
+    A certificate holds DNS names, `*.` before a DNS name, and IP addresses.
 
     Raises:
         RefusedError: with what is wrong.
@@ -144,7 +183,7 @@ def _check_colons(text: str) -> None:
 
 
 def _split_port(text: str) -> str:
-    """The host before a port, once the port has been found to be one."""
+    """The host of HOST:PORT or HOST; refuses a port that is not valid."""
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not host.endswith("]")):
         return text

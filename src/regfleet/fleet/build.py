@@ -1,4 +1,4 @@
-"""The last stage: a document without mistakes to the dataclasses of `model`."""
+"""The last stage: builds the dataclasses of `model` from a document without mistakes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from regfleet.fleet import defaults, hosts
+from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.findings import Table
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
@@ -13,8 +14,11 @@ from regfleet.fleet.model import (
     Client,
     Fleet,
     Host,
+    Limits,
     Login,
+    Mirror,
     PasswordSource,
+    Proxy,
     Registry,
     Rollout,
     Smoke,
@@ -28,7 +32,7 @@ def build(document: Table, path: Path) -> Fleet:
     """The fleet that a checked document declares.
 
     Args:
-        document: what schema and cross-checks have found nothing in.
+        document: the fleet file's TOML, after the schema and the cross-checks found no mistake.
         path: the fleet file, absolute; relative paths begin at its folder.
     """
     return _Builder(document, path).fleet()
@@ -39,124 +43,158 @@ class _Builder:
         self._document = document
         self._path = path
         self._folder = path.parent
-        # Hosts without an ssh table of their own, which is most, share one object.
-        self._ssh = {local: self._ssh_of(None, local) for local in ("", LOCAL)}
+        # Most hosts have no ssh table of their own: they share one object.
+        self._ssh = {local: self._build_ssh(None, local) for local in ("", LOCAL)}
 
     def fleet(self) -> Fleet:
         document = self._document
         registries = {
-            name: self._registry(name, table)
+            name: self._build_registry(name, table)
             for name, table in document.get("registry", {}).items()
         }
         rollout = ALL_AT_ONCE
         if "rollout" in document:
-            rollout = Rollout(**defaults.laid_over("rollout", document["rollout"]))
-        smoke = defaults.laid_over("smoke", document.get("smoke"))
+            rollout = Rollout(**defaults.with_defaults("rollout", document["rollout"]))
+        smoke = defaults.with_defaults("smoke", document.get("smoke"))
         return Fleet(
             name=document["name"],
             path=self._path,
             registries=registries,
             clients={
-                name: self._client(name, table, registries)
+                name: self._build_client(name, table, registries)
                 for name, table in document.get("client", {}).items()
             },
             rollout=rollout,
             smoke=Smoke(
-                image=smoke["image"], image_archive=self._local(smoke.get("image_archive"))
+                image=smoke["image"], image_archive=self._resolve_path(smoke.get("image_archive"))
             ),
+            ca_permitted=tuple(defaults.with_defaults("ca", document.get("ca"))["permitted"]),
         )
 
-    def _registry(self, name: str, table: Table) -> Registry:
-        settings = defaults.laid_over("registry", table)
+    def _build_registry(self, name: str, table: Table) -> Registry:
+        settings = defaults.with_defaults("registry", table)
+        upstream = defaults.upstream(table)
         return Registry(
             name=name,
             endpoint=defaults.endpoint(table),
-            hosts=self._hosts(table),
+            hosts=self._build_hosts(table),
             external=settings["external"],
             runtime=settings["runtime"],
             image=settings["image"],
-            image_archive=self._local(settings.get("image_archive")),
+            image_archive=self._resolve_path(settings.get("image_archive")),
             storage=settings["storage"],
+            adopt=settings["adopt"],
             delete=settings["delete"],
-            tls=self._tls(defaults.tls(table)),
+            tls=self._build_tls(defaults.tls(table)),
             users=tuple(
-                User(user, self._password(each["password"]))
+                User(user, self._password_source(each["password"]))
                 for user, each in settings["users"].items()
             ),
             allow_plaintext_passwords=settings["allow_plaintext_passwords"],
             smoke=settings.get("smoke", not settings["external"] and "proxy" not in settings),
-            proxy=settings.get("proxy"),
+            proxy=upstream["url"],
+            proxy_user=(
+                User(upstream["user"], self._password_source(upstream["password"]))
+                if "user" in upstream
+                else None
+            ),
+            proxy_ttl=upstream.get("ttl", ""),
+            serves_docker_hub=defaults.serves_docker_hub(settings),
+            listen=split_listen(settings["listen"]) if "listen" in settings else None,
+            limits=Limits(
+                **{"memory": None, **defaults.with_defaults("limits", settings.get("limits"))}
+            ),
         )
 
-    def _tls(self, settings: Table) -> Tls:
+    def _build_tls(self, settings: Table) -> Tls:
         return Tls(
             source=settings["source"],
             names=tuple(settings["names"]),
-            certificate=self._local(settings.get("certificate")),
-            key=self._local(settings.get("key")),
-            ca=self._local(settings.get("ca")),
+            certificate=self._resolve_path(settings.get("certificate")),
+            key=self._resolve_path(settings.get("key")),
+            ca=self._resolve_path(settings.get("ca")),
         )
 
-    def _password(self, written: str | Table) -> PasswordSource:
+    def _password_source(self, written: str | Table) -> PasswordSource:
         if isinstance(written, str):
             return PasswordSource("generate")
         if "file" in written:
-            return PasswordSource("file", str(self._local(written["file"])))
+            return PasswordSource("file", str(self._resolve_path(written["file"])))
         if "env" in written:
             return PasswordSource("env", written["env"])
         return PasswordSource("command", written["command"])
 
-    def _client(self, name: str, table: Table, registries: dict[str, Registry]) -> Client:
-        settings = defaults.laid_over("client", table)
+    def _build_client(self, name: str, table: Table, registries: dict[str, Registry]) -> Client:
+        settings = defaults.with_defaults("client", table)
         return Client(
             name=name,
-            hosts=self._hosts(table),
+            hosts=self._build_hosts(table),
             engine=settings["engine"],
-            install=settings["install"],
+            install=bool(settings["install"]),
+            vendor=isinstance(settings["install"], str),
             registries=tuple(settings["registries"]),
-            mirrors=tuple(_mirror(each, registries) for each in settings["mirrors"]),
-            logins=tuple(_logins(settings["login"])),
+            mirrors=tuple(_build_mirror(each, registries) for each in defaults.mirrors(settings)),
+            logins=tuple(_build_logins(settings["login"])),
             daemon=dict(settings["daemon"]),
             migrate_flags=settings["migrate_flags"],
+            proxy=self._build_proxy(table.get("proxy")),
         )
 
-    def _hosts(self, table: Table) -> tuple[Host, ...]:
+    def _build_proxy(self, table: Table | None) -> Proxy | None:
+        if table is None:
+            return None
+        settings = defaults.with_defaults("proxy", table)
+        user = None
+        if "user" in settings:
+            user = User(settings["user"], self._password_source(settings["password"]))
+        return Proxy(
+            settings.get("http", ""),
+            settings.get("https", ""),
+            tuple(settings["no_proxy"]),
+            user,
+            settings["containers"],
+        )
+
+    def _build_hosts(self, table: Table) -> tuple[Host, ...]:
         return tuple(
-            Host(host.name, host.address, self._host_ssh(item, host.name))
+            Host(host.name, host.address, self._ssh_for_host(item, host.name))
             for item in table.get("hosts", ())
-            for host in hosts.declared(item)
+            for host in hosts.hosts_of_item(item)
         )
 
-    def _host_ssh(self, item: str | Table, name: str) -> Ssh:
+    def _ssh_for_host(self, item: str | Table, name: str) -> Ssh:
         own = None if isinstance(item, str) else item.get("ssh")
         if own:
-            return self._ssh_of(own, name)
+            return self._build_ssh(own, name)
         return self._ssh[name if name == LOCAL else ""]
 
-    def _ssh_of(self, own: Table | None, name: str) -> Ssh:
+    def _build_ssh(self, own: Table | None, name: str) -> Ssh:
         settings = defaults.ssh(self._document.get("ssh"), own, name)
         return Ssh(
             user=settings.get("user"),
-            port=settings["port"],
-            key=self._local(settings.get("key")),
+            port=settings.get("port"),
+            key=self._resolve_path(settings.get("key")),
             sudo=settings["sudo"],
-            host_key_checking=settings["host_key_checking"],
-            known_hosts=self._local(settings.get("known_hosts")),
+            host_key_checking=settings.get("host_key_checking"),
+            known_hosts=self._resolve_path(settings.get("known_hosts")),
         )
 
-    def _local(self, text: str | None) -> Path | None:
+    def _resolve_path(self, text: str | None) -> Path | None:
         return None if text is None else defaults.local_path(text, self._folder)
 
 
-def _mirror(written: str, registries: dict[str, Registry]) -> str:
-    registry = registries.get(written)
-    if registry is None:
-        return written
+def _build_mirror(each: defaults.WrittenMirror, registries: dict[str, Registry]) -> Mirror:
+    written = each.written
+    names = {registry.endpoint: name for name, registry in registries.items()}
+    name = defaults.mirror_registry(written, registries, names)
+    if name is None or written != name:
+        return Mirror(written, name, each.of, each.place)
+    registry = registries[name]
     scheme = "http" if registry.tls.source == "none" else "https"
-    return f"{scheme}://{registry.endpoint}"
+    return Mirror(f"{scheme}://{registry.endpoint}", name, each.of, each.place)
 
 
-def _logins(table: Table) -> Iterator[Login]:
+def _build_logins(table: Table) -> Iterator[Login]:
     for registry, written in table.items():
         login = defaults.login(written)
         yield Login(registry, login["user"], tuple(login["for"]))

@@ -1,4 +1,4 @@
-"""What the stages find wrong, before it has a line: a place, a message, a hint."""
+"""The mistakes that the stages find: a place in the document, a message, a hint; no line yet."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Place: TypeAlias = tuple[str | int, ...]
 """Keys and indexes from the top of the document: `("client", "build", "mirrors", 0)`."""
 
 Table: TypeAlias = Mapping[str, Any]
-"""A table of a fleet file. Behind the schema, its values have the types that the schema says, or
-are None where they had not and that has been reported."""
+"""A table of a fleet file. After the schema stage, each value has its type from the schema, or is
+None when a mistake in it has been reported."""
 
 
 class Finding(NamedTuple):
-    """One mistake. `message` goes on where the place ends: `registry.main.endpoint: is …`."""
+    """One mistake. `message` continues after the place: `registry.main.endpoint: is …`."""
 
     place: Place
     message: str
@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 
 
 class RefusedError(ValueError):
-    """A single value that cannot be, whatever the rest of the file says."""
+    """A single value is not allowed, whatever the rest of the file says."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -32,6 +32,6 @@ class RefusedError(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """A hint that names the known word most like `word`, or `otherwise` where none is."""
+    """A hint that names the known word closest to `word`, or `otherwise` when none is close."""
     close = difflib.get_close_matches(word[:100], list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else otherwise

@@ -1,14 +1,15 @@
-"""The `format`s of the schema: what a single string may look like, and what to say otherwise.
+"""The checks behind the schema's `format`s: each refuses a string with a message and a hint.
 
-A name here is a `format` in fleet.schema.json; a unit test holds the two together.
+A name in `FORMATS` is a `format` in fleet.schema.json; a unit test compares the two.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 
-from regfleet.fleet import addresses, hosts
+from regfleet.fleet import addresses, hosts, storage
 from regfleet.fleet.findings import RefusedError
 from regfleet.fleet.toml_text import shown
 
@@ -17,6 +18,9 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?", re.ASCII)
 _LONGEST_NAME = 63
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ACCOUNT = re.compile(r"[^\s:/-][^\s:/]*")
+_MEMORY = re.compile(r"[1-9][0-9]{0,9}[kmgKMG]", re.ASCII)
+_NO_PROXY = re.compile(r"(?!.*//)(?:\*|(\*?\.)?[A-Za-z0-9_:\[\]][A-Za-z0-9_.:/\[\]-]*)", re.ASCII)
+_TTL = re.compile(r"0|(?=[0-9])([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?", re.ASCII)
 _PERCENT = re.compile(r"([1-9][0-9]?|100)%", re.ASCII)
 # distribution/reference, grammar: path-component, tag, digest.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -26,7 +30,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 
 
 def check_name(text: str) -> None:
-    """A fleet's, registry's or client's name: it becomes a directory, a container, a group."""
+    """The name of a fleet, registry or client; it names directories, containers and groups."""
     if not _NAME.fullmatch(text) or len(text) > _LONGEST_NAME:
         raise RefusedError(
             f"{shown(text)} cannot be a name",
@@ -35,11 +39,11 @@ def check_name(text: str) -> None:
 
 
 def check_account(text: str) -> None:
-    """A Unix account. Directory services allow more than useradd does, so little is refused."""
+    """A Unix account. Directory services allow more names than useradd, so few are refused."""
     if not _ACCOUNT.fullmatch(text) or _CONTROL.search(text):
         raise RefusedError(
             f"{shown(text)} cannot be an account's name",
-            "no blanks, colons or slashes, no hyphen at its beginning",
+            "write it without blanks, colons or slashes, and with no hyphen first",
         )
 
 
@@ -49,17 +53,17 @@ def check_registry_user(text: str) -> None:
         raise RefusedError("a user's name cannot be empty", "as in ci")
     if ":" in text:
         raise RefusedError(
-            f"the user's name {shown(text)} has a colon in it", "a colon ends it in htpasswd"
+            f"the user's name {shown(text)} has a colon in it", "htpasswd ends a name at a colon"
         )
     if _CONTROL.search(text) or text != text.strip() or text.startswith("#"):
         raise RefusedError(
             f"the user's name {shown(text)} cannot be in an htpasswd file",
-            "no control characters, no blanks at its ends, no # before it",
+            "write it without control characters, blanks at its ends, or # first",
         )
 
 
 def check_password(text: str) -> None:
-    """The one string that stands for a password. The text itself is never shown."""
+    """A password written as a string: only `generate`. The text itself is never shown."""
     if text != "generate":
         raise RefusedError(
             "is a string: passwords do not belong in the file",
@@ -70,7 +74,7 @@ def check_password(text: str) -> None:
 def check_variable(text: str) -> None:
     """An environment variable's name."""
     if not _VARIABLE.fullmatch(text):
-        # Not shown: what is no variable's name may be the password itself.
+        # Not shown: a text that is no variable's name may be the password itself.
         raise RefusedError(
             "is not the name of an environment variable",
             "letters, digits and _, as in REG_PASSWORD",
@@ -86,24 +90,52 @@ def check_command(text: str) -> None:
 def check_path(text: str) -> None:
     """A path on this machine."""
     if not text.strip():
-        raise RefusedError("is empty", "a file's path belongs here")
+        raise RefusedError("is empty", "write the path of a file")
     if _CONTROL.search(text):
         raise RefusedError("has a control character in it", "write the path as ls shows it")
 
 
 def check_absolute_path(text: str) -> None:
-    """A directory on a host, which a container gets as a volume."""
+    """A directory on a host that a container mounts as a volume."""
     check_path(text)
-    parts = text.strip("/").split("/")
+    parts = text[1:].removesuffix("/").split("/")
     if not text.startswith("/") or not text.strip("/"):
         raise RefusedError(f"{shown(text)} is not a directory from / on", "as in /var/lib/registry")
     if ".." in parts or "." in parts or "" in parts:
         raise RefusedError(f"{shown(text)} has a part that is empty, . or ..", "write it out")
     if re.search(r"[:,\"'\\]", text):
         raise RefusedError(
-            f"{shown(text)} has one of : , ' \" \\ in it, which a volume cannot",
-            "give it another name",
+            f"{shown(text)} has one of : , ' \" \\ in it, which a volume's path cannot have",
+            "use another directory",
         )
+    system = storage.system_directory(text)
+    if system:
+        raise RefusedError(
+            f"{shown(text)} cannot hold images: {system} belongs to the system or to regfleet",
+            "use a directory for this registry alone, as in /var/lib/registry or /srv/registry",
+        )
+
+
+def check_memory(text: str) -> None:
+    """A number of bytes with its unit, as `docker run` reads it."""
+    if not _MEMORY.fullmatch(text):
+        raise RefusedError(f"{shown(text)} is not an amount of bytes", "as in 512m or 2g")
+
+
+def check_permitted(text: str) -> None:
+    """A domain, which permits every name under it too, or a network of IP addresses."""
+    if "/" in text:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise RefusedError(
+                f"{shown(text)} is not a network", "as in 10.0.0.0/8 or 2001:db8::/32"
+            ) from None
+        return
+    if re.fullmatch(r"[0-9.]+|.*:.*", text):
+        hint = "for one address, add /32 or /128"
+        raise RefusedError(f"{shown(text)} is neither a domain nor a network", hint)
+    addresses.check_address(text)
 
 
 def check_percent(text: str) -> None:
@@ -117,14 +149,16 @@ def check_image(text: str) -> None:
     rest, at, digest = text.partition("@")
     if at and not _DIGEST.fullmatch(digest):
         # Not shown: before an @ there may be a password.
-        raise RefusedError("has a digest that cannot be", "as in sha256: and 64 digits")
+        raise RefusedError(
+            "has a digest that is not valid", "as in sha256: and 64 hexadecimal digits"
+        )
     head, slash, tail = rest.partition("/")
     if slash and (re.search(r"[.:]", head) or head == "localhost" or head != head.lower()):
         addresses.check_endpoint(head)
         rest = tail
     repository, colon, tag = rest.partition(":")
     if colon and not _TAG.fullmatch(tag):
-        raise RefusedError(f"{shown(text)} has a tag that cannot be", "as in registry:2")
+        raise RefusedError(f"{shown(text)} has a tag that is not valid", "as in registry:2")
     if not _REPOSITORY.fullmatch(repository):
         hint = (
             "an image's repository is written in lower case"
@@ -135,14 +169,67 @@ def check_image(text: str) -> None:
 
 
 def check_mirror(text: str) -> None:
-    """A mirror's URL. Names of registries are looked up later."""
+    """A mirror's URL. The cross-checks look up names of registries later."""
     if "://" in text:
         addresses.check_mirror_url(text)
 
 
+def check_mirrored(text: str) -> None:
+    """A registry that has mirrors, as images name it; `*` for all that are not named."""
+    if text == "*":
+        return
+    if text in addresses.HUB_HOSTS - {addresses.HUB}:
+        raise RefusedError(f"{text} is Docker Hub, which images call docker.io", "write docker.io")
+    addresses.check_endpoint(text)
+
+
 def check_upstream(text: str) -> None:
     """A pull-through cache's upstream: a URL like a mirror's."""
+    if "@" in re.split(r"[/?#]", text.partition("://")[2])[0]:
+        raise RefusedError(
+            "has a user or password in it",
+            'write proxy = { url = "https://HOST", user = "NAME", password = { env = "NAME" } }',
+        )
     addresses.check_mirror_url(text)
+
+
+def check_proxy(text: str) -> None:
+    """An HTTP proxy's URL as Go's programs take it (golang.org/x/net/http/httpproxy, Config)."""
+    hint = "as in http://proxy.example.com:3128"
+    scheme, mark, rest = text.partition("://")
+    if not mark or scheme not in ("http", "https", "socks5"):
+        raise RefusedError("is not the URL of a proxy", hint)
+    if "@" in rest:
+        raise RefusedError(
+            "has a user or password in it", 'write user = "NAME" and password = { env = "NAME" }'
+        )
+    if rest.removesuffix("/") != re.split(r"[/?#]", rest)[0]:
+        raise RefusedError("has more than a host and a port in it", hint)
+    addresses.check_mirror_url(f"http://{rest}")
+
+
+def check_no_proxy(text: str) -> None:
+    """What is reached without a proxy (golang.org/x/net/http/httpproxy, Config.NoProxy)."""
+    if not _NO_PROXY.fullmatch(text):
+        raise RefusedError(
+            f"{shown(text)} is no name, domain, address or network",
+            "each in a string of its own, as in example.com, .example.com or 10.0.0.0/8",
+        )
+
+
+def check_secret(text: str) -> None:
+    """A password that regfleet cannot make, written as a string. The text is never shown."""
+    del text
+    raise RefusedError(
+        "is a string: passwords do not belong in the file",
+        'write { env = "NAME" }, { file = "PATH" } or { command = "COMMAND" }',
+    )
+
+
+def check_ttl(text: str) -> None:
+    """A duration of Go's (time.ParseDuration) in whole hours, minutes and seconds; 0 for never."""
+    if not _TTL.fullmatch(text):
+        raise RefusedError(f"{shown(text)} is not a duration", "as in 720h or 1h30m; 0 for ever")
 
 
 FORMATS: Mapping[str, Callable[[str], None]] = {
@@ -153,13 +240,21 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "endpoint": addresses.check_endpoint,
     "host": hosts.check_host,
     "image": check_image,
+    "listen": addresses.check_listen,
+    "memory": check_memory,
     "mirror": check_mirror,
+    "mirrored": check_mirrored,
     "name": check_name,
+    "no-proxy": check_no_proxy,
     "password": check_password,
     "path": check_path,
     "percent": check_percent,
+    "permitted": check_permitted,
+    "proxy": check_proxy,
     "registry-user": check_registry_user,
+    "secret": check_secret,
     "tls-name": addresses.check_tls_name,
+    "ttl": check_ttl,
     "upstream": check_upstream,
     "variable": check_variable,
 }

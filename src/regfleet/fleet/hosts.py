@@ -1,4 +1,4 @@
-"""The items of a `hosts` list: ranges expanded, names and addresses found to be possible."""
+"""The items of a `hosts` list: expands ranges, checks names and addresses."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ _LONGEST_NUMBER = 9
 _FORMS = 'a range is "web[01:20]", "web[0:100:10]" or "web[a:f]"'
 
 
-class Named(NamedTuple):
-    """A host as an item of a list declares it."""
+class NamedHost(NamedTuple):
+    """The name and the address of a host, as an item of a list declares them."""
 
     name: str
     address: str
 
 
-def declared(item: str | Table) -> Iterator[Named]:
+def hosts_of_item(item: str | Table) -> Iterator[NamedHost]:
     """The hosts that one item of a `hosts` list stands for.
 
-    A string and a table's name may hold ranges; a table's address then holds as many.
+    A string or a table's name may hold ranges. A table's address, when it has one, must then
+    expand to as many addresses.
 
     Args:
         item: `"web[01:20].example.com"`, or a table with `name` and perhaps `address`.
 
     Raises:
-        RefusedError: names and addresses are not equally many.
+        RefusedError: the numbers of names and addresses differ.
     """
     if isinstance(item, str):
-        return (Named(name, _address(name)) for name in expand(item))
+        return (NamedHost(name, _default_address(name)) for name in expand(item))
     name, address = item["name"], item.get("address")
     if address is None:
-        return declared(name)
+        return hosts_of_item(name)
     names, addresses = count(name), count(address)
     if names != addresses:
         raise RefusedError(
             f"has names for {names} and addresses for {addresses}", "give both the same range"
         )
-    return itertools.starmap(Named, zip(expand(name), expand(address), strict=True))
+    return itertools.starmap(NamedHost, zip(expand(name), expand(address), strict=True))
 
 
-def _address(name: str) -> str:
+def _default_address(name: str) -> str:
     return "localhost" if name == LOCAL else name
 
 
 def check_host(pattern: str) -> None:
-    """Refuses a host's name, or a range of them, that cannot be; `@local` can.
+    """Refuses a host's name, or a range of names, that is not valid; `@local` is valid.
 
     Raises:
         RefusedError: with what is wrong.
@@ -63,15 +64,15 @@ def check_host(pattern: str) -> None:
     if pattern == LOCAL:
         return
     if pattern.startswith("@"):
-        raise RefusedError(f"{shown(pattern)} is not known", f'only "{LOCAL}" is, this machine')
+        raise RefusedError(f"{shown(pattern)} is not known", f'write "{LOCAL}" for this machine')
     check_host_address(pattern)
 
 
 def check_host_address(pattern: str) -> None:
-    """Refuses an address, or a range of them, that cannot be.
+    """Refuses an address, or a range of addresses, that is not valid.
 
-    The first and the last of a range are looked at: between them only digits or letters of
-    the same number change.
+    Checking the first and the last address of a range is enough: between them only digits or
+    letters change, and their number stays.
 
     Raises:
         RefusedError: with what is wrong.
@@ -80,7 +81,7 @@ def check_host_address(pattern: str) -> None:
         check_address(pattern)
         return
     count(pattern)
-    parts = _parts(pattern)
+    parts = _split_ranges(pattern)
     check_address("".join(part[0] for part in parts))
     check_address("".join(part[-1] for part in parts))
 
@@ -89,11 +90,11 @@ def count(pattern: str) -> int:
     """How many names a pattern stands for, without making them.
 
     Raises:
-        RefusedError: more than MAX_HOSTS, or a range that cannot be.
+        RefusedError: more than MAX_HOSTS, or a range that is not valid.
     """
-    size = math.prod(len(part) for part in _parts(pattern))
+    size = math.prod(len(part) for part in _split_ranges(pattern))
     if size > MAX_HOSTS:
-        raise RefusedError(f"stands for {size} hosts", f"{MAX_HOSTS} at most are taken")
+        raise RefusedError(f"stands for {size} hosts", f"declare {MAX_HOSTS} at most")
     return size
 
 
@@ -106,11 +107,11 @@ def expand(pattern: str) -> Iterator[str]:
     if "[" not in pattern:
         return iter((pattern,))
     count(pattern)
-    return map("".join, itertools.product(*_parts(pattern)))
+    return map("".join, itertools.product(*_split_ranges(pattern)))
 
 
-class _Steps(Sequence[str]):
-    """One range: a sequence of the texts in it, made when asked for."""
+class _Range(Sequence[str]):
+    """The texts of one range, as a sequence that makes each text on access."""
 
     def __init__(self, numbers: range, width: int) -> None:
         self._numbers = numbers
@@ -125,30 +126,30 @@ class _Steps(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return _Steps(self._numbers[index], self._width)
+            return _Range(self._numbers[index], self._width)
         number = self._numbers[index]
         return f"{number:0{self._width}d}" if self._width else chr(number)
 
 
-def _parts(pattern: str) -> list[Sequence[str]]:
+def _split_ranges(pattern: str) -> list[Sequence[str]]:
     """The literal texts and the ranges of a pattern, in turn."""
     literals = _RANGE.split(pattern)[::4]
     if any("[" in text or "]" in text for text in literals):
         raise RefusedError(f"{shown(pattern)} has a range that cannot be read", _FORMS)
     parts: list[Sequence[str]] = [[literals[0]]]
     for match, literal in zip(_RANGE.finditer(pattern), literals[1:], strict=True):
-        parts += [_steps(*match.groups()), [literal]]
+        parts += [_parse_range(*match.groups()), [literal]]
     return parts
 
 
-def _steps(first: str, last: str, step: str | None) -> _Steps:
+def _parse_range(first: str, last: str, step: str | None) -> _Range:
     written = f"[{first}:{last}{':' + step if step else ''}]"
     if max(len(first), len(last), len(step or "")) > _LONGEST_NUMBER:
         raise RefusedError(f"{shown(written)} stands for too many hosts", _FORMS)
     if int(step or 1) == 0:
         raise RefusedError(f"{written} has a step of 0", _FORMS)
     if first.isdigit() != last.isdigit() or first.isupper() != last.isupper():
-        raise RefusedError(f"{written} begins and ends with different kinds", _FORMS)
+        raise RefusedError(f"{written} mixes digits with letters, or upper with lower case", _FORMS)
     padded = any(len(end) > 1 and end.startswith("0") for end in (first, last))
     if padded and len(first) != len(last):
         raise RefusedError(
@@ -159,4 +160,4 @@ def _steps(first: str, last: str, step: str | None) -> _Steps:
     if low > high:
         raise RefusedError(f"{written} ends before it begins", f"write [{last}:{first}]")
     width = (len(first) if padded else 1) if first.isdigit() else 0
-    return _Steps(range(low, high + 1, int(step or 1)), width)
+    return _Range(range(low, high + 1, int(step or 1)), width)

@@ -1,7 +1,7 @@
-"""From a place in a TOML document to the line that it is written on.
+"""Finds the line of each key and array item in a TOML document, for messages.
 
-tomli keeps no positions, so the text is scanned once more, and only where there is a mistake to
-show. The scan relies on tomli having accepted the text; it checks nothing itself.
+tomli keeps no positions, so this module scans the text again, only when there is a mistake to
+show. The scan checks nothing: it relies on tomli having accepted the text.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def locate(text: str) -> dict[Place, int]:
     return _Scan(text).lines
 
 
-def line_of(lines: dict[Place, int], place: Place) -> int:
-    """The line of a place, or of the nearest thing around it that is written; 0 for none."""
+def find_line(lines: dict[Place, int], place: Place) -> int:
+    """The line of a place, or of the nearest table or array around it; 0 when there is none."""
     while place:
         if place in lines:
             return lines[place]
@@ -40,18 +40,18 @@ def line_of(lines: dict[Place, int], place: Place) -> int:
 
 
 class _Scan:
-    """One pass over the tokens, with the open arrays and inline tables on a stack."""
+    """One pass over the tokens, with a stack of the open arrays and inline tables."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[Place, int] = {}
         self._line = 1
         self._step: Callable[[str, str], None] = self._in_key
-        self._table: Place = ()  # of the last header
-        self._key: tuple[str, ...] = ()  # the parts so far of the key being read
-        self._brackets = 0  # of the header being read
-        self._value: Place = ()  # what the value being read is for
-        self._open: list[tuple[Place, int | None]] = []  # with an array's index so far
-        self._last: dict[Place, int] = {}  # arrays of tables: the last index
+        self._table: Place = ()  # the table of the last header
+        self._key: tuple[str, ...] = ()  # the parts, so far, of the key being read
+        self._brackets = 0  # opening brackets of the header being read
+        self._value: Place = ()  # the place of the value being read
+        self._open: list[tuple[Place, int | None]] = []  # an array's current index, None: table
+        self._last: dict[Place, int] = {}  # the last index of each array of tables
         for token in _TOKEN.finditer(text + "\n"):
             if token.lastgroup == "comment":
                 continue
@@ -64,7 +64,7 @@ class _Scan:
             self._step, self._brackets = self._in_header, 1
         elif mark == "=":
             start = self._open[-1][0] if self._open else self._table
-            self._value = self._note(start, self._key)
+            self._value = self._record_line(start, self._key)
             self._key, self._step = (), self._in_value
         elif mark == "}":
             self._close()
@@ -75,7 +75,7 @@ class _Scan:
         if mark == "[":
             self._brackets += 1
         elif mark == "\n":
-            self._table = self._note((), self._key, repeated=self._brackets > 1)
+            self._table = self._record_line((), self._key, repeated=self._brackets > 1)
             self._key, self._step = (), self._in_key
         elif not mark:
             self._key += (_unquoted(text),)
@@ -88,7 +88,7 @@ class _Scan:
             return
         place, index = self._open[-1] if self._open else ((), None)
         if index is not None:
-            self._value = self._note(place, (index,))
+            self._value = self._record_line(place, (index,))
         if mark == "[":
             self._open.append((self._value, 0))
         elif mark == "{":
@@ -115,8 +115,8 @@ class _Scan:
             self._open.pop()
         self._step = self._after_value
 
-    def _note(self, start: Place, parts: Place, *, repeated: bool = False) -> Place:
-        """Remembers the line of each prefix that is new, and gives the whole place."""
+    def _record_line(self, start: Place, parts: Place, *, repeated: bool = False) -> Place:
+        """Records the line of each prefix that has none yet; returns the whole place."""
         place = start
         for position, part in enumerate(parts, 1):
             place = (*place, part)

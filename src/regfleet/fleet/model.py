@@ -1,23 +1,26 @@
-"""The fleet as frozen dataclasses: what the rest of regfleet sees of a fleet file."""
+"""The fleet as frozen dataclasses: all that the rest of regfleet knows of a fleet file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from regfleet.errors import Mistake
+from regfleet.fleet.addresses import HUB
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 HostKeyChecking = Literal["strict", "accept-new", "off"]
-Runtime = Literal["container", "compose", "package"]
-EngineName = Literal[
-    "docker", "docker-sysconfig", "podman", "containerd", "cri-o", "k3s", "rke2", "buildkit"
-]
+Runtime: TypeAlias = str  # one of the runtimes in the schema
+EngineName: TypeAlias = str  # one of the engines in the schema
 TlsSource = Literal["fleet-ca", "files", "public", "none"]
 PasswordKind = Literal["env", "file", "command", "generate"]
 
-LOCAL = "@local"  # pyinfra's connector for the machine it runs on; a host name of its own here
+_REACHED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
+LOCAL = "@local"  # pyinfra's name for the machine that it runs on; here the name of a host
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,24 +29,24 @@ class Ssh:
 
     Attributes:
         user: login name, or None for the SSH configuration's default.
-        port: TCP port.
+        port: TCP port, or None for the SSH configuration's.
         key: private key file, expanded and absolute, or None (agent, default keys).
-        sudo: whether commands run through `sudo -n`.
-        host_key_checking: `strict`, `accept-new` or `off`.
-        known_hosts: known_hosts file, absolute, or None for `~/.ssh/known_hosts`.
+        sudo: whether commands run as root through sudo or doas.
+        host_key_checking: `strict`, `accept-new`, `off`, or None for the SSH configuration's.
+        known_hosts: known_hosts file, absolute, or None for the SSH configuration's.
     """
 
     user: str | None
-    port: int
+    port: int | None
     key: Path | None
     sudo: bool
-    host_key_checking: HostKeyChecking
+    host_key_checking: HostKeyChecking | None
     known_hosts: Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A machine. `name` identifies it everywhere; `address` is what is connected to."""
+    """A machine. `name` identifies it everywhere; SSH connects to `address`."""
 
     name: str
     address: str
@@ -76,12 +79,13 @@ class Tls:
     """How a registry proves who it is.
 
     Attributes:
-        source: `fleet-ca`, `files`, `none` (plain HTTP), or `public`, which only an external
-            registry has: its certificate is signed by a CA that every machine trusts already.
+        source: `fleet-ca`, `files`, `none` (plain HTTP), or `public`, for an external registry
+            alone: a CA that every machine trusts already has signed its certificate.
         names: further subject alternative names.
         certificate: PEM file with the leaf first, `files` only.
-        key: PEM private key file, `files` only and only where the registry is ours.
-        ca: PEM file that clients get to trust, `files` only; None where it is publicly trusted.
+        key: PEM private key file, `files` only; None for an external registry.
+        ca: PEM file of the CA that clients are to trust, `files` only; None when every machine
+            trusts it already.
     """
 
     source: TlsSource
@@ -92,14 +96,52 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a registry may use of its host.
+
+    Attributes:
+        memory: the limit as Docker writes it (`512m`), None for no limit.
+        pids: the number of processes and threads.
+        log_size, log_files: the size of a log file, as Docker writes it, at which Docker begins
+            the next, and how many files it keeps.
+    """
+
+    memory: str | None = None
+    pids: int = 4096
+    log_size: str = "10m"
+    log_files: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One running copy of a registry.
+
+    Attributes:
+        host: the machine that it runs on.
+        address: the address at which that machine reaches it, without brackets.
+        port: the TCP port there.
+    """
+
+    host: Host
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     """A declared registry.
 
     Attributes:
         endpoint: `host` or `host:port` exactly as clients type it.
-        hosts: machines that run it; empty when `external`.
+        hosts: the machines that run it; empty when `external`.
         smoke: whether the smoke test may push to it.
-        proxy: URL of the registry that it is a pull-through cache of; None where it is none.
+        proxy: the upstream's URL when it is a pull-through cache, else None.
+        proxy_user: as whom it logs in to its upstream; None without a login.
+        adopt: whether it takes over from a registry that serves its port and was made by hand.
+        proxy_ttl: how long it keeps what it fetched, as Go writes durations; empty for its default.
+        serves_docker_hub: whether the upstream is Docker Hub, or a mirror of it.
+        listen: the host's address (without brackets) and the port that it listens on; None for
+            all addresses and the endpoint's port.
     """
 
     name: str
@@ -116,28 +158,59 @@ class Registry:
     allow_plaintext_passwords: bool
     smoke: bool
     proxy: str | None = None
+    serves_docker_hub: bool = False
+    listen: tuple[str, int] | None = None
+    limits: Limits = field(default_factory=Limits)
+    proxy_user: User | None = None
+    proxy_ttl: str = ""
+    adopt: bool = False
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Its instances, in the order of the hosts; an external registry has none."""
+        address, port = self.listen or ("127.0.0.1", self.port)
+        return tuple(Instance(host, _REACHED.get(address, address), port) for host in self.hosts)
+
+    def instance(self, on: Container[str] | None = None) -> Instance | None:
+        """The instance that a probe or a tunnel connects to. Only this method chooses one.
+
+        A client always connects to the endpoint; so does a caller who gets None.
+
+        Args:
+            on: the names of the hosts that the probe runs on or the tunnel can go through; by
+                default all hosts.
+
+        Returns:
+            The first instance on one of these hosts; None when none of them runs one.
+        """
+        return next((each for each in self.instances if on is None or each.host.name in on), None)
 
     @property
     def port(self) -> int:
-        """The TCP port of the endpoint: 443, or 80 without TLS, where none is written."""
+        """The TCP port of the endpoint; without one, 443, or 80 without TLS."""
         _, colon, port = self.endpoint.rpartition(":")
         if colon and port.isdigit():
             return int(port)
         return 80 if self.tls.source == "none" else 443
 
+    @property
+    def host(self) -> str:
+        """The host of the endpoint, in lower case and without brackets."""
+        return urlsplit(f"//{self.endpoint}").hostname or ""
+
     def user(self, name: str) -> User:
-        """The declared user of that name; the loader has checked that it exists."""
+        """The declared user of that name; `load` has checked that it exists."""
         return next(user for user in self.users if user.name == name)
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A `docker login` that clients keep.
+    """A login to a registry that clients keep.
 
     Attributes:
         registry: the declared registry's name.
         user: the registry's user.
-        accounts: the hosts' Unix accounts whose Docker configuration gets it.
+        accounts: the Unix accounts of the hosts that get the login.
     """
 
     registry: str
@@ -146,14 +219,52 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """A mirror that clients pull through.
+
+    Attributes:
+        of: the registry whose images it has, as images name it; `*` for all that are not named.
+        place: where it stands below the client's table, for messages.
+        url: the mirror's URL.
+        registry: the name of the declared registry at that URL; None for any other mirror.
+    """
+
+    url: str
+    registry: str | None = None
+    of: str = HUB
+    place: tuple[str | int, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The HTTP proxy of an engine.
+
+    Attributes:
+        http, https: its URL for registries of each scheme, without a login; empty for none.
+        no_proxy: what is reached without it, besides the fleet's own.
+        user: as whom to log in to it; None without a login.
+        containers: whether containers and builds get it, too.
+    """
+
+    http: str = ""
+    https: str = ""
+    no_proxy: tuple[str, ...] = ()
+    user: User | None = None
+    containers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """A group of machines that use registries.
 
     Attributes:
-        mirrors: URLs; names of declared registries are already replaced by their URLs.
-        daemon: further daemon.json keys to own.
-        migrate_flags: dockerd's flags that stand in daemon.json's way move into it.
-        members: the hosts' names, for whoever asks a thousand times.
+        install: whether to install an engine that is missing.
+        vendor: whether from Docker's own repository instead of the distribution's.
+        registries: the names of the registries that its hosts trust.
+        daemon: further daemon.json keys that regfleet owns.
+        migrate_flags: whether to move dockerd flags that conflict with daemon.json into it.
+        proxy: the HTTP proxy of its engine; None for none of ours.
+        members: the hosts' names, as a set for quick look-ups.
     """
 
     name: str
@@ -161,14 +272,27 @@ class Client:
     engine: EngineName
     install: bool
     registries: tuple[str, ...]
-    mirrors: tuple[str, ...]
+    mirrors: tuple[Mirror, ...]
     logins: tuple[Login, ...]
     daemon: Mapping[str, Json]
     migrate_flags: bool = False
+    vendor: bool = False
+    proxy: Proxy | None = None
     members: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", frozenset(host.name for host in self.hosts))
+
+    @property
+    def mirrored(self) -> frozenset[str]:
+        """The names of the declared registries among its mirrors."""
+        return frozenset(mirror.registry for mirror in self.mirrors if mirror.registry)
+
+    @property
+    def uses(self) -> frozenset[str]:
+        """The names of the registries that its hosts trust, log in to or use as mirrors."""
+        logins = (login.registry for login in self.logins)
+        return self.mirrored.union(self.registries, logins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +301,7 @@ class Rollout:
 
     Attributes:
         batch: hosts (int) or percent of all hosts (str, `20%`).
-        max_failures: failed hosts after which no other is touched; None where a failure stops
-            nobody else.
+        max_failures: `apply` stops when more hosts than this have failed; None to never stop.
     """
 
     canary: int
@@ -204,7 +327,8 @@ class Fleet:
     Attributes:
         path: the fleet file, absolute.
         registries, clients: by name, in the file's order.
-        proof: stands for the file's text, which was valid; see `fleet.proven`.
+        warnings: what the file declares that is allowed but dangerous; see `fleet.warnings`.
+        ca_permitted: domains and networks that the fleet's CA may sign for; empty for all.
     """
 
     name: str
@@ -213,7 +337,8 @@ class Fleet:
     clients: Mapping[str, Client]
     rollout: Rollout
     smoke: Smoke
-    proof: str = field(default="", compare=False)
+    warnings: tuple[Mistake, ...] = field(default=(), compare=False)
+    ca_permitted: tuple[str, ...] = ()
 
     def hosts(self) -> dict[str, Host]:
         """Every host by name, registries' first, each once."""
@@ -223,6 +348,15 @@ class Fleet:
         for client in self.clients.values():
             found |= {host.name: host for host in client.hosts if host.name not in found}
         return found
+
+    def upstream_of(self, cache: Registry) -> Registry | None:
+        """The declared registry that a pull-through cache has as its upstream; None for others."""
+        if cache.proxy is None:
+            return None
+        url = urlsplit(cache.proxy)
+        wanted = (url.hostname, url.port or (80 if url.scheme == "http" else 443))
+        others = (each for each in self.registries.values() if each.name != cache.name)
+        return next((each for each in others if (each.host, each.port) == wanted), None)
 
     def groups(self) -> dict[str, tuple[str, ...]]:
         """The groups for pyinfra: `registry_NAME`, `client_NAME`, `registries`, `clients`."""

@@ -1,8 +1,10 @@
-"""The first stage: a file's bytes to its text and the TOML document in it."""
+"""The first stage: reads a fleet file's text and parses the TOML in it."""
 
 from __future__ import annotations
 
 import re
+import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +14,15 @@ from regfleet.errors import FleetFileError, Mistake
 from regfleet.fleet import toml_text
 from regfleet.fleet.findings import Place, Table
 
-MAX_BYTES = 16 * 1024 * 1024  # a fleet of 100000 hosts is a third of it
-MAX_DEPTH = 32  # the schema's own depth is 7; only `daemon` may go deeper
+MAX_BYTES = 16 * 1024 * 1024  # the file of a fleet of 100000 hosts has a third of this
+STANDARD_INPUT = "-"  # as a path; for a file named -, write ./-
+MAX_DEPTH = 32  # the schema's tables nest 7 levels; only `daemon` may nest deeper
 _MAX_INTEGER = 2**63  # TOML 1.0: 64-bit signed integers
-_LINE = re.compile(r"at line (\d+)")
+_LINE = re.compile(r"at line (\d+), column (\d+)")
 
 
 class Source(NamedTuple):
-    """A fleet file as it is written."""
+    """A fleet file's text and its parsed TOML."""
 
     text: str
     document: Table
@@ -32,11 +35,16 @@ def read(path: Path) -> Source:
         FleetFileError: it cannot be read, or is not TOML.
     """
     try:
-        text = _decoded(_bytes_of(path))
-        document = _parsed(text)
+        text = _decode(_read_bytes(path))
+        document = _parse(text)
     except _UnreadableError as unreadable:
-        raise FleetFileError(str(path), [unreadable.mistake]) from None
+        raise FleetFileError(shown(path), [unreadable.mistake]) from None
     return Source(text, document)
+
+
+def shown(path: Path) -> str:
+    """A fleet file's name for messages."""
+    return "standard input" if str(path) == STANDARD_INPUT else str(path)
 
 
 class _UnreadableError(Exception):
@@ -45,10 +53,19 @@ class _UnreadableError(Exception):
         self.mistake = Mistake(line, path, message, hint)
 
 
-def _bytes_of(path: Path) -> bytes:
+@cache
+def _standard_input() -> bytes:
+    """Standard input, read once: a command may load its fleet more than once."""
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _read_bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        if str(path) == STANDARD_INPUT:
+            content = _standard_input()
+        else:
+            with path.open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _UnreadableError("there is no such file", "regfleet init writes one") from None
     except IsADirectoryError:
@@ -61,7 +78,7 @@ def _bytes_of(path: Path) -> bytes:
     return content
 
 
-def _decoded(content: bytes) -> str:
+def _decode(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")  # some editors put a byte order mark first
     except UnicodeDecodeError as error:
@@ -70,14 +87,17 @@ def _decoded(content: bytes) -> str:
         raise _UnreadableError(message, "save it as UTF-8", line) from None
 
 
-def _parsed(text: str) -> Table:
+def _parse(text: str) -> Table:
     try:
         document = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         found = _LINE.search(str(error))
         line = int(found[1]) if found else text.count("\n") + (not text.endswith("\n"))
+        reason = _parser_message(error)
+        if found:
+            reason = _comma_mistake(text, line, int(found[2])) or reason
         raise _UnreadableError(
-            f"is not TOML: {_reason(error)}", "https://toml.io explains the format", line
+            f"is not TOML: {reason}", "https://toml.io explains the format", line
         ) from None
     except RecursionError:
         raise _UnreadableError("nests arrays or tables too deep", "is it a fleet file?") from None
@@ -87,17 +107,28 @@ def _parsed(text: str) -> Table:
         ) from None
     if not document:
         raise _UnreadableError("is empty: it declares nothing", "regfleet init writes one")
-    _refuse_monsters(document)
+    _refuse_extremes(document)
     return document
 
 
-def _reason(error: tomli.TOMLDecodeError) -> str:
+def _comma_mistake(text: str, line: int, column: int) -> str:
+    """Says that a comma is the mistake at a line and column (from 1); empty when it is not."""
+    at = sum(len(each) + 1 for each in text.split("\n")[: line - 1]) + column - 1
+    before, rest = text[:at].rstrip(), text[at:].lstrip()
+    if rest.startswith(","):
+        return f"a comma too many, in column {column}"
+    if before.endswith(",") and rest.startswith("}"):
+        return f"a comma too many before the closing }} in column {column}"
+    return ""
+
+
+def _parser_message(error: tomli.TOMLDecodeError) -> str:
     reason = re.sub(r" \(at .*\)$", "", str(error))
     return reason[:1].lower() + reason[1:]
 
 
-def _refuse_monsters(document: Table) -> None:
-    """Refuses what would trip a later stage: deep nesting, integers too long to print."""
+def _refuse_extremes(document: Table) -> None:
+    """Refuses what a later stage cannot handle: deep nesting, integers too long to print."""
     todo: list[tuple[object, Place]] = [(document, ())]
     while todo:
         item, place = todo.pop()

@@ -1,11 +1,10 @@
-"""The reference of the fleet file: the schema as Markdown, section by table. Pure.
+"""The reference of the fleet file: the schema as Markdown, a section for each table. Pure.
 
 `python -m regfleet.fleet.reference > docs/reference.md` writes it.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,8 +12,9 @@ from regfleet.errors import UsageError
 from regfleet.fleet import toml_text
 from regfleet.fleet.findings import Table, did_you_mean
 from regfleet.fleet.schema import resolved, schema
+from regfleet.terminal.streams import out
 
-_TOP = "fleet"  # the section of the keys that stand before any table
+_TOP = "fleet"  # the section of the keys before any table
 _HEAD = """\
 # The fleet file
 
@@ -22,7 +22,13 @@ Every key, by table. Generated from [schema/fleet.schema.json](../schema/fleet.s
 `python -m regfleet.fleet.reference > docs/reference.md`; `regfleet docs SECTION` prints a section
 of it.
 """
-_PLAIN_TYPES = {"boolean": "boolean", "integer": "integer", "object": "table", "string": "string"}
+_PLAIN_TYPES = {
+    "array": "list",
+    "boolean": "boolean",
+    "integer": "integer",
+    "object": "table",
+    "string": "string",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Key:
         type: in words: `string`, `list of strings`, `"strict", "accept-new" or "off"`.
         default: as TOML; empty where there is none.
         examples: values as TOML.
-        below: the name of the section that says what is inside, or empty.
+        below: the name of the section that documents the tables in it, or empty.
     """
 
     name: str
@@ -50,9 +56,9 @@ class Section:
     """One table.
 
     Attributes:
-        name: without the names that users choose: `registry.tls`.
-        header: as TOML has it: `[registry.NAME.tls]`; empty for keys before any table.
-        also: other places where the same table may stand.
+        name: the table's name without the names that users choose: `registry.tls`.
+        header: the table's header in TOML: `[registry.NAME.tls]`; empty for the top level.
+        also: the names of other places where the same table may stand.
     """
 
     name: str
@@ -63,14 +69,14 @@ class Section:
 
 
 def sections(of: Table | None = None) -> tuple[Section, ...]:
-    """Every table of the schema, in its order; what is referred to twice comes once.
+    """Every table of the schema, in its order, each once.
 
     Args:
         of: the schema; the fleet file's own by default.
     """
     whole = schema() if of is None else of
     found: dict[str, Section] = {}
-    _walk(whole, _Place((), ()), found, {})
+    _add_sections(whole, _Place((), ()), found, {})
     return tuple(found.values())
 
 
@@ -107,7 +113,7 @@ def find(wanted: str) -> tuple[Section, ...]:
 
 def render(chosen: Iterable[Section]) -> str:
     """Sections as Markdown."""
-    return "\n".join(line for section in chosen for line in _section(section))
+    return "\n".join(line for section in chosen for line in _section_lines(section))
 
 
 def reference() -> str:
@@ -119,7 +125,7 @@ def reference() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a table stands: `names` without the users' own, `header` with NAME for them."""
+    """Where a table stands: `names` leaves out users' own names, `header` has NAME for them."""
 
     names: tuple[str, ...]
     header: tuple[str, ...]
@@ -141,14 +147,19 @@ class _Place:
         return f"[[{inner}]]" if self.listed_items else f"[{inner}]" if inner else ""
 
 
-def _walk(
+def _add_sections(
     table: Table, place: _Place, found: dict[str, Section], by_reference: dict[str, str]
 ) -> None:
-    """Add the section of a table, then those of the tables in it."""
+    """Add the section of a table, then the sections of the tables in it."""
     name = ".".join(place.names) or _TOP
-    inside = {key: _inside(value, place.at(key)) for key, value in table["properties"].items()}
+    inside = {key: _table_in(value, place.at(key)) for key, value in table["properties"].items()}
     keys = tuple(
-        _key(key, value, key in table.get("required", ()), _below(inside[key], by_reference))
+        _document_key(
+            key,
+            value,
+            key in table.get("required", ()),
+            _section_name_of(inside[key], by_reference),
+        )
         for key, value in table["properties"].items()
     )
     found[name] = Section(name, place.written, table.get("description", ""), keys)
@@ -164,42 +175,57 @@ def _walk(
         if within.reference:
             by_reference[within.reference] = ".".join(within.place.names)
         description = resolved(value).get("description", "")
-        _walk({**within.table, "description": description}, within.place, found, by_reference)
+        _add_sections(
+            {**within.table, "description": description}, within.place, found, by_reference
+        )
+        if "items" in resolved(value) and "properties" in resolved(value):
+            _add_instead(key, value, found)
+
+
+def _add_instead(key: str, value: Table, found: dict[str, Section]) -> None:
+    """Add the section of a table that may stand in place of a list."""
+    whole = resolved(value)
+    name = f"{key} from elsewhere"
+    keys = tuple(
+        _document_key(each, inner, required=False, below="")
+        for each, inner in whole["properties"].items()
+    )
+    found[name] = Section(name, f"{key} = {{}}", "In place of a list:", keys)
 
 
 @dataclass(frozen=True, slots=True)
-class _Inside:
-    """A table that a key's value is, or holds. `reference` is the definition's, or empty."""
+class _InnerTable:
+    """A table that is, or is inside, a key's value. `reference` is its `$ref`, or empty."""
 
     table: Table
     place: _Place
     reference: str
 
 
-def _inside(subschema: Table, place: _Place) -> _Inside | None:
-    """The table that is documented in a section of its own; None for plain values."""
+def _table_in(subschema: Table, place: _Place) -> _InnerTable | None:
+    """The table in a value that gets a section of its own; None for plain values."""
     reference = str(subschema.get("$ref", ""))
     whole = resolved(subschema)
-    if "properties" in whole:
-        return _Inside(whole, place, reference)
+    if "properties" in whole and "items" not in whole:  # what a list can be instead: below
+        return _InnerTable(whole, place, reference)
     for holder, at in (("additionalProperties", place.named()), ("items", place.listed())):
         held = whole.get(holder)
         if isinstance(held, Mapping) and "properties" in resolved(held):
-            return _Inside(resolved(held), at, str(held.get("$ref", "")) or reference)
+            return _InnerTable(resolved(held), at, str(held.get("$ref", "")) or reference)
     return None
 
 
-def _below(inside: _Inside | None, by_reference: Mapping[str, str]) -> str:
+def _section_name_of(inside: _InnerTable | None, by_reference: Mapping[str, str]) -> str:
     if inside is None:
         return ""
     return by_reference.get(inside.reference, ".".join(inside.place.names))
 
 
-def _key(name: str, subschema: Table, required: bool, below: str) -> Key:
+def _document_key(name: str, subschema: Table, required: bool, below: str) -> Key:
     whole = resolved(subschema)
     return Key(
         name,
-        _type(whole),
+        _type_words(whole),
         required,
         toml_text.value(whole["default"]) if "default" in whole else "",
         tuple(toml_text.value(example) for example in whole["examples"]),
@@ -208,37 +234,40 @@ def _key(name: str, subschema: Table, required: bool, below: str) -> Key:
     )
 
 
-def _type(subschema: Table) -> str:
+def _type_words(subschema: Table) -> str:
     if "const" in subschema:
         return f"always {toml_text.value(subschema['const'])}"
     if "enum" in subschema:
-        return _either([toml_text.value(each) for each in subschema["enum"]])
+        return _join_with_or([toml_text.value(each) for each in subschema["enum"]])
     written = subschema["type"]
     names = [written] if isinstance(written, str) else written
-    if names == ["array"]:
-        item = _type(resolved(subschema["items"]))
-        return f"list of {' or '.join(f'{each}s' for each in item.split(' or '))}"
+    if "items" in subschema:
+        item = _type_words(resolved(subschema["items"]))
+        listed = f"list of {' or '.join(f'{each}s' for each in item.split(' or '))}"
+        return ", or ".join([listed, *(_PLAIN_TYPES[each] for each in names if each != "array")])
     if names == ["object"] and isinstance(subschema.get("additionalProperties"), Mapping):
         return "table of tables"
-    return _either([f"{_PLAIN_TYPES[each]}{_limits(each, subschema)}" for each in names])
+    return _join_with_or([f"{_PLAIN_TYPES[each]}{_limit_words(each, subschema)}" for each in names])
 
 
-def _limits(type_name: str, subschema: Table) -> str:
+def _limit_words(type_name: str, subschema: Table) -> str:
     if type_name != "integer" or "minimum" not in subschema:
         return ""
     low, high = subschema["minimum"], subschema.get("maximum")
     return f" from {low} on" if high is None else f" from {low} to {high}"
 
 
-def _either(words: Sequence[str]) -> str:
+def _join_with_or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _section(section: Section) -> Iterator[str]:
+def _section_lines(section: Section) -> Iterator[str]:
     yield f"## {section.name}"
     yield ""
     written = f"Written `{section.header}`. " if section.header else ""
-    also = f"Also as {_either([f'`{each}`' for each in section.also])}." if section.also else ""
+    also = (
+        f"Also as {_join_with_or([f'`{each}`' for each in section.also])}." if section.also else ""
+    )
     yield f"{written}{section.description} {also}".strip()
     yield ""
     for key in section.keys:
@@ -253,15 +282,17 @@ def _key_lines(key: Key) -> Iterator[str]:
     below = f" See {_link(key.below)}." if key.below else ""
     yield f"  {key.description}{below}"
     yield ""
-    examples = _either([f"`{toml_text.key(key.name)} = {example}`" for example in key.examples])
+    examples = _join_with_or(
+        [f"`{toml_text.key(key.name)} = {example}`" for example in key.examples]
+    )
     yield f"  Example: {examples}"
     yield ""
 
 
 def _link(section: str) -> str:
     """A link to a section's heading; GitHub drops the dots from a heading's anchor."""
-    return f"[{section}](#{section.replace('.', '')})"
+    return f"[{section}](#{section.replace('.', '').replace(' ', '-')})"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    out(reference().removesuffix("\n"))

@@ -1,4 +1,4 @@
-"""fleet.schema.json: the single truth for a fleet file's keys, types, descriptions and defaults."""
+"""fleet.schema.json, which alone defines a fleet file's keys, types, descriptions, defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REFERENCE = "#/$defs/"
 
 @functools.cache
 def schema() -> Table:
-    """The schema, as parsed."""
+    """The parsed schema."""
     parsed: Table = json.loads(resources.path("fleet.schema.json").read_text("utf-8"))
     return parsed
 
@@ -26,7 +26,7 @@ def definition(name: str) -> Table:
 
 
 def resolved(subschema: Table) -> Table:
-    """A subschema, with its own keys laid over those of what its `$ref` names."""
+    """A subschema with the keys of the definition that its `$ref` names; its own keys win."""
     reference = subschema.get("$ref")
     if reference is None:
         return subschema
@@ -40,5 +40,5 @@ def _defaults(name: str) -> Table:
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """The defaults of a definition, by key; keys that have none are left out."""
+    """The default of each key of a definition that has one."""
     return dict(_defaults(name))

@@ -1,4 +1,4 @@
-"""The fleet file that `regfleet init` writes: the schema's own words, keys and defaults."""
+"""The fleet file that `regfleet init` writes, from the schema's descriptions and defaults."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from regfleet.fleet.schema import definition, schema
 
 _WIDTH = 96
 _HEAD = """\
-What regfleet shall make so. A line that begins with # and a blank explains; one that begins with \
-# and a key is that key with its default, or with an example where it has none.
+The registries and clients that regfleet sets up. A line that begins with # and a blank explains; \
+a line that begins with # and a key shows that key with its default, or with an example.
 
 Next: regfleet validate FILE, regfleet plan FILE, regfleet apply FILE.
 """
@@ -24,7 +24,7 @@ def render_template(name: str) -> str:
     """A commented fleet file that is valid as it stands.
 
     Args:
-        name: the fleet's; where it cannot be one, `fleet` is written.
+        name: the fleet's name; a name that is not valid becomes `fleet`.
     """
     try:
         check_name(name)
@@ -75,13 +75,13 @@ def _header(header: str, subschema: Table) -> Iterator[str]:
 
 
 def _keys(keys: Mapping[str, Table], used: Mapping[str, Any]) -> Iterator[str]:
-    """Each key under its description: live where it is used, commented out elsewhere."""
+    """Each key under its description; keys outside `used` are commented out."""
     for key, subschema in keys.items():
         yield from _comment(subschema["description"])
         if key in used:
             yield f"{key} = {toml_text.value(used[key])}"
         else:
-            # An empty list or table shows nothing: the example does.
+            # An empty list or table shows nothing, so the example is written.
             default = subschema.get("default", [])
             shown = subschema["examples"][0] if default in ([], {}) else default
             yield f"#{key} = {toml_text.value(shown)}"

@@ -40,7 +40,7 @@ def place(parts: Sequence[str | int]) -> str:
 
 
 def shown(text: str) -> str:
-    """A string from the file as messages quote it: escaped, and cut where it is long."""
+    """A string from the file as messages quote it: escaped, and cut when it is long."""
     return _cut(_quoted(text))
 
 
@@ -52,7 +52,7 @@ def type_name(thing: object) -> str:
     return f"a {type(thing).__name__}"
 
 
-# In this order: a bool is an int to Python, a datetime is a date.
+# The order matters: in Python a bool is an int, and a datetime is a date.
 _TYPES: tuple[tuple[type, str], ...] = (
     (bool, "a boolean"),
     (int, "an integer"),

@@ -1,4 +1,4 @@
-"""The second stage: the document against the schema."""
+"""The second stage: checks the document against the schema."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from regfleet.fleet.schema import schema
 
 def validate(document: Table) -> list[Finding]:
     """Everything in a document that the schema does not allow."""
-    errors = [wording.read(error) for error in _validator().iter_errors(document)]
-    # A value of the wrong type is not asked for more, and a pattern is for editors: where a
-    # format stands beside it, the format says the same in words.
+    errors = [wording.parse_error(error) for error in _validator().iter_errors(document)]
+    # A value of the wrong type gets no further findings. A pattern is for editors: a format
+    # beside it says the same in words.
     mistyped = {error.place for error in errors if error.keyword == "type"}
     worded = {error.place for error in errors if error.keyword == "format"}
     found: dict[Finding, None] = {}
@@ -39,7 +39,7 @@ def without(document: Table, findings: list[Finding]) -> Table:
         inner: Any = whole
         steps: list[Any] = ["document", *finding.place]
         for step in steps[:-1]:
-            inner = _at(inner, step)
+            inner = _child(inner, step)
         if isinstance(inner, (dict, list)):
             inner[steps[-1]] = None
     sound: Table = whole["document"] or {}
@@ -54,8 +54,8 @@ def _copy(item: Any) -> Any:  # noqa: ANN401  a document's values are of every t
     return item
 
 
-def _at(item: Any, step: Any) -> Any:  # noqa: ANN401  same
-    """What is at a step, or None where another finding has taken it away."""
+def _child(item: Any, step: Any) -> Any:  # noqa: ANN401  same
+    """The value at a step, or None when another finding has removed it."""
     if isinstance(item, dict):
         return item.get(step)
     return item[step] if isinstance(item, list) else None
@@ -65,7 +65,7 @@ def _at(item: Any, step: Any) -> Any:  # noqa: ANN401  same
 def _validator() -> Draft202012Validator:
     formats = FormatChecker(formats=())
     for name, check in FORMATS.items():
-        formats.checks(name, raises=RefusedError)(_passes(check))
+        formats.checks(name, raises=RefusedError)(_as_format(check))
     # JSON Schema takes 1.0 for an integer; in TOML it is a float.
     types = Draft202012Validator.TYPE_CHECKER.redefine(
         "integer", lambda _, item: isinstance(item, int) and not isinstance(item, bool)
@@ -76,8 +76,8 @@ def _validator() -> Draft202012Validator:
     return strict(schema(), format_checker=formats)
 
 
-def _passes(check: Callable[[str], None]) -> Callable[[object], bool]:
-    """A format as jsonschema wants it: of any value, and true where nothing is raised."""
+def _as_format(check: Callable[[str], None]) -> Callable[[object], bool]:
+    """A format check as jsonschema calls it: takes any value, returns True unless it raises."""
 
     def passes(item: object) -> bool:
         if isinstance(item, str):

@@ -1,6 +1,6 @@
-"""What jsonschema found, in TOML's terms.
+"""Translates jsonschema's errors into findings in TOML's terms.
 
-Values from the file are shown only where they cannot be a password in the wrong place.
+A message shows a value from the file only when it cannot be a misplaced password.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Error(NamedTuple):
     cause: RefusedError | None  # from a format
 
 
-def read(error: ValidationError) -> Error:
-    """What is needed of a jsonschema error."""
+def parse_error(error: ValidationError) -> Error:
+    """The parts of a jsonschema error that `findings` needs."""
     place: Place = tuple(error.absolute_path)
-    # jsonschema puts an error in a key's name at the table, with the key as the instance.
+    # jsonschema reports a mistake in a key's name at the table, with the key as the instance.
     if "propertyNames" in error.absolute_schema_path:
         place = (*place, str(error.instance))
     cause = error.cause if isinstance(error.cause, RefusedError) else None
@@ -47,14 +47,14 @@ def read(error: ValidationError) -> Error:
 
 
 def findings(error: Error) -> Iterator[Finding]:
-    """The findings that an error comes to: one for each key concerned."""
-    say = _SAYINGS.get(error.keyword)
-    if say is None:  # a keyword that the schema does not use today
+    """The findings for an error: one for each key that it is about."""
+    translate = _TRANSLATIONS.get(error.keyword)
+    if translate is None:  # a keyword that the schema does not use today
         yield Finding(
             error.place, f"is refused by the schema's {error.keyword}", _example(error.here)
         )
     else:
-        yield from say(error)
+        yield from translate(error)
 
 
 def _unknown_keys(error: Error) -> Iterator[Finding]:
@@ -92,13 +92,13 @@ def _type_hint(error: Error) -> str:
         return f"write {toml_text.shown(found)[1:-1]}, without quotes"
     if expected == "boolean" and found in ("true", "false"):
         return f"write {found}, without quotes"
-    if expected == "array":
+    if "array" in expected:
         return "; ".join(filter(None, ("put it in brackets", _example(error.here))))
     return _section_hint(error) or _example(error.here)
 
 
 def _section_hint(error: Error) -> str:
-    """What to write where `[registry]` or `[[registry.main]]` stands for `[registry.main]`."""
+    """A hint for who wrote `[registry]` or `[[registry.main]]` instead of `[registry.main]`."""
     section, key = error.place if len(error.place) == len(("registry", "main")) else ("", "")
     if section not in _SECTIONS:
         return ""
@@ -164,7 +164,7 @@ def _number(found: object) -> str:
     return toml_text.value(found) if isinstance(found, (int, float)) else toml_text.type_name(found)
 
 
-_SAYINGS: Mapping[str, Callable[[Error], Iterator[Finding]]] = {
+_TRANSLATIONS: Mapping[str, Callable[[Error], Iterator[Finding]]] = {
     "additionalProperties": _unknown_keys,
     "const": _exactly,
     "enum": _not_listed,

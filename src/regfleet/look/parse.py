@@ -1,25 +1,37 @@
-"""From the look's lines to an `ObservedHost`. Pure."""
+"""Parse the output lines of a look into an `ObservedHost`. Pure."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import json
+import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
-from regfleet import record
-from regfleet.errors import HostError
-from regfleet.look.observed import (
+from regfleet import htpasswd, record
+from regfleet.errors import HostError, cut
+from regfleet.model.observed import (
+    ADDRESS,
+    DOCKER_PLACE,
+    Boot,
     EngineState,
-    ObservedContainer,
+    Holds,
+    Machine,
+    ObservedData,
     ObservedEngine,
     ObservedHost,
     ObservedPath,
+    ObservedService,
+    ObservedSpace,
     OtherEngine,
 )
+from regfleet.model.service import ServiceKind
+from regfleet.services.container import API_CONTAINERS
+from regfleet.shell.frame import framed, stray
 
 # daemon.json keys whose live value `docker info` shows, and its name there.
 SHOWN = {
@@ -31,51 +43,78 @@ SHOWN = {
     "default-runtime": "DefaultRuntime",
 }
 
+# Its proxy, by the keys under `proxies` in daemon.json.
+SHOWN_PROXIES = {"http-proxy": "HttpProxy", "https-proxy": "HttpsProxy", "no-proxy": "NoProxy"}
+
 SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
 
 
-# Paths of the engine's API, in front of and behind what is asked for, and the status of an answer.
-API_CONTAINERS = "/containers/json"
+MOST_ID = 1 << 32  # user and group ids are 32 bits (credentials(7))
+_MOST_PORT = 1 << 16
+MOST_SECONDS = 1 << 40  # no clock shows the year 36812
+# What Python raises on values of another type, size or depth than the look prints.
+_MOST_BYTES = 2**63  # what a file system can hold, and more
+PARSE_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+
+# Paths of the engine's API before and after an image's name, and the status of a good answer.
 API_IMAGES, API_IMAGE = "/images/", "/json"
 FOUND = "200"
+COMPOSE_LABEL = "com.docker.compose.project"  # Compose's own (docker/compose, pkg/api/labels.go)
+
+_MACHINE = {
+    "machine": re.compile("[0-9a-f]{32}"),
+    "boot": re.compile("[0-9a-f-]{36}"),
+    "processes": re.compile(r"pid:\[[0-9]{1,20}\]"),
+}
+
+_INT64 = 2**63 - 1
 
 
-def parse(host: str, lines: Iterable[str]) -> ObservedHost:
-    """An `ObservedHost` from the look's output.
+def parse(host: str, lines: Iterable[str], mark: str) -> ObservedHost:
+    """Parse the look's output.
+
+    Args:
+        lines: what the command printed.
+        mark: of this look; what stands outside its frame is noise.
 
     Raises:
-        HostError: the lines are not a look's (the shell failed, sudo refused) or not all of
-            it, or the host's daemon.json or record cannot be decoded.
+        HostError: the lines are no look (the shell failed, sudo refused) or an incomplete one, or
+            a file or the ownership record on the host cannot be decoded.
     """
     fields: dict[str, list[str]] = defaultdict(list)
-    stray: list[str] = []
-    for line in lines:
+    answer = framed(lines, mark)
+    for line in answer.lines:
         if line.startswith("@"):
             key, _, rest = line[1:].partition(" ")
             fields[key].append(rest)
-        elif line.strip():
-            stray.append(line.strip())
-    if "uid" not in fields:
-        raise _no_look(host, stray)
-    if "end" not in fields:  # what it did not come to would be taken for missing
+    if not answer.begun:
+        raise _failed_shell(host, stray(answer) or "no output")
+    if not answer.ended or not {"uid", "end"} <= set(fields):  # the unread would look missing
         raise HostError(
             host,
-            f"the look at the host ended early ({'; '.join(stray[-3:]) or 'no error text'})",
-            "run it again; if it stays so, see what the host's log says of the connection",
+            f"the look at the host ended early ({stray(answer) or 'no error text'})",
+            "run this again; if it fails again, check the host's log for the connection",
         )
     try:
         return _observed(host, fields)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except PARSE_ERRORS as error:
         raise HostError(
             host,
-            f"what the look found cannot be understood: {type(error).__name__}: {error}",
-            "this is a defect of regfleet, or something writes into the host's output",
+            f"the look's output cannot be parsed: {type(error).__name__}: {cut(str(error))}",
+            "this is a defect of regfleet, or another program writes into the host's output",
         ) from error
 
 
 def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
-    _told_by_api(fields)
-    whole = dict(_pair(value) for value in fields["whole"])
+    _expand_api_answers(fields)
+    whole = dict(_split_once(value) for value in fields["whole"])
     written = _decode(host, "the ownership record", whole.get("owned"))
     try:
         owned = record.parse(written)
@@ -84,35 +123,66 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
             host,
             f"{record.PATH} cannot be read: {error}",
             "it was written by another version of regfleet, or edited; restore it, "
-            "or move it away to start without ownership of what is there",
+            "or move it away: then the fleet owns nothing on the host",
         ) from error
     os_id, _, os_version = (fields["os"] or ["unknown"])[0].partition(" ")
     return ObservedHost(
-        uid=int(fields["uid"][0]),
-        clock=int((fields["clock"] or ["0"])[0]),
+        uid=_number(fields["uid"][0], MOST_ID),
+        clock=_number((fields["clock"] or ["0"])[0], MOST_SECONDS),
         os=os_id,
         os_version=os_version,
-        init=cast("Literal['systemd', 'scripts']", (fields["init"] or ["scripts"])[0]),
+        init=cast(
+            "Literal['systemd', 'openrc', 'scripts']",
+            _one_of((fields["init"] or ["scripts"])[0], ("systemd", "openrc", "scripts")),
+        ),
+        machine=_machine(fields),
         packages=(fields["packages"] or [""])[0],
         paths=_paths(fields["stat"], fields["sum"]),
-        daemon_json=_decode(host, "daemon.json", whole.get("daemon")),
-        original_daemon_json=_decode(host, "the original daemon.json", whole.get("original")),
         pending="pending" in fields,
         busy=(fields["busy"] or [""])[0].strip(),
         record=written,
         owned=owned,
+        brought=record.parse_brought(_decode(host, record.BROUGHT, whole.get("brought"))),
+        space=dict(map(_space, fields["space"])),
         engine=_engine(fields),
-        containers={container.name: container for container in _containers(fields)},
-        images=dict(_pair(value) for value in fields["image"]),
+        services={service.name: service for service in _services(fields)},
+        images=dict(_split_once(value) for value in fields["image"]),
         logins=dict(_login(value) for value in fields["login"]),
-        others=_others(fields["of"]),
+        others=_other_engines(fields["of"]),
         texts=_texts(host, whole, "text:"),
         originals=_texts(host, whole, "original:"),
+        data=dict(storage_data(value) for value in fields["data"]),
+        users=_users(whole),
+        holds=dict(_directory_entries(value) for value in fields["holds"]),
+        listening=_listening(fields["port"]),
     )
 
 
-def _others(values: list[str]) -> dict[str, OtherEngine]:
-    """`WORD NAME VALUE` lines as engines by word."""
+def _machine(fields: dict[str, list[str]]) -> Machine:
+    """What is malformed (`uninitialized` is in images that never booted) counts as unknown."""
+    return Machine(
+        *(
+            text if (text := (fields[key] or [""])[0]) and pattern.fullmatch(text) else ""
+            for key, pattern in _MACHINE.items()
+        )
+    )
+
+
+def _space(value: str) -> tuple[str, ObservedSpace]:
+    """`SIZE BLOCKS FREE USABLE INODES FREE_INODES PATH`, as `stat -f` prints them.
+
+    As in df(1), the size is the used blocks and those that any user may still use.
+    """
+    *numbers, path = value.split(" ", 6)
+    unit, blocks, free, usable, inodes, free_inodes = (min(int(each), _INT64) for each in numbers)
+    if min(unit, blocks, free, usable, inodes, free_inodes) < 0:
+        raise ValueError(f"a file system of {value}")
+    size = (blocks - min(free, blocks) + usable) * unit
+    return path, ObservedSpace(size, usable * unit, inodes, min(free_inodes, inodes))
+
+
+def _other_engines(values: list[str]) -> dict[str, OtherEngine]:
+    """Engines by shell word, from `WORD NAME VALUE` lines."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for value in values:
         word, _, rest = value.partition(" ")
@@ -120,7 +190,7 @@ def _others(values: list[str]) -> dict[str, OtherEngine]:
         found[word][name] = text
     return {
         word: OtherEngine(
-            cast("EngineState", facts.pop("state", "missing")),
+            _engine_state(facts.pop("state", "missing")),
             facts.pop("version", ""),
             facts.pop("detail", ""),
             facts,
@@ -139,22 +209,56 @@ def _texts(host: str, whole: dict[str, str], kind: str) -> dict[str, str]:
     return found
 
 
-def _no_look(host: str, stray: list[str]) -> HostError:
-    text = "; ".join(stray[-3:]) or "no output"
+def _listening(values: list[str]) -> dict[int, frozenset[str]]:
+    """`PORT ADDRESS` lines; addresses as in /proc/net/tcp, words in the host's byte order."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for value in values:
+        port, _, digits = value.partition(" ")
+        words = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
+        address = ipaddress.ip_address(b"".join(words))
+        mapped = getattr(address, "ipv4_mapped", None)
+        found[int(port)].add(str(mapped or address))
+    return {port: frozenset(addresses) for port, addresses in found.items()}
+
+
+def _directory_entries(value: str) -> tuple[str, tuple[str, ...]]:
+    lines = base64.b64decode(value, validate=True).decode(errors="replace").splitlines()
+    return lines[0], tuple(lines[1:])
+
+
+def _users(whole: dict[str, str]) -> dict[str, dict[str, str]]:
+    return {
+        name.removeprefix("users:"): htpasswd.marks_of_users(
+            base64.b64decode(value, validate=True).decode(errors="replace")
+        )
+        for name, value in whole.items()
+        if name.startswith("users:")
+    }
+
+
+def _failed_shell(host: str, text: str) -> HostError:
     if "sudo" in text and any(word in text for word in ("password", "authentic", "askpass")):
         return HostError(
             host,
             f"sudo asks for a password ({text})",
-            "give the user NOPASSWD in sudoers for `sh`, or log in as root with `sudo = false`",
+            "run it with --ask-sudo-password, give the user NOPASSWD in sudoers for `sh`, or log "
+            "in as root with `sudo = false`",
+        )
+    if "doas" in text and "no doas" not in text:
+        return HostError(
+            host,
+            f"doas does not let us in without a password ({text})",
+            "doas takes none without a terminal: write `permit nopass USER as root` into doas.conf "
+            "there, or log in as root with `sudo = false`",
         )
     if "sudo" in text:
         return HostError(
             host,
             f"sudo does not work ({text})",
-            "install and configure sudo there, or log in as root with `sudo = false`",
+            "install and configure sudo or doas on the host, or log in as root with `sudo = false`",
         )
     return HostError(
-        host, f"looking at the host failed: {text}", "log in by hand and see whether `sh` works"
+        host, f"looking at the host failed: {text}", "log in by hand and check that `sh` works"
     )
 
 
@@ -165,7 +269,7 @@ def _decode(host: str, what: str, text: str | None) -> str | None:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise HostError(
-            host, f"{what} is not UTF-8 text: {error}", "look at the file on the host; it is broken"
+            host, f"{what} is not UTF-8 text: {error}", "the file on the host is broken; repair it"
         ) from error
 
 
@@ -179,25 +283,56 @@ def _paths(stats: list[str], sums: list[str]) -> dict[str, ObservedPath]:
             path,
             directory=stat.S_ISDIR(bits),
             mode=stat.S_IMODE(bits),
-            owner=(int(uid), int(gid)),
+            owner=(_number(uid, MOST_ID), _number(gid, MOST_ID)),
             digest=digests.get(path, ""),
         )
     return found
 
 
 def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
-    state = cast("EngineState", (fields["engine"] or ["missing"])[0])
+    state = _engine_state((fields["engine"] or ["missing"])[0])
     flags = tuple(fields["flag"])
-    config = (fields["daemon"] or ["/etc/docker/daemon.json"])[0]
+    config = (fields["daemon"] or [record.DAEMON_JSON])[0]
     unit = (fields["unit"] or [""])[0]
+    address = (fields["address"] or [ADDRESS])[0]
+    boot = cast("Boot", _one_of((fields["starts"] or ["unknown"])[0], get_args(Boot)))
+    start = _properties(fields["start"])
+    place = (fields["etc"] or [DOCKER_PLACE])[0]
+    programs = (fields["programs"] or [""])[0]
     if state != "up":
         version = (fields["version"] or [""])[0].removeprefix("Docker version ").partition(",")[0]
         detail = (fields["silent"] or fields["client"] or [""])[0]
-        return ObservedEngine(state, version, detail, flags, config, unit)
+        instead = (fields["instead"] or [""])[0]
+        return ObservedEngine(
+            state,
+            version,
+            detail,
+            flags,
+            instead=instead,
+            place=place,
+            programs=programs,
+            config=config,
+            unit=unit,
+            address=address,
+            boot=boot,
+            start=start,
+        )
     info = json.loads(fields["info"][0])
     unanswered = info.get("ServerErrors")  # docker info before 23.0 fails so, with exit code 0
     if unanswered:
-        return ObservedEngine("silent", "", str(unanswered[0]), flags, config, unit)
+        said = cut(str(unanswered[0]))
+        return ObservedEngine(
+            "silent",
+            "",
+            said,
+            flags,
+            place=place,
+            config=config,
+            unit=unit,
+            address=address,
+            boot=boot,
+            start=start,
+        )
     registry = info.get("RegistryConfig") or {}
     insecure = {
         name
@@ -208,19 +343,36 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
         state,
         version=str(info.get("ServerVersion", "")),
         flags=flags,
+        place=place,
+        programs=programs,
+        remapped="name=userns" in (info.get("SecurityOptions") or ()),
         config=config,
         unit=unit,
+        address=address,
+        boot=boot,
+        start=start,
         insecure=frozenset(insecure | set(registry.get("InsecureRegistryCIDRs") or ())),
         mirrors=tuple(registry.get("Mirrors") or ()),
         values={key: info[name] for key, name in SHOWN.items() if name in info},
+        proxies={key: str(info[name]) for key, name in SHOWN_PROXIES.items() if info.get(name)},
         containerd_store=SNAPSHOTTER in (info.get("DriverStatus") or ()),
         running=int(info.get("ContainersRunning") or 0),
         live_restore=bool(info.get("LiveRestoreEnabled")),
     )
 
 
-def _told_by_api(fields: dict[str, list[str]]) -> None:
-    """Lines of the engine's API, `STATUS PATH ANSWER`, as the lines that its client would give."""
+def _properties(lines: list[str]) -> dict[str, tuple[str, ...]]:
+    """`NAME=VALUE` of `systemctl show`; some names come several times, empty values are none."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        name, _, value = line.partition("=")
+        if value:
+            found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def _expand_api_answers(fields: dict[str, list[str]]) -> None:
+    """Turn answers of the engine's API (`STATUS PATH ANSWER`) into the lines of its client."""
     for value in fields["api"]:
         status, path, answer = value.split(" ", 2)
         if status != FOUND:
@@ -234,44 +386,107 @@ def _told_by_api(fields: dict[str, list[str]]) -> None:
             fields["info"].append(answer)
 
 
-def _containers(fields: dict[str, list[str]]) -> Iterator[ObservedContainer]:
-    """Containers as the engine's client tells of them, or as its API lists them."""
-    yield from map(_container, fields["container"])
+def _services(fields: dict[str, list[str]]) -> Iterator[ObservedService]:
+    """All services; containers as the engine's client prints them or as its API lists them."""
+    yield from map(_service, fields["service"])
+    yield from map(_container_from_client, fields["container"])
     for listed in fields["listed"]:
         for item in json.loads(listed):
-            # Others are what containers call each other by: /web/alias.
+            # Names with two slashes are links between containers: /web/alias.
             names = [name[1:] for name in item["Names"] if name.count("/") == 1]
-            yield from (_listed(name, item) for name in names)
+            yield from (_container_from_api(name, item) for name in names)
 
 
-def _listed(name: str, item: dict[str, Any]) -> ObservedContainer:
+def _container_from_api(name: str, item: dict[str, Any]) -> ObservedService:
     """An item of the API's ContainerList (moby, api/swagger.yaml, ContainerSummary).
 
     A container that is paused or about to be restarted counts as running, as with `docker
     inspect` (moby, container/state.go).
     """
     labels = item.get("Labels") or {}
-    return ObservedContainer(
+    return ObservedService(
         name,
+        _kind(labels.get(COMPOSE_LABEL, "")),
         item["State"] in ("running", "paused", "restarting"),
-        item["ImageID"],
         labels.get("regfleet.specification", ""),
         labels.get("regfleet.fleet", ""),
+        item["ImageID"],
+        frozenset(
+            port["PublicPort"]
+            for port in item.get("Ports") or ()
+            if isinstance(port.get("PublicPort"), int) and port.get("Type") == "tcp"
+        ),
     )
 
 
-def _container(value: str) -> ObservedContainer:
-    name, running, image, specification, fleet = value.split(" ", 4)
-    return ObservedContainer(
-        name.removeprefix("/"),
+def _kind(project: str) -> ServiceKind:
+    """What made a container: Compose names its project in a label."""
+    return "compose" if project else "container"
+
+
+def _service(value: str) -> ObservedService:
+    """`KIND NAME RUNNING SPECIFICATION FLEET`, `-` for an empty field."""
+    kind, name, running, specification, fleet = value.split(" ", 4)
+    return ObservedService(
+        name,
+        cast("ServiceKind", _one_of(kind, get_args(ServiceKind))),
         running == "true",
-        image,
-        "" if specification == "-" else specification,
-        "" if fleet == "-" else fleet,
+        _empty_for_dash(specification),
+        _empty_for_dash(fleet),
     )
 
 
-def _pair(value: str) -> tuple[str, str]:
+def _empty_for_dash(word: str) -> str:
+    return "" if word == "-" else word
+
+
+def _container_from_client(value: str) -> ObservedService:
+    """`/NAME RUNNING IMAGE ports:PORT, PROJECT SPECIFICATION FLEET`, `-` for an empty field."""
+    name, running, image, ports, project, specification, fleet = value.split(" ", 6)
+    numbers = filter(None, ports.removeprefix("ports:").split(","))
+    return ObservedService(
+        name.removeprefix("/"),
+        _kind(_empty_for_dash(project)),
+        running == "true",
+        _empty_for_dash(specification),
+        _empty_for_dash(fleet),
+        image,
+        frozenset(_number(port, _MOST_PORT) for port in numbers),
+    )
+
+
+def _engine_state(text: str) -> EngineState:
+    return cast("EngineState", _one_of(text, get_args(EngineState)))
+
+
+def _one_of(text: str, words: tuple[str, ...]) -> str:
+    """The text itself. Raises ValueError if it is not one of the words."""
+    if text not in words:
+        raise ValueError(f"{cut(text, 40)!r} is not one of {', '.join(words)}")
+    return text
+
+
+def _number(text: str, most: int) -> int:
+    """A whole number. Raises ValueError if the text is not one, or out of range."""
+    number = int(text)
+    if not 0 <= number < most:
+        raise ValueError(f"{cut(text, 40)} is out of range")
+    return number
+
+
+def storage_data(value: str) -> tuple[str, ObservedData]:
+    """A storage's path and content, from a line of `look_data` (data.sh)."""
+    holds, repositories, size, all_counted, path = value.split(" ", 4)
+    found = ObservedData(
+        cast("Holds", _one_of(holds, get_args(Holds))),
+        _number(repositories, _MOST_BYTES),
+        _number(size, _MOST_BYTES),
+        all_counted == "yes",
+    )
+    return path, found
+
+
+def _split_once(value: str) -> tuple[str, str]:
     first, _, second = value.partition(" ")
     return first, second
 

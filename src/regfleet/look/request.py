@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import urllib.parse
+from collections.abc import Sequence
 from shlex import quote
 
 from regfleet import shell
-from regfleet.desired.model import DesiredHost, Directory, File, LoginEntry
-from regfleet.engines import ENGINES
-from regfleet.look.parse import API_CONTAINERS, API_IMAGE, API_IMAGES
+from regfleet.engines import ENGINES, REGISTRY_ENGINE
+from regfleet.look.parse import API_IMAGE, API_IMAGES
+from regfleet.model.desired import PROXIES, STORE_DIRECTORIES, DesiredHost, LoginEntry
+from regfleet.model.files import Directory, File
+from regfleet.services import KINDS, shell_of
+from regfleet.shell import frame
+
+# What stands in `ObservedHost.logins` before the reason why an account's file cannot be read.
+OBSTACLE = "obstacle "
 
 
-def program(*engines: str) -> str:
-    """The look's shell functions, with those of engines (their shell words)."""
-    return shell.program("regfleet.look", "look.sh", engines=engines)
+def program(*engines: str, kinds: Sequence[str] = (), data: bool = False) -> str:
+    """The look's shell functions, with those of engines (their shell words).
+
+    Args:
+        kinds: of the services that it looks at.
+        data: whether it is to count what registries keep.
+    """
+    names = ("look.sh", "data.sh") if data else ("look.sh",)
+    return shell.program("regfleet.look", *names, engines=engines, services=kinds)
 
 
-def render(want: DesiredHost, salt: str) -> str:
-    """The whole program for standard input; see `define`."""
-    return f"{define(want, salt)}look </dev/null\n"
+def render(want: DesiredHost, salt: str, mark: str) -> str:
+    """The whole program for standard input; see `define`.
+
+    Args:
+        mark: this look's own, which frames its answer.
+    """
+    return define(want, salt) + frame.around(mark, "look </dev/null")
 
 
 def define(want: DesiredHost, salt: str) -> str:
@@ -33,14 +48,31 @@ def define(want: DesiredHost, salt: str) -> str:
     """
     things: tuple[Directory | File, ...] = (*want.directories, *want.files, *want.conditional)
     paths = dict.fromkeys(thing.path for thing in things)
+    paths |= dict.fromkeys(
+        f"{service.storage}{below}"
+        for service in want.services
+        if service.storage
+        for below in STORE_DIRECTORIES
+    )
+    paths |= dict.fromkeys(
+        path for service in want.services for path in KINDS[service.kind].paths(service)
+    )
     words = [ENGINES[name].shell for name in want.engines]
-    images = {("docker", container.image.reference) for container in want.containers}
+    images = {
+        (service.image.engine, service.image.reference)
+        for service in want.services
+        if service.image
+    }
     images |= {(words[-1], image.reference) for image in want.images}
-    names = [container.name for container in want.containers]
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
-    asked = [f"{API_IMAGES}{name}{API_IMAGE}" for word, name in sorted(images) if word == "docker"]
-    asked += [_listing(name) for name in names]
-    calls += [" ".join(["docker_wants", *map(quote, asked)])] if asked else []
+    calls += [f"look_users {quote(file.path)}" for file in want.files if file.users]
+    calls += [f"look_port {service.port}" for service in want.services]
+    storages = sorted({each.storage for each in want.services if each.storage})
+    calls += [" ".join(["look_space", *map(quote, storages)])] if storages else []
+    runs = ENGINES[REGISTRY_ENGINE].shell
+    asked = [f"{API_IMAGES}{name}{API_IMAGE}" for word, name in sorted(images) if word == runs]
+    asked += [path for each in want.services for path in KINDS[each.kind].asked(each)]
+    calls += [" ".join([f"{runs}_wants", *map(quote, asked)])] if asked else []
     calls += [
         " ".join(["look_login", *map(quote, (each.account, each.endpoint, salt, each.file))])
         for each in want.logins
@@ -51,16 +83,13 @@ def define(want: DesiredHost, salt: str) -> str:
         f"{word}_look" if word == name else f"{word}_look {quote(name)}"
         for word, name in zip(words, want.engines, strict=True)
     ]
-    calls += [f"look_container {quote(name)}" for name in names]
+    calls += [call for each in want.services for call in KINDS[each.kind].looks(each)]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
-    body = "\n  ".join([*calls, "tell", "say end"])
-    return f"{program(*words)}\nlook() {{\n  {body}\n}}\n"
-
-
-def _listing(name: str) -> str:
-    """The API's path for the containers that have this in their names (moby, ContainerList)."""
-    filters = json.dumps({"name": [name]}, separators=(",", ":"))
-    return f"{API_CONTAINERS}?all=1&filters={urllib.parse.quote(filters, safe='')}"
+    calls += [f"look_data {quote(path)}" for path in want.delete_storage]
+    body = "\n  ".join([*calls, "answer_requests", "say end"])
+    kinds = {service.kind for service in want.services}
+    functions = program(*words, kinds=shell_of(sorted(kinds)), data=bool(want.delete_storage))
+    return f"{functions}\nlook() {{\n  {body}\n}}\n"
 
 
 def login_digest(login: LoginEntry, salt: str) -> str:
@@ -68,5 +97,7 @@ def login_digest(login: LoginEntry, salt: str) -> str:
 
     `auth` is base64 of `user:password` (Docker's config.json, `docker login` reference).
     """
+    if login.endpoint == PROXIES:
+        return hashlib.sha256(f"{salt}{login.password.reveal()}\n".encode()).hexdigest()
     auth = base64.b64encode(f"{login.user}:{login.password.reveal()}".encode()).decode()
     return hashlib.sha256(f"{salt}{auth}\n".encode()).hexdigest()

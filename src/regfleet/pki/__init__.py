@@ -1,4 +1,4 @@
-"""Certificates: the fleet's own CA, registries' certificates, and checks of those users bring.
+"""Certificates: the fleet's CA, registries' certificates, and checks of certificates from users.
 
-`certificates.FleetCertificates` is the door. Nothing here talks to a host or a registry.
+Callers use `certificates.FleetCertificates`. Nothing here talks to a host or a registry.
 """

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,17 +17,16 @@ from regfleet.errors import CertificateError
 from regfleet.pki import names as san
 from regfleet.pki import pem
 from regfleet.state import StateDirectory
+from regfleet.state_paths import CA_CERTIFICATE, CA_KEY
 
 CA_LIFE = timedelta(days=3650)
 SERVER_LIFE = timedelta(days=397)
-"""What clients accept: Apple and the CA/Browser Forum's Baseline Requirements (6.3.2) draw the
-line at 398 days and say that CAs should stay below it, at 397."""
+"""How long a server certificate lasts. Apple and the CA/Browser Forum's Baseline Requirements
+(6.3.2) allow 398 days and recommend 397."""
 
 CLOCK_SKEW = timedelta(hours=1)
-"""How far a certificate reaches back, for hosts whose clock is behind; part of its life."""
+"""How long before now a certificate begins, for hosts whose clock is behind; part of its life."""
 
-_KEY_FILE = "ca.key"
-_CERTIFICATE_FILE = "ca.crt"
 _MAX_COMMON_NAME = 64  # RFC 5280, appendix A: ub-common-name
 
 
@@ -38,8 +39,8 @@ class Authority:
 
     @property
     def certificate_pem(self) -> bytes:
-        """What clients get to trust."""
-        return pem.of_certificates(self.certificate)
+        """The CA certificate in PEM, for clients to trust."""
+        return pem.certificates_to_pem(self.certificate)
 
     def signed(self, certificate: x509.Certificate) -> bool:
         """Whether this CA's key signed the certificate, under this CA's name."""
@@ -57,12 +58,12 @@ class Authority:
         EC P-256, serverAuth, at most 397 days, as RFC 5280 (4.2) wants its extensions.
         """
         key = ec.generate_private_key(ec.SECP256R1())
-        start, end = _life(now, SERVER_LIFE)
+        start, end = _validity(now, SERVER_LIFE)
         certificate = (
             _builder(common_name, key, start, min(end, self.certificate.not_valid_after_utc))
             .issuer_name(self.certificate.subject)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(digital_signature=True), critical=True)
+            .add_extension(_key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectAlternativeName(san.general_names(names)), critical=False)
             .add_extension(
@@ -75,74 +76,107 @@ class Authority:
 
 
 def new_authority(
-    fleet_name: str, now: datetime, key: ec.EllipticCurvePrivateKey | None = None
+    fleet_name: str,
+    now: datetime,
+    key: ec.EllipticCurvePrivateKey | None = None,
+    permitted: Sequence[str] = (),
 ) -> Authority:
     """A self-signed CA that may sign servers' certificates and no further CA.
 
     Args:
-        fleet_name: goes into the subject, cut where X.509 wants it shorter.
+        fleet_name: part of the subject, cut to X.509's length limit.
         now: the moment of signing, with a time zone.
-        key: the key of the CA so far, to renew it; a new one by default.
+        key: the key of the CA that is renewed; by default a new key.
+        permitted: domains and networks that it may sign for; empty for all.
     """
     key = key or ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(f"regfleet CA {fleet_name}", key, *_life(now, CA_LIFE))
-    certificate = (
+    builder = _builder(f"regfleet CA {fleet_name}", key, *_validity(now, CA_LIFE))
+    builder = (
         builder.issuer_name(_name(f"regfleet CA {fleet_name}"))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
-        .sign(key, hashes.SHA256())
+        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
-    return Authority(certificate, key)
+    if permitted:
+        builder = builder.add_extension(san.constraints(permitted), critical=True)
+    return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
-def fleet_ca(state: StateDirectory, fleet_name: str, now: datetime, *, save: bool) -> Authority:
-    """The fleet's CA: the one kept, renewed when a third of its life is left, else a new one.
+def fleet_ca(
+    state: StateDirectory,
+    fleet_name: str,
+    now: datetime,
+    *,
+    save: bool,
+    permitted: Sequence[str] = (),
+) -> Authority:
+    """The fleet's CA from the state directory, renewed if need be; a new CA when there is none.
 
-    A renewed CA has the same key and name, so that certificates it signed before hold under the
-    new one and the other way round: hosts may learn of it in any order.
+    It is renewed when less than a third of its life is left, or when `permitted` has changed.
+
+    A renewed CA keeps its key and name. So certificates that the old CA signed are valid under
+    the new one, and the reverse: hosts may get the new CA in any order.
 
     Args:
-        state: keeps `ca.key` (0600) and `ca.crt`.
+        state: holds `ca.key` (0600) and `ca.crt`.
         fleet_name: the fleet's name.
         now: with a time zone.
-        save: whether a CA made or renewed is kept.
+        save: whether to write a new or renewed CA to the state directory.
+        permitted: as for `new_authority`.
 
     Raises:
-        CertificateError: what is kept is incomplete, broken, or does not belong together.
+        CertificateError: the CA in the state directory is incomplete, broken, or its key and
+            certificate do not match.
         StateError: the state directory cannot be used.
     """
-    kept_key, kept_certificate = state.read(_KEY_FILE), state.read(_CERTIFICATE_FILE)
+    kept_key, kept_certificate = state.read(CA_KEY), state.read(CA_CERTIFICATE)
     if kept_key is None:
         if kept_certificate is not None:
             raise CertificateError(
-                f"{state.path_of(_CERTIFICATE_FILE)} is there and {_KEY_FILE} beside it is not",
+                f"{state.path_of(CA_CERTIFICATE)} exists, but {CA_KEY} beside it does not",
                 "restore the key from a backup; or remove the certificate too and apply to every "
-                "host, which then trusts a new CA",
+                "host, so that it trusts a new CA",
             )
-        made = new_authority(fleet_name, now)
+        made = new_authority(fleet_name, now, permitted=permitted)
     else:
-        key = pem.private_key(kept_key, state.path_of(_KEY_FILE))
+        key = pem.private_key(kept_key, state.path_of(CA_KEY))
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise CertificateError(
-                f"{state.path_of(_KEY_FILE)} is not the key that regfleet made",
+                f"{state.path_of(CA_KEY)} is not the key that regfleet made",
                 "restore it from a backup",
             )
         if kept_certificate is not None:
-            where = state.path_of(_CERTIFICATE_FILE)
+            where = state.path_of(CA_CERTIFICATE)
             certificate = pem.certificates(kept_certificate, where)[0]
             if not pem.same_key(certificate, key):
                 raise CertificateError(
-                    f"{where} does not belong to {_KEY_FILE} beside it",
-                    f"restore both from a backup; or remove {where.name}, and one for the key "
-                    "that is there is made",
+                    f"{where} does not belong to {CA_KEY} beside it",
+                    f"restore both from a backup; or remove {where.name}, and regfleet makes a "
+                    "new one for the key",
                 )
-            if not nearly_over(certificate, now):
+            _refuse_no_authority(certificate, where)
+            same = san.name_constraints_of(certificate) == (
+                san.constraints(permitted) if permitted else None
+            )
+            if same and not nearly_over(certificate, now):
                 return Authority(certificate, key)
-        made = new_authority(fleet_name, now, key)
+        made = new_authority(fleet_name, now, key, permitted)
     if save:
-        state.write_text(_KEY_FILE, pem.of_key(made.key))  # first: a key alone is no harm
-        state.write(_CERTIFICATE_FILE, made.certificate_pem)
+        state.write_text(CA_KEY, pem.key_to_pem(made.key))  # first: a key alone does no harm
+        state.write(CA_CERTIFICATE, made.certificate_pem)
     return made
+
+
+def _refuse_no_authority(certificate: x509.Certificate, where: Path) -> None:
+    """Refuses a certificate that may not sign others: no client would accept what it signed."""
+    with suppress(x509.ExtensionNotFound):
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if constraints.ca:
+            return
+    raise CertificateError(
+        f"{where} is not the certificate of a CA",
+        f"restore it from a backup; or remove {where.name}, and regfleet makes a new one for the "
+        "key",
+    )
 
 
 def nearly_over(certificate: x509.Certificate, now: datetime) -> bool:
@@ -151,8 +185,8 @@ def nearly_over(certificate: x509.Certificate, now: datetime) -> bool:
     return end - now < (end - start) / 3
 
 
-def _life(now: datetime, life: timedelta) -> tuple[datetime, datetime]:
-    """First and last second of validity, both included (RFC 5280, 4.1.2.5)."""
+def _validity(now: datetime, life: timedelta) -> tuple[datetime, datetime]:
+    """The first and the last second of validity, both included (RFC 5280, 4.1.2.5)."""
     start = now.replace(microsecond=0) - CLOCK_SKEW
     return start, start + life - timedelta(seconds=1)
 
@@ -175,7 +209,7 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:_MAX_COMMON_NAME])])
 
 
-def _usage(
+def _key_usage(
     *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
 ) -> x509.KeyUsage:
     return x509.KeyUsage(

@@ -1,4 +1,4 @@
-"""The certificate that each registry serves, and the CA that its clients get to trust."""
+"""The certificate that each registry serves, and the CA that its clients trust."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from regfleet import state_paths
 from regfleet.errors import CertificateError
 from regfleet.fleet.model import Registry
 from regfleet.pki import given, pem
@@ -21,16 +22,16 @@ from regfleet.state import StateDirectory
 
 @dataclass(frozen=True, slots=True)
 class ServerPair:
-    """A registry's certificate and key, as they are served.
+    """The certificate and key that a registry serves.
 
     Attributes:
         certificate_pem: the leaf, then its intermediates.
         key_pem: the private key, PKCS #8, unencrypted.
-        ca_pem: what clients get to trust; None where every machine trusts it already.
+        ca_pem: the CA that clients are to trust; None when every machine trusts it already.
         not_before, not_after: the leaf's validity, UTC.
         names: DNS names and addresses that it covers.
-        reason: why it was made in this run (or would be, had it been saved); None where it is
-            the one kept, or the user's own.
+        reason: why this run made a new certificate (in memory alone without `save`); None when
+            it comes from the state directory or from the user.
     """
 
     certificate_pem: bytes
@@ -43,37 +44,51 @@ class ServerPair:
 
 
 class FleetCertificates:
-    """Every certificate of a fleet, each looked up or made once.
+    """Every certificate of a fleet, each read or made once.
 
-    With `save=False` nothing is written: what is missing is made in memory, so that `plan` can
-    show that a certificate would come and for which names.
+    With `save=False` nothing is written: a missing certificate is made in memory, so that `plan`
+    can show that `apply` would make it, and for which names.
 
     Args:
-        state: where the CA and the registries' pairs are kept.
+        state: holds the CA and the registries' certificates and keys.
         fleet_name: the fleet's name.
         now: the run's moment, with a time zone.
-        save: whether what is made is kept.
+        save: whether to write new certificates and keys to the state directory.
+        permitted: domains and networks that the CA may sign for; empty for all.
     """
 
     def __init__(
-        self, state: StateDirectory, fleet_name: str, now: datetime, *, save: bool
+        self,
+        state: StateDirectory,
+        fleet_name: str,
+        now: datetime,
+        *,
+        save: bool,
+        permitted: Sequence[str] = (),
     ) -> None:
         self._state = state
         self._fleet_name = fleet_name
         self._now = now
         self._save = save
+        self._permitted = tuple(permitted)
         self._pairs: dict[str, ServerPair | None] = {}
 
     @cached_property
     def authority(self) -> Authority:
-        """The fleet's CA; asked for only when a registry needs it."""
-        return fleet_ca(self._state, self._fleet_name, self._now, save=self._save)
+        """The fleet's CA, read or made at the first use."""
+        return fleet_ca(
+            self._state,
+            self._fleet_name,
+            self._now,
+            save=self._save,
+            permitted=self._permitted,
+        )
 
     def server_pair(self, registry: Registry) -> ServerPair | None:
-        """What the registry serves; None where it is not ours or has no TLS.
+        """The pair that the registry serves; None for an external registry or one without TLS.
 
         Raises:
-            CertificateError: the user's files, or what is kept, cannot serve.
+            CertificateError: the user's files, or the CA in the state directory, cannot be used.
             StateError: the state directory cannot be used.
         """
         if registry.name not in self._pairs:
@@ -87,7 +102,7 @@ class FleetCertificates:
         return self._pairs[registry.name]
 
     def trusted_ca(self, registry: Registry) -> bytes | None:
-        """The CA that clients of the registry, ours or external, get to trust; None for none.
+        """The CA that clients of a registry (external ones too) are to trust; None for none.
 
         Raises:
             CertificateError: as `server_pair`.
@@ -107,35 +122,36 @@ def server_pair(
     now: datetime,
     save: bool,
 ) -> ServerPair | None:
-    """What one registry serves; see `FleetCertificates.server_pair`.
+    """The pair that one registry serves; see `FleetCertificates.server_pair`.
 
     Args:
-        state: keeps `registry/NAME.key` (0600) and `registry/NAME.crt`.
+        state: holds the key (0600) and the certificate.
         registry: any declared registry.
-        authority: gives the fleet's CA; called for `tls.source = "fleet-ca"` alone.
+        authority: returns the fleet's CA; called only for `tls.source = "fleet-ca"`.
         now: with a time zone.
-        save: whether a pair made is kept.
+        save: whether to write a new pair to the state directory.
     """
     if registry.external or registry.tls.source in ("none", "public"):
         return None
     if registry.tls.source == "files":
-        return _given_pair(registry, now)
+        return _user_pair(registry, now)
     ca = authority()
     names = server_names(registry)
-    key_name, certificate_name = f"registry/{registry.name}.key", f"registry/{registry.name}.crt"
-    kept = _kept_pair(state, certificate_name, key_name)
+    key_name = state_paths.server_key(registry.name)
+    certificate_name = state_paths.server_certificate(registry.name)
+    kept = _read_kept_pair(state, certificate_name, key_name)
     reason = "no certificate yet"
     if kept is not None:
         certificate, key = kept
         found = reissue_reason(certificate, key, names, ca, now)
         if found is None:
-            return _pair(certificate, key, ca, None)
+            return _server_pair(certificate, key, ca, None)
         reason = found
     certificate, key = ca.issue(f"regfleet registry {registry.name}", names, now)
     if save:
-        state.write_text(key_name, pem.of_key(key))
-        state.write(certificate_name, pem.of_certificates(certificate))
-    return _pair(certificate, key, ca, reason)
+        state.write_text(key_name, pem.key_to_pem(key))
+        state.write(certificate_name, pem.certificates_to_pem(certificate))
+    return _server_pair(certificate, key, ca, reason)
 
 
 def reissue_reason(
@@ -145,12 +161,12 @@ def reissue_reason(
     ca: Authority,
     now: datetime,
 ) -> str | None:
-    """Why a kept pair no longer serves, in a few words, or None where it does. Pure.
+    """Why a certificate must be made anew, in a few words; None when it can still serve. Pure.
 
     Args:
-        certificate: the leaf.
-        key: the key kept with it.
-        names: the canonical names it must have, no more and no fewer, in any order.
+        certificate: the leaf in the state directory.
+        key: the key beside it.
+        names: exactly the canonical names that it must have, in any order.
         ca: the fleet's CA.
         now: with a time zone.
     """
@@ -171,10 +187,10 @@ def reissue_reason(
     return None
 
 
-def _kept_pair(
+def _read_kept_pair(
     state: StateDirectory, certificate_name: str, key_name: str
 ) -> tuple[x509.Certificate, pem.ServerKey] | None:
-    """The pair of the run before; None where it is missing or broken, as it can be made anew."""
+    """The pair in the state directory; None when it is missing or broken: a new one is made."""
     certificate, key = state.read(certificate_name), state.read(key_name)
     if certificate is None or key is None:
         return None
@@ -187,12 +203,12 @@ def _kept_pair(
         return None
 
 
-def _pair(
+def _server_pair(
     certificate: x509.Certificate, key: pem.ServerKey, ca: Authority, reason: str | None
 ) -> ServerPair:
     return ServerPair(
-        certificate_pem=pem.of_certificates(certificate),
-        key_pem=Secret(pem.of_key(key)),
+        certificate_pem=pem.certificates_to_pem(certificate),
+        key_pem=Secret(pem.key_to_pem(key)),
         ca_pem=ca.certificate_pem,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
@@ -201,13 +217,13 @@ def _pair(
     )
 
 
-def _given_pair(registry: Registry, now: datetime) -> ServerPair:
+def _user_pair(registry: Registry, now: datetime) -> ServerPair:
     checked = given.read_pair(registry, now)
     leaf = checked.chain[0]
     return ServerPair(
-        certificate_pem=pem.of_certificates(*checked.chain),
-        key_pem=Secret(pem.of_key(checked.key)),
-        ca_pem=pem.of_certificates(*checked.ca) if checked.ca else None,
+        certificate_pem=pem.certificates_to_pem(*checked.chain),
+        key_pem=Secret(pem.key_to_pem(checked.key)),
+        ca_pem=pem.certificates_to_pem(*checked.ca) if checked.ca else None,
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         names=certificate_names(leaf),

@@ -1,7 +1,7 @@
-"""`tls.source = "files"`: whether the user's certificate, key and CA can serve, before they do.
+"""Checks the certificate, key and CA of `tls.source = "files"` before a registry serves them.
 
-The measure is what Docker's side will say: Go's crypto/tls for the server, crypto/x509 for the
-verifying client, and what OpenSSL adds for clients in other languages.
+It refuses what Go's crypto/tls (the server) and crypto/x509 (verifying clients) refuse, and what
+OpenSSL refuses for clients in other languages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")  # what Go's crypto/tls negoti
 
 @dataclass(frozen=True, slots=True)
 class GivenPair:
-    """A checked pair: the leaf and its intermediates in the file's order, key, CA (or nothing)."""
+    """A checked pair: leaf and intermediates in the file's order, key, CA (may be empty)."""
 
     chain: tuple[x509.Certificate, ...]
     key: pem.ServerKey
@@ -38,7 +38,7 @@ def read_pair(registry: Registry, now: datetime) -> GivenPair:
     """Read and check the files of a registry with `tls.source = "files"`.
 
     Raises:
-        CertificateError: with the file, what is wrong in it, and what to do.
+        CertificateError: names the file, what is wrong in it, and what to do.
     """
     tls = registry.tls
     if tls.certificate is None or tls.key is None:
@@ -60,15 +60,15 @@ def read_pair(registry: Registry, now: datetime) -> GivenPair:
 
 
 def read_ca(path: Path, now: datetime) -> bytes:
-    """The CA certificates of a file that clients get to trust, and nothing else that is in it.
+    """The CA certificates of a file that clients are to trust, without the file's other contents.
 
     Raises:
         CertificateError: there is none, or none that is valid now.
     """
     found = pem.certificates(pem.read(path), path)
-    if not any(_valid(certificate, now) for certificate in found):
+    if not any(_is_valid(certificate, now) for certificate in found):
         _check_dates(found[0], path, now)
-    return pem.of_certificates(*found)
+    return pem.certificates_to_pem(*found)
 
 
 def _check_match(
@@ -83,7 +83,7 @@ def _check_match(
         )
     raise CertificateError(
         f"{key_path} is not the key of the certificate in {path} ({_title(chain[0])})",
-        "give the key that the certificate was requested with",
+        "set tls.key to the key that the certificate was requested with",
     )
 
 
@@ -117,7 +117,7 @@ def _check_dates(certificate: x509.Certificate, path: Path, now: datetime) -> No
 
 def _check_purpose(leaf: x509.Certificate, path: Path) -> None:
     """RFC 5280, 4.2.1.3 and 4.2.1.12; an absent extension allows everything."""
-    if not _fit_for_servers(leaf):
+    if not _is_for_servers(leaf):
         raise CertificateError(
             f"{path}: {_title(leaf)} is not for servers (extendedKeyUsage without serverAuth)",
             "have one issued with serverAuth",
@@ -140,9 +140,12 @@ def _check_names(leaf: x509.Certificate, path: Path, wanted: Sequence[str]) -> N
         )
     missing = [name for name in wanted if not covers(have, name)]
     if missing:
+        hint = "have one issued for that name, or use one it covers as the endpoint"
+        if any(f"DNS:{name}" in have for name in missing):
+            hint = f"an address needs an entry of its own kind: IP:{missing[0]}, not DNS:"
         raise CertificateError(
             f"{path}: {_title(leaf)} does not cover {', '.join(missing)}, only {', '.join(have)}",
-            "have one issued for that name, or use one it covers as the endpoint",
+            hint,
         )
 
 
@@ -153,19 +156,20 @@ def _check_chain(
     ca_path: Path | None,
     now: datetime,
 ) -> None:
-    """Look for a way from the leaf to a trusted certificate as clients do: in any order.
+    """Look for a chain from the leaf to a trusted certificate, as clients do: in any order.
 
-    Without a CA the last step is the clients' own: the chain is followed as far as it goes.
+    Without a CA file, clients trust the last issuer on their own: the chain is followed as far
+    as the file goes.
     """
     links = [chain[0]]
     while links[-1] not in ca:
         link = links[-1]
         issuers = [
-            found for found in (*ca, *chain[1:]) if found not in links and _issued(found, link)
+            found for found in (*ca, *chain[1:]) if found not in links and _has_issued(found, link)
         ]
         if not issuers:
             break
-        links.append(next((found for found in issuers if _valid(found, now)), issuers[0]))
+        links.append(next((found for found in issuers if _is_valid(found, now)), issuers[0]))
     for below, link in enumerate(links[1:]):
         where = ca_path if ca_path and link in ca else path
         _check_dates(link, where, now)
@@ -182,7 +186,7 @@ def _check_chain(
             "server's certificate",
         )
     if ca_path is None and len(links) == 1:
-        if _issued(last, last):
+        if _has_issued(last, last):
             raise CertificateError(
                 f"{path}: {_title(last)} is self-signed, so no client trusts it",
                 "set tls.ca to the same file to have clients trust it",
@@ -208,11 +212,11 @@ def _check_issuer(issuer: x509.Certificate, below: int, path: Path) -> None:
         )
     if constraints.path_length is not None and below > constraints.path_length:
         raise CertificateError(
-            f"{path}: {_title(issuer)} allows {constraints.path_length} CAs below it, and there "
+            f"{path}: {_title(issuer)} allows {constraints.path_length} CAs below it, but there "
             f"are {below}",
             "use a shorter chain",
         )
-    if not _fit_for_servers(issuer):
+    if not _is_for_servers(issuer):
         raise CertificateError(
             f"{path}: {_title(issuer)} may not issue servers' certificates (extendedKeyUsage)",
             "use a CA that may",
@@ -228,7 +232,7 @@ def _check_signature(certificate: x509.Certificate, path: Path) -> None:
         )
 
 
-def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def _has_issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
     except Exception:  # noqa: BLE001 - any failure, of whatever backend, means it did not
@@ -236,11 +240,11 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
-def _valid(certificate: x509.Certificate, now: datetime) -> bool:
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
     return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
-def _fit_for_servers(certificate: x509.Certificate) -> bool:
+def _is_for_servers(certificate: x509.Certificate) -> bool:
     try:
         usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:

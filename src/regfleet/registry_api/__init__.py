@@ -1,4 +1,5 @@
-"""Talking to a registry from this machine: the distribution HTTP API, direct or through SSH.
+"""Talks to a registry from this machine: the distribution HTTP API, direct or through SSH.
 
-`client` asks, `checks` tries what must be refused. Nothing here knows of hosts, plans or pyinfra.
+`client` sends requests; `checks` tests what a registry must refuse. Nothing here knows plans or
+pyinfra.
 """

@@ -1,4 +1,4 @@
-"""What registries answer, parsed. Pure."""
+"""Parses registries' HTTP answers. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
-from regfleet.registry_api.errors import Kind, RegistryError
+from regfleet.registry_api.errors import Kind, RegistryError, cut
 
 MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -17,8 +17,8 @@ MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.oci.image.index.v1+json",
 )
-"""Without these in `Accept`, a registry answers schema 1 or 404 (distribution, spec/manifest-v2-2;
-OCI image specification, media-types)."""
+"""The `Accept` header of manifest requests. Without it a registry answers schema 1 or 404
+(distribution, spec/manifest-v2-2; OCI image specification, media-types)."""
 
 # distribution/reference: regexp.go; OCI distribution specification, "Pulling manifests".
 _REPOSITORY = re.compile(
@@ -28,6 +28,9 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,}")
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_REPOSITORY = 255
+_MAX_PARTS = 1000  # layers of an image, images of an index; Docker stops at 127 layers
+_MAX_LINK = 4096  # characters; the search takes time by the square of the length
+_MAX_SIZE = 2**63  # int64, as Go's clients hold it (OCI image specification, "Descriptor")
 
 _LINK = re.compile(r"\s*<([^>]*)>([^,]*)")
 _NEXT = re.compile(r""";\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)""", re.IGNORECASE)
@@ -36,7 +39,7 @@ _STATUS: Mapping[int, tuple[Kind, str]] = {
     403: ("forbidden", "may this user do that?"),
     404: ("not-found", ""),
     405: ("unsupported", "turn deletion on: delete = true in the registry's declaration"),
-    429: ("protocol", "it limits how often it may be asked; wait a little"),
+    429: ("protocol", "it limits the rate of requests; wait a little"),
 }
 
 
@@ -51,12 +54,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of one of its blobs, or an index of one of its manifests.
+    """A manifest's entry for one of its blobs, or an index's entry for one of its manifests.
 
     Attributes:
-        size: bytes; 0 where it is not said.
-        platform: `linux/arm64/v8`; empty where it is not said, or is nobody's (`unknown/unknown`,
-            as BuildKit writes it for attestations).
+        size: bytes; 0 when the entry has none.
+        platform: `linux/arm64/v8`; empty when the entry has none, or `unknown/unknown`, as
+            BuildKit writes it for attestations.
     """
 
     digest: str
@@ -70,13 +73,13 @@ class Manifest:
     """An image's manifest, or an index of several.
 
     Attributes:
-        digest: `sha256:…` of the manifest itself; what `delete` takes.
+        digest: `sha256:…` of the manifest itself; `RegistryClient.delete` takes it.
         media_type: one of `MANIFEST_TYPES`.
         size: bytes of the manifest.
         config: digest of the image's configuration, which is its ID; None for an index.
         members: digests of an index's manifests.
-        blobs: an image's configuration, which is the first, and its layers.
-        index: an index's manifests.
+        blobs: an image's blobs: first its configuration, then its layers.
+        index: an index's entries.
     """
 
     digest: str
@@ -89,32 +92,42 @@ class Manifest:
 
 
 def is_repository(name: str) -> bool:
-    """Whether a registry would take it as a repository's name."""
+    """Whether a registry would accept the text as a repository's name."""
     return len(name) <= _MAX_REPOSITORY and _REPOSITORY.fullmatch(name) is not None
 
 
+def is_tag(name: str) -> bool:
+    """Whether a registry would accept the text as a tag."""
+    return _TAG.fullmatch(name) is not None
+
+
 def is_digest(text: str) -> bool:
-    """Whether it is a digest such as `sha256:…`."""
+    """Whether the text is a digest such as `sha256:…`."""
     if text.startswith("sha256:"):
         return _SHA256.fullmatch(text) is not None
     return _DIGEST.fullmatch(text) is not None
 
 
 def is_reference(text: str) -> bool:
-    """Whether it is a tag or a digest."""
-    return _TAG.fullmatch(text) is not None or is_digest(text)
+    """Whether the text is a tag or a digest."""
+    return is_tag(text) or is_digest(text)
 
 
 def next_page(link: str | None, path: str) -> str | None:
-    """Path and query of the next page by a `Link` header (RFC 8288), or None on the last.
+    """Path and query of the next page from a `Link` header (RFC 8288); None on the last page.
 
-    Host and scheme in it are ignored: behind a proxy that does not forward them, distribution
-    writes its own, and credentials go nowhere but to the endpoint.
+    The host and the scheme in it are ignored: behind a proxy that does not forward them,
+    distribution writes its own, and credentials are sent to the endpoint alone.
 
     Args:
         link: the header's value.
-        path: of the page that came with it.
+        path: the path of the page that had this header.
+
+    Raises:
+        ValueError: the header has no valid address, or is too long.
     """
+    if link and len(link) > _MAX_LINK:
+        raise ValueError(f"{len(link)} characters")
     for match in _LINK.finditer(link or ""):
         if _NEXT.search(match.group(2)):
             parts = urlsplit(urljoin(path, match.group(1)))
@@ -123,10 +136,10 @@ def next_page(link: str | None, path: str) -> str | None:
 
 
 def document(answer: Answer, endpoint: str) -> Mapping[str, object]:
-    """The answer's JSON object.
+    """The JSON object in an answer's body.
 
     Raises:
-        RegistryError: `not-a-registry` where it is none.
+        RegistryError: `not-a-registry`, the body is no JSON object.
     """
     try:
         found = json.loads(answer.body)
@@ -135,34 +148,34 @@ def document(answer: Answer, endpoint: str) -> Mapping[str, object]:
     if not isinstance(found, dict):
         raise RegistryError(
             "not-a-registry",
-            f"{endpoint} answers, and not as a registry does: "
-            f"{answer.headers.get('content-type', 'no content type')}",
+            f"{endpoint} does not answer as a registry does: "
+            f"{cut(answer.headers.get('content-type', 'no content type'))}",
             "is another service on that port, or a proxy in between?",
         )
     return found
 
 
-def strings(found: object) -> tuple[str, ...]:
-    """The strings of a JSON list; `null` is an empty one (distribution's empty tag lists)."""
+def strings_of(found: object) -> tuple[str, ...]:
+    """The strings_of of a JSON list; none for `null`, which distribution sends for no tags."""
     return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
 
 
 def refusal(answer: Answer, endpoint: str, asked: str, user: str | None) -> RegistryError:
-    """An answer that is no success, in words.
+    """The error for an answer that is no success.
 
     Args:
-        answer: of status 300 or more.
-        endpoint: the registry's.
-        asked: method and path.
-        user: as whom it was asked, None for nobody.
+        answer: an answer of status 300 or more.
+        endpoint: the registry's endpoint.
+        asked: method and path of the request.
+        user: the user who logged in, None without a login.
     """
-    said = _said(answer)
+    said = _error_words(answer)
     if answer.status == 401:  # noqa: PLR2004 - RFC 9110, 15.5.2
         challenge = answer.headers.get("www-authenticate", "")
         if challenge.lower().startswith("bearer"):
             return RegistryError(
                 "unauthorized",
-                f"{endpoint} wants a token from another service: {challenge}",
+                f"{endpoint} wants a token from another service: {cut(challenge)}",
                 "regfleet logs in with a name and a password only",
             )
         who = f"does not accept the password of user {user!r}" if user else "wants a login"
@@ -178,12 +191,18 @@ def refusal(answer: Answer, endpoint: str, asked: str, user: str | None) -> Regi
 
 
 def manifest(answer: Answer, endpoint: str, reference: str) -> Manifest:
-    """A manifest and its digest, which must be that of the bytes that came.
+    """The manifest in an answer; its digest is computed from the body and must match.
 
     Raises:
-        RegistryError: `protocol` where the digests differ.
+        RegistryError: `protocol`, the digests differ, or the manifest has too many parts.
     """
     found = document(answer, endpoint)
+    for key in ("layers", "manifests"):
+        parts = found.get(key)
+        if isinstance(parts, list) and len(parts) > _MAX_PARTS:
+            raise RegistryError(
+                "protocol", f"{endpoint}: the manifest {cut(reference)} has {len(parts)} {key}"
+            )
     stated = (answer.headers.get("docker-content-digest"), reference if ":" in reference else None)
     for digest in filter(None, stated):
         require_digest(answer.body, digest, endpoint, f"the manifest {reference}")
@@ -191,7 +210,7 @@ def manifest(answer: Answer, endpoint: str, reference: str) -> Manifest:
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
     return Manifest(
         digest=f"sha256:{hashlib.sha256(answer.body).hexdigest()}",
-        media_type=media_type or str(found.get("mediaType", "")),
+        media_type=cut(media_type or found.get("mediaType", "")),
         size=len(answer.body),
         config=config[0].digest if config else None,
         members=tuple(member.digest for member in index),
@@ -201,7 +220,7 @@ def manifest(answer: Answer, endpoint: str, reference: str) -> Manifest:
 
 
 def require_digest(content: bytes, digest: str, endpoint: str, what: str = "a blob") -> None:
-    """Refuse content that is not its digest's, as far as that is SHA-256.
+    """Refuse content that does not match its SHA-256 digest; other digests are not checked.
 
     Raises:
         RegistryError: `protocol`.
@@ -210,28 +229,28 @@ def require_digest(content: bytes, digest: str, endpoint: str, what: str = "a bl
     if digest.startswith("sha256:") and digest != computed:
         raise RegistryError(
             "protocol",
-            f"{endpoint}: {what} should have digest {digest} and has {computed}",
+            f"{endpoint}: {what} should have digest {cut(digest)}, but has {computed}",
             "the registry's storage is damaged, or something in between changes answers",
         )
 
 
 def platform(found: Mapping[str, object]) -> str:
-    """`os/architecture/variant` of a platform or of an image's configuration, which name it alike.
+    """`os/architecture/variant` from an index's platform or an image's configuration.
 
     OCI image specification, "Image Index" and "Image Configuration".
     """
     parts = [found.get(key) for key in ("os", "architecture", "variant")]
-    words = [part for part in parts if isinstance(part, str) and part]
+    words = [cut(part) for part in parts if isinstance(part, str) and part]
     return "/".join(words) if words[:2] != ["unknown", "unknown"] else ""
 
 
 def _descriptors(found: object) -> tuple[Descriptor, ...]:
-    """Those of a JSON list that have a digest."""
+    """The entries of a JSON list that have a digest."""
     return tuple(
         Descriptor(
             digest,
-            size if isinstance(size := each.get("size"), int) and size > 0 else 0,
-            str(each.get("mediaType") or ""),
+            size if isinstance(size := each.get("size"), int) and 0 < size < _MAX_SIZE else 0,
+            cut(each.get("mediaType") or ""),
             platform(where) if isinstance(where := each.get("platform"), dict) else "",
         )
         for each in (found if isinstance(found, list) else ())
@@ -239,13 +258,13 @@ def _descriptors(found: object) -> tuple[Descriptor, ...]:
     )
 
 
-def _said(answer: Answer) -> str:
-    """Code and message of the first error in the body, or nothing.
+def _error_words(answer: Answer) -> str:
+    """Code and message of the first error in the body; empty when it has none.
 
     OCI distribution specification, "Error codes".
     """
     try:
         first = json.loads(answer.body)["errors"][0]
-        return f" {first['code']}: {first['message']}"[:200]
+        return cut(f" {first['code']}: {first['message']}")
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return ""

@@ -1,13 +1,14 @@
-"""What a registry must refuse, tried from this machine for the smoke test.
+"""Tests, from this machine, that a registry refuses what it must; part of the smoke test.
 
-A check passes only where the refusal was seen. A registry that cannot be reached, or refuses for
-another reason, has shown nothing: that is a failure, with what was seen as its detail. A closed
-connection counts as a refusal only where TLS as it should be does work, since something in between
-(Docker's port proxy, sshd) accepts connections for a registry that is down.
+A check passes only when it saw the refusal. When the registry cannot be reached, or refuses for
+another reason, the check fails and its detail says what it saw. A closed connection counts as a
+refusal only when a correct TLS connection works: Docker's port proxy or sshd may accept
+connections for a registry that is down.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 import ssl
 import warnings
@@ -15,12 +16,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 
+from regfleet.model.checks import Check, Verdict
 from regfleet.pki.authority import new_authority
 from regfleet.registry_api.client import RegistryClient
-from regfleet.registry_api.errors import RegistryError, explain
+from regfleet.registry_api.errors import RegistryError, cut, explain, only_registry_errors
 from regfleet.registry_api.target import Credentials, Target, trusting
 from regfleet.secret import Secret
-from regfleet.smoke.outcome import Check, Verdict
 
 Finding = tuple[Verdict, str]
 
@@ -36,16 +37,16 @@ def negative_checks(
     pushes: bool = True,
     credentials: Credentials | None = None,
 ) -> tuple[Check, ...]:
-    """Every check that makes sense for a registry, in a fixed order.
+    """Run every check that applies to a registry, in a fixed order.
 
     Args:
         registry: its name, for the checks' names: `main/anonymous-refused`.
-        target: which registry, and which way.
-        user: a real user of it, whose password is not needed; None where it has no users, and
-            then nobody needs to be refused.
-        retired: passwords of users who are declared no more, by user.
-        pushes: whether it takes pushes; a pull-through cache takes none.
-        credentials: to try the push that is to be refused.
+        target: the registry and the way to it.
+        user: an existing user, whose password is not needed; None when the registry has no users.
+            Then the checks of logins are left out.
+        retired: passwords of users who are no longer declared, by user.
+        pushes: whether the registry accepts pushes; a pull-through cache does not.
+        credentials: the login for the push that a cache must refuse.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = []
     if user is not None:
@@ -61,31 +62,31 @@ def negative_checks(
         checks.append(("untrusted-ca-refused", lambda: untrusted_ca_refused(target)))
         checks.append(("plain-http-refused", lambda: plain_http_refused(target)))
         checks.append(("old-tls-refused", lambda: old_tls_refused(target)))
-    return tuple(Check(f"{registry}/{name}", *_run(check)) for name, check in checks)
+    return tuple(Check(f"{registry}/{name}", *_run_check(check, target)) for name, check in checks)
 
 
 def anonymous_refused(target: Target) -> Finding:
-    """Without a login, `/v2/` answers 401 and says how to log in (RFC 9110, 11.6.1)."""
-    return _refused(target, None, "without a login")
+    """Without a login, `/v2/` answers 401 with a challenge (RFC 9110, 11.6.1)."""
+    return _expect_401(target, None, "without a login")
 
 
 def wrong_password_refused(target: Target, user: str) -> Finding:
-    """A real user with a password nobody has gets 401."""
+    """An existing user with a random password gets 401."""
     credentials = Credentials(user, Secret(secrets.token_urlsafe(24)))
-    return _refused(target, credentials, "with a wrong password")
+    return _expect_401(target, credentials, "with a wrong password")
 
 
 def removed_user_refused(target: Target, credentials: Credentials) -> Finding:
-    """A user who is declared no more gets 401 with the password that was valid once.
+    """A user who is no longer declared gets 401 with the password that was valid before.
 
-    distribution keeps its old users when a new htpasswd file cannot be read (registry/auth/
-    htpasswd/access.go), so this is asked and not concluded.
+    distribution keeps its old users when it cannot read a new htpasswd file (registry/auth/
+    htpasswd/access.go), so a written file proves nothing.
     """
-    return _refused(target, credentials, f"as {credentials.user}, who is declared no more,")
+    return _expect_401(target, credentials, f"as {credentials.user}, who is no longer declared,")
 
 
 def push_refused(target: Target, credentials: Credentials | None) -> Finding:
-    """A pull-through cache begins no upload: 405 UNSUPPORTED (registry/proxy/proxyblobstore.go)."""
+    """A pull-through cache refuses uploads: 405 UNSUPPORTED (registry/proxy/proxyblobstore.go)."""
     with RegistryClient(target, credentials) as client:
         answer = client.request("POST", "/v2/regfleet-smoke/refused/blobs/uploads/")
     if answer.status == 405:  # noqa: PLR2004
@@ -94,7 +95,7 @@ def push_refused(target: Target, credentials: Credentials | None) -> Finding:
 
 
 def untrusted_ca_refused(target: Target) -> Finding:
-    """A client that trusts a CA nobody knows breaks off, for that reason."""
+    """A client that trusts only an unrelated CA refuses the registry's certificate."""
     stranger = new_authority("nobody", datetime.now(timezone.utc))
     try:
         target.connect_tls(trusting(stranger.certificate_pem)).close()
@@ -107,7 +108,7 @@ def untrusted_ca_refused(target: Target) -> Finding:
 
 
 def plain_http_refused(target: Target) -> Finding:
-    """Plain HTTP sent to the TLS port gets no registry's answer; Go's server says 400."""
+    """Plain HTTP on the TLS port gets no answer of the registry API; Go's server answers 400."""
     stream = target.connect()
     try:
         stream.sendall(
@@ -116,22 +117,24 @@ def plain_http_refused(target: Target) -> Finding:
         with stream.makefile("rb") as file:
             line = file.readline(200)
     except TimeoutError:
-        return _silence(target, "no answer")
+        return _refusal_by_silence(target, "no answer")
     except OSError:
-        return _silence(target, "connection closed")
+        return _refusal_by_silence(target, "connection closed")
     finally:
         stream.close()
     if not line.startswith(b"HTTP/"):
-        return _silence(target, "no HTTP answer" if line else "connection closed")
+        return _refusal_by_silence(target, "no HTTP answer" if line else "connection closed")
     status = line.split()[1].decode("ascii", "replace") if len(line.split()) > 1 else "?"
     if status.startswith("2") or status == "401":
-        return "failed", f"/v2/ is served without TLS: {status}"
+        return "failed", f"/v2/ is served without TLS: {cut(status)}"
+    if not re.fullmatch(r"[34]\d\d", status):  # an error of the server is no refusal
+        return "failed", f"could not be tried: the answer was {cut(status)}"
     return "passed", f"status {status}"
 
 
 def old_tls_refused(target: Target) -> Finding:
-    """TLS 1.1 (deprecated by RFC 8996) is refused, where this machine can offer it at all."""
-    context = _old_context()
+    """TLS 1.1 (deprecated by RFC 8996) is refused; skipped when this machine cannot offer it."""
+    context = _tls_1_1_context()
     if context is None:
         return "skipped", f"{ssl.OPENSSL_VERSION} here cannot offer TLS 1.1"
     try:
@@ -139,16 +142,16 @@ def old_tls_refused(target: Target) -> Finding:
     except TimeoutError:
         return "failed", "could not be tried: no answer in time"
     except ssl.SSLError as error:
-        return _silence(target, (error.reason or "refused").lower().replace("_", " "))
+        return _refusal_by_silence(target, (error.reason or "refused").lower().replace("_", " "))
     except OSError:
-        return _silence(target, "connection closed")
+        return _refusal_by_silence(target, "connection closed")
     version = transport.version()
     transport.close()
     return "failed", f"{version} was accepted"
 
 
-def _silence(target: Target, seen: str) -> Finding:
-    """A refusal without words, to be believed where TLS as it should be works."""
+def _refusal_by_silence(target: Target, seen: str) -> Finding:
+    """Whether a closed or silent connection is a refusal: only if correct TLS works."""
     try:
         target.connect_tls().close()
     except (ssl.SSLError, OSError) as error:
@@ -156,14 +159,15 @@ def _silence(target: Target, seen: str) -> Finding:
     return "passed", seen
 
 
-def _run(check: Callable[[], Finding]) -> Finding:
+def _run_check(check: Callable[[], Finding], target: Target) -> Finding:
     try:
-        return check()
+        with only_registry_errors(target.endpoint):
+            return check()
     except RegistryError as error:
         return "failed", f"could not be tried: {error.message}"
 
 
-def _refused(target: Target, credentials: Credentials | None, how: str) -> Finding:
+def _expect_401(target: Target, credentials: Credentials | None, how: str) -> Finding:
     with RegistryClient(target, credentials) as client:
         answer = client.request("GET", "/v2/")
     if answer.status != 401:  # noqa: PLR2004
@@ -173,11 +177,11 @@ def _refused(target: Target, credentials: Credentials | None, how: str) -> Findi
     return "passed", "401"
 
 
-def _old_context() -> ssl.SSLContext | None:
-    """TLS 1.1 and nothing else, trusting anyone; None where the local OpenSSL has it no more.
+def _tls_1_1_context() -> ssl.SSLContext | None:
+    """A context for TLS 1.1 alone without checks; None when the local OpenSSL cannot offer it.
 
-    Whether it has is read from the ClientHello that it would send: distributions turn it off in
-    several ways, and some fail only there.
+    The ClientHello that it would send shows whether it can: distributions turn TLS 1.1 off in
+    several ways, and some show only there.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

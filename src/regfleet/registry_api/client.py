@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from http.client import HTTPException
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import final
 
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
 
-from regfleet.registry_api import answers
+from regfleet.registry_api import answers, bounds
 from regfleet.registry_api.answers import Answer, Manifest
-from regfleet.registry_api.errors import BrokenConnectionError, RegistryError, explain
+from regfleet.registry_api.bounds import Allowance, Bounds
+from regfleet.registry_api.errors import (
+    BrokenConnectionError,
+    RegistryError,
+    cut,
+    only_registry_errors,
+)
 from regfleet.registry_api.target import Credentials, Target
+from regfleet.registry_api.tunnel import Stream
 
 PAGE = 1000  # distribution: http.catalog.maxentries
-MAX_BODY = 16 * 1024 * 1024  # distribution takes manifests of up to 4 MiB
+_PART = 65536  # bytes of a body that are read at a time
 
 
 @final
 class RegistryClient:
-    """One connection to a registry, opened at the first request and kept; not for two threads.
+    """One connection to a registry, opened at the first request and kept; not thread-safe.
 
     Args:
-        target: which registry, and which way.
-        credentials: as whom; None for nobody.
+        target: the registry and the way to it.
+        credentials: the user to log in as; None for no login.
+        whole: the bounds of all requests of this client together, from now on.
     """
 
-    def __init__(self, target: Target, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        credentials: Credentials | None = None,
+        whole: Bounds = bounds.CONVERSATION,
+    ) -> None:
         self._target = target
         self._credentials = credentials
         self._connection = _Connection(target)
+        self._whole = Allowance(whole, f"{target.endpoint}: all requests")
 
     def __enter__(self) -> RegistryClient:
         return self
@@ -49,7 +61,7 @@ class RegistryClient:
         self._connection.close()
 
     def ping(self) -> None:
-        """Ask whether this is a registry, and whether it lets us in.
+        """Check that the target is a registry and accepts the credentials.
 
         Raises:
             RegistryError: `unauthorized`, `not-a-registry`, or as `request`.
@@ -59,30 +71,32 @@ class RegistryClient:
             raise RegistryError(
                 "not-a-registry",
                 f"{self._target.endpoint} is a web server without a registry: /v2/ is not found",
-                "is another service on that port, or a proxy that does not pass /v2/ on?",
+                "is another service on that port, or a proxy that does not forward /v2/?",
             )
-        self._require(answer, "GET /v2/")
-        if "docker-distribution-api-version" not in answer.headers:  # newer ones leave it out
+        self._require_success(answer, "GET /v2/")
+        if "docker-distribution-api-version" not in answer.headers:  # newer registries omit it
             answers.document(answer, self._target.endpoint)
 
-    def catalog(self) -> Iterator[str]:
-        """Every repository's name, page by page.
+    def catalog(self) -> tuple[str, ...]:
+        """The name of every repository.
 
         Raises:
-            RegistryError: as `request`; `unauthorized`, `unsupported` or `not-found` where the
-                registry has no catalog for us.
+            RegistryError: as `request`; `unauthorized`, `unsupported` or `not-found` when the
+                registry refuses its catalog; `protocol` for a list that exceeds its bounds or
+                has a name that is not valid.
         """
-        yield from self._pages(f"/v2/_catalog?n={PAGE}", "/v2/_catalog", "repositories")
+        path = "/v2/_catalog"
+        return self._read_pages(f"{path}?n={PAGE}", path, "repositories", answers.is_repository)
 
     def tags(self, repository: str) -> tuple[str, ...]:
-        """A repository's tags; none where it does not exist.
+        """A repository's tags; none when it does not exist.
 
         Raises:
-            RegistryError: as `request`.
+            RegistryError: as `request`; `protocol` as `catalog`.
         """
-        path = f"/v2/{_repository(repository)}/tags/list"
+        path = f"/v2/{_checked_repository(repository)}/tags/list"
         try:
-            return tuple(self._pages(path, path, "tags"))
+            return self._read_pages(path, path, "tags", answers.is_tag)
         except RegistryError as error:
             if error.kind == "not-found":
                 return ()
@@ -96,24 +110,23 @@ class RegistryClient:
         """
         if not answers.is_reference(reference):
             raise RegistryError("protocol", f"{reference!r} is neither a tag nor a digest")
-        path = f"/v2/{_repository(repository)}/manifests/{reference}"
+        path = f"/v2/{_checked_repository(repository)}/manifests/{reference}"
         answer = self.request("GET", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
-        self._require(answer, f"GET {path}")
+        self._require_success(answer, f"GET {path}")
         return answers.manifest(answer, self._target.endpoint, reference)
 
     def blob(self, repository: str, digest: str) -> bytes:
-        """A blob's content: for configurations; layers may be larger than `MAX_BODY`.
+        """A blob's content: for configurations, as a layer may exceed an answer's bounds.
 
         Raises:
-            RegistryError: `not-found`; `protocol` for another content than the digest's, and
-                where the registry sends elsewhere for it (redirects are not followed); as
-                `request`.
+            RegistryError: `not-found`; `protocol` for content that does not match the digest and
+                for a redirect, which is not followed; as `request`.
         """
         if not answers.is_digest(digest):
-            raise RegistryError("protocol", f"{digest!r} is no digest")
-        path = f"/v2/{_repository(repository)}/blobs/{digest}"
+            raise RegistryError("protocol", f"{digest!r} is not a digest")
+        path = f"/v2/{_checked_repository(repository)}/blobs/{digest}"
         answer = self.request("GET", path)
-        self._require(answer, f"GET {path}")
+        self._require_success(answer, f"GET {path}")
         answers.require_digest(answer.body, digest, self._target.endpoint)
         return answer.body
 
@@ -121,107 +134,159 @@ class RegistryClient:
         """Delete a manifest, and with it every tag that points to it.
 
         Args:
-            repository: its repository.
-            digest: its digest; a registry refuses tags here (distribution, spec/api).
+            repository: the manifest's repository.
+            digest: the manifest's digest; a registry refuses tags here (distribution, spec/api).
 
         Returns:
-            Whether it was there.
+            Whether the manifest existed.
 
         Raises:
-            RegistryError: `unsupported` where the registry has deletion off (405); as `request`.
+            RegistryError: `unsupported` when deletion is off (405); as `request`.
         """
         if not answers.is_digest(digest):
-            raise RegistryError("protocol", f"{digest!r} is no digest; only those can be deleted")
-        path = f"/v2/{_repository(repository)}/manifests/{digest}"
+            raise RegistryError(
+                "protocol", f"{digest!r} is not a digest; delete takes digests only"
+            )
+        path = f"/v2/{_checked_repository(repository)}/manifests/{digest}"
         answer = self.request("DELETE", path)
         if answer.status == 404:  # noqa: PLR2004
             return False
-        self._require(answer, f"DELETE {path}")
+        self._require_success(answer, f"DELETE {path}")
         return True
 
     def request(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """One request. Redirects are not followed.
+        """Send one request. Redirects are not followed.
 
         Raises:
-            RegistryError: no answer came, or an endless one.
+            RegistryError: no answer, an answer that exceeds its bounds, or one that is not HTTP.
         """
-        used_before = self._connection.sock is not None
-        try:
-            return self._request(method, path, headers or {})
-        except BrokenConnectionError:
-            # The registry may close a kept connection at any time (RFC 9112, 9.3.1 and 9.3.2).
-            if not used_before or method == "DELETE":
-                raise
-            return self._request(method, path, headers or {})
+        return self._request_with_retry(method, path, headers or {}, self._whole)
 
-    def _request(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def _request_with_retry(
+        self, method: str, path: str, headers: Mapping[str, str], within: Allowance
+    ) -> Answer:
+        what = f"{self._target.endpoint}: {method} {cut(path)}"
+        allowance = Allowance(bounds.REQUEST, what, within)
+        used_before = self._connection.sock is not None
+        with only_registry_errors(self._target.endpoint):
+            try:
+                return self._request_once(method, path, headers, allowance)
+            except BrokenConnectionError:
+                # A server may close a kept connection at any time (RFC 9112, 9.3.1 and 9.3.2).
+                if not used_before or method == "DELETE":
+                    raise
+                return self._request_once(method, path, headers, allowance)
+
+    def _request_once(
+        self, method: str, path: str, headers: Mapping[str, str], allowance: Allowance
+    ) -> Answer:
+        """Send a request once; the body is not decompressed, so that it cannot grow."""
         connection = self._connection
-        every = {"Host": self._target.endpoint, "User-Agent": "regfleet", **headers}
+        every = {
+            "Host": self._target.endpoint,
+            "User-Agent": "regfleet",
+            "Accept-Encoding": "identity",
+            **headers,
+        }
         if self._credentials is not None:
             every["Authorization"] = self._credentials.header()
         finished = False
         try:
-            connection.request(method, path, headers=every, preload_content=False)
-            response = connection.getresponse()
-            body = response.read(MAX_BODY + 1)
-            finished = len(body) <= MAX_BODY
-        except (OSError, EOFError, HTTPException, HTTPError) as error:
-            raise explain(_cause(error), self._target.endpoint) from error
+            with only_registry_errors(self._target.endpoint):
+                connection.allow(allowance)
+                connection.request(
+                    method, path, headers=every, preload_content=False, decode_content=False
+                )
+                response = connection.getresponse()
+                # Read to the end: only there urllib3 reports a body that is too short. The
+                # allowance bounds it.
+                body = b"".join(iter(lambda: response.read(_PART), b""))
+            finished = True
         finally:
             if not finished:
                 connection.close()
-        if not finished:
-            raise RegistryError("protocol", f"{self._target.endpoint}: {path}: an endless answer")
         lower = {name.lower(): value for name, value in response.headers.items()}
+        if lower.get("content-encoding", "identity").lower() != "identity":
+            raise RegistryError(
+                "protocol",
+                f"{self._target.endpoint}: {cut(path)}: the answer is compressed, although the "
+                "request forbids it",
+                "does a proxy in between compress answers?",
+            )
         return Answer(response.status, lower, body)
 
-    def _pages(self, path: str, fallback: str, key: str) -> Iterator[str]:
+    def _read_pages(
+        self, path: str, fallback: str, key: str, is_one: Callable[[str], bool]
+    ) -> tuple[str, ...]:
+        """All names of a paged list; a `Link` is followed on this endpoint alone."""
+        what = f"{self._target.endpoint}: the list {fallback}"
+        allowance = Allowance(bounds.LIST, what, self._whole)
+        names: list[str] = []
         seen = {path}
-        answer = self.request("GET", path)
-        if answer.status == 400:  # noqa: PLR2004 - more a page than this registry allows
-            answer = self.request("GET", fallback)
-        page: str | None = path
-        while page is not None:
-            self._require(answer, f"GET {page}")
-            yield from answers.strings(answers.document(answer, self._target.endpoint).get(key))
-            page = answers.next_page(answer.headers.get("link"), page)
-            if page is None:
-                return
-            if page in seen:
+        answer = self._request_with_retry("GET", path, {}, allowance)
+        if answer.status == 400:  # noqa: PLR2004 - the registry allows fewer names in a page
+            answer = self._request_with_retry("GET", fallback, {}, allowance)
+        page = path
+        while True:
+            self._require_success(answer, f"GET {cut(page)}")
+            more = answers.strings_of(answers.document(answer, self._target.endpoint).get(key))
+            impossible = next((name for name in more if not is_one(name)), None)
+            if impossible is not None:
                 raise RegistryError(
-                    "protocol", f"{self._target.endpoint}: {page} leads to itself as the next page"
+                    "protocol", f"{what} has {cut(impossible)!r}, which is not valid"
                 )
+            names += more
+            if len(names) > bounds.MOST_NAMES:
+                raise bounds.endless(what, f"more than {bounds.MOST_NAMES} names")
+            try:
+                following = answers.next_page(answer.headers.get("link"), page)
+            except ValueError as error:
+                raise RegistryError(
+                    "protocol", f"{what}: its next page has no address: {cut(error)}"
+                ) from error
+            if following is None:
+                return tuple(names)
+            if following in seen:
+                raise RegistryError(
+                    "protocol",
+                    f"{self._target.endpoint}: {cut(page)} names a page before it as the next page",
+                )
+            if len(seen) >= bounds.MOST_PAGES:
+                raise bounds.endless(what, f"more than {bounds.MOST_PAGES} pages")
+            page = following
             seen.add(page)
-            answer = self.request("GET", page)
+            answer = self._request_with_retry("GET", page, {}, allowance)
 
-    def _require(self, answer: Answer, asked: str) -> None:
+    def _require_success(self, answer: Answer, asked: str) -> None:
         if not 200 <= answer.status < 300:  # noqa: PLR2004
             user = self._credentials.user if self._credentials else None
             raise answers.refusal(answer, self._target.endpoint, asked, user)
 
 
 class _Connection(HTTPConnection):
-    """urllib3's connection over the target's streams, with TLS by `SSLTransport` in either case."""
+    """urllib3's connection over the target's streams; TLS is made by `Tls`."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(target.host, timeout=target.timeout)
         self._target = target
+        self._allowance: Allowance | None = None
+        self._stream: Stream | None = None
+
+    def allow(self, allowance: Allowance) -> None:
+        """Set the allowance of the next request and of the connection that it may open."""
+        self._allowance = allowance
+        if self._stream is not None:
+            self._stream.allow(allowance)
 
     def connect(self) -> None:
-        if not self._target.tls:
-            self.sock = self._target.connect()
-            return
-        self.sock = self._target.connect_tls()
-        self.is_verified = True
+        self._stream = self._target.connect(self._allowance)
+        self.sock = self._stream
+        if self._target.tls:
+            self.sock = self._target.wrap(self._stream)
+            self.is_verified = True
 
 
-def _repository(name: str) -> str:
+def _checked_repository(name: str) -> str:
     if not answers.is_repository(name):
-        raise RegistryError("protocol", f"{name!r} cannot be a repository's name")
+        raise RegistryError("protocol", f"{cut(name)!r} cannot be a repository's name")
     return name
-
-
-def _cause(error: Exception) -> Exception:
-    """The socket's or TLS's own error, where urllib3 has wrapped it."""
-    cause = error.__cause__
-    return cause if isinstance(error, HTTPError) and isinstance(cause, OSError) else error

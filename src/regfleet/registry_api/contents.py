@@ -1,4 +1,4 @@
-"""What a registry holds: a count of it, and its images one by one. Asks only for reading."""
+"""Counts what a registry holds and lists its images. It only reads."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from regfleet.model.contents import Contents, Tag
 from regfleet.registry_api import answers
 from regfleet.registry_api.answers import Descriptor, Manifest
 from regfleet.registry_api.client import RegistryClient
-from regfleet.registry_api.errors import RegistryError
+from regfleet.registry_api.errors import RegistryError, cut
 
-MOST = 500  # repositories whose tags are counted, and manifests that are weighed
-SECONDS = 30.0  # then counting ends where it is
+MOST = 500  # repositories whose tags are counted, and manifests whose sizes are added
+SECONDS = 30.0  # then counting stops and the result is partial
 
 # Docker's "Image Manifest V2, Schema 2" and the OCI image specification, "Image Configuration".
 _CONFIGURATIONS = (
@@ -25,49 +26,6 @@ _MAX_CONFIGURATION = 4 * 1024 * 1024
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: a build that leaves its time out
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """How much a registry holds.
-
-    Attributes:
-        tags: in the repositories that were asked, all of them unless `partial`.
-        empty: repositories among them without a tag: deleted tags leave them behind.
-        size: bytes of the blobs of the tags that were weighed, each blob once.
-        weighed: tags whose manifests were read for that.
-        partial: whether there is more than was counted or weighed.
-        broken: tags without their manifest, and manifests that an index lists and are not there.
-    """
-
-    repositories: int
-    empty: int
-    tags: int
-    size: int
-    weighed: int
-    partial: bool = False
-    broken: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag and the image, or index of several, that it points to.
-
-    Attributes:
-        size: bytes of its blobs, each once; of all platforms where it is an index.
-        platforms: `linux/amd64`, ...
-        created: as the newest image's configuration says it (RFC 3339), None where none does.
-        missing: manifests that its index lists and that are not there.
-    """
-
-    repository: str
-    name: str
-    digest: str
-    media_type: str
-    size: int
-    platforms: tuple[str, ...]
-    created: str | None
-    missing: int = 0
-
-
 def count(
     client: RegistryClient,
     *,
@@ -75,18 +33,18 @@ def count(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Contents:
-    """Count a registry's repositories and tags, and weigh its images: bounded work.
+    """Count a registry's repositories and tags, and add up its images' sizes, within bounds.
 
     Args:
-        most: repositories whose tags are asked for, and manifests that are read.
-        seconds: how long it may take; a request that has begun is waited for.
-        clock: seconds that only grow.
+        most: the most repositories whose tags are counted, and the most manifests that are read.
+        seconds: the most time; a request that has begun is waited for.
+        clock: returns seconds that only grow.
 
     Raises:
         RegistryError: as `RegistryClient.catalog`.
     """
     end = clock() + seconds
-    repositories = list(client.catalog())
+    repositories = client.catalog()
     named: list[tuple[str, str]] = []
     asked = empty = 0
     for repository in repositories[:most]:
@@ -96,7 +54,7 @@ def count(
         named += [(repository, tag) for tag in tags]
         empty += not tags
         asked += 1
-    scale = _Scale(client, most)
+    scale = _SizeCounter(client, most)
     weighed = 0
     for repository, tag in named:
         if scale.left <= 0 or clock() > end:
@@ -116,26 +74,26 @@ def count(
 
 
 def images(client: RegistryClient, repository: str) -> Iterator[Tag]:
-    """Every tag of a repository with what it points to; none where it does not exist.
+    """Every tag of a repository with its image; none when the repository does not exist.
 
-    They come in their natural order, `1.9` before `1.10`: distribution 2 has none of its own. A
-    tag that is deleted in the meantime is left out.
+    The tags are in natural order, `1.9` before `1.10`; distribution 2 does not sort them. A tag
+    that is deleted in the meantime is left out.
 
     Raises:
         RegistryError: as `RegistryClient.manifest`.
     """
     read: dict[str, Tag] = {}
-    for name in sorted(client.tags(repository), key=_natural):
-        found = _manifest(client, repository, name)
+    for name in sorted(client.tags(repository), key=_natural_key):
+        found = _read_manifest(client, repository, name)
         if found is None:
             continue
         if found.digest not in read:
-            read[found.digest] = _described(client, repository, name, found)
+            read[found.digest] = _describe_tag(client, repository, name, found)
         yield replace(read[found.digest], name=name)
 
 
-class _Scale:
-    """Weighs images, each manifest and each blob once."""
+class _SizeCounter:
+    """Adds up the sizes of images' blobs, reading each manifest and adding each blob once."""
 
     def __init__(self, client: RegistryClient, most: int) -> None:
         self._client = client
@@ -145,11 +103,11 @@ class _Scale:
         self.broken = 0
 
     def weigh(self, repository: str, reference: str) -> None:
-        """Add what a manifest says that its blobs weigh; below 0 `left` counts what was not."""
+        """Add the sizes of a manifest's blobs; does nothing but count when `left` is used up."""
         self.left -= 1
         if self.left < 0:
             return
-        found = _manifest(self._client, repository, reference)
+        found = _read_manifest(self._client, repository, reference)
         if found is None:
             self.broken += 1
             return
@@ -161,19 +119,19 @@ class _Scale:
                 self.weigh(repository, member.digest)
 
 
-def _described(client: RegistryClient, repository: str, name: str, found: Manifest) -> Tag:
+def _describe_tag(client: RegistryClient, repository: str, name: str, found: Manifest) -> Tag:
     blobs: dict[str, int] = {}
     platforms: dict[str, None] = {}
     created: list[str] = []
     missing = 0
-    # An index that lists itself cannot be made; one of indexes can, and is shown as empty.
+    # An index cannot list itself. It can list indexes, and is then shown as empty.
     for listed in found.index or (Descriptor(found.digest, found.size, found.media_type),):
-        image = _manifest(client, repository, listed.digest) if found.index else found
+        image = _read_manifest(client, repository, listed.digest) if found.index else found
         if image is None:
             missing += 1
             continue
         blobs |= {blob.digest: blob.size for blob in image.blobs}
-        made, where = _configuration(client, repository, image)
+        made, where = _created_and_platform(client, repository, image)
         if listed.platform or where:
             platforms[listed.platform or where] = None
         if made:
@@ -190,21 +148,21 @@ def _described(client: RegistryClient, repository: str, name: str, found: Manife
     )
 
 
-def _configuration(
+def _created_and_platform(
     client: RegistryClient, repository: str, image: Manifest
 ) -> tuple[str | None, str]:
-    """When it was made and for what platform, as far as the configuration says it."""
+    """The creation time and the platform in an image's configuration, as far as it has them."""
     config = next((blob for blob in image.blobs if blob.digest == image.config), None)
     if (
         config is None
         or config.media_type not in _CONFIGURATIONS
         or config.size > _MAX_CONFIGURATION
     ):
-        return None, ""  # an artefact that is no image
+        return None, ""  # an artefact that is not an image
     try:
         found = json.loads(client.blob(repository, config.digest))
     except RegistryError as error:
-        if error.kind in ("protocol", "not-found"):  # kept elsewhere, or gone
+        if error.kind in ("protocol", "not-found"):  # a redirect, or deleted
             return None, ""
         raise
     except (ValueError, RecursionError):
@@ -213,10 +171,10 @@ def _configuration(
         return None, ""
     created = found.get("created")
     known = isinstance(created, str) and created != _NEVER
-    return (created if known else None), answers.platform(found)
+    return (cut(created) if known else None), answers.platform(found)
 
 
-def _natural(tag: str) -> list[tuple[bool, int, str]]:
+def _natural_key(tag: str) -> list[tuple[bool, int, str]]:
     return [
         (False, int(part), "") if part.isdecimal() else (True, 0, part)
         for part in re.split(r"(\d+)", tag, flags=re.ASCII)
@@ -224,7 +182,7 @@ def _natural(tag: str) -> list[tuple[bool, int, str]]:
     ]
 
 
-def _manifest(client: RegistryClient, repository: str, reference: str) -> Manifest | None:
+def _read_manifest(client: RegistryClient, repository: str, reference: str) -> Manifest | None:
     try:
         return client.manifest(repository, reference)
     except RegistryError as error:

@@ -1,10 +1,12 @@
-"""What can go wrong between this machine and a registry, in words. Pure."""
+"""Turns errors between this machine and a registry into messages. Pure."""
 
 from __future__ import annotations
 
 import errno
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from regfleet.errors import RegfleetError
@@ -14,7 +16,7 @@ Kind = Literal[
     "wrong-name",  # the certificate is for other names
     "expired",  # the certificate is past its end, or before its start
     "tls",  # no TLS came about, for another reason
-    "refused",  # nobody listens there
+    "refused",  # no service listens there
     "timeout",
     "unreachable",  # no way there, no such name, connection broke
     "unauthorized",  # 401
@@ -22,7 +24,7 @@ Kind = Literal[
     "not-found",  # 404
     "unsupported",  # 405, deletion is off
     "not-a-registry",
-    "protocol",  # a registry that answers what it should not
+    "protocol",  # an answer that no registry should give
 ]
 
 # X509_V_ERR_*, openssl/x509_vfy.h; Go says "certificate signed by unknown authority".
@@ -31,6 +33,13 @@ _DATES = {9: "is not valid yet", 10: "has expired"}
 _NAMES = {62, 64}
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
+
+# By name, so that importing this module does not import the two packages.
+_HTTP_ERROR = "http.client.HTTPException"
+_INCOMPLETE = "http.client.IncompleteRead"
+_URLLIB3_ERROR = "urllib3.exceptions.HTTPError"
+
+_MOST_SAID = 200  # characters of a registry's text in a message
 
 _ERRORS: tuple[tuple[type[Exception], Kind, str, str], ...] = (
     (
@@ -42,23 +51,23 @@ _ERRORS: tuple[tuple[type[Exception], Kind, str, str], ...] = (
     (
         ConnectionRefusedError,
         "refused",
-        "connection refused, nobody listens there",
+        "connection refused, no service listens there",
         "is the registry running, and is the port right?",
     ),
     (
         socket.gaierror,
         "unreachable",
         "the name cannot be resolved",
-        "enter it in DNS or in /etc/hosts",
+        "add it to DNS or /etc/hosts",
     ),
 )
 
 
 class RegistryError(RegfleetError):
-    """A registry could not be talked to, or refused.
+    """A registry could not be reached, or refused a request.
 
     Attributes:
-        kind: what went wrong, for programs.
+        kind: the kind of failure, for callers.
     """
 
     def __init__(self, kind: Kind, message: str, hint: str = "") -> None:
@@ -67,16 +76,48 @@ class RegistryError(RegfleetError):
 
 
 class BrokenConnectionError(RegistryError):
-    """The connection ended before the answer did; on a kept connection worth one more try."""
+    """The connection ended before the answer did; on a kept connection, retry once."""
+
+
+def cut(said: object) -> str:
+    """A registry's text, cut to fit into a message."""
+    text = str(said)
+    return text if len(text) <= _MOST_SAID else f"{text[: _MOST_SAID - 1]}…"
+
+
+@contextmanager
+def only_registry_errors(endpoint: str) -> Iterator[None]:
+    """Turn every exception in the block into an error of this registry.
+
+    A registry's data reaches parsers of Python and its libraries, which raise more than they
+    document: RecursionError for nested JSON, ValueError for a number of 5000 digits,
+    UnicodeEncodeError for a path.
+
+    Raises:
+        RegfleetError: as it was raised in the block, or by `explain` for another exception.
+    """
+    try:
+        yield
+    except RegfleetError:
+        raise
+    except Exception as error:
+        raise explain(error, endpoint) from error
 
 
 def explain(error: Exception, endpoint: str) -> RegistryError:
-    """An error of connecting, TLS or HTTP in the user's words.
+    """The RegistryError for an exception of connecting, TLS, HTTP or parsing.
 
     Args:
-        error: as raised by socket, ssl, http.client, urllib3 or the tunnel.
-        endpoint: the registry's, as clients type it.
+        error: as raised by socket, ssl, http.client, urllib3, the tunnel, or a parser.
+        endpoint: the registry's endpoint, as clients type it.
     """
+    cause = error.__cause__ or (error.args[-1] if error.args else None)
+    if (
+        _URLLIB3_ERROR in _class_names(error)
+        and isinstance(cause, Exception)
+        and (isinstance(cause, OSError) or _HTTP_ERROR in _class_names(cause))
+    ):
+        error = cause
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(error, endpoint)
     if isinstance(error, ssl.SSLError):
@@ -86,12 +127,25 @@ def explain(error: Exception, endpoint: str) -> RegistryError:
             return RegistryError(kind, f"{endpoint}: {message}", hint)
     if isinstance(error, OSError) and error.errno in _NO_WAY:
         return RegistryError("unreachable", f"{endpoint}: {error.strerror}", "is the host up?")
-    said = (error.strerror if isinstance(error, OSError) else "") or str(error)
-    return BrokenConnectionError(
-        "unreachable",
-        f"{endpoint}: the connection broke: {said or type(error).__name__}",
-        "see the registry's log",
+    said = cut((error.strerror if isinstance(error, OSError) else "") or error)
+    if isinstance(error, (OSError, EOFError)) or _INCOMPLETE in _class_names(error):
+        return BrokenConnectionError(
+            "unreachable",
+            f"{endpoint}: the connection broke: {said or type(error).__name__}",
+            "see the registry's log",
+        )
+    is_http = {_HTTP_ERROR, _URLLIB3_ERROR} & _class_names(error)
+    what = "is not HTTP" if is_http else "cannot be read"
+    return RegistryError(
+        "protocol",
+        f"{endpoint}: the answer {what}: {type(error).__name__}: {said}",
+        "is another service on that port, or a proxy in between?",
     )
+
+
+def _class_names(error: Exception) -> set[str]:
+    """The full names of an error's classes."""
+    return {f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__}
 
 
 def _explain_certificate(error: ssl.SSLCertVerificationError, endpoint: str) -> RegistryError:
@@ -100,7 +154,7 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, endpoint: str) -> 
         return RegistryError(
             "untrusted",
             f"{endpoint}: certificate signed by unknown authority ({said})",
-            "is it this registry that answers, and does its declaration name its CA?",
+            "does this registry answer there, and is its tls.ca right?",
         )
     if code in _DATES:
         return RegistryError(
@@ -114,7 +168,7 @@ def _explain_certificate(error: ssl.SSLCertVerificationError, endpoint: str) -> 
             f"{endpoint}: the certificate is for other names ({said})",
             "add the name to tls.names, or use an endpoint that the certificate covers",
         )
-    return RegistryError("tls", f"{endpoint}: the certificate does not hold: {said}")
+    return RegistryError("tls", f"{endpoint}: the certificate is not valid: {said}")
 
 
 def _explain_tls(error: ssl.SSLError, endpoint: str) -> RegistryError:

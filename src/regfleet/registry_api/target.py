@@ -1,8 +1,9 @@
-"""Which registry, which way, whom to trust, as whom."""
+"""A registry to connect to: its endpoint, the way there, the CA to trust, the login."""
 
 from __future__ import annotations
 
 import base64
+import io
 import ssl
 from dataclasses import dataclass
 
@@ -12,9 +13,25 @@ from urllib3.util.ssltransport import SSLTransport
 from regfleet.errors import CertificateError
 from regfleet.fleet.model import Registry
 from regfleet.pki.names import endpoint_host
+from regfleet.registry_api.bounds import REQUEST, Allowance
 from regfleet.registry_api.errors import explain
 from regfleet.registry_api.tunnel import Dial, Stream, direct, explain_channel
 from regfleet.secret import Secret
+
+
+class Tls(SSLTransport):
+    """TLS over a stream, by urllib3."""
+
+    socket: Stream  # type: ignore[assignment] # typed for sockets; all that it calls is in Stream
+
+    def makefile(  # type: ignore[override] # of all that sockets offer, what http.client asks for
+        self, mode: str, buffering: int | None = None
+    ) -> io.BufferedReader:
+        """As `Stream.makefile`; urllib3's own uses private names of sockets to count readers."""
+        return self.socket.file(self._read_into, mode, buffering)
+
+    def _read_into(self, buffer: memoryview) -> int:
+        return int(self.recv_into(buffer) or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +49,14 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A registry to talk to.
+    """A registry to connect to.
 
     Attributes:
-        endpoint: as clients type it; its host is what the certificate must cover, whichever way
-            leads there.
+        endpoint: as clients type it; the certificate must cover its host, whatever `dial` does.
         dial: opens a connection to it.
-        tls: whether it speaks TLS.
-        ca: PEM of the CA to trust, that alone; None for the machine's own trust.
-        timeout: seconds for each wait.
+        tls: whether it uses TLS.
+        ca: PEM of the only CA to trust; None to trust what this machine trusts.
+        timeout: the most seconds for each wait, within an operation's allowance.
     """
 
     endpoint: str
@@ -51,12 +67,12 @@ class Target:
 
     @classmethod
     def of(cls, registry: Registry, ca: bytes | None, dial: Dial | None = None) -> Target:
-        """A declared registry.
+        """The target for a declared registry.
 
         Args:
             registry: its declaration.
-            ca: what clients trust, `FleetCertificates.trusted_ca`.
-            dial: the way; by default straight to the endpoint.
+            ca: the CA that clients trust, from `FleetCertificates.trusted_ca`.
+            dial: opens a connection; by default directly to the endpoint.
         """
         return cls(
             registry.endpoint,
@@ -70,49 +86,71 @@ class Target:
         """The endpoint's host, without brackets."""
         return endpoint_host(self.endpoint)
 
-    def connect(self) -> Stream:
+    def connect(self, allowance: Allowance | None = None) -> Stream:
         """A new connection, without TLS.
 
+        Args:
+            allowance: the allowance of the operation; by default that of one request.
+
         Raises:
-            RegistryError: it did not come about.
+            RegistryError: the connection failed.
         """
+        allowance = allowance or Allowance(REQUEST, self.endpoint)
         try:
-            return Stream(self.dial(), self.timeout)
+            dialled = self.dial(min(self.timeout, allowance.seconds()))
+            return Stream(dialled, self.timeout, allowance)
         except paramiko.SSHException as error:
             raise explain_channel(error, self.endpoint) from error
         except (OSError, EOFError) as error:
             raise explain(error, self.endpoint) from error
 
-    def connect_tls(self, context: ssl.SSLContext | None = None) -> SSLTransport:
+    def connect_tls(
+        self, context: ssl.SSLContext | None = None, allowance: Allowance | None = None
+    ) -> Tls:
         """A new connection with TLS.
 
         Args:
-            context: what to offer and whom to trust; by default what the target says.
+            context: the TLS settings; by default those of the target.
+            allowance: as for `connect`.
 
         Raises:
-            RegistryError: no connection.
-            ssl.SSLError, OSError: no TLS; left as it is, since the checks look into it.
+            RegistryError: the connection failed.
+            ssl.SSLError, OSError: TLS failed; not translated, since the checks inspect it.
         """
-        context = context or trusting(self.ca)
-        stream = self.connect()
+        return self.wrap(self.connect(allowance), context)
+
+    def wrap(self, stream: Stream, context: ssl.SSLContext | None = None) -> Tls:
+        """Start TLS over a connection; on failure the connection is closed.
+
+        Args:
+            stream: a connection to this target.
+            context: as for `connect_tls`.
+
+        Raises:
+            RegistryError: the allowance is used up.
+            ssl.SSLError, OSError: as for `connect_tls`.
+        """
         try:
-            # Typed for sockets; all that it calls is in Stream.
-            return SSLTransport(stream, context, server_hostname=self.host)  # type: ignore[arg-type]
+            return Tls(
+                stream,  # type: ignore[arg-type]
+                context or trusting(self.ca),
+                server_hostname=self.host,
+            )
         except BaseException:
             stream.close()
             raise
 
 
 def trusting(ca: bytes | None) -> ssl.SSLContext:
-    """TLS 1.2 or later, trusting that CA alone, or what the machine trusts.
+    """A context for TLS 1.2 or later that trusts this CA alone, or what this machine trusts.
 
-    A CA that is no root is trusted as it stands, as Go does it (X509_V_FLAG_PARTIAL_CHAIN).
+    An intermediate CA is trusted as it is, as in Go (X509_V_FLAG_PARTIAL_CHAIN).
 
     Raises:
-        CertificateError: the CA is no PEM certificate.
+        CertificateError: the CA is not a PEM certificate.
     """
-    # Looked up in the module at the time: gevent puts its own class there, and an object of the
-    # class it replaced recurses without end (gevent issue 1016).
+    # Look the class up at run time: gevent replaces it in the module, and an object of the old
+    # class recurses without end (gevent issue 1016).
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -122,5 +160,5 @@ def trusting(ca: bytes | None) -> ssl.SSLContext:
     try:
         context.load_verify_locations(cadata=ca.decode("ascii"))
     except (ssl.SSLError, UnicodeDecodeError, ValueError) as error:
-        raise CertificateError(f"the CA to trust is no certificate in PEM form: {error}") from error
+        raise CertificateError(f"the CA to trust is not a PEM certificate: {error}") from error
     return context

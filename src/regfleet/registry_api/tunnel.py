@@ -1,70 +1,100 @@
-"""Byte streams to a registry: a TCP connection of our own, or a channel in a host's SSH one.
+"""Byte streams to a registry: a TCP connection, or a channel in the SSH connection to a host.
 
-paramiko's `Channel` is nearly a socket, but http.client and urllib3 also want `recv_into`,
-`makefile` over raw reads, and sockets that stay open for as long as a file of theirs is read.
-`Stream` adds just that, over anything that can `recv` and `sendall`. It waits in `recv` alone, so
-it works with threads as well as under gevent.
+paramiko's `Channel` is nearly a socket, but http.client and urllib3 also need `recv_into`,
+`makefile`, and sockets that stay open while a file of theirs is read. `Stream` adds these over
+anything that can `recv` and `send`. Every byte passes through it, so it also enforces an
+operation's `Allowance`. It waits only in `recv` and `send`, so it works with threads and gevent.
 """
 
 from __future__ import annotations
 
 import io
 import socket
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import paramiko
 
+from regfleet.registry_api.bounds import Allowance
 from regfleet.registry_api.errors import RegistryError
 
-CONNECT_TIMEOUT = 10.0
+MOST_ADDRESSES = 8  # tried for one name
 
 
 class SocketLike(Protocol):
-    """What a connection must offer; sockets and paramiko's channels do."""
+    """The methods that a connection must have; sockets and paramiko's channels have them."""
 
     def recv(self, nbytes: int, /) -> bytes:
-        """Some bytes, at most that many; none at the end. TimeoutError when it takes too long."""
+        """Receive at most that many bytes; none at the end. TimeoutError when it takes too long."""
 
-    def sendall(self, data: bytes, /) -> None:
-        """Send all of it."""
+    def send(self, data: bytes, /) -> int:
+        """Send some of the data, return how many bytes. TimeoutError when it takes too long."""
 
     def settimeout(self, seconds: float | None, /) -> None:
-        """How long `recv` and `sendall` may wait."""
+        """Set how long `recv` and `send` may wait."""
 
     def close(self) -> None:
-        """Close it; again does no harm."""
+        """Close the connection; a second call does nothing."""
 
 
-Dial: TypeAlias = "Callable[[], SocketLike]"
-"""Opens a new connection to the registry's port."""
+Dial: TypeAlias = "Callable[[float], SocketLike]"
+"""Opens a new connection to the registry's port, within the given seconds."""
 
 
 class Stream:
-    """What http.client and urllib3's SSLTransport ask of a socket, over any `SocketLike`."""
+    """The socket methods that http.client and urllib3's SSLTransport use, over a `SocketLike`.
 
-    def __init__(self, inner: SocketLike, timeout: float | None = None) -> None:
+    Args:
+        inner: the connection.
+        timeout: the most seconds for each wait.
+        allowance: the remaining seconds and bytes; `allow` replaces it.
+    """
+
+    def __init__(
+        self, inner: SocketLike, timeout: float | None = None, allowance: Allowance | None = None
+    ) -> None:
         self._inner = inner
         self._closed = False
-        self._io_refs = 0  # by this name socket.SocketIO and SSLTransport count open files
+        self._files = 0  # open files that read from it
         self._timeout = timeout
+        self._allowance = allowance
         inner.settimeout(timeout)
 
+    def allow(self, allowance: Allowance) -> None:
+        """Use this allowance from now on."""
+        self._allowance = allowance
+
     def recv(self, size: int) -> bytes:
-        """As `SocketLike.recv`."""
-        return self._inner.recv(size)
+        """As `SocketLike.recv`.
+
+        Raises:
+            RegistryError: the allowance is used up.
+        """
+        self._bound_wait()
+        content = self._inner.recv(size)
+        if self._allowance:
+            self._allowance.take(len(content))
+        time.sleep(0)  # lets gevent run others while a peer sends without a pause
+        return content
 
     def recv_into(self, buffer: bytearray | memoryview, size: int = 0) -> int:
         """As `socket.recv_into`."""
         view = memoryview(buffer).cast("B")
-        content = self._inner.recv(size or len(view))
+        content = self.recv(size or len(view))
         view[: len(content)] = content
         return len(content)
 
     def sendall(self, data: bytes) -> None:
-        """As `SocketLike.sendall`."""
-        if data:
-            self._inner.sendall(bytes(data))
+        """Send all of the data within the allowance, however slowly the peer takes it.
+
+        Raises:
+            RegistryError: no time is left.
+        """
+        left = memoryview(bytes(data))
+        while left:
+            self._bound_wait()
+            left = left[self._inner.send(left.tobytes()) :]
 
     def settimeout(self, seconds: float | None) -> None:
         """As `SocketLike.settimeout`."""
@@ -77,49 +107,105 @@ class Stream:
 
     def makefile(self, mode: str, buffering: int | None = None) -> io.BufferedReader:
         """A buffered reader; http.client reads answers from it and writes with `sendall`."""
+        return self.file(self.recv_into, mode, buffering)
+
+    def file(
+        self, read_into: Callable[[memoryview], int], mode: str, buffering: int | None = None
+    ) -> io.BufferedReader:
+        """As `makefile`, but reads by `read_into`, such as TLS's decrypted bytes.
+
+        Args:
+            read_into: as `recv_into`.
+            mode: `rb`.
+            buffering: bytes; by default 8192.
+        """
         if mode != "rb":
-            raise ValueError(f"only 'rb' is read from a stream, not {mode!r}")
-        self._io_refs += 1
-        raw = socket.SocketIO(self, "r")  # type: ignore[arg-type]
+            raise ValueError(f"a stream opens files in mode 'rb', not {mode!r}")
+        self._files += 1
+        raw = _RawReader(read_into, self._end_file)
         return io.BufferedReader(raw, buffering if buffering and buffering > 0 else 8192)
 
     def close(self) -> None:
-        """Close, as soon as no file reads from it."""
+        """Close the connection, once no file reads from it."""
         self._closed = True
-        if self._io_refs <= 0:
+        if self._files == 0:
             self._inner.close()
 
-    def _decref_socketios(self) -> None:
-        if self._io_refs > 0:
-            self._io_refs -= 1
+    def _end_file(self) -> None:
+        self._files -= 1
         if self._closed:
             self.close()
 
+    def _bound_wait(self) -> None:
+        """Bound the next wait by the allowance."""
+        if self._allowance:
+            left = self._allowance.seconds()
+            self._inner.settimeout(left if self._timeout is None else min(left, self._timeout))
 
-def direct(address: str, port: int, timeout: float = CONNECT_TIMEOUT) -> Dial:
-    """A TCP connection of this machine's own."""
-    return lambda: socket.create_connection((address, port), timeout)
 
-
-def through(
-    transport: paramiko.Transport,
-    port: int,
-    address: str = "127.0.0.1",
-    timeout: float = CONNECT_TIMEOUT,
-) -> Dial:
-    """A channel in an SSH connection, opened to the port from the host at its other end.
+class _RawReader(io.RawIOBase):
+    """The raw file that a stream's buffered reader reads from.
 
     Args:
-        transport: the SSH connection, established.
-        port: the registry's TCP port.
-        address: where the registry is, seen from that host.
-        timeout: seconds for the channel to open.
+        read_into: as `socket.recv_into`.
+        end: called once, when the file is closed.
     """
 
-    def dial() -> SocketLike:
+    def __init__(self, read_into: Callable[[memoryview], int], end: Callable[[], None]) -> None:
+        self._read_into = read_into
+        self._end = end
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self._read_into(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._end()
+
+
+def direct(address: str, port: int) -> Dial:
+    """A `Dial` that opens a TCP connection from this machine."""
+
+    def dial(seconds: float) -> SocketLike:
+        end = time.monotonic() + seconds
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[:MOST_ADDRESSES]
+        for rest, (family, kind, protocol, _, where) in zip(
+            range(len(found), 0, -1), found, strict=True
+        ):
+            # An address that drops packets uses up only its own share of the time.
+            share = max((end - time.monotonic()) / rest, 0.001)
+            made = socket.socket(family, kind, protocol)
+            try:
+                made.settimeout(share)
+                made.connect(where)
+            except OSError:
+                made.close()
+                if rest == 1:
+                    raise
+            else:
+                return made
+        raise OSError(f"{address} has no address")
+
+    return dial
+
+
+def through(transport: paramiko.Transport, port: int, address: str = "127.0.0.1") -> Dial:
+    """A `Dial` that opens a channel in an SSH connection; its host connects to the port.
+
+    Args:
+        transport: the established SSH connection.
+        port: the registry's TCP port.
+        address: the registry's address as that host reaches it.
+    """
+
+    def dial(seconds: float) -> SocketLike:
         try:
             return transport.open_channel(
-                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout
+                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=seconds
             )
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise explain_channel(error, f"{address}:{port}") from error
@@ -128,11 +214,11 @@ def through(
 
 
 def explain_channel(error: Exception, target: str) -> RegistryError:
-    """Why an SSH channel did not open (RFC 4254, 5.1). Pure.
+    """The error for an SSH channel that did not open (RFC 4254, 5.1). Pure.
 
     Args:
         error: as raised by `paramiko.Transport.open_channel`.
-        target: address and port as the host was asked for them.
+        target: the address and port that the host was to connect to.
     """
     code = error.code if isinstance(error, paramiko.ChannelException) else 0
     if code == 1:  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
@@ -144,7 +230,7 @@ def explain_channel(error: Exception, target: str) -> RegistryError:
     if code == 2:  # noqa: PLR2004 - SSH_OPEN_CONNECT_FAILED
         return RegistryError(
             "refused",
-            f"nobody listens on {target} of the host",
+            f"no service listens on {target} of the host",
             "is the registry running, and is the port right?",
         )
     said = str(error) or type(error).__name__

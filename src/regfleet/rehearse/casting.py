@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from urllib.parse import urlsplit
 
 from regfleet.errors import UsageError
 from regfleet.fleet.model import Client, Fleet
@@ -94,13 +93,8 @@ def cast(
 
 def used_by(fleet: Fleet, client: Client) -> list[str]:
     """The registries that a client trusts, logs in to or mirrors from, by name."""
-    mirrors = {urlsplit(mirror).netloc for mirror in client.mirrors}
-    named = {*client.registries, *(login.registry for login in client.logins)}
-    return [
-        registry.name
-        for registry in fleet.registries.values()
-        if registry.name in named or registry.endpoint in mirrors
-    ]
+    used = client.uses
+    return [name for name in fleet.registries if name in used]
 
 
 def _that_can_be_had(fleet: Fleet) -> Fleet:

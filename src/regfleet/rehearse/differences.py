@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from regfleet.fleet.model import LOCAL, Fleet
+from regfleet.model.names import counted, listed
 from regfleet.rehearse.casting import Cast
 from regfleet.rehearse.images import FALLBACK, variant_for
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, Likeness, StandIns, in_play
 from regfleet.rehearse.resolving import foreign_mirrors
-from regfleet.report.names import counted, listed
 
 _NAMES = 60  # columns for names
 
@@ -27,19 +27,6 @@ class Difference:
 
     topic: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What the hosts of a twin share with the machine that carries them.
-
-    Attributes:
-        kernel: its release.
-        architecture: as `uname -m` has it.
-    """
-
-    kernel: str
-    architecture: str
 
 
 def of_this_fleet(
@@ -71,12 +58,12 @@ def of_this_fleet(
     )
 
 
-def of_any_fleet(engines: Mapping[str, str], machine: Machine) -> tuple[Difference, ...]:
+def of_any_fleet(engines: Mapping[str, str], kernel: str) -> tuple[Difference, ...]:
     """What no twin shows.
 
     Args:
         engines: what the hosts of the twin run, by host: `Docker 20.10.24 on bookworm`.
-        machine: what carries them.
+        kernel: the release and the architecture of this machine's.
     """
     by_engine: defaultdict[str, list[str]] = defaultdict(list)
     for host, engine in engines.items():
@@ -89,8 +76,7 @@ def of_any_fleet(engines: Mapping[str, str], machine: Machine) -> tuple[Differen
         Difference("versions", f"any but {versions or 'those here'}: --suite takes others"),
         Difference(
             "kernel",
-            f"every host has this machine's, {machine.kernel} for {machine.architecture}, with "
-            "its modules and limits",
+            f"every host has this machine's, {kernel}, with its modules and limits",
         ),
         Difference(
             "what is there",

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from regfleet.errors import RegfleetError
 
@@ -86,8 +85,3 @@ class Docker:
     def listing(self, *arguments: str) -> Sequence[str]:
         """The lines that `docker ARGUMENTS` prints (identifiers, mostly)."""
         return self.run(*arguments).split()
-
-    def import_image(self, tar: Path, tag: str, *changes: str) -> None:
-        """Make an image of the root filesystem `tar`; `changes` are Dockerfile instructions."""
-        options = [part for change in changes for part in ("--change", change)]
-        self.run("import", *options, str(tar), tag)

@@ -6,6 +6,7 @@ its own; it reads no configuration of the machine's, and leaves nothing behind w
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import ipaddress
 import json
@@ -35,10 +36,14 @@ class OwnEngine:
     """A dockerd that we start and stop.
 
     Attributes:
-        directory: gets the images' and containers' data, the log and the settings.
+        directory: gets the images' and containers' data, the log and the settings. Links in its
+            path are resolved: runc takes no root file system behind one.
     """
 
     directory: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "directory", self.directory.resolve())
 
     @property
     def runtime(self) -> Path:
@@ -85,8 +90,8 @@ class OwnEngine:
         """Start dockerd and return when it answers; nothing when it does already.
 
         Raises:
-            RegfleetError: not root, dockerd is missing, or it does not come up (the end of its
-                log is in the message).
+            RegfleetError: another engine uses the directory, not root, dockerd is missing, or it
+                does not come up (the end of its log is in the message).
         """
         if self.pid() is not None and self.docker.answers():
             return
@@ -133,9 +138,14 @@ class OwnEngine:
         What it did to the machine's packet filter is taken back.
 
         Raises:
-            RegfleetError: it does not stop.
+            RegfleetError: it does not stop, or another engine uses the directory.
         """
         pid = self.pid()
+        if pid is None and self._is_in_use():
+            raise RegfleetError(
+                f"another Docker engine uses {self.directory}/data: nothing was touched there",
+                "stop that engine, or give another directory",
+            )
         if pid is not None:
             self._empty()
             os.kill(pid, signal.SIGTERM)
@@ -163,6 +173,20 @@ class OwnEngine:
         self.stop()
         if self.directory.exists():
             shutil.rmtree(self.directory)
+
+    def _is_in_use(self) -> bool:
+        """Whether an engine has its data here, by whatever path and under whatever settings.
+
+        dockerd locks its list of volumes while it runs (flock(2) by bbolt; seen in /proc/locks).
+        """
+        try:
+            with (self.directory / "data" / "volumes" / "metadata.db").open("rb") as volumes:
+                fcntl.flock(volumes, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def _empty(self) -> None:
         if not self.docker.answers():

@@ -13,9 +13,11 @@ from regfleet.fleet.model import (
     Host,
     Json,
     PasswordSource,
+    Proxy,
     Registry,
     Tls,
 )
+from regfleet.model.service import at
 
 Table: TypeAlias = "dict[str, Json]"
 
@@ -54,6 +56,7 @@ def _table(name: str, table: Table) -> str:
 def _ssh(host: Host) -> Table:
     ssh = host.ssh
     return _given(
+        port=ssh.port,
         key=_path(ssh.key),
         host_key_checking=ssh.host_key_checking,
         known_hosts=_path(ssh.known_hosts),
@@ -85,15 +88,38 @@ def _registry(registry: Registry) -> Table:
         }
     if registry.external:
         return {"external": True, **common}
+    if registry.proxy:  # played by a stand-in of another name
+        common["serves_docker_hub"] = registry.serves_docker_hub
     return {
         "hosts": _hosts(registry.hosts),
         "runtime": registry.runtime,
-        "image": registry.image,
         "storage": registry.storage,
         "delete": registry.delete,
-        **_given(image_archive=_path(registry.image_archive), proxy=registry.proxy),
+        "limits": _given(
+            memory=registry.limits.memory,
+            pids=registry.limits.pids,
+            log_size=registry.limits.log_size,
+            log_files=registry.limits.log_files,
+        ),
+        **({"listen": at(*registry.listen)} if registry.listen else {}),
+        **_image(registry),
+        **_given(proxy=_upstream(registry)),
         **common,
     }
+
+
+def _upstream(registry: Registry) -> Json:
+    """The empty registry that plays a cache's upstream: without a login."""
+    if registry.proxy and registry.proxy_ttl:
+        return {"url": registry.proxy, "ttl": registry.proxy_ttl}
+    return registry.proxy
+
+
+def _image(registry: Registry) -> Table:
+    """None of one that the distribution packages: the file may not name one there."""
+    if registry.runtime == "package":
+        return {}
+    return {"image": registry.image, **_given(image_archive=_path(registry.image_archive))}
 
 
 def _tls(tls: Tls) -> Table:
@@ -120,11 +146,31 @@ def _client(client: Client) -> Table:
         "engine": client.engine,
         "install": client.install,
         "registries": list(client.registries),
-        "mirrors": list(client.mirrors),
+        "mirrors": _mirrors(client),
         "login": login,
         "daemon": dict(client.daemon),
         "migrate_flags": client.migrate_flags,
+        **({"proxy": _proxy(client.proxy)} if client.proxy else {}),
     }
+
+
+def _mirrors(client: Client) -> Json:
+    if all(len(mirror.place) <= len(("mirrors", 0)) for mirror in client.mirrors):
+        return [mirror.url for mirror in client.mirrors]
+    table: dict[str, list[Json]] = {}
+    for mirror in client.mirrors:
+        table.setdefault(mirror.of, []).append(mirror.url)
+    return dict(table)
+
+
+def _proxy(proxy: Proxy) -> Table:
+    """Without its login, which a twin has none of."""
+    return _given(
+        http=proxy.http or None,
+        https=proxy.https or None,
+        no_proxy=list(proxy.no_proxy),
+        containers=proxy.containers,
+    )
 
 
 def _path(path: object) -> str | None:

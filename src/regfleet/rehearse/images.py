@@ -25,12 +25,12 @@ from regfleet.rehearse.docker import Docker
 from regfleet.seed import build_busybox, build_registry
 
 SUITES = ("bookworm", "trixie", "sid")  # the first is the default
-VARIANTS = ("docker", "bare", "sysv", "light")
+VARIANTS = ("docker", "bare", "sysv", "openrc", "light")
 FALLBACK = "bare"  # has no engine: for those that are installed from the distribution
 LABEL = "regfleet.build"
 
 # What a variant is made of (see vagrant/host-image.sh): to extend one takes a third of the time.
-_BASES = {"docker": "bare", "bare": "light", "sysv": "light"}
+_BASES = {"docker": "bare", "bare": "light", "sysv": "light", "openrc": "light"}
 
 # The variant that has a client engine; those not here are installed on the fallback.
 _VARIANT_OF_ENGINE = {"docker": "docker", "docker-sysconfig": "docker"}
@@ -86,9 +86,8 @@ class Images:
                 return tag
             self._build(suite, variant)
             self.progress(f"importing the {suite} host image ({variant})")
-            self.docker.import_image(
-                tar, tag, 'CMD ["/sbin/regfleet-boot"]', f'LABEL {LABEL}="{self.cache.parent}"'
-            )
+            boot, label = 'CMD ["/sbin/regfleet-boot"]', f'LABEL {LABEL}="{self.cache.parent}"'
+            self.docker.run("import", "--change", boot, "--change", label, str(tar), tag)
         return tag
 
     def _build(self, suite: str, variant: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from regfleet.desired.resolve import clients_of, registries_on
@@ -27,6 +28,7 @@ from regfleet.rehearse import resolving
 from regfleet.rehearse.casting import Cast, used_by
 from regfleet.rehearse.images import FALLBACK, variant_for
 from regfleet.rehearse.twin import HostSpec
+from regfleet.runtimes import RUNTIMES
 
 SMOKE = ""  # among images, the smoke test's
 _UPSTREAM_PORT = 5999
@@ -127,6 +129,7 @@ def likeness(fleet: Fleet, cast: Cast, stand_ins: StandIns, user: str) -> Likene
     claims = resolving.claims(played, names)
     twin = replace(
         played,
+        ca_permitted=(),  # its hosts have other addresses
         registries={
             name: _registry(registry, names, stand_ins, user)
             for name, registry in played.registries.items()
@@ -164,9 +167,10 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
 
 
 def engine_of(fleet: Fleet, host: str) -> str:
-    """The client engine of a host, which all its groups name; Docker where it is no client."""
+    """The engine of a host: the one that all its groups name, or that its registries run on."""
     clients = clients_of(fleet, host)
-    return clients[0].engine if clients else "docker"
+    runs = [RUNTIMES[each.runtime].engine for each in registries_on(fleet, host)]
+    return clients[0].engine if clients else next(filter(None, runs), "docker")
 
 
 def settled(
@@ -195,8 +199,11 @@ def settled(
         after = replace(before, hosts=tuple(map(up, before.hosts)))
         if before.proxy is None:
             return after
-        host = after.hosts[0]
-        return replace(after, proxy=f"http://{host.address}:{upstreams[host.name]}")
+        instance = after.instance()
+        if instance is None:
+            return after
+        upstream = f"http://{instance.host.address}:{upstreams[instance.host.name]}"
+        return replace(after, proxy=upstream, proxy_user=None)
 
     return replace(
         fleet,
@@ -241,6 +248,7 @@ def _registry(
         hosts=tuple(_host(host, names, user) for host in registry.hosts),
         image=image.image if image else registry.image,
         image_archive=image.archive if image else registry.image_archive,
+        listen=_listen(registry),
         tls=tls,
         users=tuple(
             User(each.name, PasswordSource("generate"))
@@ -251,14 +259,23 @@ def _registry(
     )
 
 
+def _listen(registry: Registry) -> tuple[str, int] | None:
+    """Its port at all addresses, for the host's own address is another here; loopback stays."""
+    if registry.listen is None or ip_address(registry.listen[0]).is_loopback:
+        return registry.listen
+    return "0.0.0.0", registry.listen[1]  # noqa: S104 - in a network of the rehearsal's own
+
+
 def _client(client: Client, fleet: Fleet, names: Mapping[str, str], user: str) -> Client:
     return replace(
         client,
         hosts=tuple(_host(host, names, user) for host in client.hosts),
         install=client.install or variant_for(client.engine) == FALLBACK,
+        vendor=False,  # a twin is a Debian, which that repository does not serve
         logins=tuple(
             login for login in client.logins if not fleet.registries[login.registry].external
         ),
+        proxy=replace(client.proxy, user=None) if client.proxy else None,
     )
 
 
@@ -272,7 +289,7 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
     engine = engine_of(twin, host.name)
     login = host.ssh.user or "root"
     accounts = {name for client in clients for each in client.logins for name in each.accounts}
-    taken = {registry.port for registry in registries}
+    taken = {each.port for registry in registries for each in registry.instances}
     free = next(port for port in range(_UPSTREAM_PORT, 0, -1) if port not in taken)
     return Part(
         HostSpec(

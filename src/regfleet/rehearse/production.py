@@ -101,10 +101,10 @@ class Production:
             for part in alike.parts
             if (version := self.result.engines.get(part.name))
         }
-        machine = differences.Machine(platform.release(), platform.machine())
+        kernel = f"{platform.release()} for {platform.machine()}"
         self.result.differences = (
             *differences.of_this_fleet(self.fleet, self.cast, lacking, alike),
-            *differences.of_any_fleet(engines, machine),
+            *differences.of_any_fleet(engines, kernel),
         )
 
 

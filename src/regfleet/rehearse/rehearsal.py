@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from regfleet.desired.model import DesiredHost
-from regfleet.desired.resolve import emptied, resolve
 from regfleet.engines import ENGINES
 from regfleet.fleet.model import Fleet
-from regfleet.materials import Materials, gather
+from regfleet.model.names import counted
+from regfleet.model.report import Report
 from regfleet.rehearse import hosts
 from regfleet.rehearse.differences import Difference
 from regfleet.rehearse.likeness import Part
 from regfleet.rehearse.twin import Twin
-from regfleet.report import progress as run_progress
-from regfleet.report.model import HostReport, Report
-from regfleet.report.names import counted
 from regfleet.report.plan_text import impact
+from regfleet.run import build
+from regfleet.run import progress as run_progress
 from regfleet.run.apply import Runner
 from regfleet.run.session import Session
-from regfleet.run.work import Work
+from regfleet.run.wanted import Wanted, declared, nothing
 from regfleet.state import StateDirectory
 
 
@@ -149,7 +147,7 @@ class Rehearsal:
             Whether all is well.
         """
         with self._runner() as runner:
-            with self._stage("plan") as stage:
+            with staged(self.result, self.progress, "plan") as stage:
                 runner.plan()
                 plans = [host.plan for host in runner.report.hosts.values() if host.plan]
                 count = sum(len(plan.changes) for plan in plans)
@@ -159,7 +157,7 @@ class Rehearsal:
                     stage.said = _came_to(runner.report)
                 self._note_engines(runner)
             if stage.ok:
-                with self._stage(name) as stage:
+                with staged(self.result, self.progress, name) as stage:
                     runner.touch(smoke=True)
                     runner.smoke(runner.also_to_smoke())
                     stage.said = _came_to(runner.report)
@@ -173,7 +171,7 @@ class Rehearsal:
         Returns:
             Whether there is nothing.
         """
-        with self._stage("again") as stage, self._runner() as runner:
+        with staged(self.result, self.progress, "again") as stage, self._runner() as runner:
             runner.plan()
             plans = [host.plan for host in runner.report.hosts.values() if host.plan]
             count = sum(len(plan.changes) for plan in plans)
@@ -192,9 +190,8 @@ class Rehearsal:
         Returns:
             Whether all is as it was.
         """
-        nothing = emptied(self.fleet, delete_data=True)
-        with self._stage("destroy") as stage:
-            with self._runner(nothing) as runner:
+        with staged(self.result, self.progress, "destroy") as stage:
+            with self._runner(nothing(self.fleet, delete_data=True)) as runner:
                 runner.plan()
                 if runner.report.ok:
                     runner.touch(smoke=False, clients_first=True)
@@ -220,7 +217,7 @@ class Rehearsal:
         return {
             host.name
             for host in (applied.hosts.values() if applied else ())
-            if host.plan and any(each.resource.startswith("package ") for each in host.plan.changes)
+            if host.plan and any(each.resource.kind == "package" for each in host.plan.changes)
         }
 
     def _note_engines(self, runner: Runner) -> None:
@@ -230,27 +227,12 @@ class Rehearsal:
             if version:
                 self.result.engines[part.name] = version
 
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[Stage]:
-        with staged(self.result, self.progress, name) as stage:
-            yield stage
-
-    @contextmanager
-    def _runner(self, desired: Mapping[str, DesiredHost] | None = None) -> Iterator[Runner]:
+    def _runner(self, wanted: Wanted | None = None) -> AbstractContextManager[Runner]:
         """What a run of the command line has: its own materials and connections, as users' runs."""
-        materials = Materials({}, "")
-        if desired is None:
-            materials = gather(self.fleet, self.state, save=True)
-            desired = resolve(self.fleet, materials)
+        wanted = wanted or declared(self.fleet, self.state)
         names = list(self.fleet.hosts())
         session = Session(self.fleet, names, self.parallel)
-        work = Work(self.fleet, desired, materials, session)
-        report = Report(self.fleet.name, {name: HostReport(name) for name in names})
-        try:
-            progress = run_progress.Progress(_Watch(self.progress))
-            yield Runner(self.fleet, work, session, names, report, progress)
-        finally:
-            session.close()
+        return build.runner(wanted, names, session, _Watch(self.progress))
 
 
 def _came_to(report: Report) -> str:

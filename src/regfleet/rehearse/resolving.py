@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from regfleet.errors import RegfleetError
 from regfleet.fleet.model import Fleet
-from regfleet.pki.names import canonical, endpoint_host
+from regfleet.pki.names import address_of, canonical, endpoint_host
 
 _OWN = frozenset({"localhost", "127.0.0.1", "::1"})  # each host's own, whoever asks
 
@@ -39,7 +38,7 @@ def claims(fleet: Fleet, names: Mapping[str, str]) -> dict[str, str]:
             for name in (endpoint_host(registry.endpoint), *registry.tls.names):
                 _claim(found, canonical(name), host.name)
     for host in fleet.hosts().values():
-        if not host.is_local and not is_address(host.address):
+        if not host.is_local and not address_of(host.address):
             found.setdefault(host.address.lower(), host.name)
     return found
 
@@ -48,17 +47,20 @@ def claimed(claims_: Mapping[str, str], host: str) -> Claimed:
     """What one host answers to."""
     mine = [each for each, owner in claims_.items() if owner == host]
     return Claimed(
-        tuple(each for each in mine if not is_address(each)),
-        tuple(each for each in mine if is_address(each)),
+        tuple(each for each in mine if not address_of(each)),
+        tuple(each for each in mine if address_of(each)),
     )
 
 
 def foreign_mirrors(fleet: Fleet) -> dict[str, str]:
     """Mirrors that are none of the registries in play: the URL, and its host and port."""
-    ours = {each.endpoint for each in fleet.registries.values() if not each.external}
-    urls = (mirror for client in fleet.clients.values() for mirror in client.mirrors)
-    found = {url: urlsplit(url).netloc for url in urls}
-    return {url: netloc for url, netloc in found.items() if netloc not in ours}
+    ours = {name for name, each in fleet.registries.items() if not each.external}
+    return {
+        mirror.url: urlsplit(mirror.url).netloc
+        for client in fleet.clients.values()
+        for mirror in client.mirrors
+        if mirror.registry not in ours
+    }
 
 
 def away(fleet: Fleet, claims_: Mapping[str, str]) -> tuple[str, ...]:
@@ -66,15 +68,6 @@ def away(fleet: Fleet, claims_: Mapping[str, str]) -> tuple[str, ...]:
     outside = [each.endpoint for each in fleet.registries.values() if each.external]
     names = [endpoint_host(each) for each in (*outside, *foreign_mirrors(fleet).values())]
     return tuple(dict.fromkeys(name for name in names if name not in {*claims_, *_OWN}))
-
-
-def is_address(text: str) -> bool:
-    """Whether a text is an IPv4 or IPv6 address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _claim(found: dict[str, str], name: str | None, host: str) -> None:

@@ -11,14 +11,16 @@ from rich.status import Status
 from rich.text import Text
 
 from regfleet.fleet.model import Json
+from regfleet.model.checks import Check, Verdict
+from regfleet.model.names import listed
+from regfleet.model.report import Report
 from regfleet.rehearse.rehearsal import Progress, Result, Stage
 from regfleet.report import as_json
-from regfleet.report.lines import clean, show
-from regfleet.report.model import Report
-from regfleet.report.names import listed
+from regfleet.report.lines import show
 from regfleet.report.plan_text import show_plan
+from regfleet.report.resource_text import resource_text
 from regfleet.report.summary_text import show_troubles
-from regfleet.smoke.outcome import Check, Verdict
+from regfleet.terminal.cleaning import clean
 
 VERSION = 1
 _NAME = 7  # columns of a stage's name
@@ -80,7 +82,7 @@ def render(result: Result, console: Console, *, plan: bool = False) -> None:
         plan: also what the first apply had to do.
     """
     if result.applied and plan:
-        show(console, "", Text("\nFirst apply", "bold"))
+        _head(console, "First apply")
         show_plan(result.applied, console, troubles=False)
     if result.applied:
         _show_smoke(result.applied, console)
@@ -88,20 +90,25 @@ def render(result: Result, console: Console, *, plan: bool = False) -> None:
         _show_differences(result, console)
     for report in (result.applied, result.again, result.destroyed):
         if report and not report.ok:
-            console.print()
+            show(console, "")
             show_troubles(report, console)
     again = result.again.hosts.values() if result.again else ()
     if result.again and any(host.plan and host.plan.changes for host in again):
-        show(console, "", Text("\nThe second apply still has to do:", "bold"))
+        _head(console, "The second apply still has to do:")
         show_plan(result.again, console)
     if result.left:
-        show(console, "", Text("\nNot as it was before:", "bold"))
+        _head(console, "Not as it was before:")
         for words, names in _together(result.left).items():
             show(console, f"  {clean(listed(names, _NAMES))}: ", clean(words))
 
 
+def _head(console: Console, text: str) -> None:
+    show(console, "")
+    show(console, "", Text(text, "bold"))
+
+
 def _show_differences(result: Result, console: Console) -> None:
-    show(console, "", Text("\nWhat this rehearsal does not show", "bold"))
+    _head(console, "What this rehearsal does not show")
     width = max(len(difference.topic) for difference in result.differences)
     topic = ""
     for difference in result.differences:
@@ -149,7 +156,7 @@ def document(result: Result) -> str:
 def _resources(report: Report | None, name: str) -> Json:
     """What the second apply would have done; None where it was not come to."""
     plan = report.hosts[name].plan if report else None
-    return [change.resource for change in plan.changes] if plan else None
+    return [resource_text(change.resource) for change in plan.changes] if plan else None
 
 
 def _show_smoke(report: Report, console: Console) -> None:
@@ -159,7 +166,7 @@ def _show_smoke(report: Report, console: Console) -> None:
         if host.checks:
             alike[tuple(_checks(host.checks))].append(host.name)
     if alike:
-        show(console, "", Text("\nSmoke test", "bold"))
+        _head(console, "Smoke test")
     for found, names in alike.items():
         show(console, "  ", Text(clean(listed(names, _NAMES)), "bold"))
         for verdict, words in found:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from regfleet import passwords
 from regfleet.errors import CertificateError, PasswordError
+from regfleet.fleet.addresses import HUB_HOSTS
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.pki import given
 from regfleet.rehearse.images import Seeds
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns
 from regfleet.seed import hub_reachable
 from regfleet.state import StateDirectory
-
-_HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
 def find(
@@ -52,7 +51,7 @@ def on_hub(image: str) -> bool:
     """Whether an image's reference is one of Docker Hub (distribution/reference, domains)."""
     first, slash, _ = image.partition("/")
     named = slash and ("." in first or ":" in first or first == "localhost")
-    return not named or first in _HUB_NAMES
+    return not named or first in HUB_HOSTS
 
 
 def _passwords(registry: Registry, state: StateDirectory) -> Iterator[tuple[tuple[str, str], str]]:

@@ -12,13 +12,13 @@ by name. They are reached from this machine by address.
 from __future__ import annotations
 
 import os
-import re
 import socket
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,17 +26,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from regfleet.errors import HostError, RegfleetError
 from regfleet.rehearse.docker import Completed, Docker
 from regfleet.rehearse.images import LABEL, Images
-from regfleet.rehearse.inside import Inside
 from regfleet.rehearse.isolation import run_options
 
 TWIN_LABEL = "regfleet.twin"
-SSHD_LOG = "/var/log/sshd.log"
 BOOT_SECONDS = 90.0
 MANY_HOSTS = 15
 LONGEST_HOSTNAME = 64
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_WANTED = 1024
-SESSION = re.compile(r"Starting session: (command|subsystem '[^']*'|shell)")
 
 SSH_CONFIG = """\
 Host *
@@ -55,7 +52,7 @@ class HostSpec:
     Attributes:
         name: its host name, which the others resolve.
         suite: Debian or Ubuntu suite.
-        variant: `docker`, `bare`, `sysv` or `light` (see vagrant/host-image.sh).
+        variant: `docker`, `bare`, `sysv`, `openrc` or `light` (see vagrant/host-image.sh).
         aliases: further names that resolve to it.
     """
 
@@ -74,7 +71,6 @@ class TwinHost:
         container: its container's name.
         address: its IPv4 address, reachable from this machine.
         host_key: its public host key, `ssh-ed25519 AAAA...`.
-        inside: shells in it.
     """
 
     spec: HostSpec
@@ -82,10 +78,6 @@ class TwinHost:
     container: str
     address: str
     host_key: str
-    inside: Inside = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "inside", Inside(self.docker, self.container))
 
     @property
     def name(self) -> str:
@@ -93,8 +85,13 @@ class TwinHost:
         return self.spec.name
 
     def run(self, script: str, stdin: str = "", timeout: float | None = 120) -> Completed:
-        """Run a shell script on the host as root, out of band: no SSH is involved."""
-        return self.inside.run(script, stdin, timeout)
+        """Run a shell script on the host as root, out of band: no SSH is involved.
+
+        Raises:
+            RegfleetError: `timeout` seconds went by.
+        """
+        command = ("exec", "-i", self.container, "sh", "-c", script)
+        return self.docker.try_run(*command, stdin=stdin, timeout=timeout)
 
     def read(self, script: str) -> str:
         """Run a shell script like `run` and return its output, stripped.
@@ -106,14 +103,6 @@ class TwinHost:
         if done.returncode != 0:
             raise HostError(self.name, f"{self.name}: `{script}` failed: {done.stderr.strip()}")
         return done.stdout.strip()
-
-    def sessions(self) -> list[str]:
-        """What sshd has been asked to start since boot: `command`, `subsystem 'sftp'`, `shell`."""
-        return SESSION.findall(self.read(f"cat {SSHD_LOG}"))
-
-    def copy_in(self, source: Path, target: str) -> None:
-        """Copy a file of this machine into the host."""
-        self.docker.run("cp", str(source), f"{self.container}:{target}")
 
 
 @dataclass(slots=True)
@@ -131,6 +120,7 @@ class Twin:
     images: Images
     directory: Path
     hosts: dict[str, TwinHost] = field(default_factory=dict)
+    host_type: ClassVar[type[TwinHost]] = TwinHost
     _given_up: bool = False
 
     @property
@@ -219,8 +209,6 @@ class Twin:
     def stop(self) -> None:
         """Remove every host of this twin, their volumes and the network; nothing else."""
         remove(self.docker, f"{TWIN_LABEL}={self.name}")
-        for host in self.hosts.values():
-            host.inside.close()
         self.hosts.clear()
 
     def _labels(self) -> Sequence[str]:
@@ -287,7 +275,7 @@ class Twin:
             time.sleep(0.2)
         address, host_key = done.stdout.strip().split(" ", 1)
         _await_sshd(spec.name, address, deadline)
-        return TwinHost(spec, self.docker, container, address, host_key)
+        return self.host_type(spec, self.docker, container, address, host_key)
 
     def _running(self, container: str) -> bool:
         state = self.docker.try_run("inspect", "--format", "{{.State.Running}}", container)

@@ -1,4 +1,4 @@
-"""`doctor --json`: one document."""
+"""The document of `doctor --json`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from regfleet.doctor.causes import Recognised, fill
 from regfleet.doctor.diagnose import Diagnosis
 from regfleet.fleet.model import Json
+from regfleet.report.resource_text import found_text
 from regfleet.report.status_json import printable
 
 VERSION = 1
 
 
 def document(diagnosis: Diagnosis) -> str:
-    """A diagnosis as JSON; null is what is not known or not there."""
+    """A diagnosis as JSON; null for unknown or absent."""
     found: dict[str, Json] = {
         "version": VERSION,
         "fleet": diagnosis.fleet,
@@ -26,7 +27,7 @@ def document(diagnosis: Diagnosis) -> str:
                 "title": each.title,
                 "hosts": list(each.hosts),
                 "registry": each.registry or None,
-                "found": each.found,
+                "found": found_text(each),
                 "said": each.said or None,
                 "felt_by": list(each.felt_by),
                 "means": each.means,
@@ -42,7 +43,7 @@ def document(diagnosis: Diagnosis) -> str:
 
 
 def explanation(found: Sequence[Recognised], values: Mapping[str, str]) -> str:
-    """What a pasted error says, as JSON."""
+    """The causes of a pasted error, as JSON."""
 
     def one(each: Recognised) -> Json:
         known, cause = {**values, **each.values}, each.cause

@@ -1,23 +1,24 @@
-"""`images --json`: one document."""
+"""The document of `images --json`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from regfleet.fleet.model import Json
-from regfleet.registry_api.contents import Tag
-from regfleet.report.images_model import RegistryImages
+from regfleet.model.contents import Tag
+from regfleet.model.images import RegistryImages
 from regfleet.report.status_json import VERSION, printable
 
 
 def document(fleet: str, found: Sequence[RegistryImages]) -> str:
-    """What registries hold, as JSON; null is what is not known."""
+    """The content of registries as JSON; null for unknown."""
     registries: dict[str, Json] = {
         registry.name: {
             "endpoint": registry.endpoint,
             "repositories": {
                 name: [_tag(tag) for tag in tags] for name, tags in registry.repositories.items()
             },
+            "hidden_repositories": registry.hidden,
             "note": registry.note or None,
             "error": (
                 f"{registry.error} (hint: {registry.hint})"

@@ -10,32 +10,38 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from regfleet.registry_api.contents import Tag
+from regfleet.model.contents import Tag
+from regfleet.model.images import RegistryImages
 from regfleet.report import tables
-from regfleet.report.images_model import RegistryImages
+from regfleet.report.lines import show
+from regfleet.terminal.cleaning import clean
 
 _SHORT = 12  # characters of a digest, as `docker images` shows it
 
 
 def render(found: Sequence[RegistryImages], console: Console, *, verbose: bool = False) -> None:
-    """Print what registries hold.
+    """Print the content of registries.
 
     Args:
-        verbose: digests in full.
+        verbose: print full digests.
     """
     for registry in found:
         tags = [tag for tags in registry.repositories.values() for tag in tags]
-        console.print(_title(registry, len(tags)), soft_wrap=True)
+        show(console, "", _title(registry, len(tags)))
         if tags:
             tables.show(console, _table(tags, verbose=verbose))
         for name, its in registry.repositories.items():
             if not its:
                 what = "" if registry.note else "  no tags"
-                console.print(Text(f"  {name}{what}"), soft_wrap=True)
+                show(console, "  ", f"{name}{what}")
+        if registry.hidden:
+            what = "repository" if registry.hidden == 1 else "repositories"
+            words = f"  {registry.hidden} empty {what} of the smoke test left out (--all)"
+            show(console, Text(words, "dim"))
         if registry.error:
-            console.print(Text.assemble(("  failed", "red"), f": {registry.error}"), soft_wrap=True)
+            show(console, Text.assemble("  ", ("failed", "red"), ": "), registry.error)
         if registry.hint:
-            console.print(Text(f"  hint: {registry.hint}"), soft_wrap=True)
+            show(console, "  hint: ", registry.hint)
 
 
 def _title(registry: RegistryImages, tags: int) -> Text:
@@ -61,12 +67,19 @@ def _table(tags: Sequence[Tag], *, verbose: bool) -> Table:
         platforms = ", ".join(tag.platforms) or "-"
         if tag.missing:
             platforms += f" ({tag.missing} missing)"
-        cells = (tag.repository, tag.name, digest, decimal(tag.size), platforms, _day(tag.created))
-        table.add_row(*map(Text, cells))
+        cells = (
+            tag.repository,
+            tag.name,
+            digest,
+            decimal(tag.size),
+            platforms,
+            _date_and_time(tag.created),
+        )
+        table.add_row(*(Text(clean(cell)) for cell in cells))
     return table
 
 
-def _day(created: str | None) -> str:
-    """Day and minute of an RFC 3339 time, as it stands there."""
+def _date_and_time(created: str | None) -> str:
+    """Date, hour and minute of an RFC 3339 time, in its own time zone."""
     found = re.match(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d)", created or "")
     return f"{found[1]} {found[2]}" if found else "-"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from regfleet.report.model import Report
+from regfleet.model.report import Report
+from regfleet.terminal.cleaning import clean_lines
 
 _NO_CHAR = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: Report) -> str:
-    """A `testsuites` document: each check a case, each host's error a case named `host`."""
-    root = ET.Element("testsuites", name=f"regfleet {report.fleet}")
+    """A `testsuites` document: one case for each check, and one named `host` for its error."""
+    root = ET.Element("testsuites", name=_clean(f"regfleet {report.fleet}"))
     for host in report.hosts.values():
         failures = len(host.failed_checks)
         suite = ET.SubElement(
@@ -41,5 +42,8 @@ def render(report: Report) -> str:
 
 
 def _clean(text: str) -> str:
-    """XML 1.0 has no place for some characters, not even escaped (section 2.2, `Char`)."""
-    return _NO_CHAR.sub("?", text)
+    """The text without terminal control characters, because people read CI logs in terminals.
+
+    Characters that XML 1.0 forbids even when escaped (section 2.2, `Char`) become `?`.
+    """
+    return _NO_CHAR.sub("?", clean_lines(text))

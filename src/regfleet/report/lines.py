@@ -1,28 +1,20 @@
-"""Lines for people: folded to a terminal's width, whole into pipes, without anybody's controls."""
+"""Print lines for people: folded between words at a terminal, unfolded into pipes."""
 
 from __future__ import annotations
 
 import re
 
-from rich.cells import chop_cells
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
+from regfleet.terminal.cleaning import clean, same_length
+
+__all__ = ["clean", "folded", "show", "show_text", "show_whole"]
+
 _HANG = 2
-_LEAST = 20  # columns for what is folded, however far it is indented
-
-# Sequences that colour or move (ECMA-48, 5.4 and 5.6), then every other control, the marks that
-# turn the direction of writing, and surrogates that no encoding takes.
-_SEQUENCES = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?)")
-_CONTROLS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]",
-)
-
-
-def clean(text: str) -> str:
-    """What a host said as one line that does nothing to a terminal."""
-    spaced = _SEQUENCES.sub("", text).replace("\t", "    ").replace("\n", " ")
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", spaced)
+_MIN_WIDTH = 20  # columns for folded text, however far it is indented
+_WORD = re.compile(r"\s*\S+")
 
 
 def show(
@@ -33,15 +25,18 @@ def show(
     words: bool = True,
     hang: int = 0,
 ) -> None:
-    """Print a line; what does not fit stands below its own beginning.
+    """Print a line; what does not fit continues below the body's first column.
+
+    Line feeds become blanks. A word that is longer than a line,
+    a path or a command's argument, stays in one piece, to be copied.
 
     Args:
-        lead: what comes first, a sign or a column; not folded.
-        body: what is folded.
-        words: fold between words where that can be done; otherwise anywhere.
-        hang: columns by which what does not fit is indented further.
+        lead: printed first and never folded: a sign or a column.
+        body: the text that is folded.
+        words: fold between words; otherwise anywhere.
+        hang: further indentation of continuation lines, in columns.
     """
-    lead, body = _text(lead), _text(body)
+    lead, body = _cleaned(lead), _cleaned(body)
     if not console.is_terminal:
         console.print(Text.assemble(lead, body), soft_wrap=True, highlight=False)
         return
@@ -51,9 +46,14 @@ def show(
 
 def show_text(console: Console, text: str) -> None:
     """Print a text of several lines, each with its indentation."""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         body = line.lstrip()
-        show(console, " " * (len(line) - len(body)), clean(body), hang=_HANG)
+        show(console, " " * (len(line) - len(body)), body, hang=_HANG)
+
+
+def show_whole(console: Console, text: Text | str) -> None:
+    """Print a line that is never folded: a command, or a line of a file, to be copied."""
+    console.print(_cleaned(text), soft_wrap=True, highlight=False)
 
 
 def folded(
@@ -64,10 +64,10 @@ def folded(
     words: bool = True,
     hang: int = 0,
 ) -> list[Text]:
-    """The lines that `show` prints at a terminal."""
-    lead, body = _text(lead), _text(body)
-    room = max(_LEAST, console.width - lead.cell_len - hang)
-    lines = body.wrap(console, room, overflow="fold") if words else _chopped(body, room)
+    """The folded lines that `show` prints at a terminal."""
+    lead, body = _cleaned(lead), _cleaned(body)
+    room = max(_MIN_WIDTH, console.width - lead.cell_len - hang)
+    lines = _wrapped(body, room) if words else _chopped(body, room)
     found = []
     for number, line in enumerate(lines or [Text()]):
         line.rstrip()
@@ -76,9 +76,26 @@ def folded(
     return found
 
 
+def _wrapped(text: Text, width: int) -> list[Text]:
+    """The text in lines, broken between words only: rich would also break long words."""
+    breaks, used = [], 0
+    for word in _WORD.finditer(text.plain):
+        if used and used + cell_len(word[0]) > width:
+            blanks = len(word[0]) - len(word[0].lstrip())
+            breaks.append(word.start() + blanks)
+            used = cell_len(word[0][blanks:])
+        else:
+            used += cell_len(word[0])
+    return list(text.divide(breaks))
+
+
 def _chopped(text: Text, width: int) -> list[Text]:
     return [Text(piece, text.style) for piece in chop_cells(text.plain, width)]
 
 
-def _text(value: Text | str) -> Text:
-    return Text(value) if isinstance(value, str) else value
+def _cleaned(value: Text | str) -> Text:
+    if isinstance(value, str):
+        return Text(clean(value))
+    value = value.copy()
+    value.plain = same_length(value.plain, lines=False)
+    return value

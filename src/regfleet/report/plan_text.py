@@ -1,21 +1,23 @@
-"""A plan that can be approved at a glance: grouped by change, with its reasons and its impact."""
+"""Print a plan: changes grouped by host, with their reasons and impact."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
 
 from regfleet.fleet.model import Fleet
-from regfleet.plan.model import Action, Activation, Change, Plan
+from regfleet.model.names import counted, listed
+from regfleet.model.plan import Action, Activation, Change, Plan
+from regfleet.model.report import Origin, Report
 from regfleet.report import summary_text
-from regfleet.report.lines import clean, show
-from regfleet.report.model import Origin, Report
-from regfleet.report.names import counted, listed
+from regfleet.report.impact import SERVICES, away, inside
+from regfleet.report.lines import show
+from regfleet.report.resource_text import not_compared_text, resource_text
+from regfleet.terminal.cleaning import clean
 
 _SIGNS: Mapping[Action, tuple[str, str]] = {
     "create": ("+", "green"),
@@ -26,18 +28,21 @@ _SIGNS: Mapping[Action, tuple[str, str]] = {
 _ACTIVATIONS: Mapping[Activation, str] = {"none": "", "reload": "cyan", "restart": "bold red"}
 _ORIGINS: Mapping[Origin, str] = {"host": " [drift]", "fleet": "", "unclear": " [drift?]"}
 _DIFFS = {"+": "green", "-": "red", "@": "cyan"}
-_AVOID = "live-restore would avoid it"
-_HOW = 'live-restore comes with `daemon = { "live-restore" = true }` in an apply before this one'
-_WIDE = 100  # of what is listed where there is no terminal
-_LEAST = 6  # columns before a reason that has a line of its own
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*(?=@)")  # RFC 3986, 3.2.1: userinfo
+_LIVE_RESTORE_AVOIDS = "live-restore would avoid it"
+_LIVE_RESTORE_HOW = (
+    'live-restore comes with `daemon = { "live-restore" = true }` in an apply before this one'
+)
+_WIDE = 100  # columns of a list of names without a terminal
+_MOST_PARTS = 50  # shown parts of a change
+_MIN_REASON_INDENT = 6  # indentation of a reason on a line of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One change that hosts share, and where it comes from."""
+    """A change that hosts share, its text, and its origin."""
 
     change: Change
+    text: str
     origin: Origin
 
 
@@ -49,19 +54,22 @@ def show_plan(
     diff: bool = False,
     every: bool = False,
     troubles: bool = True,
+    destroyed: bool = False,
 ) -> None:
-    """Print the plan: changes with their hosts, errors, the sum, drift, the impact.
+    """Print the plan: changes with their hosts, errors, totals, drift, impact.
 
     Args:
-        fleet: whose groups are named where the hosts are one.
-        diff: also what changes inside of files.
-        every: all names of hosts, however many.
-        troubles: also what keeps hosts from being planned.
+        fleet: names the group if hosts are exactly one of its groups.
+        diff: also print the changes inside files.
+        every: print all host names.
+        troubles: also print the errors of hosts that have no plan.
+        destroyed: print registries last, in the order of `destroy`.
     """
     groups = fleet.groups() if fleet else {}
     names = {frozenset(hosts): group for group, hosts in reversed(groups.items())}
     planned = [host.name for host in report.hosts.values() if host.plan]
-    for together, lines in grouped(report, diff=diff).items():
+    first = frozenset(groups.get("registries", ()))
+    for together, lines in grouped(report, diff=diff, first=first, last=destroyed).items():
         title = _title(together, names.get(frozenset(together), ""), whole=len(planned))
         _show_title(console, *title, together, every=every)
         _show_changes(console, lines)
@@ -72,46 +80,70 @@ def show_plan(
     plans = [host.plan for host in report.hosts.values() if host.plan and not host.plan.empty]
     if plans:
         _show_impact(plans, console)
+    for lead, text in (*_unproven(report), *_gone(report, fleet)):
+        show(console, lead, text)
 
 
-def grouped(report: Report, *, diff: bool = False) -> dict[tuple[str, ...], list[Line]]:
-    """The changes by the hosts that share them, those of the most hosts first.
+def grouped(
+    report: Report,
+    *,
+    diff: bool = False,
+    first: frozenset[str] = frozenset(),
+    last: bool = False,
+) -> dict[tuple[str, ...], list[Line]]:
+    """The changes by the hosts that share them, in the order of execution.
 
     Args:
-        diff: whether changes that differ in nothing but their insides are different ones.
+        diff: whether changes that differ only in their diffs are different ones.
+        first: the hosts that are changed first; of the rest, changes of the most hosts come first.
+        last: whether those hosts are changed last instead.
     """
     hosts: dict[Line, list[str]] = defaultdict(list)
     for host in report.hosts.values():
         for change in host.plan.changes if host.plan else ():
-            shown = Change(
-                change.resource,
-                change.action,
-                change.reason,
-                change.activation,
-                change.diff if diff else "",
-            )
-            hosts[Line(shown, host.origins.get(change, "fleet"))].append(host.name)
+            for shown, text in _shown_parts(change, diff=diff):
+                line = Line(shown, text, host.origins.get(change, "fleet"))
+                hosts[line].append(host.name)
     groups: dict[tuple[str, ...], list[Line]] = defaultdict(list)
     for line, names in hosts.items():
         groups[tuple(names)].append(line)
-    return dict(sorted(groups.items(), key=lambda item: -len(item[0])))
+
+    def place(names: tuple[str, ...]) -> tuple[bool, int]:
+        return first.isdisjoint(names) != last, -len(names)
+
+    return {names: groups[names] for names in sorted(groups, key=place)}
+
+
+def _shown_parts(change: Change, *, diff: bool) -> Iterator[tuple[Change, str]]:
+    """A change with its text, or its first parts with theirs if it has parts."""
+    text = resource_text(change.resource)
+    shown = replace(change, diff=change.diff if diff else "", parts=())
+    if not change.parts:
+        yield shown, text
+        return
+    for part in change.parts[:_MOST_PARTS]:
+        of_part = replace(shown, resource=part.resource, action=part.action, diff="")
+        yield of_part, resource_text(part.resource)
+    if (more := len(change.parts) - _MOST_PARTS) > 0:
+        yield replace(shown, diff=""), f"{more} more of {text}"
 
 
 def total(report: Report) -> list[tuple[Text, str]]:
-    """How many changes on how many hosts, and how many of them are drift."""
+    """Lines with the number of changes, hosts, and changes that are drift."""
     plans = [host.plan for host in report.hosts.values() if host.plan]
     count = sum(len(plan.changes) for plan in plans)
     changing = sum(not plan.empty for plan in plans)
     if not plans:
-        return [(_head("Plan"), "no host could be looked at.")]
+        return [(_heading("Plan"), "no host could be looked at.")]
     if not changing:
-        return [(_head("Plan"), f"nothing to do on {counted(len(plans))}.")]
+        words = f"nothing to do on {counted(len(plans))}."
+        return [(_heading("Plan"), words), *_unknown(report)]
     words = f"{counted(count, 'change')} on {changing} of {counted(len(report.hosts))}."
-    lines = [(_head("Plan"), words), *_drift(report)]
+    lines = [(_heading("Plan"), words), *_drift(report), *_unknown(report)]
     if again := sum(plan.again for plan in plans):
         verb = "gets" if again == 1 else "get"
         text = f"{counted(again)} {verb} an engine first; the rest is planned when it is there."
-        lines.append((_head("Then"), text))
+        lines.append((_heading("Then"), text))
     return lines
 
 
@@ -128,7 +160,7 @@ def _drift(report: Report) -> list[tuple[Text, str]]:
         text = (
             f"{counted(len(names), 'change')} {verb} what changed on {where} since it was applied."
         )
-        lines.append((_head("Drift", "yellow"), text))
+        lines.append((_heading("Drift", "yellow"), text))
     if names := found["unclear"]:
         where = listed(list(dict.fromkeys(names)), _WIDE)
         verb = "undoes" if len(names) == 1 else "undo"
@@ -136,21 +168,60 @@ def _drift(report: Report) -> list[tuple[Text, str]]:
             f"it cannot be told whether {counted(len(names), 'change')} on {where} {verb} what "
             "changed there, or what is declared changed."
         )
-        lines.append((_head("Drift?", "yellow"), text))
+        lines.append((_heading("Drift?", "yellow"), text))
     return lines
 
 
+def _unproven(report: Report) -> list[tuple[Text, str]]:
+    """Hosts without a passed smoke test: an empty plan does not prove that they work."""
+    names = [name for name in report.hosts if name in report.unproven]
+    if not names:
+        return []
+    text = f"{listed(names, _WIDE)}: no smoke test has passed since the last change; apply runs it."
+    return [(_heading("Not proven", "yellow"), text)]
+
+
+def _gone(report: Report, fleet: Fleet | None) -> list[tuple[Text, str]]:
+    """Hosts that left the fleet file: only `--prune` removes what the fleet owns on them."""
+    names = [name for name in report.gone if name not in report.hosts]  # those are taken out
+    if not names:
+        return []
+    groups = dict.fromkeys(group for name in names for group in report.gone[name])
+    verb, keep, them = (
+        ("is", "keeps its", "it") if len(names) == 1 else ("are", "keep their", "them")
+    )
+    file = fleet.path.name if fleet else "FILE"
+    text = (
+        f"{listed(names, _WIDE)} ({', '.join(groups)}) {verb} no longer in the fleet file and "
+        f"{keep} trust and logins. `regfleet apply {file} --prune` takes them out; where a host is "
+        f"not there any more, `--forget {names[0]}` forgets {them}."
+    )
+    return [(_heading("Gone", "yellow"), text)]
+
+
+def _unknown(report: Report) -> list[tuple[Text, str]]:
+    """Resources that were not compared, because their secrets are unknown here."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for host in report.hosts.values():
+        for left_out in host.unknown:
+            found[not_compared_text(left_out)].append(host.name)
+    if not found:
+        return []
+    what = "; ".join(f"{name} on {listed(hosts, _WIDE)}" for name, hosts in found.items())
+    return [(_heading("Not compared", "yellow"), f"{what}: that takes secrets.")]
+
+
 def impact(plans: Sequence[Plan]) -> list[str]:
-    """What plans disturb, in words, one thing each."""
+    """The impact of plans: one text for each effect."""
     words = [*_reloads(plans), *_restarts(plans)] or ["no engine is reloaded or restarted"]
-    return [*words, *_containers(plans)]
+    return [*words, *_services(plans)]
 
 
 def _show_impact(plans: Sequence[Plan], console: Console) -> None:
     words = impact(plans)
-    if any(_AVOID in text for text in words):
-        words.append(_HOW)
-    lead = _head("Impact")
+    if any(_LIVE_RESTORE_AVOIDS in text for text in words):
+        words.append(_LIVE_RESTORE_HOW)
+    lead = _heading("Impact")
     for text in words:
         show(console, lead, f"{text}.")
         lead = Text(" " * lead.cell_len)
@@ -165,7 +236,7 @@ def _reloads(plans: Iterable[Plan]) -> list[str]:
     if stop := sum(plan.running for plan in risky):
         words.append(
             f"on {len(risky)} of these the engine may not take the reload, and is restarted then: "
-            f"{counted(stop, 'container')} would stop; {_AVOID}"
+            f"{counted(stop, 'container')} would stop; {_LIVE_RESTORE_AVOIDS}"
         )
     return words
 
@@ -179,29 +250,33 @@ def _restarts(plans: Iterable[Plan]) -> list[str]:
         count = sum(plan.containers_affected for plan in stopping)
         verb = "stops" if count == 1 else "stop"
         where = counted(len(stopping))
-        words.append(f"restart, {counted(count, 'container')} {verb} on {where}; {_AVOID}")
+        words.append(
+            f"restart, {counted(count, 'container')} {verb} on {where}; {_LIVE_RESTORE_AVOIDS}"
+        )
     return words
 
 
-def _containers(plans: Iterable[Plan]) -> list[str]:
-    """Registries that are away for a moment or for good, data that goes."""
-    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+def _services(plans: Iterable[Plan]) -> list[str]:
+    """Registries that are replaced or removed, and data that is deleted."""
+    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for plan in plans:
         for change in plan.changes:
-            kind, _, name = change.resource.partition(" ")
-            if kind == "container" and change.action == "update":
-                found[name, "is replaced"].append(plan.host)
-            elif kind in ("container", "data") and change.action == "delete":
-                found[name, "is removed" if kind == "container" else "is deleted"].append(plan.host)
-    away = {"is replaced": ": its registry is away for a moment"}
+            kind, name = change.resource.kind, change.resource.name
+            if kind in SERVICES and change.action == "update":
+                how_long = f": its registry is away {away(plan, change)}"
+                found[name, "is replaced", how_long].append(plan.host)
+            elif kind in SERVICES and change.action == "delete":
+                found[name, "is removed", ""].append(plan.host)
+            elif kind == "data" and change.action == "delete":
+                found[name, "is deleted", ""].append(plan.host)
     return [
-        f"{clean(name)} {verb} on {listed(hosts, _WIDE)}{away.get(verb, '')}"
-        for (name, verb), hosts in found.items()
+        f"{clean(name)} {verb} on {listed(hosts, _WIDE)}{how_long}"
+        for (name, verb, how_long), hosts in found.items()
     ]
 
 
 def _title(names: Sequence[str], group: str, *, whole: int) -> tuple[str, str]:
-    """The group's name where the hosts are one, and how many they are where that is not seen."""
+    """The group's name if the hosts are one group, and their number if there are several."""
     if len(names) == 1:
         return "", ""
     count = f"all {whole} hosts" if len(names) == whole else counted(len(names))
@@ -219,12 +294,12 @@ def _show_title(
 
 
 def _show_changes(console: Console, lines: Sequence[Line]) -> None:
-    rows = [(line, _left(line), Text(clean(line.change.reason), "dim")) for line in lines]
+    rows = [(line, _change_text(line), Text(clean(line.change.reason), "dim")) for line in lines]
     longest = max(left.cell_len for _, left, _ in rows)
     column = longest + 2
-    if console.is_terminal:  # the reasons in a column of their own, where they all have room
+    if console.is_terminal:  # reasons get a column of their own if all fit
         widest = max(right.cell_len for _, _, right in rows)
-        column = max(_LEAST, min(column, console.width - widest))
+        column = max(_MIN_REASON_INDENT, min(column, console.width - widest))
     for line, left, right in rows:
         if left.cell_len + 2 <= column:
             padded = left.copy()
@@ -233,19 +308,18 @@ def _show_changes(console: Console, lines: Sequence[Line]) -> None:
         else:
             show(console, left[:4], left[4:])
             show(console, " " * column, right)
-        for text in line.change.diff.splitlines():
-            masked = clean(_PASSWORD.sub(r"\1:***", text))
-            show(console, "      ", Text(masked, _DIFFS.get(text[:1], "")), words=False)
+        for text in inside(line.change).split("\n") if line.change.diff else ():
+            show(console, "      ", Text(clean(text), _DIFFS.get(text[:1], "")), words=False)
 
 
-def _left(line: Line) -> Text:
+def _change_text(line: Line) -> Text:
     change = line.change
     sign, style = _SIGNS[change.action]
-    text = Text.assemble("  ", (sign, style), " ", clean(change.resource))
+    text = Text.assemble("  ", (sign, style), " ", clean(line.text))
     if change.activation != "none":
         text.append(f" [{change.activation}]", _ACTIVATIONS[change.activation])
     return text.append(_ORIGINS[line.origin], "yellow")
 
 
-def _head(word: str, style: str = "") -> Text:
+def _heading(word: str, style: str = "") -> Text:
     return Text.assemble((f"{word}: ", f"bold {style}".strip()))

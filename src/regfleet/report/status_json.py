@@ -1,4 +1,4 @@
-"""`status --json`: one document."""
+"""The document of `status --json`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 from datetime import datetime, timezone
 
 from regfleet.fleet.model import Json
-from regfleet.report.status_model import Certificate, FleetStatus, HostStatus, RegistryStatus
+from regfleet.model.status import Certificate, FleetStatus, HostStatus, RegistryStatus, Room
+from regfleet.report.resource_text import resource_text
+from regfleet.terminal.cleaning import escape_json
 
 VERSION = 1
 
 
 def document(status: FleetStatus) -> str:
-    """The survey as JSON. Times are UTC (RFC 3339); null is what is not known."""
+    """The survey as JSON. Times are UTC (RFC 3339); null for unknown."""
     found: dict[str, Json] = {
         "version": VERSION,
         "fleet": status.fleet,
@@ -21,20 +23,23 @@ def document(status: FleetStatus) -> str:
         "unknown": [message for message, _ in status.unknown],
         "hosts": {name: _host(host) for name, host in status.hosts.items()},
         "registries": {name: _registry(each) for name, each in status.registries.items()},
+        "unproven": {
+            name: {"since": each.since, "run": each.run, "failed": list(each.checks)}
+            for name, each in status.unproven.items()
+        },
         "ok": status.ok,
     }
     return printable(found)
 
 
 def moment(when: datetime) -> str:
-    """A moment in UTC, to the second."""
+    """A time in UTC, to the second."""
     return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def printable(found: dict[str, Json]) -> str:
-    """JSON that any terminal and file takes, lone surrogates replaced."""
-    text = json.dumps(found, indent=2, ensure_ascii=False)
-    return text.encode(errors="replace").decode()
+    """JSON text with terminal control characters escaped."""
+    return escape_json(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 def _host(host: HostStatus) -> Json:
@@ -46,10 +51,11 @@ def _host(host: HostStatus) -> Json:
             "state": host.engine_state or None,
             "version": host.version or None,
         },
+        "reinstalled": bool(host.reinstalled),
         "clock_skew_seconds": host.skew if host.os else None,
         "changes": [
             {
-                "resource": each.change.resource,
+                "resource": resource_text(each.change.resource),
                 "action": each.change.action,
                 "reason": each.change.reason,
                 "activation": each.change.activation,
@@ -57,7 +63,7 @@ def _host(host: HostStatus) -> Json:
             }
             for each in host.drift
         ],
-        "unknown": list(host.unknown),
+        "unknown": list(map(resource_text, host.unknown)),
         "error": _error(host.error, host.hint),
         "attention": list(host.attention),
     }
@@ -78,9 +84,23 @@ def _registry(registry: RegistryStatus) -> Json:
         "bytes": found.size if found else None,
         "partial": found.partial if found else None,
         "missing_manifests": found.broken if found else None,
+        "room": _room(registry.room),
         "note": registry.note or None,
         "error": _error(registry.error, registry.hint),
         "attention": list(registry.attention),
+    }
+
+
+def _room(found: Room | None) -> Json:
+    if found is None:
+        return None
+    return {
+        "bytes": found.size,
+        "bytes_free": found.free,
+        "inodes": found.inodes or None,
+        "inodes_free": found.free_inodes if found.inodes else None,
+        "bytes_per_day": found.per_day,
+        "warnings": list(found.warnings),
     }
 
 

@@ -1,33 +1,36 @@
-"""A survey for people: calm where all is well, with the next command where it is not."""
+"""Print a survey; if something needs attention, with the next command."""
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.filesize import decimal
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from regfleet.registry_api.contents import Contents
-from regfleet.report import tables
-from regfleet.report.model import Origin
-from regfleet.report.status_model import (
+from regfleet.model.contents import Contents
+from regfleet.model.report import Origin
+from regfleet.model.status import (
     MOST_SKEW,
+    UNKNOWN,
     Certificate,
     Drift,
     FleetStatus,
     HostStatus,
     RegistryStatus,
+    Room,
 )
+from regfleet.report.lines import show
+from regfleet.report.resource_text import resource_text
 
 _STYLES = {
     "ok": "green",
     "healthy": "green",
     "drift": "yellow",
+    "differs": "yellow",
     "warning": "yellow",
     "unknown": "yellow",
     "failed": "red",
@@ -41,34 +44,48 @@ _ORIGINS: dict[Origin, str] = {
 }
 _MANY = 6
 _FIRST = 3
-_STATE_WIDTH = 13  # "unreachable", and two spaces before it
+_STATE_WIDTH = 11  # "unreachable"
+_HANG = 2
 
 
 def render(status: FleetStatus, console: Console, *, file: str, verbose: bool = False) -> None:
     """Print a survey.
 
     Args:
-        file: the fleet file as the user named it, for the next command.
-        verbose: every host by itself, every change.
+        file: the fleet file as the user named it, printed in the next command.
+        verbose: print each host on its own, and every change.
     """
-    console.print(_title(status), soft_wrap=True)
-    if status.hosts:
-        console.print(Text("Hosts", "bold"))
-        tables.show(console, _hosts(list(status.hosts.values()), verbose=verbose))
-    if status.registries or status.authority:
-        console.print(Text("Registries", "bold"))
-        tables.show(console, _registries(status))
+    show(console, "", _title(status), hang=_HANG)
     for message, hint in status.unknown:
-        console.print(Text.assemble(("not known", "yellow"), f": {message}"), soft_wrap=True)
+        show(console, Text("not known: ", "yellow"), message)
         if hint:
-            console.print(Text(f"  hint: {hint}"), soft_wrap=True)
-    console.print(_verdict(status), soft_wrap=True)
-    for line in _next(status, file):
-        console.print(Text(line), soft_wrap=True)
+            show(console, "  hint: ", hint)
+    if status.hosts:
+        show(console, "", Text("Hosts", "bold"))
+        _show_hosts(console, list(status.hosts.values()), verbose=verbose)
+    if status.registries or status.authority:
+        show(console, "", Text("Registries", "bold"))
+        _show_registries(console, status)
+    _show_unproven(status, console, file)
+    for verdict in _verdicts(status):
+        show(console, "", verdict, hang=_HANG)
+    for line in _next_commands(status, shlex.quote(file)):
+        show(console, "Next: ", line)
+
+
+def _show_unproven(status: FleetStatus, console: Console, file: str) -> None:
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name, each in status.unproven.items():
+        alike[f"changed {each.since}, {each.why}"].append(name)
+    for why, names in alike.items():
+        show(console, Text("not proven: ", "yellow"), f"{_names(names)}: {why}")
+    if alike:
+        command = shlex.join(["regfleet", "smoke", file])
+        show(console, "  hint: ", f"`{command}` or apply proves it")
 
 
 def _title(status: FleetStatus) -> Text:
-    words = f": {_many(len(status.hosts), 'host')}"
+    words = f": {_counted(len(status.hosts), 'host')}"
     words += f" ({status.left_out} left out)" if status.left_out else ""
     count = len(status.registries)
     words += f", {count} registr{'y' if count == 1 else 'ies'}; "
@@ -81,30 +98,28 @@ def _title(status: FleetStatus) -> Text:
 
 
 def age(passed: timedelta) -> str:
-    """A time that has passed, in one unit: `3 hours ago`."""
+    """Elapsed time in one unit: `3 hours ago`."""
     seconds = int(passed.total_seconds())
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
-            return f"{_many(seconds // size, unit)} ago"
+            return f"{_counted(seconds // size, unit)} ago"
     return "just now"
 
 
-def _hosts(hosts: Sequence[HostStatus], *, verbose: bool) -> Table:
+def _show_hosts(console: Console, hosts: Sequence[HostStatus], *, verbose: bool) -> None:
     groups: dict[tuple[str, str, tuple[str, ...]], list[HostStatus]] = defaultdict(list)
     for number, host in enumerate(hosts):
         own = f"{number}" if verbose else ""
         state = "warning" if host.state == "ok" and host.attention else str(host.state)
         groups[own, state, _details(host, every=verbose)].append(host)
-    table = _grid()
     for (_, state, details), alike in groups.items():
         head = Text.assemble((_names([host.name for host in alike]), "bold"))
         engines = _engines(alike)
-        _row(table, state, head.append(f"  {engines}" if engines else ""), details)
-    return table
+        _show_row(console, state, head.append(f"  {engines}" if engines else ""), details)
 
 
 def _engines(hosts: Sequence[HostStatus]) -> str:
-    """The hosts' engines, counted where they differ, the most frequent first."""
+    """The hosts' engines, the most frequent first, with counts if they differ."""
     counted = Counter(filter(None, map(_engine, hosts))).most_common()
     if len(counted) == 1:
         return counted[0][0]
@@ -125,36 +140,36 @@ def _details(host: HostStatus, *, every: bool) -> tuple[str, ...]:
     if abs(host.skew) > MOST_SKEW:
         way = "ahead of" if host.skew > 0 else "behind"
         lines.append(f"its clock is {abs(host.skew)} s {way} this machine's")
+    lines += [host.reinstalled] if host.reinstalled else []
     shown = host.drift if every else host.drift[:_FIRST]
     if host.drift:
-        lines.append(f"{_many(len(host.drift), 'change')} to make it as declared:")
+        lines.append(f"{_counted(len(host.drift), 'change')} to make it as declared:")
     lines += [f"  {_drift(each)}" for each in shown]
     if len(host.drift) > len(shown):
         lines.append(f"  and {len(host.drift) - len(shown)} more")
     if host.unknown and every:
-        lines += [f"not compared: {resource}" for resource in host.unknown]
+        lines += [f"not compared: {resource_text(each)}" for each in host.unknown]
     elif host.unknown:
-        lines.append(f"{_many(len(host.unknown), 'resource')} not compared")
+        lines.append(f"{_counted(len(host.unknown), 'resource')} not compared")
     return tuple(lines)
 
 
 def _drift(each: Drift) -> str:
     change = each.change
-    return f"{change.action} {change.resource}  {change.reason} ({_ORIGINS[each.origin]})"
+    what = resource_text(change.resource)
+    return f"{change.action} {what}  {change.reason} ({_ORIGINS[each.origin]})"
 
 
-def _registries(status: FleetStatus) -> Table:
-    table = _grid()
+def _show_registries(console: Console, status: FleetStatus) -> None:
     for registry in status.registries.values():
         state = registry.health
         if state == "healthy" and registry.attention:
-            _row(table, "warning", *_registry(registry))
+            _show_row(console, "warning", *_registry(registry))
         else:
-            _row(table, state, *_registry(registry))
+            _show_row(console, state, *_registry(registry))
     if status.authority:
         head = Text.assemble(("fleet CA", "bold"), f"  {_certificate(status.authority)}")
-        _row(table, "warning" if status.authority.warn else "ok", head, ())
-    return table
+        _show_row(console, "warning" if status.authority.warn else "ok", head, ())
 
 
 def _registry(registry: RegistryStatus) -> tuple[Text, tuple[str, ...]]:
@@ -170,6 +185,10 @@ def _registry(registry: RegistryStatus) -> tuple[Text, tuple[str, ...]]:
         lines.append(_contents(registry.contents))
     if registry.note:
         lines.append(registry.note)
+    if registry.room:
+        lines.append(_room(registry.room))
+    if registry.room_unknown:
+        lines.append("the free space of its storage could not be read")
     if registry.certificate:
         lines.append(f"certificate: {_certificate(registry.certificate)}")
     if registry.certificate_error:
@@ -185,63 +204,85 @@ def _contents(found: Contents) -> str:
     words = f"{count} repositor{'y' if count == 1 else 'ies'}"
     words += f" ({found.empty} empty)" if found.empty else ""
     least = "at least " if found.partial else ""
-    words += f", {least}{_many(found.tags, 'tag')}, {least}{decimal(found.size)}"
-    words += f" (only {_many(found.weighed, 'tag')} weighed)" if found.partial else ""
+    words += f", {least}{_counted(found.tags, 'tag')}, {least}{decimal(found.size)}"
+    words += f" (only {_counted(found.weighed, 'tag')} weighed)" if found.partial else ""
     if found.broken:
-        words += f"; {_many(found.broken, 'manifest')} missing: push those tags again"
+        words += f"; {_counted(found.broken, 'manifest')} missing: push those tags again"
     return words
+
+
+def _room(found: Room) -> str:
+    words = f"room: {decimal(found.free)} of {decimal(found.size)} free"
+    if found.inodes and found.free_inodes * 2 < found.inodes:
+        words += f", {found.free_inodes} of {found.inodes} inodes"
+    if found.per_day is not None and found.per_day > 0:
+        words += f", {decimal(found.per_day)} less a day"
+    return "; ".join([words, *found.warnings])
 
 
 def _certificate(found: Certificate) -> str:
     until = f"until {found.not_after:%Y-%m-%d}"
     if found.days_left < 0:
         return f"expired {until.removeprefix('until ')}"
-    words = f"{_many(found.days_left, 'day')} left, {until}"
+    words = f"{_counted(found.days_left, 'day')} left, {until}"
     return f"{words}: less than a third of its life" if found.warn else words
 
 
-def _verdict(status: FleetStatus) -> Text:
+def _verdicts(status: FleetStatus) -> list[Text]:
+    """The verdict lines; unknown comes first, because it may hide a fault."""
     if status.ok:
-        return Text.assemble(("All is well.", "bold green"))
-    groups: dict[str, list[str]] = defaultdict(list)
+        return [Text.assemble(("All is well.", "bold green"))]
+    unknown: dict[str, list[str]] = defaultdict(list)
+    known: dict[str, list[str]] = defaultdict(list)
     for name, why in status.attention.items():
-        groups[" and ".join(why)].append(name.removeprefix("host "))
-    words = "; ".join(f"{_names(names)} ({why})" for why, names in groups.items())
-    return Text.assemble(("Needs attention", "bold"), f": {words}")
+        for group, words in (
+            (unknown, [word for word in why if word in UNKNOWN]),
+            (known, [word for word in why if word not in UNKNOWN]),
+        ):
+            if words:
+                group[" and ".join(words)].append(name.removeprefix("host "))
+    lines = [
+        Text.assemble((title, "bold"), f": {_names_by_reason(groups)}")
+        for title, groups in (("Not known", unknown), ("Needs attention", known))
+        if groups
+    ]
+    return lines or [Text.assemble(("Not known", "bold"), ": see above")]
 
 
-def _next(status: FleetStatus, file: str) -> list[str]:
+def _names_by_reason(groups: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{_names(names)} ({why})" for why, names in groups.items())
+
+
+def _next_commands(status: FleetStatus, file: str) -> list[str]:
     lines = []
     renew = [each.certificate for each in status.registries.values()] + [status.authority]
     warned = [each for each in renew if each and each.warn]
     drift = any(host.drift for host in status.hosts.values())
     if drift:
-        lines.append(f"Next: `regfleet plan {file} --diff` shows what differs, `apply` mends it.")
+        lines.append(f"`regfleet plan {file} --diff` shows what differs, `apply` fixes it.")
     if any(each.renewed for each in warned):
-        lines.append(f"Next: `regfleet apply {file}` renews the fleet's own certificates.")
+        lines.append(f"`regfleet apply {file}` renews the fleet's own certificates.")
     if any(not each.renewed for each in warned):
-        lines.append(f"Next: get a new certificate, then `regfleet apply {file}`.")
+        lines.append(f"get a new certificate, then `regfleet apply {file}`.")
     if any(abs(host.skew) > MOST_SKEW for host in status.hosts.values()):
-        lines.append("Next: let NTP set the clocks (`timedatectl status` there, and here).")
+        lines.append("let NTP set the clocks (`timedatectl status` there, and here).")
+    if any(each.room and each.room.warnings for each in status.registries.values()):
+        lines.append(
+            "make room where the registry keeps its data: deleting tags frees none, collecting "
+            "garbage does (`registry garbage-collect` in its container, while nobody pushes)."
+        )
     if any(each.health == "unhealthy" for each in status.registries.values()) and not drift:
-        lines.append("Next: see the registry's log (`docker logs regfleet-NAME` on its host).")
+        lines.append("see the registry's log (`docker logs regfleet-NAME` on its host).")
     return lines
 
 
-def _grid() -> Table:
-    table = Table.grid(padding=(0, 0, 0, 2), pad_edge=True)
-    table.add_column(min_width=_STATE_WIDTH, no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def _row(table: Table, state: str, head: Text, details: Sequence[str]) -> None:
-    lines: list[RenderableType] = [head]
+def _show_row(console: Console, state: str, head: Text, details: Sequence[str]) -> None:
+    show(console, Text.assemble("  ", (f"{state:<{_STATE_WIDTH}}  ", _STYLES[state])), head)
+    column = " " * (2 + _STATE_WIDTH + 2)
     for line in details:
         text = line.lstrip()
-        style = "dim" if text.startswith("API ") else ""
-        lines.append(Padding(Text(text, style), (0, 0, 0, len(line) - len(text)), expand=False))
-    table.add_row(Text(state, _STYLES[state]), Group(*lines))
+        lead = column + " " * (len(line) - len(text))
+        show(console, lead, Text(text, "dim") if text.startswith("API ") else text)
 
 
 def _names(names: Sequence[str]) -> str:
@@ -250,5 +291,5 @@ def _names(names: Sequence[str]) -> str:
     return f"{', '.join(names[: _MANY - 1])} and {len(names) - _MANY + 1} more"
 
 
-def _many(count: int, what: str) -> str:
+def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""How a run went, for a tired person: what failed, where, why, and the next command to type."""
+"""Print the result of a run: what failed, on which hosts, why, and the next command."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from regfleet.fleet.model import Fleet
-from regfleet.report.lines import clean, show
-from regfleet.report.model import HostReport, Report, Status
-from regfleet.report.names import counted, listed
+from regfleet.model.checks import Check
+from regfleet.model.names import counted, listed
+from regfleet.model.report import HostReport, Report, Status
+from regfleet.report.lines import show, show_whole
 from regfleet.report.page import rows
 from regfleet.report.page.rows import Trouble
-from regfleet.report.progress import duration
+from regfleet.run.progress import duration
+from regfleet.terminal.cleaning import clean
 
 _ORDER: tuple[Status, ...] = (
     "changed",
@@ -26,7 +28,7 @@ _ORDER: tuple[Status, ...] = (
     "skipped",
 )
 _HANG = 2
-_NAMES = 60  # columns for hosts before what is said of them
+_NAMES = 60  # columns for host names before a text
 
 
 def show_summary(
@@ -35,14 +37,16 @@ def show_summary(
     fleet: Fleet | None = None,
     *,
     again: str,
+    prove: str = "",
     seconds: float = 0,
     every: bool = False,
 ) -> None:
-    """Print how a run went.
+    """Print the result of a run.
 
     Args:
-        again: the command that does what is left to do.
-        seconds: how long it took; 0 for no word of it.
+        again: the command that completes the run.
+        prove: the command that smoke-tests unproven hosts; empty to print nothing of that.
+        seconds: the run's duration; 0 to print none.
         every: all names of hosts, however many.
     """
     for text, names in _checks(report).items():
@@ -51,23 +55,24 @@ def show_summary(
         show(console, f"note {_names(names, every=every)}: ", clean(text))
     show_troubles(report, console, fleet, every=every)
     show(console, "", _counts(report, seconds))
+    _show_unproven(report, console, prove, every=every)
     if not report.ok:
         cut_off = all(host.ok or host.status == "skipped" for host in report.hosts.values())
-        words = "go on with" if cut_off else "mend the above, then"
+        words = "go on with" if cut_off else "fix the above, then"
         show(console, "", f"Next: {words} (what is done stays done):")
-        console.print(Text(f"  {again}"), soft_wrap=True)  # in one piece, to be copied
+        show_whole(console, f"  {again}")
 
 
 def show_troubles(
     report: Report, console: Console, fleet: Fleet | None = None, *, every: bool = False
 ) -> None:
-    """Print what went wrong, with what to do about it; what hosts share is told once.
+    """Print errors and failed checks with their hints; an error that hosts share is printed once.
 
     Args:
-        fleet: by whose addresses it is seen that hosts share something.
+        fleet: its addresses show which errors are the same on several hosts.
         every: all names of hosts, however many.
     """
-    for trouble in _together(rows.troubles(rows.host_rows(fleet, report))):
+    for trouble in _same_reason_joined(rows.troubles(rows.host_rows(fleet, report))):
         names = _names([row.report.name for row in trouble.hosts], every=every)
         style = "yellow" if trouble.status == "skipped" else "red"
         what = trouble.status.replace("smoke-failed", "smoke test failed")
@@ -77,8 +82,24 @@ def show_troubles(
             show(console, "  hint: ", clean(trouble.hint))
 
 
-def _together(troubles: Iterable[Trouble]) -> list[Trouble]:
-    """Checks that failed on the same hosts for the same reason are one trouble."""
+def _show_unproven(report: Report, console: Console, prove: str, *, every: bool) -> None:
+    """Print hosts without a passed smoke test, and the command for one; not this run's failures."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, entry in report.unproven.items():
+        host = report.hosts.get(name)
+        if not (host and host.failed_checks):
+            found[entry.why].append(name)
+    if not prove or not found:
+        return
+    for why, names in found.items():
+        show(console, Text("not proven: ", "yellow"), f"{_names(names, every=every)}: {why}")
+    if report.ok:
+        show(console, "", "A smoke test proves it:")
+        show_whole(console, f"  {prove}")
+
+
+def _same_reason_joined(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Join checks that failed on the same hosts for the same reason into one trouble."""
     found: dict[object, Trouble] = {}
     for number, trouble in enumerate(troubles):
         check, _, why = trouble.message.partition(": ")
@@ -90,7 +111,7 @@ def _together(troubles: Iterable[Trouble]) -> list[Trouble]:
 
 
 def _checks(report: Report) -> dict[str, list[str]]:
-    """How many checks ended how, and the hosts of which that is true."""
+    """Hosts by the counts of their checks' verdicts."""
     found: dict[str, list[str]] = defaultdict(list)
     for host in report.hosts.values():
         if host.checks:
@@ -101,7 +122,19 @@ def _checks(report: Report) -> dict[str, list[str]]:
 def _verdicts(host: HostReport) -> str:
     counts = Counter(check.verdict for check in host.checks)
     words = [f"{counts[each]} {each}" for each in ("passed", "failed", "skipped") if counts[each]]
-    return ", ".join(words)
+    text = ", ".join(words)
+    reasons = dict.fromkeys(
+        check.detail.removeprefix(f"{host.name} ")
+        for check in host.checks
+        if _has_own_reason(check)
+    )
+    return f"{text} ({'; '.join(map(clean, reasons))})" if reasons else text
+
+
+def _has_own_reason(check: Check) -> bool:
+    """Whether a check was skipped for its own reason, not because an earlier check failed."""
+    told = bool(check.detail) and not check.detail.endswith(" failed")
+    return told and check.verdict == "skipped"
 
 
 def _notes(report: Report) -> dict[str, list[str]]:
@@ -109,8 +142,10 @@ def _notes(report: Report) -> dict[str, list[str]]:
     for host in report.hosts.values():
         for note in host.notes:
             found[note].append(host.name)
-        if host.untested:
-            found["changed, and not smoke-tested"].append(host.name)
+        if host.untested and host.status == "changed":
+            # An interrupted smoke test proves nothing, even if some checks passed.
+            tested = "the smoke test was interrupted" if host.checks else "not smoke-tested"
+            found[f"changed, and {tested}"].append(host.name)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Talking to hosts: sessions over pyinfra, and the runs that look, touch, smoke and report.
+"""Connections to hosts over pyinfra, and the runs that look, touch, smoke-test and report.
 
-Everything that is decided is decided elsewhere (`plan`, `desired`); here it is carried out.
+Other packages decide what to do (`plan`, `desired`); this one carries it out.
 """

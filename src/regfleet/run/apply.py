@@ -1,27 +1,38 @@
-"""An apply from plan to report: phases and waves, each host once, nothing after a bad wave."""
+"""A run from plan to report: phases and waves, each host once, no wave after a failed one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from regfleet import htpasswd
 from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.errors import HostError, InterruptedRunError, RegfleetError
 from regfleet.fleet.model import Fleet
-from regfleet.plan.model import LogIn, Plan
-from regfleet.report.model import HostReport, Report
-from regfleet.report.names import counted
-from regfleet.report.progress import Progress, Stage, State, Verdict, behind, wave_title
+from regfleet.jobs.interface import Job
+from regfleet.jobs.rollback import Rollback
+from regfleet.jobs.running import Ended
+from regfleet.model.checks import Check
+from regfleet.model.desired import DesiredHost
+from regfleet.model.names import counted
+from regfleet.model.observed import ObservedData, ObservedHost
+from regfleet.model.plan import Change, LogIn, Plan
+from regfleet.model.report import HostReport, NotCompared, Report
+from regfleet.model.resource import Resource
+from regfleet.run.back import gone
 from regfleet.run.drift import origin
+from regfleet.run.progress import Progress, Stage, State, Verdict, behind, wave_title
+from regfleet.run.proof import Proof, to_prove
 from regfleet.run.rollout import phases, schedule
 from regfleet.run.session import Session
 from regfleet.run.work import Work
-from regfleet.smoke.outcome import Check
 from regfleet.smoke.render import subjects
+from regfleet.touch.generations import Generations
 from regfleet.touch.outcome import Outcome
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -29,9 +40,10 @@ class Runner:
     """A run over the chosen hosts of a fleet.
 
     Attributes:
-        progress: told of every stage and of each host's way through it.
-        salt: the salt by which logins are known; None where what is on the hosts was written
-            under another one.
+        progress: follows every stage and each host in it.
+        salt: the salt of the logins' digests; None if the hosts' digests have a lost salt.
+        proof: records which hosts are not proven; None to record nothing.
+        unknown: by host, resources that cannot be compared, because their secrets are unknown.
     """
 
     fleet: Fleet
@@ -41,6 +53,8 @@ class Runner:
     report: Report
     progress: Progress
     salt: str | None = None
+    proof: Proof | None = None
+    unknown: Mapping[str, frozenset[Resource]] = field(default_factory=dict)
 
     def plan(self) -> None:
         """Look at every host and plan; errors go into the report."""
@@ -50,14 +64,19 @@ class Runner:
                 self.work.plan,
                 self.names,
                 state="looking",
-                note=self._note_plan,
-                verdict=_well,
+                note=self._record_plan,
+                verdict=_done_verdict,
             )
 
     @property
     def to_do(self) -> list[str]:
         """The hosts whose plans are not empty."""
         return [name for name in self.names if (plan := self._plan(name)) and not plan.empty]
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plans that are not empty."""
+        return [plan for name in self.to_do if (plan := self._plan(name))]
 
     def connect(self) -> None:
         """Connect to every host; errors go into the report."""
@@ -72,49 +91,116 @@ class Runner:
                 self.names,
                 state="connecting",
                 note=note,
-                verdict=_well,
+                verdict=_done_verdict,
             )
 
     def touch(self, *, smoke: bool, clients_first: bool = False) -> None:
-        """Carry out the plans in phases and waves, each smoked before the next when asked.
+        """Carry out the plans in phases and waves; with `smoke`, test each wave before the next.
 
         Args:
-            clients_first: registries last, as when they are taken out.
+            clients_first: touch registries last, as when they are removed.
         """
         stopped = ""
         before: list[HostReport] = []
         waves = schedule(self.fleet, self.to_do, clients_first=clients_first)
         for number, wave in enumerate(waves, 1):
-            ready = [name for name in wave if not (stopped or self._blocked(name))]
+            ready = [name for name in wave if not (stopped or self._why_blocked(name))]
             for name in set(wave) - set(ready):
-                self._skip(name, stopped or self._blocked(name))
+                self._skip(name, stopped or self._why_blocked(name))
             if ready:
                 bad = sum(not host.ok for host in before)
                 title = wave_title(number, len(waves), ready)
+                if self.proof:
+                    self.proof.begin(ready)
                 with self.progress.during(Stage(title, ready, behind(len(before), bad))) as stage:
                     self._touch_wave(stage, ready, smoke=smoke)
             before += [self.report.hosts[name] for name in ready]
-            stopped = stopped or self._too_many()
+            stopped = stopped or self._limit_exceeded()
             if self.session.stopped:
                 stopped = "interrupted"
 
-    def roll_back(self, generation: int) -> None:
-        """Go back on every host that is reachable, clients before registries.
+    def new(self) -> list[str]:
+        """The registries that this run created."""
+        made = {
+            (name, change.resource)
+            for name, host in self.report.hosts.items()
+            if host.status == "changed" and host.plan
+            for change in host.plan.changes
+            if change.action == "create"
+        }
+        return [
+            service.registry
+            for name in self.names
+            for service in self.work.desired[name].services
+            if (name, Resource(service.kind, service.name)) in made
+        ]
+
+    def generations(self) -> dict[str, Generations]:
+        """The generations that each host keeps, by name; errors go into the report."""
+        found: dict[str, Generations] = {}
+        with self.progress.during(_stage("looking at", self.names)) as stage:
+            self._each(
+                stage,
+                self.work.generations,
+                self.names,
+                state="looking",
+                note=found.__setitem__,
+                verdict=_done_verdict,
+            )
+        return {name: found[name] for name in self.names if name in found}
+
+    def roll_back(self, ways: Mapping[str, Rollback]) -> None:
+        """Roll back hosts, clients before registries.
 
         Args:
-            generation: what was there before it comes back; 0 for the newest.
+            ways: the rollback job of each host.
         """
-        reachable = [name for name in self.names if self.report.hosts[name].ok]
+        if self.proof:
+            self.proof.begin(ways)
+        for phase in reversed(phases(self.fleet, list(ways))):
+            self.do("going back on", {name: ways[name] for name in phase})
 
-        def one(name: str) -> Outcome:
-            return self.work.roll_back(name, generation)
+    def do(self, doing: str, jobs: Mapping[str, Job[R]]) -> dict[str, R | None]:
+        """Run jobs on hosts in parallel; their outcomes go into the report.
 
-        for phase in reversed(phases(self.fleet, reachable)):
-            with self.progress.during(_stage("going back on", phase)) as stage:
-                self._each(stage, one, phase, state="changing", note=self._note, verdict=_outcome)
+        Args:
+            doing: the stage's title before the number of hosts: `going back on`.
+            jobs: by host.
+
+        Returns:
+            The value of each job that succeeded, by host.
+        """
+        values: dict[str, R | None] = {}
+
+        def one(name: str) -> Ended[R]:
+            return self.work.do(name, jobs[name])
+
+        def note(name: str, ended: Ended[R]) -> None:
+            self._record_outcome(name, ended.outcome)
+            if self.report.hosts[name].went_well:
+                values[name] = ended.value
+
+        def verdict(name: str, ended: Ended[R]) -> Verdict:
+            return _outcome_verdict(name, ended.outcome)
+
+        with self.progress.during(_stage(doing, list(jobs))) as stage:
+            self._each(stage, one, list(jobs), state="changing", note=note, verdict=verdict)
+        return values
+
+    def look_again(self, names: Sequence[str]) -> None:
+        """Look at hosts after a rollback: only registries that are set up are smoke-tested."""
+
+        def note(name: str, seen: ObservedHost) -> None:
+            del name, seen
+
+        with self.progress.during(_stage("looking at", names)) as stage:
+            self._each(
+                stage, self.work.look, names, state="looking", note=note, verdict=_done_verdict
+            )
+        self.work.gone = gone(self.fleet, self.work.seen)
 
     def smoke(self, names: Iterable[str]) -> None:
-        """The smoke test on clients among these hosts, then on the registries that they host."""
+        """Smoke-test the clients among these hosts, then the registries on these hosts."""
         names = list(names)
         clients = [name for name in names if clients_of(self.fleet, name)]
         if not clients and not any(registries_on(self.fleet, name) for name in names):
@@ -129,29 +215,38 @@ class Runner:
             host.checks = (*host.checks, *result)
 
         self._each(
-            stage, self.work.smoke, clients, state="smoke-testing", note=note, verdict=_checked
+            stage,
+            self.work.smoke,
+            clients,
+            state="smoke-testing",
+            note=note,
+            verdict=_checks_verdict,
         )
-        # What asks registries takes as long to import as ten hosts to look at.
+        # Imported here: it takes as long as looking at ten hosts.
         from regfleet.run.registries import Registries  # noqa: PLC0415
 
         side = Registries(self.work)
-        registries = {
-            registry.name: registry
+        running = [
+            (name, registry)
             for name in names
             for registry in registries_on(self.fleet, name)
-        }
+            if registry.name not in self.work.gone.get(name, ())
+        ]
         stage.aside = "asking the registries to delete what was pushed"
         checks = {name: self.report.hosts[name].checks for name in clients}
         for name, more in side.clean(checks).items():
             self.report.hosts[name].checks = (*self.report.hosts[name].checks, *more)
-        for registry in () if self.session.stopped else registries.values():
+        for name, registry in () if self.session.stopped else running:
             stage.aside = f"asking the registry {registry.name} what it has to refuse"
-            host = self.report.hosts[registry.hosts[0].name]
-            host.checks = (*host.checks, *side.refusals(registry))
+            host = self.report.hosts[name]
+            host.checks = (*host.checks, *side.refusals(registry, name))
         stage.aside = ""
+        if self.proof and not self.session.stopped:
+            hosts = {name: self.report.hosts[name] for name in names}
+            self.proof.settle({name: host.checks for name, host in hosts.items() if host.went_well})
 
     def also_to_smoke(self) -> list[str]:
-        """Clients that did not change while a registry of theirs did, and were not smoked."""
+        """Unchanged hosts to smoke-test: unproven ones, and clients of a changed registry."""
         changed = {
             registry.name
             for name in self.to_do
@@ -162,17 +257,43 @@ class Runner:
             name
             for name in self.names
             if self.report.hosts[name].status == "unchanged"
-            and any(changed & set(client.registries) for client in clients_of(self.fleet, name))
+            and (
+                (self.proof and name in self.proof.hosts)
+                or any(changed & set(client.registries) for client in clients_of(self.fleet, name))
+            )
         ]
+
+    def settle(self, *, owed: bool) -> None:
+        """Record in the report and the state directory which hosts are not proven.
+
+        Args:
+            owed: whether a smoke test was due, so that unproven hosts count as not done.
+        """
+        if not self.proof:
+            return
+        hosts = self.report.hosts
+        idle = [name for name in self.proof.hosts if not to_prove(self.fleet, name)]
+        self.proof.forget(name for name in idle if name in hosts and hosts[name].went_well)
+        self.report.unproven = dict(self.proof.hosts)
+        self.report.owed = owed
+        for name, host in hosts.items():
+            host.untested = name in self.proof.hosts and host.went_well and not host.failed_checks
 
     def _touch_wave(self, stage: Stage, wave: Sequence[str], *, smoke: bool) -> None:
         clients = {name for name in wave if smoke and clients_of(self.fleet, name)}
 
         def verdict(name: str, result: Outcome) -> Verdict:
-            went = _outcome(name, result)
+            went = _outcome_verdict(name, result)
             return "changed" if went == "done" and name in clients else went
 
-        self._each(stage, self._touch_one, wave, state="changing", note=self._note, verdict=verdict)
+        self._each(
+            stage,
+            self._touch_one,
+            wave,
+            state="changing",
+            note=self._record_outcome,
+            verdict=verdict,
+        )
         well = [name for name in wave if self.report.hosts[name].ok]
         if smoke:
             self._smoke(stage, well, [name for name in well if name in clients])
@@ -187,28 +308,43 @@ class Runner:
         note: Callable[[str, T], None],
         verdict: Callable[[str, T], Verdict],
     ) -> None:
-        """Do the work for each host and note its result, or its error."""
+        """Do the work for each host and record its result or its error."""
         before = dict(stage.seconds)
         for name, result in self.session.each(stage.watched(work, state, verdict), names):
             host = self.report.hosts[name]
             host.seconds += stage.seconds[name] - before[name]
             if isinstance(result, InterruptedRunError) and host.status == "changed":
-                host.untested = bool(subjects(self.fleet, self.work.materials, name))
+                host.untested = bool(subjects(self.fleet, name))
             elif isinstance(result, RegfleetError):
                 host.fail(result)
             else:
                 note(name, result)
 
-    def _note_plan(self, name: str, plan: Plan) -> None:
+    def _record_plan(self, name: str, plan: Plan) -> None:
         host = self.report.hosts[name]
         want, seen = self.work.desired[name], self.work.seen[name]
+        unknown: frozenset[Resource] = self.unknown.get(name, frozenset())
+        if unknown:
+            plan = replace(
+                plan,
+                changes=tuple(
+                    each for each in plan.changes if not _differs_by_stand_in(each, unknown)
+                ),
+            )
         host.plan = plan
+        created = {each.resource for each in plan.changes if each.action == "create"}
+        host.unknown = tuple(_not_compared(want, each) for each in sorted(unknown - created))
         host.origins = {change: origin(change, want, seen, self.salt) for change in plan.changes}
 
-    def _note(self, name: str, outcome: Outcome) -> None:
+    @property
+    def data(self) -> tuple[ObservedData, ...]:
+        """The image data that the plans delete, one item for each storage."""
+        return tuple(each for plan in self.plans for each in plan.data)
+
+    def _record_outcome(self, name: str, outcome: Outcome) -> None:
         host = self.report.hosts[name]
         host.status, host.error, host.hint = outcome.result, outcome.error, outcome.hint
-        host.notes = outcome.notes
+        host.notes, host.uncertain = outcome.notes, outcome.cut
 
     def _touch_one(self, name: str) -> Outcome:
         plan = self._plan(name)
@@ -219,11 +355,11 @@ class Runner:
     def _plan(self, name: str) -> Plan | None:
         return self.report.hosts[name].plan
 
-    def _blocked(self, name: str) -> str:
-        """Why a host cannot be touched: it is to log in to a registry that failed in this run."""
+    def _why_blocked(self, name: str) -> str:
+        """Why a host cannot be touched: it logs in to a registry that failed. Empty if it can."""
         plan = self._plan(name)
         for step in plan.steps if plan else ():
-            if isinstance(step, LogIn):
+            if isinstance(step, LogIn) and step.login.registry:
                 for host in self.fleet.registries[step.login.registry].hosts:
                     other = self.report.hosts.get(host.name)
                     if host.name != name and other and not other.ok:
@@ -233,9 +369,9 @@ class Runner:
     def _skip(self, name: str, why: str) -> None:
         host = self.report.hosts[name]
         host.status, host.error = "skipped", f"not touched: {why}"
-        host.hint = "" if self.session.stopped else "mend what failed, then run it again"
+        host.hint = "" if self.session.stopped else "fix what failed, then run this again"
 
-    def _too_many(self) -> str:
+    def _limit_exceeded(self) -> str:
         limit = self.fleet.rollout.max_failures
         if limit is None:
             return ""
@@ -247,20 +383,35 @@ class Runner:
         return ""
 
 
+def _differs_by_stand_in(change: Change, unknown: frozenset[Resource]) -> bool:
+    """Whether an update is due only because a stand-in replaces an unknown secret."""
+    update = change.action == "update" and not change.parts
+    return update and change.resource in unknown
+
+
+def _not_compared(want: DesiredHost, resource: Resource) -> NotCompared:
+    """A resource that is not compared; an htpasswd file with its users."""
+    for file in want.files:
+        if file.users and resource == Resource("file", file.path):
+            users = tuple(htpasswd.marks_of_users(file.content.decode()))
+            return NotCompared(resource, users, file.reason)
+    return NotCompared(resource)
+
+
 def _stage(doing: str, names: Sequence[str]) -> Stage:
     return Stage(f"{doing} {counted(len(names))}", names)
 
 
-def _well(name: str, result: object) -> Verdict:
+def _done_verdict(name: str, result: object) -> Verdict:
     del name, result
     return "done"
 
 
-def _outcome(name: str, result: Outcome) -> Verdict:
+def _outcome_verdict(name: str, result: Outcome) -> Verdict:
     del name
     return "done" if result.result in ("changed", "unchanged") else "failed"
 
 
-def _checked(name: str, checks: Sequence[Check]) -> Verdict:
+def _checks_verdict(name: str, checks: Sequence[Check]) -> Verdict:
     del name
     return "failed" if any(check.verdict == "failed" for check in checks) else "done"

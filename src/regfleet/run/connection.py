@@ -1,25 +1,26 @@
-"""How pyinfra is told to reach a host. Pure."""
+"""A host's way in pyinfra's terms. Pure."""
 
 from __future__ import annotations
 
-from regfleet.fleet.model import Host
+from regfleet.run.way import Way
 
+CONNECTOR = "regfleet"  # the name of `client.Connector` for pyinfra (pyproject.toml)
+WAY = "regfleet_way"  # the name of a host's way among its data
+ERROR = "regfleet_error"  # why it has none
 _CHECKING = {"strict": "yes", "accept-new": "accept-new", "off": "off"}
 
 
-def connection_data(host: Host) -> dict[str, object]:
-    """A host's SSH settings as pyinfra's host data; nothing for this machine."""
-    if host.is_local:
-        return {}
+def connection_data(way: Way) -> dict[str, object]:
+    """A host's data for pyinfra: its way, and what pyinfra's own programs (rsync) know of it."""
     data: dict[str, object] = {
-        "ssh_hostname": host.address,
-        "ssh_port": host.ssh.port,
-        "ssh_strict_host_key_checking": _CHECKING[host.ssh.host_key_checking],
+        WAY: way,
+        "ssh_hostname": way.hostname,
+        "ssh_port": way.port,
+        "ssh_user": way.user,
+        "ssh_strict_host_key_checking": _CHECKING[way.checking],
     }
-    if host.ssh.user:
-        data["ssh_user"] = host.ssh.user
-    if host.ssh.key:
-        data["ssh_key"] = str(host.ssh.key)
-    if host.ssh.known_hosts:
-        data["ssh_known_hosts_file"] = str(host.ssh.known_hosts)
+    if way.host.ssh.key:
+        data["ssh_key"] = str(way.host.ssh.key)
+    if way.host.ssh.known_hosts:
+        data["ssh_known_hosts_file"] = str(way.host.ssh.known_hosts)
     return data

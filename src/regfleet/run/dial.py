@@ -1,17 +1,17 @@
-"""Connections that are begun while Python still imports what will speak on them.
+"""Open TCP connections to hosts while Python still imports the SSH modules.
 
-A host's sshd starts a process for each connection and has it read keys and configuration before a
-word is said. That goes on while this machine is busy with itself, instead of after it.
+A host's sshd starts a process for each connection, which reads keys and configuration before it
+answers. This way that happens during the imports, not after them.
 
-Only addresses are dialled: to ask for names takes time of its own. Hosts that an SSH configuration
-may send elsewhere are left alone, and whatever fails here is done again, and told, by `session`.
+Only addresses are dialled: resolving names takes time. Hosts that go through another one, or that
+OpenSSH has to be asked about first, are left out. `session` repeats whatever fails here, and
+reports its error.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,12 +19,12 @@ from pathlib import Path
 
 from regfleet.errors import RegfleetError
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Fleet
+from regfleet.fleet.model import Fleet, Host
+from regfleet.run import way
 from regfleet.run.limits import CONNECT_SECONDS
 from regfleet.run.selection import select
 
 PER_CORE = 20  # hosts at the same time, as pyinfra has it (api/state.py); further ones wait anyway
-_ELSEWHERE = re.compile(r"^\s*(proxy|hostname|match|include|port)", re.IGNORECASE | re.MULTILINE)
 _begun: dict[tuple[str, int], socket.socket] = {}
 
 
@@ -34,15 +34,15 @@ def begin(
     exclude: Sequence[str] = (),
     parallel: int | None = None,
 ) -> tuple[Fleet | None, list[str]]:
-    """Begin to connect to the first hosts of a fleet. Waits for nothing, and raises nothing.
+    """Begin to connect to the first hosts of a fleet. Does not block and does not raise.
 
     Args:
-        file: the fleet file; with mistakes in it nothing is begun.
+        file: the fleet file; if it has mistakes, nothing is dialled.
         limit, exclude: the hosts, as on the command line.
-        parallel: how many; by default as many as are worked on at the same time.
+        parallel: how many hosts; by default as many as pyinfra works on in parallel.
 
     Returns:
-        The fleet, and which of its hosts were dialled.
+        The fleet, and the names of the dialled hosts.
     """
     try:
         fleet = load(file)
@@ -50,27 +50,23 @@ def begin(
     except (RegfleetError, OSError):
         return None, []
     hosts = fleet.hosts()
-    if _elsewhere():
-        return fleet, []
     dialled = []
     for name in names[: parallel or PER_CORE * (os.cpu_count() or 1)]:
-        place = (hosts[name].address, hosts[name].ssh.port)
-        if not hosts[name].is_local and place not in _begun:
-            with suppress(ValueError, OSError):
-                _begun[place] = _dial(*place)
+        with suppress(RegfleetError, ValueError, OSError):
+            if not hosts[name].is_local and _begin(hosts[name]):
                 dialled.append(name)
     return fleet, dialled
 
 
 def take(address: str, port: int) -> socket.socket | None:
-    """The connection to a place that was begun, once it is made; None where there is none.
+    """The connection that was begun to an address, once made; None if there is none.
 
     Waits as a gevent socket does.
     """
     begun = _begun.pop((address, port), None)
     if begun is None:
         return None
-    # A socket of the class that stands in the standard library now, patched for gevent.
+    # A new object: gevent has patched the socket class of the standard library meanwhile.
     made = socket.socket(begun.family, begun.type, begun.proto, fileno=begun.detach())
     made.settimeout(CONNECT_SECONDS)
     try:
@@ -82,9 +78,27 @@ def take(address: str, port: int) -> socket.socket | None:
 
 
 def hang_up() -> None:
-    """Close what was begun and not taken."""
+    """Close the connections that were begun and not taken."""
     while _begun:
         _begun.popitem()[1].close()
+
+
+def _begin(host: Host) -> bool:
+    """Dial a host; whether that was done.
+
+    Raises:
+        UnreachableError: OpenSSH's configuration asks for what regfleet cannot do.
+        ValueError: it has no address but a name.
+        OSError: there is no socket.
+    """
+    found = way.kept(host)
+    if found is None or found.jumps or found.command:
+        return False
+    place = (found.hostname, found.port)
+    if place in _begun:
+        return False
+    _begun[place] = _dial(*place)
+    return True
 
 
 def _dial(address: str, port: int) -> socket.socket:
@@ -93,12 +107,3 @@ def _dial(address: str, port: int) -> socket.socket:
     begun.setblocking(False)
     begun.connect_ex((address, port))
     return begun
-
-
-def _elsewhere() -> bool:
-    """Whether the SSH configuration, the one that pyinfra reads, may lead past an address."""
-    try:
-        text = Path("~/.ssh/config").expanduser().read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return bool(_ELSEWHERE.search(text))

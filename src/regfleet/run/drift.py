@@ -1,8 +1,8 @@
-"""Where a difference between a host and its declaration comes from, as far as it can be told. Pure.
+"""Where a difference between host and declaration comes from: host, fleet file, unclear. Pure.
 
-The ownership record on the host says what was written there last. What it names and is gone or
-different was changed on the host; what it does not name is newly declared. What is both counts as
-changed on the host: that is what an apply would undo.
+The ownership record says what the fleet wrote last. A recorded resource that is missing or
+different was changed on the host; an unrecorded one is newly declared. A resource that is both
+counts as changed on the host, because an apply would undo that change.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
-from regfleet.desired.model import DesiredHost, File
-from regfleet.fleet.model import Json
-from regfleet.look.observed import ObservedHost
-from regfleet.plan import daemon_json
-from regfleet.plan.model import Change
-from regfleet.record import PATH, Owned
-from regfleet.report.model import Origin
+from regfleet.documents import json_document
+from regfleet.documents.interface import path, same
+from regfleet.model.desired import DesiredHost
+from regfleet.model.files import File
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import Change
+from regfleet.model.report import Origin
+from regfleet.model.resource import Kind, login_resource
+from regfleet.model.service import ServiceKind
+from regfleet.record import DAEMON_JSON, PATH, Owned, OwnedEdit
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """A change to be judged; `name` is its resource without the kind."""
+    """A change to judge; `name` is the name of its resource."""
 
     change: Change
     name: str
@@ -33,16 +37,16 @@ class _Case:
 
 
 def origin(change: Change, want: DesiredHost, seen: ObservedHost, salt: str | None) -> Origin:
-    """Whether the host was changed, or what is declared for it.
+    """Whether a change is due because of the host or of the declaration.
 
     Args:
-        change: of the plan for this host.
-        salt: the kept salt of the digests of logins, None where it is lost.
+        change: a change of the plan for this host.
+        salt: the salt of the logins' digests; None if it is lost.
 
     Returns:
         `host`, `fleet` (the fleet file, a password, a certificate), or `unclear`.
     """
-    kind, _, name = change.resource.partition(" ")
+    kind, name = change.resource.kind, change.resource.name
     if change.action == "delete" and kind != "daemon.json":
         return "fleet"
     judge = _KINDS.get(kind)
@@ -57,27 +61,28 @@ def _file(case: _Case) -> Origin:
         return "fleet"
     found = case.seen.paths.get(case.name)
     wanted = next((file for file in case.want.files if file.path == case.name), None)
-    if found is None or (wanted and found.digest == wanted.digest):  # gone, or its mode
+    if found is None or (wanted and found.digest == wanted.digest):  # missing, or its mode differs
         return "host"
     if written := case.owned.digests.get(case.name):
         return "fleet" if found.digest == written else "host"
-    return _vouched(case, wanted) if wanted else "unclear"
+    return _by_service_inputs(case, wanted) if wanted else "unclear"
 
 
-def _vouched(case: _Case, wanted: File) -> Origin:
-    """A file of a record without digests.
+def _by_service_inputs(case: _Case, wanted: File) -> Origin:
+    """The origin for a file whose record has no digest.
 
-    A container's label says for which files it was made, and no editor of files reaches it.
+    A service's specification contains the digests of its files, and nobody edits it by hand.
     """
-    for container in case.want.containers:
-        made = case.seen.containers.get(container.name)
-        if made and wanted.digest in container.inputs:
-            return "host" if made.specification == container.specification else "unclear"
+    for service in case.want.services:
+        made = case.seen.services.get(service.name)
+        if made and wanted.digest in service.inputs:
+            known = {service.specification, service.formerly}
+            return "host" if made.specification in known else "unclear"
     return "unclear"
 
 
 def _edited(case: _Case) -> Origin:
-    """A file that others write too: who changed it may have changed what is theirs."""
+    """The origin for a shared file: a change may be in the part that others own."""
     text = case.seen.texts.get(case.name)
     if text is None:
         return "host"
@@ -89,21 +94,28 @@ def _directory(case: _Case) -> Origin:
     return "host" if case.name in case.owned.directories else "fleet"
 
 
-def _container(case: _Case) -> Origin:
-    ours = case.name in {container.name for container in case.owned.containers}
+def _running(case: _Case) -> Origin:
+    ours = case.name in {service.name for service in case.owned.services}
     return "host" if ours and case.change.action != "update" else "fleet"
 
 
 def _image(case: _Case) -> Origin:
-    """An image that is missing; the record names those that came with us."""
-    users = {each.name for each in case.want.containers if each.image.reference == case.name}
-    brought = {each.image for each in case.owned.containers if each.name in users}
+    """The origin for a missing image; the record names the images that regfleet brought."""
+    users = {
+        each.name for each in case.want.services if each.image and each.image.reference == case.name
+    }
+    brought = {each.image for each in case.owned.services if each.name in users}
     if case.name in brought:
         return "host"
     return "unclear" if "" in brought else "fleet"
 
 
-def _cut_off(case: _Case) -> Origin:
+def _data(case: _Case) -> Origin:
+    del case
+    return "fleet"  # only what is declared moves images
+
+
+def _interrupted(case: _Case) -> Origin:
     del case
     return "host"
 
@@ -111,48 +123,46 @@ def _cut_off(case: _Case) -> Origin:
 def _daemon(case: _Case) -> Origin:
     if case.change.action == "run":  # the file is as it should be, the running daemon is not
         return "host"
-    document, key = daemon_json.parse(case.seen.daemon_json), case.name
-    if key in case.owned.lists:
+    document, key = json_document.parse(case.seen.daemon_json), path(case.name)
+    owned = case.owned.edits.get(DAEMON_JSON, OwnedEdit())
+    if key in owned.lists:
         there = document.get(key)
         kept = there if isinstance(there, list) else []
-        gone = any(entry not in kept for entry in case.owned.lists[key].entries)
+        gone = any(entry not in kept for entry in owned.lists[key].entries)
         return "host" if gone else "fleet"
-    if key in case.owned.values:
-        same = key in document and _same(document[key], case.owned.values[key].value)
-        return "fleet" if same else "host"
+    if key in owned.values:
+        stands = key in document and same(document[key], owned.values[key].value)
+        return "fleet" if stands else "host"
     return "fleet"
 
 
-def _same(one: Json, other: Json) -> bool:
-    return daemon_json.render({"": one}) == daemon_json.render({"": other})
-
-
 def _login(case: _Case) -> Origin:
-    account, _, endpoint = case.name.partition("@")
-    key = (account, endpoint)
-    recorded = {(each.account, each.endpoint): each.digest for each in case.owned.logins}
-    if key not in recorded:
+    recorded = {login_resource(each.account, each.endpoint): each for each in case.owned.logins}
+    ours = recorded.get(case.change.resource)
+    if ours is None:
         return "fleet"
-    found = case.seen.logins.get(key)
+    found = case.seen.logins.get((ours.account, ours.endpoint))
     if found is None:
         return "host"
     if case.salt is None:
         return "unclear"
-    return "fleet" if found in (recorded[key], "helper") else "host"
+    return "fleet" if found in (ours.digest, "helper") else "host"
 
 
 def _engine(case: _Case) -> Origin:
     return "host" if case.owned else "fleet"
 
 
-_KINDS: Mapping[str, Callable[[_Case], Origin]] = {
+_KINDS: Mapping[Kind, Callable[[_Case], Origin]] = {
     "file": _file,
     "directory": _directory,
-    "container": _container,
+    **dict.fromkeys(get_args(ServiceKind), _running),
     "image": _image,
-    "interrupted": _cut_off,
+    "data": _data,
+    "interrupted": _interrupted,
     "daemon.json": _daemon,
     "login": _login,
+    "proxies": _login,
     "package": _engine,
     "service": _engine,
 }

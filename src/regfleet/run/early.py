@@ -1,7 +1,7 @@
-"""Connections that are made while Python imports what will look at hosts through them.
+"""Log in to hosts while Python imports the modules that will use the connections.
 
-A host's part in a connection, keys and the login, takes ten times as long as ours; it is done by
-the time that it is asked something.
+Key exchange and login take a host ten times as long as this machine; they are done before the
+first request.
 """
 
 from __future__ import annotations
@@ -12,33 +12,40 @@ from importlib import import_module
 import gevent
 
 from regfleet.fleet.model import Fleet
+from regfleet.run import ways
 from regfleet.run.session import Session
 
-_begun: dict[str, Session] = {}  # at most one
+_begun: list[tuple[Fleet, Session]] = []  # at most one
 
 
 def begin(fleet: Fleet, names: Sequence[str], parallel: int | None, modules: Sequence[str]) -> None:
-    """Begin to connect to hosts that were dialled, and import modules meanwhile.
+    """Begin to log in to dialled hosts, and import modules meanwhile.
 
-    Hosts whose keys need not be known wait: for them, people are warned first.
+    Hosts without strict host key checking wait, because the user is warned about them first.
 
     Args:
-        fleet: whose hosts.
+        fleet: the fleet of the hosts.
         names: the hosts that were dialled.
         parallel: hosts at the same time, as on the command line.
-        modules: what the command imports anyway; between two of them connections go on.
+        modules: modules that the command needs; connections continue between two imports.
     """
     hosts = fleet.hosts()
-    known = [name for name in names if hosts[name].ssh.host_key_checking == "strict"]
+    known = [name for name in names if ways.way_to(hosts[name]).checking == "strict"]
     if not known:
         return
-    _begun[fleet.proof] = session = Session(fleet, hosts, parallel)
+    session = Session(fleet, hosts, parallel)
+    _begun[:] = [(fleet, session)]
     session.begin(known)
     for module in modules:
-        gevent.sleep(0.001)  # sockets are asked; with 0 only who is ready already goes on
+        gevent.sleep(0.001)  # polls sockets; 0 would only switch to ready greenlets
         import_module(module)
 
 
 def session(fleet: Fleet, parallel: int | None) -> Session:
-    """The session of a run over a fleet: the one that was begun, or a new one."""
-    return _begun.pop(fleet.proof, None) or Session(fleet, fleet.hosts(), parallel)
+    """The session for a fleet: the one that was begun, or a new one."""
+    if _begun:
+        begun, session = _begun.pop()
+        if begun == fleet:  # the file may have been written to in between
+            return session
+        session.close()
+    return Session(fleet, fleet.hosts(), parallel)

@@ -1,4 +1,4 @@
-"""The images of registries, asked of each with what the fleet knows: CA, a user, the way there."""
+"""List the images of registries, with the fleet's CA, user and connection for each."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterable
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.model import Fleet, Registry
-from regfleet.registry_api import contents
+from regfleet.model.images import RegistryImages
+from regfleet.registry_api import bounds, contents
 from regfleet.registry_api.client import RegistryClient
-from regfleet.report.images_model import RegistryImages
+from regfleet.run.asking import Asking, Tunnels
 from regfleet.run.known import Known
-from regfleet.run.reach import Tunnels, target_of
+from regfleet.smoke.render import REPOSITORY as SMOKE
 
-ALIKE = 1000  # names that are compared for "did you mean"
+MOST_COMPARED = 1000  # names that are compared for "did you mean"
 
 
 def chosen(fleet: Fleet, asked: str) -> tuple[list[Registry], str]:
-    """The registries to ask, and the repository; empty for all of them.
+    """The registries to ask, and the repository, which is empty for all.
 
     Args:
         asked: `REGISTRY` or `REGISTRY/REPOSITORY`, the registry by its name or endpoint; empty
@@ -40,31 +41,57 @@ def chosen(fleet: Fleet, asked: str) -> tuple[list[Registry], str]:
 
 
 def of_registry(
-    registry: Registry, repository: str, known: Known, connections: Tunnels
+    registry: Registry,
+    repository: str,
+    known: Known,
+    connections: Tunnels,
+    *,
+    every: bool = False,
 ) -> RegistryImages:
-    """What one registry holds; what went wrong is in it.
+    """The content of one registry, or its error.
 
     Args:
-        repository: that one alone; empty for all.
+        repository: the only repository to read; empty for all.
+        every: also the smoke test's repositories that are empty: it deletes its tags, and a
+            registry keeps the repository (distribution has no way to delete one).
     """
     found = RegistryImages(registry.name, registry.endpoint)
-    about = known.registries[registry.name]
     try:
-        credentials = about.credentials()
-        target = target_of(registry, about.trusted(), connections)
-        with RegistryClient(target, credentials) as client:
+        credentials = known.registries[registry.name].credentials()
+        asking = Asking(known.registries, connections)
+        with asking.client(registry, credentials, bounds.READ_ALL) as client:
             client.ping()
             if registry.proxy:
                 found.note = f"a cache of {registry.proxy}: its tags are those of its upstream"
                 found.repositories = dict.fromkeys(_catalog(client, repository), ())
             else:
-                for name in [repository] if repository else client.catalog():
-                    found.repositories[name] = tuple(contents.images(client, name))
-                if repository and not found.repositories[repository]:
-                    raise _no_repository(registry, repository, client)
+                _read(client, registry, repository, found, every=every)
     except RegfleetError as error:
         found.error, found.hint = error.message, error.hint
     return found
+
+
+def _read(
+    client: RegistryClient,
+    registry: Registry,
+    repository: str,
+    found: RegistryImages,
+    *,
+    every: bool,
+) -> None:
+    """Read repositories one by one; if one fails, the earlier ones stay in `found`."""
+    count = 0
+    for name in [repository] if repository else client.catalog():
+        tags = tuple(contents.images(client, name))
+        count += len(tags)
+        if count > bounds.MOST_NAMES:
+            raise bounds.endless(registry.endpoint, f"more than {bounds.MOST_NAMES} tags")
+        if not tags and not every and not repository and name.startswith(f"{SMOKE}/"):
+            found.hidden += 1
+        else:
+            found.repositories[name] = tags
+    if repository and not found.repositories[repository]:
+        raise _no_repository(registry, repository, client)
 
 
 def _catalog(client: RegistryClient, repository: str) -> Iterable[str]:
@@ -74,7 +101,7 @@ def _catalog(client: RegistryClient, repository: str) -> Iterable[str]:
 def _no_repository(registry: Registry, repository: str, client: RegistryClient) -> RegfleetError:
     message = f"the registry {registry.name} has no tag in a repository {repository}"
     try:
-        names = [name for name, _ in zip(client.catalog(), range(ALIKE), strict=False)]
+        names = list(client.catalog()[:MOST_COMPARED])
     except RegfleetError:
         names = []
     hint = f"`regfleet images FILE {registry.name}` lists what it has"

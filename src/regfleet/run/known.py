@@ -1,42 +1,56 @@
-"""What is known of a fleet's materials, for commands that only read.
+"""A fleet's known materials, for commands that only read.
 
-`materials.gather` makes what is missing, and refuses a fleet whose password it cannot get. Here
-nothing is made, nothing is kept, and what cannot be had is unknown: a stand-in takes its place, so
-that everything else can still be compared.
+`materials.gather` makes missing materials, and refuses a fleet with a password that it cannot get.
+This module makes and writes nothing. A material that it cannot get is unknown: a stand-in takes its
+place, so that everything else can be compared.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 
-from regfleet import htpasswd, passwords
-from regfleet.desired.model import DesiredHost
+from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.desired.resolve import resolve
 from regfleet.errors import CertificateError, PasswordError, RegfleetError
 from regfleet.fleet.model import Fleet, Registry, User
 from regfleet.look.request import login_digest
-from regfleet.materials import Materials, RegistryMaterial
+from regfleet.materials import (
+    Materials,
+    RegistryMaterial,
+    fit,
+    proxy_password,
+    upstream_ca,
+    upstream_password,
+)
+from regfleet.model.desired import DesiredHost
+from regfleet.model.files import File
+from regfleet.model.resource import Resource, login_resource
+from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
 from regfleet.registry_api.target import Credentials
+from regfleet.run.wanted import Wanted
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
 
-_STAND_INS = ("stand-in 1", "stand-in 2")
+_PLACEHOLDERS = ("stand-in 1", "stand-in 2")
 
 
 @dataclass(frozen=True, slots=True)
 class KnownRegistry:
-    """What is known of one registry.
+    """The known materials of one registry.
 
     Attributes:
-        users: those whose passwords are wanted; `passwords` has those that are known.
-        htpasswd, http_secret: None where not known, or not there at all.
-        pair, ca: as `RegistryMaterial` has them, where `trust_error` is None.
-        trust_error: why certificate and CA are not known.
-        password_errors: why passwords are not known.
+        users: the users whose passwords are needed; `passwords` has the known ones.
+        htpasswd, http_secret: None if unknown or absent.
+        pair, ca: as in `RegistryMaterial`, if `trust_error` is None.
+        trust_error: why certificate and CA are unknown.
+        password_errors: why passwords are unknown.
+        upstream_password: as in `RegistryMaterial`; None if unknown, too.
+        upstream_error: why it is unknown.
     """
 
     registry: Registry
@@ -48,12 +62,14 @@ class KnownRegistry:
     ca: bytes | None
     trust_error: RegfleetError | None
     password_errors: tuple[RegfleetError, ...]
+    upstream_password: Secret | None = field(default=None, repr=False)
+    upstream_error: RegfleetError | None = None
 
     def credentials(self) -> Credentials | None:
-        """A user to ask the registry as; None where it has no users, as far as we know.
+        """A user to ask the registry as; None if it has no known users.
 
         Raises:
-            RegfleetError: there are users, and no password is known.
+            RegfleetError: it has users, but no password is known.
         """
         for user, password in self.passwords.items():
             return Credentials(user, password)
@@ -62,17 +78,17 @@ class KnownRegistry:
         return None
 
     def trusted(self) -> bytes | None:
-        """The CA to trust, None for the machine's own trust.
+        """The CA to trust; None for the machine's own CAs.
 
         Raises:
-            RegfleetError: it is not known.
+            RegfleetError: it is unknown.
         """
         if self.trust_error:
             raise self.trust_error
         return self.ca
 
     def material(self, stand_in: str) -> RegistryMaterial:
-        """As materials, a stand-in in each place where something is not known."""
+        """The materials, with a stand-in for each unknown value."""
         pair, ca = self.pair, self.ca
         if self.trust_error:
             text = stand_in.encode()
@@ -82,7 +98,7 @@ class KnownRegistry:
             ca = None if publicly else text
         hashed = self.htpasswd
         if hashed is None and self.users and not self.registry.external:
-            hashed = stand_in
+            hashed = "".join(f"{user.name}:{stand_in}\n" for user in self.users)
         known = {user.name: self.passwords.get(user.name, Secret(stand_in)) for user in self.users}
         return RegistryMaterial(
             None if self.registry.external else pair,
@@ -90,54 +106,73 @@ class KnownRegistry:
             hashed,
             self.http_secret or Secret(stand_in),
             known,
+            upstream_password=(
+                self.upstream_password or Secret(stand_in) if self.registry.proxy_user else None
+            ),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a fleet.
+    """The known materials of a fleet.
 
     Attributes:
-        salt: of the digests of logins, None where none is kept: then what hosts have recorded
-            of their logins says nothing.
+        salt: the salt of the logins' digests; None if lost: recorded digests then prove nothing.
+        archives: as in `Materials`.
+        proxies: as in `Materials`, the known ones.
+        proxy_errors: why others are unknown.
     """
 
     fleet: Fleet
     registries: Mapping[str, KnownRegistry]
     salt: str | None
+    archives: Mapping[Path, str] = field(default_factory=dict)
+    proxies: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    proxy_errors: tuple[RegfleetError, ...] = ()
 
-    def errors(self) -> Iterator[RegfleetError]:
-        """Why something is not known, each reason once."""
+    def errors(self, of: Collection[str] | None = None) -> Iterator[RegfleetError]:
+        """Why materials are unknown, each reason once.
+
+        Args:
+            of: registries, by name; all by default.
+        """
         said: set[str] = set()
-        for known in self.registries.values():
-            for error in (known.trust_error, *known.password_errors):
+        for name, known in self.registries.items():
+            if of is not None and name not in of:
+                continue
+            for error in (known.trust_error, *known.password_errors, known.upstream_error):
                 if error and error.message not in said:
                     said.add(error.message)
                     yield error
+        yield from self.proxy_errors if of is None else ()
 
-    def materials(self, stand_in: str = _STAND_INS[0]) -> Materials:
-        """As materials, stand-ins included."""
+    def materials(self, stand_in: str = _PLACEHOLDERS[0]) -> Materials:
+        """The materials, with stand-ins."""
         salt = self.salt or secrets.token_hex(24)
         made = {name: known.material(stand_in) for name, known in self.registries.items()}
-        return Materials(made, salt)
+        for name, known in self.registries.items():
+            trusted = upstream_ca(self.fleet, known.registry, made)
+            made[name] = replace(made[name], upstream_ca=trusted)
+        proxies = {
+            name: self.proxies.get(name, Secret(stand_in))
+            for name, client in self.fleet.clients.items()
+            if client.proxy and client.proxy.user
+        }
+        return Materials(made, salt, self.archives, proxies)
 
-    def desired(self) -> tuple[Materials, dict[str, DesiredHost], dict[str, frozenset[str]]]:
-        """What each host should have, and which resources of it cannot be compared.
+    def wanted(self) -> Wanted:
+        """The desired state of each host, and its resources that cannot be compared.
 
-        Those are found, not listed: they are what comes out differently with other stand-ins.
-
-        Returns:
-            The materials, the hosts by name, and by host the resources as a plan's changes
-            name them.
+        These are the resources that differ when other stand-ins are used.
         """
-        materials, others = map(self.materials, _STAND_INS)
+        materials, others = map(self.materials, _PLACEHOLDERS)
         hosts, otherwise = resolve(self.fleet, materials), resolve(self.fleet, others)
         unknown = {name: _differing(host, otherwise[name]) for name, host in hosts.items()}
-        return materials, hosts, unknown
+        return Wanted(self.fleet, materials, hosts, unknown)
 
 
 def read(fleet: Fleet, state: StateDirectory, now: datetime) -> Known:
-    """What is known of a fleet; nothing is made or kept.
+    """Read the known materials of a fleet; makes and writes nothing.
 
     Args:
         now: with a time zone.
@@ -145,12 +180,58 @@ def read(fleet: Fleet, state: StateDirectory, now: datetime) -> Known:
     Raises:
         StateError: the state directory cannot be used.
     """
-    certificates = FleetCertificates(state, fleet.name, now, save=False)
+    certificates = FleetCertificates(
+        state, fleet.name, now, save=False, permitted=fleet.ca_permitted
+    )
     registries = {
         registry.name: _registry(fleet, registry, state, certificates)
         for registry in fleet.registries.values()
     }
-    return Known(fleet, registries, state.read_text("salt"))
+    kept = archives.digests(fleet, state, save=False)
+    proxies, errors = _proxies(fleet)
+    salt = _kept(state, state_paths.SALT)
+    return Known(fleet, registries, salt, kept, proxies, errors)
+
+
+def _proxies(fleet: Fleet) -> tuple[dict[str, Secret], tuple[RegfleetError, ...]]:
+    found: dict[str, Secret] = {}
+    errors: list[RegfleetError] = []
+    for client in fleet.clients.values():
+        try:
+            password = proxy_password(client)
+        except PasswordError as error:
+            errors.append(error)
+            continue
+        if password:
+            found[client.name] = password
+    return found, tuple(errors)
+
+
+def without_secrets(fleet: Fleet, now: datetime) -> Known:
+    """A fleet without any known password, key or state, as for a plan of a pull request.
+
+    Args:
+        now: with a time zone.
+    """
+    return Known(
+        fleet,
+        {each.name: _secretless(fleet, each, now) for each in fleet.registries.values()},
+        None,
+        archives.digests(fleet, None, save=False),
+    )
+
+
+def _secretless(fleet: Fleet, registry: Registry, now: datetime) -> KnownRegistry:
+    users = tuple(_wanted_users(fleet, registry))
+    ca, error = None, None
+    if registry.external and registry.tls.source == "files" and registry.tls.ca:
+        try:
+            ca = given.read_ca(registry.tls.ca, now)
+        except CertificateError as unread:
+            error = unread
+    elif registry.tls.source in ("fleet-ca", "files"):
+        error = CertificateError(f"registry {registry.name}: its certificate is not asked for")
+    return KnownRegistry(registry, users, {}, None, None, None, ca, error, ())
 
 
 def _registry(
@@ -158,8 +239,13 @@ def _registry(
 ) -> KnownRegistry:
     users = tuple(_wanted_users(fleet, registry))
     found, errors = _passwords(registry, users, state)
+    upstream, upstream_error = None, None
+    try:
+        upstream = upstream_password(registry)
+    except PasswordError as error:
+        upstream_error = error
     pair, ca, trust_error = _trust(registry, state, certificates)
-    http_secret = state.read_text(f"registry/{registry.name}.http-secret")
+    http_secret = _kept(state, state_paths.http_secret(registry.name))
     return KnownRegistry(
         registry,
         users,
@@ -170,7 +256,31 @@ def _registry(
         ca,
         trust_error,
         errors,
+        upstream,
+        upstream_error,
     )
+
+
+def password_of(user: User, registry: Registry, state: StateDirectory) -> Secret:
+    """A user's password. Makes none.
+
+    Raises:
+        NeverAppliedError: it is generated, and not in the state directory.
+        PasswordError: its source cannot be read.
+        StateError: the state directory cannot be used.
+    """
+    if user.password.kind == "generate":
+        name = state_paths.password(registry.name, user.name)
+        if not state.read_text(name):
+            raise _never_applied(f"the password of user {user.name!r}", registry, state)
+    return passwords.resolve(
+        user.password, state=state, registry=registry.name, user=user.name, save=False
+    )
+
+
+def _kept(state: StateDirectory, name: str) -> str | None:
+    text = state.read_text(name)
+    return None if text is None else fit(text, name, state)
 
 
 def _wanted_users(fleet: Fleet, registry: Registry) -> Iterator[User]:
@@ -186,20 +296,24 @@ def _wanted_users(fleet: Fleet, registry: Registry) -> Iterator[User]:
 def _passwords(
     registry: Registry, users: tuple[User, ...], state: StateDirectory
 ) -> tuple[dict[str, Secret], tuple[RegfleetError, ...]]:
-    generated = passwords.retired(state, registry.name, ())  # all that are kept
     found: dict[str, Secret] = {}
     errors: list[RegfleetError] = []
     for user in users:
-        if user.password.kind == "generate" and user.name not in generated:
-            errors.append(_never_applied(f"the password of user {user.name!r}", registry, state))
-            continue
-        try:
-            found[user.name] = passwords.resolve(
-                user.password, state=state, registry=registry.name, user=user.name, save=False
-            )
-        except PasswordError as error:
-            errors.append(error)
+        password = _password_or_error(user, registry, state)
+        if isinstance(password, Secret):
+            found[user.name] = password
+        else:
+            errors.append(password)
     return found, tuple(errors)
+
+
+def _password_or_error(
+    user: User, registry: Registry, state: StateDirectory
+) -> Secret | RegfleetError:
+    try:
+        return password_of(user, registry, state)
+    except (PasswordError, NeverAppliedError) as error:
+        return error
 
 
 def _htpasswd(
@@ -208,8 +322,8 @@ def _htpasswd(
     found: Mapping[str, Secret],
     state: StateDirectory,
 ) -> str | None:
-    """The users' file: the one kept, brought up to date where every password is known."""
-    kept = state.read_text(f"registry/{registry.name}.htpasswd")
+    """The stored htpasswd file, brought up to date if every password is known."""
+    kept = state.read_text(state_paths.htpasswd(registry.name))
     if kept is None or registry.external or not users:
         return None
     if len(found) < len(users):
@@ -221,7 +335,7 @@ def _htpasswd(
 def _trust(
     registry: Registry, state: StateDirectory, certificates: FleetCertificates
 ) -> tuple[ServerPair | None, bytes | None, RegfleetError | None]:
-    if registry.tls.source == "fleet-ca" and state.read("ca.key") is None:
+    if registry.tls.source == "fleet-ca" and state.read(state_paths.CA_KEY) is None:
         return None, None, _never_applied("the fleet's CA", registry, state)
     try:
         return certificates.server_pair(registry), certificates.trusted_ca(registry), None
@@ -229,19 +343,25 @@ def _trust(
         return None, None, error
 
 
-def _never_applied(what: str, registry: Registry, state: StateDirectory) -> RegfleetError:
-    return RegfleetError(
+class NeverAppliedError(RegfleetError):
+    """What an apply makes is not in the state directory."""
+
+
+def _never_applied(what: str, registry: Registry, state: StateDirectory) -> NeverAppliedError:
+    return NeverAppliedError(
         f"registry {registry.name}: {what} is not in the state directory {state.path}",
         "the fleet has not been applied from here; or name the directory with --state-dir",
     )
 
 
-def _differing(one: DesiredHost, other: DesiredHost) -> frozenset[str]:
-    def named(host: DesiredHost) -> set[tuple[str, str]]:
-        found = {(f"file {file.path}", file.digest) for file in host.files}
-        found |= {(f"container {each.name}", each.specification) for each in host.containers}
+def _differing(one: DesiredHost, other: DesiredHost) -> frozenset[Resource]:
+    def named(host: DesiredHost) -> set[tuple[Resource, str]]:
+        files = (*host.files, *(each for each in host.conditional if isinstance(each, File)))
+        found = {(Resource("file", file.path), file.digest) for file in files}
+        found |= {(Resource(each.kind, each.name), each.specification) for each in host.services}
+        found |= {(Resource("file", path), repr(settings)) for path, settings in host.edits.items()}
         return found | {
-            (f"login {login.account}@{login.endpoint}", login_digest(login, ""))
+            (login_resource(login.account, login.endpoint), login_digest(login, ""))
             for login in host.logins
         }
 

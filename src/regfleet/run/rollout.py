@@ -1,4 +1,4 @@
-"""In which order hosts are touched: registries first, then waves. Pure."""
+"""The order in which hosts are touched: registries first, then waves. Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def waves(hosts: Sequence[str], rollout: Rollout) -> list[tuple[str, ...]]:
 
 
 def phases(fleet: Fleet, hosts: Sequence[str]) -> list[tuple[str, ...]]:
-    """The same hosts, those with registries before all others."""
+    """The hosts in two phases: those with registries, then the others."""
     registries = {host.name for each in fleet.registries.values() for host in each.hosts}
     first = tuple(name for name in hosts if name in registries)
     then = tuple(name for name in hosts if name not in registries)
@@ -33,10 +33,10 @@ def phases(fleet: Fleet, hosts: Sequence[str]) -> list[tuple[str, ...]]:
 def schedule(
     fleet: Fleet, hosts: Sequence[str], *, clients_first: bool = False
 ) -> list[tuple[str, ...]]:
-    """All waves of all phases, in their order.
+    """All waves of all phases, in order.
 
     Args:
-        clients_first: registries last, as when they are taken out.
+        clients_first: registries last, as when they are removed.
     """
     order = phases(fleet, hosts)
     order = order[::-1] if clients_first else order

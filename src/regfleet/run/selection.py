@@ -1,4 +1,4 @@
-"""`--limit` and `--exclude`: hosts, groups and patterns, as pyinfra's users know them. Pure."""
+"""Select hosts by `--limit` and `--exclude`: names, groups and patterns, as in pyinfra. Pure."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from regfleet.fleet.findings import RefusedError
 from regfleet.fleet.hosts import expand
 from regfleet.fleet.model import Fleet
 
+_LIKE_REGEX = re.compile(r"[\^$|()+\\{}~]|\.\*|^/.*/$")
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
 
 
@@ -20,15 +21,18 @@ def select(fleet: Fleet, limit: Iterable[str] = (), exclude: Iterable[str] = ())
 
     Args:
         limit: names, ranges (`web[01:20]`) or patterns (`web*`) of hosts or groups, several in one
-            by commas; all hosts where none is given.
+            by commas; all hosts where none is given. One that begins with `!` is taken out again.
         exclude: the same, taken out again.
 
     Raises:
-        UsageError: a name that is no host and no group, or nothing is left.
+        UsageError: a name is neither host nor group, or no host is left.
     """
     everyone = list(fleet.hosts())
+    parts = [part.strip() for text in limit for part in text.split(",")]
+    limit = [part for part in parts if not part.startswith("!")]
+    negated = [part[1:].strip() for part in parts if part.startswith("!")]
     wanted = matching(fleet, limit, "--limit") if limit else set(everyone)
-    unwanted = matching(fleet, exclude, "--exclude")
+    unwanted = matching(fleet, exclude, "--exclude") | matching(fleet, negated, "--limit", "!")
     chosen = [name for name in everyone if name in wanted and name not in unwanted]
     if not chosen:
         raise UsageError(
@@ -37,25 +41,32 @@ def select(fleet: Fleet, limit: Iterable[str] = (), exclude: Iterable[str] = ())
     return chosen
 
 
-def matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
-    """The hosts that names or patterns of hosts or groups stand for.
+def matching(fleet: Fleet, patterns: Iterable[str], option: str, sign: str = "") -> set[str]:
+    """The hosts that names or patterns of hosts or groups match.
 
     Args:
-        option: where they were given, for the message.
+        option: the option that has them, for the message.
+        sign: the sign before each of them there.
 
     Raises:
-        UsageError: one of them stands for nothing.
+        UsageError: one of them matches nothing.
     """
     groups = fleet.groups()
     known = [*fleet.hosts(), *groups]
     found: set[str] = set()
     for pattern in (part.strip() for text in patterns for part in text.split(",")):
-        wanted = _meaning(pattern)
+        wanted = _matcher(pattern)
         names = [name for name in known if wanted(name)]
         if not names:
             close = get_close_matches(pattern, known, n=1)
+            if _LIKE_REGEX.search(pattern):
+                raise UsageError(
+                    f"{option} {sign}{pattern}: that looks like a regular expression",
+                    "write a shell's pattern (`web*` for `web.*`), a range (`web[01:20]`), or "
+                    "several with commas between them; `!` before one takes it out",
+                )
             raise UsageError(
-                f"{option} {pattern}: there is no such host or group in {fleet.path.name}",
+                f"{option} {sign}{pattern}: there is no such host or group in {fleet.path.name}",
                 f"did you mean {close[0]}?" if close else f"groups are {', '.join(groups)}",
             )
         for name in names:
@@ -63,10 +74,10 @@ def matching(fleet: Fleet, patterns: Iterable[str], option: str) -> set[str]:
     return found
 
 
-def _meaning(pattern: str) -> Callable[[str], bool]:
-    """Whether a name is meant: by a range as a fleet file writes it, or by a shell's pattern.
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """A function that matches names: by a range as in the fleet file, or by a shell pattern.
 
-    For a shell `[1:3]` would be one of these three characters, which no host is named by.
+    In a shell pattern `[1:3]` would be one of three characters, which is never meant here.
     """
     if not _RANGE.search(pattern):
         return lambda name: fnmatchcase(name, pattern)

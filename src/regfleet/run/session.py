@@ -1,4 +1,4 @@
-"""Connections to a fleet's hosts, held for a whole run: pyinfra's inventory, state and pool."""
+"""Connections to a fleet's hosts for a whole run, over pyinfra's inventory, state and pool."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
 from pyinfra.api import Config, State
-from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.context import ctx_host, ctx_state
 
-from regfleet.errors import HostError, InterruptedRunError, RegfleetError, UnreachableError
-from regfleet.fleet.model import Fleet, Host
-from regfleet.look.observed import ObservedHost
+from regfleet.errors import (
+    HostError,
+    InterruptedRunError,
+    RegfleetError,
+    UnreachableError,
+    defect,
+)
+from regfleet.fleet.model import Fleet
+from regfleet.model.observed import ObservedHost
 from regfleet.registry_api.tunnel import Dial
-from regfleet.run import dial, remote, ssh
-from regfleet.run.connection import connection_data
+from regfleet.run import dial, remote, ways
+from regfleet.run.client import inventory
+from regfleet.run.exchange import within
 from regfleet.run.limits import (
     AGAIN_SECONDS,
     CONNECT_SECONDS,
     KEEPALIVE_SECONDS,
     KEPT_CONNECTIONS,
-    TOUCH_SECONDS,
+    LOGIN_SECONDS,
     UNACKNOWLEDGED_SECONDS,
 )
+from regfleet.run.unreachable import ERRORS, unreachable
+from regfleet.run.way import Way
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host as PyinfraHost
 
-    from regfleet.desired.model import Image
+    from regfleet.model.service import Image
 
 T = TypeVar("T")
 FILES_BESIDE = 100  # open files that are no connections
@@ -44,23 +51,23 @@ FILES_BESIDE = 100  # open files that are no connections
 class Session:
     """Connections to hosts, made once and kept until `close`.
 
-    Of very large fleets, those that were used last are kept, as many as may be open.
+    In a very large fleet only the most recently used connections stay open.
 
     Args:
-        fleet: whose hosts.
+        fleet: the fleet of the hosts.
         names: the hosts to work on.
-        parallel: how many at the same time; pyinfra's own choice by default.
+        parallel: the number of hosts at the same time; default: pyinfra's choice.
     """
 
     def __init__(self, fleet: Fleet, names: Iterable[str], parallel: int | None = None) -> None:
         _quiet_libraries()
         everyone = fleet.hosts()
         self._hosts = {name: everyone[name] for name in names}
-        ssh.use()
-        pairs = [(name, connection_data(host)) for name, host in self._hosts.items()]
-        inventory = ssh.Inventory((pairs, {}))
         config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
-        self._state = State(inventory, config)
+        # By `init`: an inventory without hosts, as of a fleet of external registries, is falsy, and
+        # the constructor would leave it out.
+        self._state = State()
+        self._state.init(inventory(self._hosts), config)
         self._most = _connections_to_keep()
         self._connected: dict[str, None] = {}  # the least recently used first
         self._at_work: set[str] = set()
@@ -70,14 +77,18 @@ class Session:
     def each(
         self, work: Callable[[str], T], names: Iterable[str]
     ) -> Iterator[tuple[str, T | RegfleetError]]:
-        """Do the work for each host, in parallel; results come as they are ready.
+        """Do the work for each host in parallel; yields results as they are ready.
 
         An error of one host is its result; the others go on. After `stop` no further host is
-        begun: those get an `InterruptedRunError`.
+        begun: it gets an `InterruptedRunError` instead.
         """
         pool = self._state.pool
+        names = tuple(names)
+        ways.prepare(self._hosts[name] for name in names)
         with ctx_state.use(self._state):
-            results = pool.imap_unordered(lambda name: (name, self._guarded(work, name)), names)
+            results = pool.imap_unordered(
+                lambda name: (name, self._result_or_error(work, name)), names
+            )
             try:
                 yield from results
             finally:
@@ -89,7 +100,7 @@ class Session:
         """Begin no further host; those at work finish."""
         self.stopped = True
 
-    def _guarded(self, work: Callable[[str], T], name: str) -> T | RegfleetError:
+    def _result_or_error(self, work: Callable[[str], T], name: str) -> T | RegfleetError:
         if self.stopped:
             return InterruptedRunError(name)
         self._at_work.add(name)
@@ -98,27 +109,32 @@ class Session:
                 return work(name)
             except RegfleetError as error:
                 return error
+            except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+                return defect(name, error)
             finally:
                 self._at_work.discard(name)
 
     def begin(self, names: Iterable[str]) -> None:
-        """Begin to connect to hosts; `connect` waits for what was begun, and tells how it went."""
+        """Begin to connect to hosts; `connect` waits for the result."""
         for name in islice(names, self._most):
-            self._begun[name] = gevent.spawn(self._tried, name)
+            self._begun[name] = gevent.spawn(self._connect_or_error, name)
 
-    def _tried(self, name: str) -> UnreachableError | None:
+    def _connect_or_error(self, name: str) -> UnreachableError | None:
         with ctx_host.use(self._pyinfra(name)):
             try:
                 self._connect(name)
             except UnreachableError as error:
                 return error
+            except Exception as error:  # noqa: BLE001 - told by who asks for the connection
+                told = defect(name, error)
+                return UnreachableError(name, told.message, told.hint)
         return None
 
     def connect(self, name: str) -> None:
-        """Connect to a host, unless that is done.
+        """Connect to a host, if not connected.
 
         Raises:
-            UnreachableError: with what was tried and what to do.
+            UnreachableError: names what was tried and what to do.
         """
         begun = self._begun.pop(name, None)
         if begun is not None and (error := begun.get()):
@@ -128,47 +144,60 @@ class Session:
     def _connect(self, name: str) -> None:
         host = self._pyinfra(name)
         if host.connected and not _is_alive(host):
-            _drop(host)
+            remote.drop(host)
         if host.connected:
             self._connected[name] = self._connected.pop(name, None)
             return
         place = self._hosts[name]
-        ssh.prepare(host, None if place.is_local else dial.take(place.address, place.ssh.port))
-        try:
+        if place.is_local:
             host.connect(show_errors=False, raise_exceptions=True)
-        except (ConnectError, PyinfraError, OSError, ValueError) as error:
-            raise _unreachable(place, str(error)) from error
-        _watch(host)
+        else:
+            self._log_in(host, ways.way_to(place))
+        _detect_lost_network(host)
         self._connected[name] = None
-        self._make_room()
+        self._drop_idle_connections()
 
-    def _make_room(self) -> None:
+    def _log_in(self, host: PyinfraHost, way: Way) -> None:
+        host.connector.way = way
+        host.connector.begun = dial.take(way.hostname, way.port)
+        late = unreachable(way, f"timeout: not logged in within {LOGIN_SECONDS:g} seconds")
+        try:
+            with within(LOGIN_SECONDS, late):
+                host.connect(show_errors=False, raise_exceptions=True)
+        except ERRORS as error:
+            remote.drop(host)
+            raise unreachable(way, error) from error
+        except BaseException:
+            remote.drop(host)
+            raise
+
+    def _drop_idle_connections(self) -> None:
         surplus = max(0, len(self._connected) - self._most)
         needed = self._at_work | set(self._begun)
         idle = [name for name in self._connected if name not in needed][:surplus]
         for name in idle:
             del self._connected[name]
         for name in idle:  # others may go on meanwhile
-            _drop(self._pyinfra(name))
+            remote.drop(self._pyinfra(name))
 
-    def look(self, name: str, program: str) -> ObservedHost:
+    def look(self, name: str, program: str, mark: str) -> ObservedHost:
         """One look: connect, one command.
 
         Raises:
             HostError: unreachable, or the look failed.
         """
         self.connect(name)
-        return remote.look(self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo)
+        return remote.look(self._pyinfra(name), program, mark, sudo=self._hosts[name].ssh.sudo)
 
-    def run(self, name: str, program: str, seconds: int) -> list[str]:
+    def run(self, name: str, program: str, seconds: float) -> list[str]:
         """Run a program; see `remote.run_program`."""
         self.connect(name)
         return remote.run_program(
             self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo, seconds=seconds
         )
 
-    def ask_again(self, name: str, program: str) -> list[str]:
-        """Connect anew to a host whose connection broke, and run a program there.
+    def ask_again(self, name: str, program: str, seconds: float) -> list[str]:
+        """Reconnect to a host and run a program there.
 
         Raises:
             HostError: it cannot be reached for a minute.
@@ -176,10 +205,10 @@ class Session:
         host = self._pyinfra(name)
         deadline = time.monotonic() + AGAIN_SECONDS
         while True:
-            _drop(host)
+            remote.drop(host)
             try:
                 self.connect(name)
-                return self.run(name, program, TOUCH_SECONDS)
+                return self.run(name, program, seconds)
             except HostError as error:
                 if time.monotonic() > deadline:
                     raise HostError(
@@ -191,35 +220,36 @@ class Session:
                     ) from error
             gevent.sleep(2)
 
-    def send(self, name: str, image: Image, *, load: str) -> None:
+    def send(self, name: str, image: Image, *, load: str, fleet: str = "") -> None:
         """Send an archive; see `remote.send_archive`."""
         self.connect(name)
-        remote.send_archive(self._pyinfra(name), image, sudo=self._hosts[name].ssh.sudo, load=load)
+        sudo = self._hosts[name].ssh.sudo
+        remote.send_archive(self._pyinfra(name), image, sudo=sudo, load=load, fleet=fleet)
 
-    def tunnel(self, name: str, port: int) -> Dial | None:
-        """A way to a TCP port of the host itself through its SSH connection.
+    def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
+        """A tunnel to a TCP port of the host through its SSH connection.
 
         Returns:
-            A factory of connections, or None where the host is this machine.
+            A factory of connections; None if the host is this machine.
         """
         if self._hosts[name].is_local:
             return None
         self.connect(name)
-        return remote.tunnel(self._pyinfra(name), port)
+        return remote.tunnel(self._pyinfra(name), port, address)
 
     def close(self) -> None:
         """End all connections."""
         gevent.killall(list(self._begun.values()), block=False)
         dial.hang_up()
         for host in self._state.inventory:
-            _drop(host)
+            remote.drop(host)
 
     def _pyinfra(self, name: str) -> PyinfraHost:
         return self._state.inventory.get_host(name)
 
 
 def _connections_to_keep() -> int:
-    """As many as the system lets be open; it is asked for more where it gives few."""
+    """The number of connections to keep; raises the limit of open files if it is low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = KEPT_CONNECTIONS + FILES_BESIDE
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -229,27 +259,19 @@ def _connections_to_keep() -> int:
 
 
 def _is_alive(host: PyinfraHost) -> bool:
-    """Whether its connection has not ended meanwhile, as when people took long to say yes.
+    """Whether the connection still lives: it may end while the user answers a question.
 
-    While they are asked nobody answers the host's keep-alive messages, and an sshd that was told
+    During a question nothing answers the host's keep-alive messages, and an sshd configured
     to ends such a connection within a minute (sshd_config(5), ClientAliveInterval).
     """
     transport = remote.transport(host)
     return transport is None or transport.is_active()
 
 
-def _drop(host: PyinfraHost) -> None:
-    client = getattr(host.connector, "client", None)
-    host.connected = False  # first: to close it may take a moment, in which somebody may ask
-    if client is not None:
-        with suppress(Exception):
-            client.close()
+def _detect_lost_network(host: PyinfraHost) -> None:
+    """Detect a lost network within half a minute; by default TCP takes a quarter of an hour.
 
-
-def _watch(host: PyinfraHost) -> None:
-    """Notice within half a minute that the network is gone: by default TCP takes a quarter hour.
-
-    Keep-alive messages are sent, and what stays unacknowledged ends the connection (tcp(7),
+    Sends keep-alive messages; unacknowledged data ends the connection (tcp(7),
     TCP_USER_TIMEOUT).
     """
     transport = remote.transport(host)
@@ -263,7 +285,7 @@ def _watch(host: PyinfraHost) -> None:
 
 
 def _quiet_libraries() -> None:
-    """Pyinfra, paramiko and gevent speak for programs that have no messages of their own."""
+    """Silence pyinfra, paramiko and gevent: regfleet prints its own messages."""
     for name in ("pyinfra", "paramiko"):
         logger = logging.getLogger(name)
         if not logger.handlers:
@@ -273,51 +295,3 @@ def _quiet_libraries() -> None:
     # print where it was.
     hub = gevent.get_hub()
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
-
-
-def _unreachable(host: Host, said: str) -> UnreachableError:
-    said = said.replace("[Errno None] ", "")
-    where = f"{host.ssh.user + '@' if host.ssh.user else ''}{host.address}, port {host.ssh.port}"
-    known = host.ssh.known_hosts or Path("~/.ssh/known_hosts")
-    hints = (
-        (("Authentication", "authentication"), _key_hint(host)),
-        (("No such private key", "Invalid private key", "encrypted"), _key_hint(host)),
-        (
-            ("No host key", "StrictPolicy"),
-            (
-                f"add its key to {known} (`ssh-keyscan -p {host.ssh.port} {host.address}`, "
-                "compared with the host's own), or set "
-                '`host_key_checking = "accept-new"` under [ssh]'
-            ),
-        ),
-        (
-            ("does not match", "host key"),
-            (
-                "the host was installed anew, or somebody is in between; if it is the former: "
-                f"`ssh-keygen -R {host.address} -f {known}`"
-            ),
-        ),
-        (("resolve",), "give the host an `address` in the fleet file, or a DNS entry"),
-        (("refused",), "is sshd running there, and is the port right?"),
-        (
-            ("timed out", "timeout", "Unable to connect"),
-            "is the host up, and does a firewall let SSH through?",
-        ),
-    )
-    hint = next(
-        (text for words, text in hints if any(word in said for word in words)),
-        f"try `ssh -p {host.ssh.port} {host.address}` by hand",
-    )
-    return UnreachableError(host.name, f"no SSH connection to {where}: {said}", hint)
-
-
-def _key_hint(host: Host) -> str:
-    user = f"{host.ssh.user}'s" if host.ssh.user else "your user's"
-    if host.ssh.key and not host.ssh.key.exists():
-        return "`key` under [ssh] names a file that is not there; it is relative to the fleet file"
-    if host.ssh.key:
-        return (
-            f"is the public half of {host.ssh.key} in {user} authorized_keys there, and has the "
-            "key no passphrase (or an agent)?"
-        )
-    return "no `key` is set under [ssh]: the agent's and your default keys were tried"

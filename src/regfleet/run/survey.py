@@ -1,7 +1,7 @@
-"""How a fleet is: each host looked at once, each registry asked, nothing changed anywhere.
+"""Survey a fleet: look at each host once, ask each registry, change nothing.
 
-Nothing is written to the state directory either, and a password or certificate that is not known
-makes what needs it unknown, not the survey fail.
+It writes nothing to the state directory either. An unknown password or certificate makes the
+resources that need it unknown; the survey does not fail.
 """
 
 from __future__ import annotations
@@ -14,64 +14,64 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import gevent.pool
-
-from regfleet.desired.model import DesiredHost
+from regfleet import state_paths, unproven
 from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.engines import ENGINES
 from regfleet.errors import CertificateError, RegfleetError
 from regfleet.fleet.model import Fleet, Registry
-from regfleet.pki import pem
-from regfleet.plan.model import Plan
-from regfleet.registry_api import contents
-from regfleet.registry_api.answers import refusal
-from regfleet.registry_api.client import RegistryClient
-from regfleet.registry_api.errors import Kind, RegistryError
-from regfleet.registry_api.target import Credentials
-from regfleet.report.status_model import (
+from regfleet.model.plan import Plan
+from regfleet.model.status import (
     Certificate,
     Drift,
     FleetStatus,
     HostStatus,
     RegistryStatus,
+    Room,
 )
+from regfleet.pki import pem
+from regfleet.registry_api import contents
+from regfleet.registry_api.client import RegistryClient
+from regfleet.registry_api.errors import Kind, RegistryError, only_registry_errors
+from regfleet.registry_api.target import Credentials
 from regfleet.run import known as known_materials
+from regfleet.run import machines, samples
+from regfleet.run.asking import Asking, elsewhere, let_in
 from regfleet.run.drift import origin
 from regfleet.run.known import Known
-from regfleet.run.reach import target_of
+from regfleet.run.samples import Sample, growth, sample
+from regfleet.run.wanted import Wanted
 from regfleet.run.work import Connections, Work
 from regfleet.state import StateDirectory
 
 T = TypeVar("T")
 
-REPORT = "report.html"  # every apply leaves one: its time is that of the last apply
-ELSEWHERE = 8  # external registries asked at the same time
-_NO_WAY: tuple[Kind, ...] = ("refused", "timeout", "unreachable")
-_UNAUTHORIZED = 401  # RFC 9110, 15.5.2
+_NO_CONNECTION: tuple[Kind, ...] = ("refused", "timeout", "unreachable")
+_NOT_ALLOWED: tuple[Kind, ...] = ("unauthorized", "forbidden", "not-found", "unsupported")
 
 
 class Surveying(Connections, Protocol):
-    """Ways to hosts, and work on many of them at once: `session.Session`."""
+    """Connections to hosts, used in parallel: `session.Session`."""
 
     def connect(self, name: str) -> None:
-        """Connect, unless that is done."""
+        """Connect, if not connected."""
 
     def each(
         self, work: Callable[[str], T], names: Iterable[str]
     ) -> Iterator[tuple[str, T | RegfleetError]]:
-        """Do the work for each host; its error is its result."""
+        """Do the work for each host; an error is that host's result."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Surveyor:
-    """One survey's tools."""
+    """The tools of one survey."""
 
     fleet: Fleet
     known: Known
     work: Work
     session: Surveying
-    desired: Mapping[str, DesiredHost]
-    unknown: Mapping[str, frozenset[str]]
+    asking: Asking
+    wanted: Wanted
+    samples: Mapping[str, Sequence[Sample]]
 
 
 def survey(
@@ -82,10 +82,10 @@ def survey(
     *,
     now: datetime | None = None,
 ) -> FleetStatus:
-    """Look at hosts and ask the registries that they run, and external ones that they use.
+    """Look at hosts, and ask the registries that they run and the external ones that they use.
 
     Args:
-        names: the hosts, of the fleet.
+        names: the hosts to look at.
         now: the moment by which certificates are judged, with a time zone; the present by
             default.
 
@@ -94,39 +94,57 @@ def survey(
     """
     when = now or datetime.now(timezone.utc)
     known = known_materials.read(fleet, state, when)
-    materials, desired, unknown = known.desired()
-    work = Work(fleet, desired, materials, session)
-    tools = _Surveyor(fleet, known, work, session, desired, unknown)
+    wanted = known.wanted()
+    work = Work.of(wanted, session)
+    asking = Asking(known.registries, session)
+    tools = _Surveyor(fleet, known, work, session, asking, wanted, samples.read(state))
     status = FleetStatus(
         fleet.name,
         when,
-        {name: HostStatus(name, engine=desired[name].engine or "") for name in names},
+        {name: HostStatus(name, engine=wanted.desired[name].engine or "") for name in names},
         {each.name: _declared(each, state, when) for each in _asked(fleet, names)},
         left_out=len(fleet.hosts()) - len(names),
         authority=_authority(fleet, state, when),
         last_apply=last_apply(state),
-        unknown=tuple((error.message, error.hint) for error in known.errors()),
+        unknown=tuple(
+            (each.message, each.hint) for each in known.errors(_chosen_registries(fleet, names))
+        ),
+        unproven={name: each for name, each in unproven.read(state).items() if name in names},
     )
-    _hosts(tools, status)
-    _elsewhere(tools, status)
+    _survey_hosts(tools, status)
+    _survey_machines(tools, state, status)
+    _survey_external(tools, status)
     return status
 
 
 def last_apply(state: StateDirectory) -> datetime | None:
-    """When the fleet was last applied from here, None where that is not known."""
+    """When the fleet was last applied from here, by the report's time; None if unknown."""
     try:
-        seconds = state.path_of(REPORT).stat().st_mtime
+        seconds = state.path_of(state_paths.REPORT).stat().st_mtime
     except OSError:
         return None
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
+def _chosen_registries(fleet: Fleet, names: Sequence[str]) -> set[str]:
+    """The registries that these hosts run or use; all if no host is left out."""
+    if len(names) == len(fleet.hosts()):
+        return set(fleet.registries)
+    return _run_by(fleet, names) | _used_by(fleet, names)
+
+
+def _run_by(fleet: Fleet, names: Sequence[str]) -> set[str]:
+    return {registry.name for name in names for registry in registries_on(fleet, name)}
+
+
+def _used_by(fleet: Fleet, names: Sequence[str]) -> set[str]:
+    groups = [client for name in names for client in clients_of(fleet, name)]
+    return {registry for client in groups for registry in client.uses}
+
+
 def _asked(fleet: Fleet, names: Sequence[str]) -> list[Registry]:
     """The registries that these hosts run, and the external ones that they use."""
-    run = {registry.name for name in names for registry in registries_on(fleet, name)}
-    groups = [client for name in names for client in clients_of(fleet, name)]
-    used = {registry for client in groups for registry in client.registries}
-    used |= {login.registry for client in groups for login in client.logins}
+    run, used = _run_by(fleet, names), _used_by(fleet, names)
     everything = len(names) == len(fleet.hosts())
     return [
         registry
@@ -135,12 +153,13 @@ def _asked(fleet: Fleet, names: Sequence[str]) -> list[Registry]:
     ]
 
 
-def _hosts(tools: _Surveyor, status: FleetStatus) -> None:
+def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
     def one(name: str) -> None:
         host = status.hosts[name]
-        _look(tools, host)
+        _survey_host(tools, host)
         for registry in registries_on(tools.fleet, name):
             if host.reachable:
+                _record_room(tools, registry, name, status.registries[registry.name])
                 _ask(tools, registry, status.registries[registry.name])
             else:
                 status.registries[registry.name].error = f"its host {name} cannot be reached"
@@ -150,16 +169,23 @@ def _hosts(tools: _Surveyor, status: FleetStatus) -> None:
             status.hosts[name].error, status.hosts[name].hint = result.message, result.hint
 
 
-def _elsewhere(tools: _Surveyor, status: FleetStatus) -> None:
-    pool = gevent.pool.Pool(ELSEWHERE)
-    for name, registry in status.registries.items():
-        if registry.external:
-            pool.spawn(_ask, tools, tools.fleet.registries[name], registry)
-    pool.join(raise_error=True)
+def _survey_machines(tools: _Surveyor, state: StateDirectory, status: FleetStatus) -> None:
+    """Record which hosts are one machine, and which are another one than before."""
+    for name, why in machines.twins(tools.work.seen).items():
+        status.hosts[name].error = why
+        status.hosts[name].hint = "give it one name in the fleet file"
+    known = machines.read(state)
+    for name, words in machines.reinstalled(tools.fleet.name, tools.work.seen, known).items():
+        status.hosts[name].reinstalled = words
 
 
-def _look(tools: _Surveyor, host: HostStatus) -> None:
-    """One look at a host, compared with what is wanted of it and known."""
+def _survey_external(tools: _Surveyor, status: FleetStatus) -> None:
+    external = [each for each in status.registries.values() if each.external]
+    elsewhere(lambda each: _ask(tools, tools.fleet.registries[each.name], each), external)
+
+
+def _survey_host(tools: _Surveyor, host: HostStatus) -> None:
+    """Look at a host and compare it with its desired state."""
     plan: Plan | None = None
     before = time.time()
     try:
@@ -173,11 +199,11 @@ def _look(tools: _Surveyor, host: HostStatus) -> None:
     if seen is None:
         return
     host.os = f"{seen.os} {seen.os_version}".strip()
-    host.engine_state, host.version = seen.state_of(
-        ENGINES[tools.desired[host.name].engines[-1]].shell
-    )
+    engines = tools.wanted.desired[host.name].engines
+    if engines:  # a registry that the distribution packages runs without any
+        host.engine_state, host.version = seen.state_of(ENGINES[engines[-1]].shell)
     host.skew = skew(seen.clock, before, after)
-    unknown, want = tools.unknown[host.name], tools.desired[host.name]
+    unknown, want = tools.wanted.unknown[host.name], tools.wanted.desired[host.name]
     changes = plan.changes if plan else ()
     blurred = [each for each in changes if each.action == "update" and each.resource in unknown]
     host.drift = tuple(
@@ -188,12 +214,25 @@ def _look(tools: _Surveyor, host: HostStatus) -> None:
     host.unknown = tuple(sorted(unknown))
 
 
+def _record_room(tools: _Surveyor, registry: Registry, host: str, status: RegistryStatus) -> None:
+    """Record the free space of a registry's storage, from the look."""
+    seen = tools.work.seen.get(host)
+    if seen is None:
+        return
+    found = seen.space.get(registry.storage)
+    if found is None:
+        status.room_unknown = registry.storage in seen.paths
+        return
+    grown = growth(tools.samples.get(registry.name, ()), sample(seen, found))
+    status.room = Room(found.size, found.free, found.inodes, found.free_inodes, grown)
+
+
 def skew(clock: int, before: float, after: float) -> int:
-    """Whole seconds that a clock is ahead, at least; negative behind. Pure.
+    """Whole seconds, at least, that a clock is ahead; negative if behind. Pure.
 
     Args:
-        clock: what it showed, in whole seconds, at some moment between the two others.
-        before, after: by our clock.
+        clock: its time in whole seconds, read between the two other times.
+        before, after: this machine's clock.
     """
     if clock > after:
         return int(clock - after)
@@ -213,7 +252,7 @@ def _declared(registry: Registry, state: StateDirectory, now: datetime) -> Regis
             content: bytes | None = pem.read(registry.tls.certificate)
             status.certificate = _certificate(content, registry.tls.certificate, now, renewed=False)
         else:
-            name = f"registry/{registry.name}.crt"
+            name = state_paths.server_certificate(registry.name)
             status.certificate = _certificate(
                 state.read(name), state.path_of(name), now, renewed=True
             )
@@ -226,7 +265,8 @@ def _authority(fleet: Fleet, state: StateDirectory, now: datetime) -> Certificat
     if not any(registry.tls.source == "fleet-ca" for registry in fleet.registries.values()):
         return None
     with suppress(CertificateError):  # `known.errors` says so
-        return _certificate(state.read("ca.crt"), state.path_of("ca.crt"), now, renewed=True)
+        name = state_paths.CA_CERTIFICATE
+        return _certificate(state.read(name), state.path_of(name), now, renewed=True)
     return None
 
 
@@ -241,64 +281,73 @@ def _certificate(
 
 
 def _ask(tools: _Surveyor, registry: Registry, status: RegistryStatus) -> None:
-    """Whether a registry is well, and how much it holds."""
-    known = tools.known.registries[registry.name]
+    """Record a registry's health and content."""
+    user, why = tools.asking.user(registry)
     try:
-        credentials, why = known.credentials(), ""
-    except RegfleetError as error:
-        credentials, why = None, f"not counted: {error.message}"
-    try:
-        target = target_of(registry, known.trusted(), tools.session)
+        with tools.asking.client(registry, user) as client:
+            _check_registry(client, registry, user, why, status)
     except RegfleetError as error:
         status.error, status.hint = error.message, error.hint
-        return
-    with RegistryClient(target, credentials) as client:
-        try:
-            status.note = _ping(client, registry, credentials, status)
-        except RegfleetError as error:
-            # An external one may be reachable for its clients all the same.
-            away = registry.external and isinstance(error, RegistryError) and error.kind in _NO_WAY
-            status.health = "unknown" if away else "unhealthy"
-            status.error, status.hint = error.message, error.hint
-            return
-        status.health = "healthy"
-        if status.note:
-            status.note = why or status.note
-        elif registry.proxy:  # asked for tags it asks its upstream, for manifests it fetches them
-            status.note = "not counted: it holds what was pulled through it"
-        else:
-            _count(client, status)
+        if tools.known.registries[registry.name].trust_error and _is_down(tools, registry):
+            status.health = "unhealthy"
+            status.error = f"nobody listens there; besides, {error.message}"
 
 
-def _ping(
+def _is_down(tools: _Surveyor, registry: Registry) -> bool:
+    """Whether a registry refuses connections, which needs no CA to find out."""
+    try:
+        tools.asking.connect(registry)
+    except RegfleetError as error:
+        refused = isinstance(error, RegistryError) and error.kind == "refused"
+        return refused and not registry.external
+    return False
+
+
+def _check_registry(
     client: RegistryClient,
     registry: Registry,
     credentials: Credentials | None,
+    why: str,
     status: RegistryStatus,
-) -> str:
-    """Ask whether it answers as a registry; to refuse nobody in particular is a sign of health.
+) -> None:
+    """Record health and content of a registry that accepts connections.
 
-    Returns:
-        Why it does not let us in, empty where it does.
+    Args:
+        why: why its credentials are unknown; empty if none are needed.
 
     Raises:
-        RegistryError: it cannot be reached, is no registry, or refuses a user of its own.
+        RegfleetError: it does not answer as a registry; its health is recorded.
     """
-    answer = client.request("GET", "/v2/")
-    status.api_version = answer.headers.get("docker-distribution-api-version", "")
-    challenge = answer.headers.get("www-authenticate", "")
-    if answer.status == _UNAUTHORIZED and challenge:
-        if not challenge.lower().startswith("basic"):
-            return "not counted: it wants a token from another service"
-        if credentials is None:
-            return "not counted: it wants a login, and none is declared"
-        raise refusal(answer, registry.endpoint, "GET /v2/", credentials.user)
-    client.ping()
-    return ""
+    try:
+        with only_registry_errors(registry.endpoint):
+            answer = client.request("GET", "/v2/")
+            status.api_version = answer.headers.get("docker-distribution-api-version", "")
+            shut = let_in(client, answer, registry, credentials)
+            status.health = "healthy"
+            if shut:
+                status.note = f"not counted: {why or shut}"
+            elif registry.proxy:  # for tags it asks its upstream, for manifests it fetches them
+                status.note = "not counted: it holds what was pulled through it"
+            else:
+                _count(client, status)
+    except RegfleetError as error:
+        # An external one may be reachable for its clients all the same.
+        away = (
+            registry.external and isinstance(error, RegistryError) and error.kind in _NO_CONNECTION
+        )
+        status.health = "unknown" if away else "unhealthy"
+        raise
 
 
 def _count(client: RegistryClient, status: RegistryStatus) -> None:
+    """Count its content, if it allows that.
+
+    Raises:
+        RegfleetError: it answered as no healthy registry does.
+    """
     try:
         status.contents = contents.count(client)
-    except RegfleetError as error:
+    except RegistryError as error:
+        if error.kind not in _NOT_ALLOWED:
+            raise
         status.note = f"not counted: {error.message}"

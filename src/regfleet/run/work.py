@@ -1,52 +1,60 @@
-"""The steps of a run on one host each: look and plan, touch, smoke; what they share is here."""
+"""The steps of a run on one host: look, plan, touch, job, smoke test."""
 
 from __future__ import annotations
 
 import getpass
+import itertools
 import os
 import secrets
+import shlex
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from regfleet.desired.model import DesiredHost, Image
 from regfleet.engines import ENGINES
 from regfleet.errors import HostError
 from regfleet.fleet.model import Fleet
-from regfleet.look import request
-from regfleet.look.observed import ObservedHost
+from regfleet.jobs import running
+from regfleet.jobs.interface import Job
+from regfleet.jobs.recovery import Recovery
+from regfleet.jobs.render import render as render_job
+from regfleet.jobs.running import Ended
+from regfleet.look import ports, request
 from regfleet.materials import Materials
+from regfleet.model.checks import Check
+from regfleet.model.desired import DesiredHost
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import InstallEngine, InstallProgram, Plan
+from regfleet.model.service import Image
 from regfleet.plan.diff import diff
-from regfleet.plan.model import Plan
 from regfleet.registry_api.tunnel import Dial
-from regfleet.run.limits import SMOKE_SECONDS, TOUCH_SECONDS
+from regfleet.run.limits import LOOK_SECONDS, SMOKE_SECONDS, TOUCH_SECONDS
+from regfleet.run.wanted import Wanted
+from regfleet.shell.frame import framed, stray
 from regfleet.smoke import outcome as smoke_outcome
 from regfleet.smoke import render as smoke_render
-from regfleet.smoke.outcome import Check
-from regfleet.touch import outcome, render
+from regfleet.touch import archive, generations, packages, render
+from regfleet.touch.generations import Generations
+from regfleet.touch.outcome import Outcome
 
-# Shell to run at each boundary of a touch: for fault injection alone (see touch/program).
+R = TypeVar("R")
+
+# Shell to run at each boundary of a touch or job: for fault injection alone (see touch/program).
 HOOK = os.environ.get("REGFLEET_TOUCH_HOOK", "")
 
 
-class Connections(Protocol):
-    """Ways to hosts, by name: `session.Session`, or pyinfra's own command line."""
+class Connections(running.Connection, Protocol):
+    """Connections to hosts, by name: `session.Session`, or pyinfra's own command line."""
 
-    def look(self, name: str, program: str) -> ObservedHost:
-        """One look."""
+    def look(self, name: str, program: str, mark: str) -> ObservedHost:
+        """Look at a host, with the mark that frames the program's answer."""
 
-    def run(self, name: str, program: str, seconds: int) -> list[str]:
-        """Run a program, its output's lines."""
+    def send(self, name: str, image: Image, *, load: str, fleet: str = "") -> None:
+        """Send an image archive; `load` and `fleet` as in `touch.archive.receive`."""
 
-    def ask_again(self, name: str, program: str) -> list[str]:
-        """Connect anew to a host whose connection broke, and run a program there."""
-
-    def send(self, name: str, image: Image, *, load: str) -> None:
-        """Send an image archive; `load` as in `touch.archive.receive`."""
-
-    def tunnel(self, name: str, port: int) -> Dial | None:
-        """A way to a port of the host, None where it is this machine."""
+    def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
+        """A tunnel to a port at an address of the host; None if the host is this machine."""
 
 
 class Work:
@@ -54,13 +62,16 @@ class Work:
 
     Args:
         fleet: the fleet.
-        desired: what each host should have.
+        desired: the desired state of each host.
         materials: passwords and salts.
-        connections: the way to the hosts.
+        connections: connections to the hosts.
 
     Attributes:
-        seen: what the look found, by host: looked at once a run.
-        token: this run's tag in smoke repositories.
+        seen: the look at each host; one a run.
+        token: this run's id on hosts, and its tag in smoke repositories.
+        number: this run's number in the state directory; 0 until it has one.
+        gone: by host, registries that are not there or not set up there any more, after a
+            rollback: they are not smoke-tested.
     """
 
     def __init__(
@@ -76,22 +87,77 @@ class Work:
         self.connections = connections
         self.seen: dict[str, ObservedHost] = {}
         self.token = f"run-{secrets.token_hex(6)}"
+        self.number = 0
+        self.gone: dict[str, frozenset[str]] = {}
+        self._marks = itertools.count(1)
         self._who = f"{_user()}@{socket.gethostname()}: regfleet, fleet {fleet.name}"
 
+    @classmethod
+    def of(cls, wanted: Wanted, connections: Connections) -> Work:
+        """The work that brings hosts to their desired states."""
+        return cls(wanted.fleet, wanted.desired, wanted.materials, connections)
+
     def plan(self, name: str) -> Plan:
-        """Look at a host and say what is to be done there.
+        """Look at a host and plan it.
 
         Raises:
-            HostError: unreachable, or it cannot be brought to what is wanted.
+            HostError: unreachable, or its desired state cannot be reached.
         """
         want = self.desired[name]
         if name not in self.seen:
-            program = request.render(want, self.materials.salt)
-            self.seen[name] = self.connections.look(name, program)
-        engines = [ENGINES[engine] for engine in want.engines]
-        return diff(want, self.seen[name], self.materials.salt, engines)
+            self.seen[name] = self._with_holders(name, self._look_at(name))
+        plan = diff(want, self.seen[name], self.materials.salt)
+        for step in plan.steps:
+            if isinstance(step, InstallEngine | InstallProgram):
+                plan = packages.with_packages(plan, step, self._foreseen(name, step))
+        return plan
 
-    def touch(self, name: str, plan: Plan) -> outcome.Outcome:
+    def _foreseen(self, name: str, step: packages.Installing) -> packages.Foreseen:
+        mark = self._new_mark()
+        lines = self.connections.run(name, packages.render(step, mark), LOOK_SECONDS)
+        return packages.parse(lines, mark)
+
+    def look(self, name: str) -> ObservedHost:
+        """Look at a host.
+
+        Raises:
+            HostError: unreachable, or the look failed.
+        """
+        self.seen[name] = self._look_at(name)
+        return self.seen[name]
+
+    def _new_mark(self) -> str:
+        """A word for one program on one host."""
+        return f"{self.token}-{next(self._marks)}"
+
+    def _look_at(self, name: str) -> ObservedHost:
+        mark = self._new_mark()
+        program = request.render(self.desired[name], self.materials.salt, mark)
+        return self.connections.look(name, program, mark)
+
+    def _with_holders(self, name: str, seen: ObservedHost) -> ObservedHost:
+        """What was seen, with the registries to be adopted that serve a registry's port.
+
+        Raises:
+            HostError: a program listens there that the plan does not stop.
+        """
+        want = self.desired[name]
+        for service in ports.in_question(want, seen):
+            mark = self._new_mark()
+            lines = self.connections.run(name, ports.render(service.port, mark), LOOK_SECONDS)
+            holder = ports.parse(name, lines, mark)
+            if not ports.in_the_way(service, holder, want, seen):
+                continue
+            found = holder.registry
+            if not service.adopt or found is None or found.obstacle:
+                raise ports.refused(name, service, holder)
+            mark = self._new_mark()
+            program = ports.render_stores(found, service.storage, mark)
+            answer = framed(self.connections.run(name, program, LOOK_SECONDS), mark)
+            seen = ports.with_stores(name, seen, service, found, answer)
+        return seen
+
+    def touch(self, name: str, plan: Plan) -> Outcome:
         """Carry out a plan that is not empty.
 
         Where it only installs an engine, the host is looked at again and the rest carried out.
@@ -100,24 +166,29 @@ class Work:
         on without us.
 
         Raises:
-            HostError: the connection broke and stays broken, or an archive did not arrive.
+            HostError: nothing was sent, or an archive did not arrive.
         """
         notes: tuple[str, ...] = ()
         if self.seen[name].pending:
-            program = render.render_recovery(self.token, self._who, self._words(name), HOOK)
-            recovered = self._run(name, program)
+            recovered = self.do(name, Recovery()).outcome
             if recovered.result not in ("changed", "unchanged"):
                 return recovered
             notes = recovered.notes
             del self.seen[name]
             plan = self.plan(name)
             if plan.empty:
-                return outcome.Outcome("changed", notes=notes)
+                return Outcome("changed", notes=notes)
         # Another image store may come with a restart: then the archive waits until that is done.
-        now = self.seen[name].engine.state == "up" and plan.activation != "restart"
+        seen = self.seen[name]
         for image in plan.archives:
-            self.connections.send(name, image, load=ENGINES["docker"].load if now else "")
-        ended = self._run(name, render.render(plan, self.token, self._who, HOOK))
+            now = seen.state_of(image.engine)[0] == "up" and plan.activation != "restart"
+            load = ENGINES[image.engine].load
+            load = archive.loading(load, seen.engine) if now else ""
+            new = image.reference not in seen.images
+            self.connections.send(name, image, load=load, fleet=self.fleet.name if new else "")
+        ended = self._run(
+            name, lambda mark: render.render(plan, mark, self._who, HOOK, number=self.number)
+        )
         if plan.again and ended.result == "changed":
             del self.seen[name]
             rest = self.plan(name)
@@ -126,32 +197,53 @@ class Work:
             ended = ended if rest.empty else self.touch(name, rest)
         return replace(ended, notes=(*notes, *ended.notes))
 
-    def _words(self, name: str) -> list[str]:
-        return [ENGINES[engine].shell for engine in self.desired[name].engines]
-
-    def roll_back(self, name: str, generation: int) -> outcome.Outcome:
-        """Go back to what was there before a generation, 0 for the newest.
+    def generations(self, name: str) -> Generations:
+        """The generations that a host keeps.
 
         Raises:
-            HostError: the connection broke and stays broken.
+            HostError: unreachable, or it did not answer.
         """
-        program = render.render_rollback(generation, self.token, self._who, self._words(name))
-        return self._run(name, program)
+        mark = self._new_mark()
+        lines = self.connections.run(name, render.render_generations(mark), LOOK_SECONDS)
+        return generations.parse(name, lines, mark)
 
-    def _run(self, name: str, program: str) -> outcome.Outcome:
-        try:
-            ended = outcome.parse(self.connections.run(name, program, TOUCH_SECONDS))
-        except HostError:
-            ended = None
-        if ended and not ended.cut:
-            return ended
-        lines = self.connections.ask_again(name, render.render_question(self.token))
-        told = outcome.parse(lines)
-        note = "the connection broke while the host worked; it was asked again how it went"
-        return replace(told, notes=(*told.notes, note))
+    def do(self, name: str, job: Job[R]) -> Ended[R]:
+        """Run a job on a host; it first undoes an interrupted change.
+
+        Raises:
+            UnreachableError: nothing was sent.
+        """
+        words = [ENGINES[engine].shell for engine in self.desired[name].engines]
+        ended = self._run(
+            name,
+            lambda mark: render_job(job, mark, self._who, words, HOOK, number=self.number),
+            job.seconds or TOUCH_SECONDS,
+        )
+        return running.read(job, ended)
+
+    def _run(
+        self, name: str, rendered: Callable[[str], str], seconds: float = TOUCH_SECONDS
+    ) -> Outcome:
+        """Run a touch or a job with a unique mark.
+
+        Args:
+            rendered: renders the program for a mark.
+
+        Raises:
+            UnreachableError: there was no connection, and nothing was sent.
+        """
+        mark = self._new_mark()
+        return running.run(
+            self.connections,
+            name,
+            mark,
+            rendered(mark),
+            seconds=seconds,
+            how_to_look=shlex.join(["regfleet", "plan", self.fleet.path.name, "--limit", name]),
+        )
 
     def smoke(self, name: str) -> tuple[Check, ...]:
-        """The smoke test of one client; no checks where it is none.
+        """The smoke test of one client; no checks if the host is none.
 
         Raises:
             HostError: the connection broke, or the image did not arrive.
@@ -160,7 +252,18 @@ class Work:
             Check(f"{registry.name}/push", "skipped", "the fleet file does not let it be pushed to")
             for registry in smoke_render.skipped(self.fleet, name)
         )
-        tests = smoke_render.subjects(self.fleet, self.materials, name)
+        gone = self.gone.get(name, frozenset())
+        tests = smoke_render.subjects(self.fleet, name)
+        skipped += tuple(
+            Check(
+                f"{test.registry.name}/push", "skipped", "it is not set up there after the rollback"
+            )
+            for test in tests
+            if test.registry.name in gone
+        )
+        tests = tuple(test for test in tests if test.registry.name not in gone)
+        if not tests:
+            return skipped
         engine = ENGINES[self.desired[name].engines[-1]]
         if engine.no_smoke:
             skipped += tuple(
@@ -172,17 +275,18 @@ class Work:
         brought = False
         for image in self.desired[name].images:
             if name not in self.seen:
-                self.plan(name)
+                self.look(name)
             if image.reference not in self.seen[name].images:
-                self.connections.send(name, image, load=engine.load)
+                load = archive.loading(engine.load, self.seen[name].engine)
+                self.connections.send(name, image, load=load)
                 brought = True
         program = smoke_render.render(
             tests, self.fleet.smoke.image, self.token, engine=engine.shell, brought=brought
         )
         lines = self.connections.run(name, program, SMOKE_SECONDS)
-        checks = smoke_outcome.parse(lines)
+        checks = smoke_outcome.parse(lines, self.token, [test.registry.name for test in tests])
         if not checks:
-            said = "; ".join(line for line in lines if not line.startswith("@"))[-300:]
+            said = stray(framed(lines, self.token))
             raise HostError(
                 name,
                 f"the smoke test did not run: {said or 'no output'}",

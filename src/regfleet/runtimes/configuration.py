@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 
+from regfleet.documents.yaml_text import printable
 from regfleet.fleet.model import Json, Registry
 from regfleet.materials import RegistryMaterial
 
 LISTEN = 5000  # inside the container; the endpoint's port is published to it
+STORAGE = "/var/lib/registry"  # inside the container
+
+# How distribution calls the values that nobody may see: http.secret, and proxy.password.
+_SECRET = re.compile(r'^(\s*"(?:secret|password)": )".*?"(,?)$', re.MULTILINE)
 
 
-def render(registry: Registry, material: RegistryMaterial, directory: str) -> str:
+def shown(text: str) -> str:
+    """A rendered configuration as people may see it: without its secrets."""
+    return _SECRET.sub(r'\1"***"\2', text)
+
+
+def render(
+    registry: Registry,
+    material: RegistryMaterial,
+    directory: str,
+    *,
+    storage: str = STORAGE,
+    listen: str = f":{LISTEN}",
+) -> str:
     """config.yml, written as JSON, which is YAML too (YAML 1.2, section 1.3): nothing to escape.
 
     Shipped whole, because images bring defaults of their own (v3's turns on `delete` and a debug
@@ -18,11 +36,14 @@ def render(registry: Registry, material: RegistryMaterial, directory: str) -> st
 
     Args:
         registry: whose.
-        material: its secrets; `http.secret` goes into the text, so the file is 0600.
+        material: its secrets; `http.secret` and the upstream's password go into the text, so the
+            file is 0600.
         directory: where the file's neighbours (certificate, htpasswd) are seen by the registry.
+        storage: where the registry sees the directory of its data.
+        listen: address and port at which it listens; without an address at all of them.
     """
     http: dict[str, Json] = {
-        "addr": f":{LISTEN}",
+        "addr": listen,
         "secret": material.http_secret.reveal(),
         "headers": {"X-Content-Type-Options": ["nosniff"]},
     }
@@ -36,16 +57,27 @@ def render(registry: Registry, material: RegistryMaterial, directory: str) -> st
         "version": "0.1",
         "log": {"level": "info", "fields": {"registry": registry.name}},
         "storage": {
-            "filesystem": {"rootdirectory": "/var/lib/registry"},
+            "filesystem": {"rootdirectory": storage},
             "delete": {"enabled": registry.delete},
             "cache": {"blobdescriptor": "inmemory"},
         },
         "http": http,
     }
     if registry.proxy:
-        document["proxy"] = {"remoteurl": registry.proxy}
+        document["proxy"] = _proxy(registry, material)
     if material.htpasswd is not None:
         document["auth"] = {
             "htpasswd": {"realm": registry.endpoint, "path": f"{directory}/htpasswd"}
         }
-    return json.dumps(document, indent=2) + "\n"
+    return printable(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def _proxy(registry: Registry, material: RegistryMaterial) -> dict[str, Json]:
+    """The upstream, its login, and how long what it gave is kept."""
+    proxy: dict[str, Json] = {"remoteurl": registry.proxy}
+    if registry.proxy_user and material.upstream_password:
+        proxy["username"] = registry.proxy_user.name
+        proxy["password"] = material.upstream_password.reveal()
+    if registry.proxy_ttl:
+        proxy["ttl"] = registry.proxy_ttl
+    return proxy

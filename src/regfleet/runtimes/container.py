@@ -2,76 +2,79 @@
 
 from __future__ import annotations
 
-from regfleet.desired.model import Container, Directory, File, Image
-from regfleet.fleet.model import Registry
+from dataclasses import dataclass, replace
+
+from regfleet.fleet.model import EngineName, Instance, Registry
 from regfleet.materials import RegistryMaterial
-from regfleet.runtimes import configuration
-from regfleet.runtimes.interface import RuntimeWants
-from regfleet.touch.archive import digest
+from regfleet.model.service import ContainerRun, Image, Service, at
+from regfleet.runtimes import configuration, files
 
-BASE = "/etc/regfleet"
 INSIDE = "/etc/regfleet"  # where the container sees its configuration
+# What every registry does without; see docs/how-it-works.md.
+CONFINED = (
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--read-only",
+    "--tmpfs=/tmp",
+    # Where the daemon has `userns-remap`, root in a container is a user of the host's to whom
+    # neither the configuration (0600) nor the storage belongs.
+    "--userns=host",
+)
 
 
-def wants(fleet: str, registry: Registry, material: RegistryMaterial) -> RuntimeWants:
-    """Directories, files and the container of one registry.
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The runtime `container`; see `interface.Runtime`."""
+
+    engine: EngineName = "docker"
+
+    def services(
+        self,
+        fleet: str,
+        registry: Registry,
+        instance: Instance,
+        material: RegistryMaterial,
+        image: Image,
+    ) -> tuple[Service, ...]:
+        """One container of Docker's."""
+        return (_service(fleet, registry, instance, material, image),)
+
+
+def _service(
+    fleet: str, registry: Registry, instance: Instance, material: RegistryMaterial, image: Image
+) -> Service:
+    """The container of one registry, with its directories and files.
 
     The directory is mounted, not the files: a file that is renamed into place would stay unseen
-    behind a file's mount. htpasswd is read again when it changes; the certificate and the
-    configuration are read at start, so they are part of the container's specification.
+    behind a file's mount.
     """
-    reason = f"registry.{registry.name}"
-    home = f"{BASE}/{registry.name}"
-    text = configuration.render(registry, material, INSIDE).encode()
-    files = [File(f"{home}/config.yml", text, 0o600, reason, secret=True)]
-    read_at_start = list(files)
-    if material.pair:
-        key = material.pair.key_pem.reveal().encode()
-        why = f"{reason}.tls"
-        if material.pair.reason:
-            why += f": {material.pair.reason}"
-        pair = [
-            File(f"{home}/registry.crt", material.pair.certificate_pem, 0o444, why),
-            File(f"{home}/registry.key", key, 0o600, why, secret=True),
-        ]
-        files += pair
-        read_at_start += pair
-    if material.htpasswd is not None:
-        users = material.htpasswd.encode()
-        files.append(File(f"{home}/htpasswd", users, 0o600, f"{reason}.users", secret=True))
-    return RuntimeWants(
-        directories=(
-            Directory(BASE, 0o755, reason, own=True),
-            Directory(home, 0o700, reason, own=True),
-            Directory(registry.storage, 0o700, f"{reason}.storage"),
-        ),
-        files=tuple(files),
-        containers=(_container(fleet, registry, reason, home, read_at_start),),
+    needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
+    limits = registry.limits
+    mounted = (
+        f"--publish={published(registry)}:{configuration.LISTEN}",
+        f"--volume={needs.home}:{INSIDE}:ro",
+        f"--volume={registry.storage}:/var/lib/registry",
+        # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
+        "--env=OTEL_TRACES_EXPORTER=none",
+        *(f"--env={name}={value}" for name, value in needs.environment),
+        # Both official images have the program on their PATH; their entrypoints differ.
+        "--entrypoint=registry",
     )
-
-
-def _container(
-    fleet: str, registry: Registry, reason: str, home: str, read_at_start: list[File]
-) -> Container:
-    archive = registry.image_archive
-    return Container(
-        name=f"regfleet-{registry.name}",
-        image=Image(registry.image, archive, digest(archive) if archive else ""),
-        arguments=(
-            f"--publish={registry.port}:{configuration.LISTEN}",
-            f"--volume={home}:{INSIDE}:ro",
-            f"--volume={registry.storage}:/var/lib/registry",
-            # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
-            "--env=OTEL_TRACES_EXPORTER=none",
-            # Both official images have the program on their PATH; their entrypoints differ.
-            "--entrypoint=registry",
-        ),
+    memory = (f"--memory={limits.memory}",) if limits.memory else ()
+    run = ContainerRun(
+        arguments=(*mounted, *CONFINED, f"--pids-limit={limits.pids}", *memory),
         command=("serve", f"{INSIDE}/config.yml"),
-        storage=registry.storage,
-        inputs=tuple(file.digest for file in read_at_start),
-        port=registry.port,
-        tls=registry.tls.source != "none",
-        registry=registry.name,
-        fleet=fleet,
-        reason=reason,
+        log_options=(
+            f"--log-opt=max-size={limits.log_size}",
+            f"--log-opt=max-file={limits.log_files}",
+        ),
     )
+    made = files.service(fleet, registry, instance, needs, run, image=image)
+    return replace(made, formerly=replace(made, run=replace(run, arguments=mounted)).specification)
+
+
+def published(registry: Registry) -> str:
+    """Where it is published, as `docker run` reads it: all addresses where none is named."""
+    if registry.listen is None:
+        return str(registry.port)
+    return at(*registry.listen)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from regfleet.desired.model import Container, Directory, File
-from regfleet.fleet.model import Registry
+from regfleet.fleet.model import EngineName, Instance, Registry
 from regfleet.materials import RegistryMaterial
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeWants:
-    """What a registry needs on its host."""
-
-    directories: tuple[Directory, ...]
-    files: tuple[File, ...]
-    containers: tuple[Container, ...]
+from regfleet.model.service import Image, Service
 
 
 class Runtime(Protocol):
     """Turns a declared registry into things on a host. Pure."""
 
-    def __call__(self, fleet: str, registry: Registry, material: RegistryMaterial) -> RuntimeWants:
-        """What the host of the registry should have for it."""
+    @property
+    def engine(self) -> EngineName | None:
+        """The engine that the host has to have; None where it needs none."""
+
+    def services(
+        self,
+        fleet: str,
+        registry: Registry,
+        instance: Instance,
+        material: RegistryMaterial,
+        image: Image,
+    ) -> tuple[Service, ...]:
+        """The services that make up an instance of the registry, those that others depend on first.
+
+        Args:
+            fleet: the fleet's name.
+            image: the registry's, with the digest of its archive where it has one.
+        """

@@ -1,5 +1,5 @@
-"""The smoke test: proof, by the client's own engine, that a registry takes and gives images.
+"""The smoke test: each client's own engine pushes an image to a registry and pulls it back.
 
-`smoke.sh` runs on each client (one command), `render` writes what it is to test, `outcome` reads
-what it found; `refusals` asks each registry, from here, whether it turns away whom it should.
+`smoke.sh` runs on each client (one command), `render` writes its program for standard input, and
+`outcome` parses its checks. `registry_api.checks` tests from here what a registry must refuse.
 """

@@ -6,21 +6,34 @@
 #   ENGINE_has IMAGE           ENGINE_fetch IMAGE        ENGINE_tag IMAGE TARGET
 #   ENGINE_push TARGET         ENGINE_pull TARGET        ENGINE_remove IMAGE
 #   ENGINE_run TARGET WORD     ENGINE_save IMAGE FILE    ENGINE_load FILE
-#   ENGINE_kept ACCOUNT        the login that an account keeps is used from here on
-#   ENGINE_sign_in USER        one of this test alone: the password comes on standard input
-# shellcheck shell=sh disable=SC2034  # `pushed` and `pulled` are theirs
+#   ENGINE_kept ACCOUNT        use the login that an account keeps from here on; without an account
+#                              use no login, not even root's
+# shellcheck shell=sh disable=SC2034,SC2154  # `pushed` and `pulled` are theirs; variables of common.sh
 
 CHECKS='present push remove pull digest run'
-engine=   # its word
-brought=  # the image came with this test and goes with it
-aside=    # that image as an archive, while it is away
-scratch=  # a configuration of our own, where the client keeps no login
+engine=   # the engine's word
+brought=  # the image that this test brought and removes again
+aside=    # an archive of that image, while the engine does not have it
+target=   # the image in the client's engine that is being tested
+without=  # a text that says that no login is declared; empty if one is
 said=
 
 passed() { printf '@check %s %s passed %s\n' "$name" "$1" "${2:-}"; }
 skipped() { printf '@check %s %s skipped %s\n' "$name" "$1" "${2:-}"; }
-failed() { # CHECK DETAIL; the checks behind it are skipped
-  printf '@check %s %s failed %s\n' "$name" "$1" "$(printf '%s' "$2" | flat)"
+
+# The error is at the end of an engine's output, after a line for each layer and each second of waiting.
+# This removes those lines, unless there is nothing else, and keeps the end of the rest.
+last_words() {
+  whole=$(cat)
+  kept=$(printf '%s\n' "$whole" | tr '\r' '\n' | grep -v -E \
+    -e '^[0-9a-f]{12}: (Preparing|Waiting|Push|Pull|Download|Verifying|Extracting|Already|Layer|Mounted|Retrying)' \
+    -e '^(Using default tag|The push refers|Getting image|Copying|Trying to pull|Writing manifest|Storing sig)' \
+    -e '[Rr]etrying in [0-9]+ *s')
+  printf '%s' "${kept:-$whole}" | tr '\n\t' '  ' | tr -s ' ' | tail -c 600
+}
+
+failed() { # CHECK DETAIL; skips the checks after it
+  printf '@check %s %s failed %s\n' "$name" "$1" "$(printf '%s\n' "$2" | last_words)"
   behind=
   for check in $CHECKS; do
     [ -n "$behind" ] && skipped "$check" "$1 failed"
@@ -29,31 +42,56 @@ failed() { # CHECK DETAIL; the checks behind it are skipped
   return 1
 }
 
-bring() { # IMAGE: on the client, or pulled
+bring() { # IMAGE: use the client's, or pull it
   if "${engine}_has" "$1"; then return 0; fi
   if "${engine}_fetch" "$1"; then brought=$1; return 0; fi
   return 1
 }
 
-credentials() { # ACCOUNT USER PASSWORD-IN-BASE64
-  if [ -n "$1" ]; then
-    "${engine}_kept" "$1"
-  elif [ -n "$2" ]; then
-    scratch=$(mktemp -d) || return 1
-    secret=$3
-    "${engine}_sign_in" "$2"
-  else
-    "${engine}_kept" ''
-  fi
+give_up() { # after a cut-off test: remove its images from the engine
+  if [ -n "$target" ]; then "${engine}_remove" "$target"; fi
+  if [ -n "$brought" ]; then "${engine}_remove" "$brought"; fi
+  target='' brought=''
 }
 
-password() { printf '%s' "$secret" | base64 -d; }
+begin() { # called first
+  end_cleanly
+  at_exit=give_up
+  sweep
+  find_engine
+  private_directory # a failure is reported by the function that needs the directory
+}
 
-# ctr opens the pipe of a container's output when it gets to it. A container that has ended by then
-# has said nothing (github.com/containerd/containerd, issue 770), so its shim writes a file instead.
-# No share of the processor is asked for: where control groups are not ours to set, it would fail.
+# Whether a registry's answer asks for a login. Without a declared login this is no failure: the client
+# has reached the registry over TLS and has no login to send.
+wants_login() { # OUTPUT
+  case $1 in
+    *'no basic auth credentials'* | *'uthentication required'* | *[Uu]nauthorized* | *' 401'*) ;;
+    *'requested access to the resource is denied'* | *'authorization failed'* | *'access denied'*) ;;
+    *) return 1 ;;
+  esac
+}
+
+# If the registry wants a login and none is declared, skip this check and those after it.
+turned_away() { # CHECK
+  if [ -z "$without" ] || ! wants_login "$said"; then
+    failed "$1" "$said"
+    return
+  fi
+  behind=
+  for check in $CHECKS; do
+    if [ "$check" = "$1" ]; then behind=1; fi
+    if [ -n "$behind" ]; then skipped "$check" "$without, and the registry wants one"; fi
+  done
+}
+
+# ctr opens the pipe of a container's output late, and loses the output of a container that has ended by
+# then (github.com/containerd/containerd, issue 770). So the shim writes the output to a file instead.
+# --cpu-shares 0 sets no share of the processor: on hosts with read-only control groups that would fail.
 ctr_run() { # IMAGE WORD CTR...
-  output=$(mktemp 2>&1) || { said=$output; return 1; }
+  private_directory || return 1
+  output=$private/output
+  said=$(: 2>&1 >"$output") || return 1
   reference=$1 word=$2
   shift 2
   said=$("$@" run --rm --cpu-shares 0 --log-uri "file://$output" "$reference" "regfleet-$word" \
@@ -64,7 +102,7 @@ ctr_run() { # IMAGE WORD CTR...
   return "$code"
 }
 
-registry() { # NAME ENDPOINT REPOSITORY TAG IMAGE ACCOUNT USER PASSWORD
+registry() { # NAME ENDPOINT REPOSITORY TAG IMAGE ACCOUNT WITHOUT
   name=$1 endpoint=$2 image=$5
   target=$2/$3:$4
   if ! bring "$image"; then
@@ -72,33 +110,32 @@ registry() { # NAME ENDPOINT REPOSITORY TAG IMAGE ACCOUNT USER PASSWORD
     return
   fi
   passed present
-  if ! credentials "$6" "$7" "$8"; then
-    failed push "$engine login $endpoint: $said"
+  without=$7
+  if ! "${engine}_kept" "$6"; then
+    failed push "the login to $endpoint cannot be used: $said"
   else
     round_trip "$image" "$target" "$4"
   fi
   "${engine}_remove" "$target"
+  target=
   if [ -n "$aside" ]; then
     "${engine}_has" "$image" || "${engine}_load" "$aside"
     rm -f "$aside"
     aside=
   fi
-  if [ -n "$scratch" ]; then rm -rf "$scratch"; fi
-  scratch=
-  secret=
 }
 
 round_trip() { # IMAGE TARGET TOKEN
   pushed='' pulled=''
   "${engine}_tag" "$1" "$2" || { failed push "$engine tag: $said"; return; }
-  "${engine}_push" "$2" || { failed push "$said"; return; }
+  "${engine}_push" "$2" || { turned_away push; return; }
   passed push "$pushed"
   "${engine}_remove" "$2" || { failed remove "$said"; return; }
-  if [ -n "$brought" ]; then # its layers are to travel, too; kept aside in case they do not
-    aside=$(mktemp) && "${engine}_save" "$1" "$aside" && "${engine}_remove" "$1"
+  if [ -n "$brought" ]; then # remove it so that its layers are pulled too; keep an archive in case the pull fails
+    roomy_directory && aside=$roomy/image && "${engine}_save" "$1" "$aside" && "${engine}_remove" "$1"
   fi
   passed remove
-  "${engine}_pull" "$2" || { failed pull "$said"; return; }
+  "${engine}_pull" "$2" || { turned_away pull; return; }
   passed pull
   if [ -z "$pushed" ] || [ "$pushed" != "$pulled" ]; then
     failed digest "pushed ${pushed:-no digest}, pulled ${pulled:-no digest}"
@@ -111,7 +148,7 @@ round_trip() { # IMAGE TARGET TOKEN
   if [ -n "$brought" ]; then "${engine}_tag" "$2" "$1"; fi
 }
 
-clean() { # the image that came with this test goes again; what is said here is the last word
+clean() { # remove the image that this test brought
   if [ -n "$brought" ]; then "${engine}_remove" "$brought"; fi
-  echo @end
+  brought=
 }

@@ -45,11 +45,9 @@ if container:
         name="Registry",
         container=container["name"],
         image=container["image"],
-        ports=["5000:5000"],
-        volumes=container["volumes"],
         restart_policy="always",
-        entrypoint="registry",
-        command="serve /etc/regfleet/config.yml",
+        extra_args=container["arguments"],
+        command=" ".join(container["command"]),
     )
 
 docker.login(

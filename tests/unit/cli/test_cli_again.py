@@ -6,7 +6,7 @@ import pytest
 from reports import failed, host, report
 
 from regfleet.cli.again import again
-from regfleet.smoke.outcome import Check
+from regfleet.model.checks import Check
 
 FAILED_CHECK = (Check("main/pull", "failed"),)
 GOOD = host("good", status="changed")
@@ -37,6 +37,8 @@ CASES = [
     ("smoke f.toml", [GOOD, NOT_SMOKED], "smoke f.toml --limit smoky"),
     ("destroy f.toml --delete-data", [GOOD, BAD], "destroy f.toml --delete-data --limit bad"),
     ("rollback f.toml", [GOOD, BAD], "rollback f.toml --limit bad"),
+    ("rollback f.toml -y --to 7", [GOOD, NOT_SMOKED], "smoke f.toml --limit smoky"),
+    ("rollback f.toml --generation=3", [NOT_SMOKED], "smoke f.toml"),
     ("up --endpoint x", [BAD], "up --endpoint x"),
     ("apply 'my fleet.toml'", [GOOD, BAD], "apply 'my fleet.toml' --limit bad"),
 ]  # fmt: skip

@@ -40,7 +40,7 @@ def doctor(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]
 def test_ways_to_ask(arguments: list[str], stdin: str) -> None:
     done = doctor(*arguments, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("reg.example:5000 wants a login")
+    assert done.stdout.startswith("reg.example:5000 requires a login")
     assert "$ regfleet apply fleet.toml\n" in done.stdout
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from regfleet.cli import watch
 from regfleet.cli.watch import Lines, Panel, Silent, watching
-from regfleet.report.progress import Stage
+from regfleet.run.progress import Stage
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from making import CANARY, container, login
 
-from regfleet.desired.model import File, Image
+from regfleet.model.files import File
+from regfleet.model.service import ContainerRun, Image, registry_probe
 
 MAIN = container(image=Image("registry:2", None, "ab" * 32))
 
@@ -16,8 +17,8 @@ MAIN = container(image=Image("registry:2", None, "ab" * 32))
         {"name": "other"},
         {"image": Image("registry:3", None, "ab" * 32)},
         {"image": Image("registry:2", None, "cd" * 32)},
-        {"arguments": ("--publish=5001:5000",)},
-        {"command": ("serve",)},
+        {"run": ContainerRun(("--publish=5001:5000",), MAIN.run.command)},
+        {"run": ContainerRun(MAIN.run.arguments, ("serve",))},
         {"inputs": ("bb",)},
         {"inputs": ()},
     ],
@@ -26,7 +27,9 @@ def test_a_new_specification(changes):
     assert replace(MAIN, **changes).specification != MAIN.specification
 
 
-@pytest.mark.parametrize("changes", [{"reason": "x"}, {"registry": "x"}, {"tls": False}])
+@pytest.mark.parametrize(
+    "changes", [{"reason": "x"}, {"registry": "x"}, {"probe": registry_probe(tls=False)}]
+)
 def test_the_same_specification(changes):
     assert replace(MAIN, **changes).specification == MAIN.specification
 

@@ -6,9 +6,16 @@ from dataclasses import replace
 import pytest
 from making import client, fleet, host, material, materials, registry, with_login
 
-from regfleet.desired.model import DesiredHost
 from regfleet.desired.resolve import clients_of, emptied, registries_on, resolve
-from regfleet.fleet.model import Smoke, Tls
+from regfleet.documents.interface import path
+from regfleet.fleet.model import Mirror, Smoke, Tls
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.record import DAEMON_JSON
+
+
+def daemon(want):
+    return want.edits.get(DAEMON_JSON, WantedSettings())
+
 
 PLAIN = {"tls": Tls("none"), "users": ()}
 
@@ -25,15 +32,15 @@ def test_every_host_once_in_the_fleets_order():
 def test_a_registrys_host():
     want = resolved()["reg1"]
     assert (want.engine, want.install) == ("docker", True)
-    assert [each.name for each in want.containers] == ["regfleet-main"]
+    assert [each.name for each in want.services] == ["regfleet-main"]
     assert want.logins == ()
-    assert want.daemon.lists == {}
+    assert DAEMON_JSON not in want.edits
 
 
 def test_a_clients_host():
     want = resolved()["web1"]
     assert (want.engine, want.install) == ("docker", True)
-    assert want.containers == ()
+    assert want.services == ()
     assert [file.path for file in want.files] == ["/etc/docker/certs.d/reg.example.com:5000/ca.crt"]
     assert want.images == ()
 
@@ -50,7 +57,7 @@ def test_an_engine_is_installed_for_a_registry_or_where_the_client_says_so(runs,
 
 def test_a_host_that_is_both_has_both():
     want = resolved(clients=[client(hosts=(host("reg1"),))])["reg1"]
-    assert [each.name for each in want.containers] == ["regfleet-main"]
+    assert [each.name for each in want.services] == ["regfleet-main"]
     paths = [item.path for item in (*want.directories, *want.files)]
     assert "/etc/docker/certs.d/reg.example.com:5000/ca.crt" in paths
     assert len(paths) == len(set(paths))
@@ -59,32 +66,33 @@ def test_a_host_that_is_both_has_both():
 def test_two_registries_on_one_host_share_their_parent():
     two = registry("two", "reg.example.com:5001", storage="/var/lib/two")
     want = resolved([registry(), two], [])["reg1"]
-    assert [each.port for each in want.containers] == [5000, 5001]
+    assert [each.port for each in want.services] == [5000, 5001]
     paths = [directory.path for directory in want.directories]
     assert paths.count("/etc/regfleet") == 1
 
 
 def trust_of(want):
     return {
-        "insecure": want.daemon.lists.get("insecure-registries", ()),
+        "insecure": daemon(want).lists.get(path("insecure-registries"), ()),
         "certs": [file.path.split("/")[4] for file in want.files],
     }
 
 
 MAIN = "reg.example.com:5000"
+OURS, PLAINLY = Mirror(f"https://{MAIN}", "main"), Mirror(f"http://{MAIN}", "main")
 TRUSTS = {
     "the fleet's CA": ({}, {}, {"insecure": (), "certs": [MAIN]}),
     "plain": (PLAIN, {}, {"insecure": (MAIN,), "certs": []}),
     "not of the client": ({}, {"registries": ()}, {"insecure": (), "certs": []}),
     "a mirror of our own": (
-        {}, {"registries": (), "mirrors": (f"https://{MAIN}",)}, {"insecure": (), "certs": [MAIN]},
+        {}, {"registries": (), "mirrors": (OURS,)}, {"insecure": (), "certs": [MAIN]},
     ),
     "a plain mirror of our own": (
-        PLAIN, {"registries": (), "mirrors": (f"http://{MAIN}",)}, {"insecure": (), "certs": []},
+        PLAIN, {"registries": (), "mirrors": (PLAINLY,)}, {"insecure": (), "certs": []},
     ),
-    "both": ({}, {"mirrors": (f"https://{MAIN}",)}, {"insecure": (), "certs": [MAIN]}),
+    "both": ({}, {"mirrors": (OURS,)}, {"insecure": (), "certs": [MAIN]}),
     "somebody else's mirror": (
-        {}, {"mirrors": ("https://m.example",)}, {"insecure": (), "certs": [MAIN]},
+        {}, {"mirrors": (Mirror("https://m.example"),)}, {"insecure": (), "certs": [MAIN]},
     ),
 }  # fmt: skip
 
@@ -96,29 +104,31 @@ def test_trust(name):
     plain = of_registry.get("tls") == Tls("none")
     want = resolve(made, materials(made, main=material(ca=None if plain else b"CA\n")))["web1"]
     assert trust_of(want) == expected
-    assert want.daemon.lists.get("registry-mirrors", ()) == of_client.get("mirrors", ())
+    urls = tuple(mirror.url for mirror in of_client.get("mirrors", ()))
+    assert daemon(want).lists.get(path("registry-mirrors"), ()) == urls
 
 
 @pytest.mark.parametrize("order", [("declared", "mirrored"), ("mirrored", "declared")])
 def test_a_plain_registry_is_trusted_though_another_group_only_mirrors_from_it(order):
     groups = {
         "declared": client("declared"),
-        "mirrored": client("mirrored", registries=(), mirrors=(f"http://{MAIN}",)),
+        "mirrored": client("mirrored", registries=(), mirrors=(PLAINLY,)),
     }
     made = fleet([registry(**PLAIN)], [groups[name] for name in order])
     want = resolve(made, materials(made, main=material(ca=None)))["web1"]
     assert trust_of(want)["insecure"] == (MAIN,)
-    assert want.daemon.reasons["insecure-registries"]
+    assert daemon(want).reasons[path("insecure-registries")]
 
 
 def test_settings_of_all_groups_come_together():
+    a, b, c = Mirror("https://a"), Mirror("https://b"), Mirror("https://c")
     groups = [
-        client("one", daemon={"debug": True}, mirrors=("https://a", "https://b")),
-        client("two", daemon={"live-restore": True}, mirrors=("https://b", "https://c")),
+        client("one", daemon={"debug": True}, mirrors=(a, b)),
+        client("two", daemon={"live-restore": True}, mirrors=(b, c)),
     ]
     want = resolved(clients=groups)["web1"]
-    assert want.daemon.values == {"debug": True, "live-restore": True}
-    assert want.daemon.lists["registry-mirrors"] == ("https://a", "https://b", "https://c")
+    assert daemon(want).values == {path("debug"): True, path("live-restore"): True}
+    assert daemon(want).lists[path("registry-mirrors")] == ("https://a", "https://b", "https://c")
 
 
 def test_logins_of_all_accounts_each_once():
@@ -146,8 +156,9 @@ def test_the_smoke_image_is_looked_for_where_it_can_be_sent(tmp_path):
 @pytest.mark.parametrize(("delete", "storage"), [(True, ("/var/lib/registry",)), (False, ())])
 def test_an_emptied_fleet_wants_nothing_and_data_go_when_that_is_said(delete, storage):
     found = emptied(fleet(), delete_data=delete)
-    assert found["reg1"] == DesiredHost("reg1", "acme", delete_storage=storage)
-    assert found["web1"] == DesiredHost("web1", "acme")
+    why = "regfleet put it there"
+    assert found["reg1"] == DesiredHost("reg1", "acme", delete_storage=storage, why_gone=why)
+    assert found["web1"] == DesiredHost("web1", "acme", why_gone=why)
 
 
 # ---- who is where ----

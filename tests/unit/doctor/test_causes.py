@@ -19,6 +19,7 @@ KNOWN = {
     *("file", "fleet", "host", "hosts", "address", "limit", "service"),
     *("registry", "endpoint", "name", "port", "registry_address"),
     *("account", "user", "path", "key", "plural", "flag", "missing", "present", "image", "table"),
+    *("proxy", "url", "command"),
 }
 # What the issue asks for, and the name that each has here.
 ASKED = {
@@ -153,3 +154,19 @@ def test_nothing_but_the_telling_words_is_repeated() -> None:
 def test_a_long_log_is_read_from_its_end() -> None:
     text = "x" * 200_000 + "\nno basic auth credentials"
     assert [each.cause.name for each in explain(text)] == ["not-logged-in"]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("$ ls -l {path}", ["$", "ls", "-l", "/a b;reboot'"]),
+        ("$ mv /x/{path} /root/", ["$", "mv", "/x//a b;reboot'", "/root/"]),
+        ("$ sed '/{path}/d' x", ["$", "sed", "//a b;reboot'/d", "x"]),
+    ],
+)
+def test_what_a_host_calls_its_files_is_one_word_of_a_command(line: str, words: list[str]) -> None:
+    assert shlex.split(fill(line, {"path": "/a b;reboot'"})) == words
+    assert fill("the file {path}", {"path": "a b"}) == "the file a b"
+    assert fill("$ x {file}{limit}", {"file": "'a b'", "limit": " --limit c"}) == (
+        "$ x 'a b' --limit c"
+    )

@@ -6,6 +6,7 @@ import pytest
 from making import (
     client,
     container,
+    daemon_json,
     desired,
     engine,
     fleet,
@@ -13,10 +14,11 @@ from making import (
     login,
     observed,
     registry,
+    seen_container,
+    systemctl_show,
     with_login,
 )
 
-from regfleet.desired.model import DaemonSettings, File
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.diagnose import diagnose
 from regfleet.doctor.signs import Disk, Signs, Try
@@ -26,11 +28,16 @@ from regfleet.errors import (
     PasswordError,
     RegfleetError,
     UnreachableError,
+    UnreadLoginError,
 )
 from regfleet.fleet.model import Tls
-from regfleet.look.observed import ObservedContainer, ObservedPath
-from regfleet.record import Owned
+from regfleet.model.files import File
+from regfleet.model.observed import ObservedPath
+from regfleet.model.plan import Change, Plan
+from regfleet.model.resource import Resource
+from regfleet.record import DAEMON_JSON, Owned
 from regfleet.registry_api.errors import RegistryError
+from regfleet.report.resource_text import found_text
 
 ENDPOINT = "reg.example.com:5000"
 PLAIN = "plain.example.com:5001"
@@ -48,21 +55,23 @@ FLEET = fleet(
     [client(registries=("main", "plain", "cloud"), logins=with_login())],
 )
 DESIRED = {
-    "reg1": desired(name="reg1", containers=(container(),)),
+    "reg1": desired(name="reg1", services=(container(),)),
     "web1": desired(files=(FILE,), logins=(login(),)),
     "web2": desired(name="web2", files=(FILE,), logins=(login(),)),
 }
 OWNED = {"acme": Owned()}
 WELL = Signs(names={"reg.example.com": ("10.0.0.5",)}, complete=True)
-RUNNING = {"regfleet-main": ObservedContainer("regfleet-main", True, "x", "x", "acme")}
+RUNNING = {"regfleet-main": seen_container("regfleet-main", True, "x", "x", "acme")}
 
 
 def exam(name="web1", signs=WELL, **changes):
     settings = {"owned": OWNED, "paths": {CA: GOOD_CA}, "logins": {("root", ENDPOINT): "x"}}
     if name == "reg1":
-        settings = {"owned": OWNED, "containers": RUNNING}
+        settings = {"owned": OWNED, "services": RUNNING}
     aside = {
-        key: changes.pop(key) for key in ("skew", "error", "refused", "reached") if key in changes
+        key: changes.pop(key)
+        for key in ("skew", "error", "refused", "reached", "plan")
+        if key in changes
     }
     if "error" in aside:
         return HostExam(name, **aside)
@@ -109,6 +118,7 @@ def test_nothing_is_found_where_all_is_well():
 # ---- one host by itself ----
 
 UNIT = "/lib/systemd/system/docker.service"
+PROXIED = {UNIT: "[Service]\nExecStart=/bin/dockerd --http-proxy=http://joe:sesame@p\n"}
 BAD_JSON = '{"insecure-registries": ["x"],}'
 HOSTS = {
     "full disk": (
@@ -125,7 +135,10 @@ HOSTS = {
     ),
     "daemon.json": (
         exam(daemon_json=BAD_JSON),
-        ("daemon-json", "/etc/docker/daemon.json: line 1, column 31"),
+        (
+            "daemon-json",
+            "/etc/docker/daemon.json: line 1, column 30: a comma too many before the closing }",
+        ),
     ),
     "a flag's name": (
         exam(daemon_json='{"insecure-registry": ["x"]}'),
@@ -147,7 +160,8 @@ HOSTS = {
     "flag inside proxies": (
         exam(
             daemon_json='{"proxies": {"http-proxy": "http://joe:sesame@p"}}',
-            texts={UNIT: "[Service]\nExecStart=/bin/dockerd --http-proxy=http://joe:sesame@p\n"},
+            texts=PROXIED,
+            engine=engine(start=systemctl_show(PROXIED)),
         ),
         ("flag-conflict", f'--http-proxy in {UNIT}, "http-proxy" in'),
     ),
@@ -168,7 +182,27 @@ HOSTS = {
         ),
         ("unknown-key", "it does not run"),
     ),
+    "failing for an unknown key": (
+        exam(
+            engine=engine("silent", detail="EOF"),
+            signs=replace(
+                WELL,
+                starting=True,
+                words=("the following directives don't match any configuration option: xy",),
+            ),
+        ),
+        ("unknown-key", "it ends at each start"),
+    ),
     "silent": (exam(engine=engine("silent", detail="EOF")), ("engine-silent", "EOF")),
+    "silent, with words from before": (
+        exam(
+            engine=engine("silent", detail="EOF"),
+            signs=replace(
+                WELL, words=("the following directives don't match any configuration option: xy",)
+            ),
+        ),
+        ("engine-silent", "EOF"),
+    ),
     "gone": (exam(engine=engine("missing")), ("engine-missing", "no dockerd")),
     "rate limit in the log": (
         exam(signs=replace(WELL, limited="toomanyrequests: x")),
@@ -219,7 +253,9 @@ def test_a_host(name):
 
 
 NO_HOST_TROUBLE = {
-    "its own registry listens": exam("reg1", replace(WELL, ports={5000: "docker-proxy 9"})),
+    "its own registry listens": exam(
+        "reg1", replace(WELL, ports={"127.0.0.1:5000": "docker-proxy 9"})
+    ),
     "plenty of space": exam(signs=replace(WELL, disks=(Disk("/var", 100 * 1024, 1000),))),
     "a minute": exam(skew=60),
     "keys that merge": exam(
@@ -244,7 +280,7 @@ def test_what_is_no_trouble(name):
 
 
 def test_a_declared_key_that_a_flag_stands_in_the_way_of():
-    want = replace(DESIRED["web1"], daemon=DaemonSettings(lists={"registry-mirrors": ("x",)}))
+    want = replace(DESIRED["web1"], edits={DAEMON_JSON: daemon_json({"registry-mirrors": ("x",)})})
     one = exam(engine=engine(flags=("dockerd", "--registry-mirror=x")))
     refused = HostError("web1", "the same, in other words")
     (finding,) = diagnose(
@@ -290,11 +326,10 @@ def test_a_fleet_that_was_never_applied():
 
 
 def test_what_would_hinder_the_first_apply_is_said():
-    signs = replace(WELL, ports={5000: "nginx 77"}, names={"reg.example.com": ()})
+    signs = replace(WELL, ports={"127.0.0.1:5000": "nginx 77"}, names={"reg.example.com": ()})
     missing = {"regfleet-main": replace(RUNNING["regfleet-main"], running=False)}
     causes = [
-        each.cause
-        for each in found(exam("reg1", owned={}, signs=signs, containers=missing), exam())
+        each.cause for each in found(exam("reg1", owned={}, signs=signs, services=missing), exam())
     ]
     assert causes == ["port-taken", "name-not-resolved", "not-applied"]
 
@@ -353,11 +388,27 @@ def test_its_container_and_its_last_words():
         WELL, states={"regfleet-main": "exited 2"}, last={"regfleet-main": "panic: disk"}
     )
     asked = [RegistryExam("main", "ci", RegistryError("refused", "nobody listens"))]
-    (finding,) = found(exam("reg1", signs=signs, containers=stopped), asked=asked)
-    assert finding.found == "the container regfleet-main is exited (exit code 2)"
+    (finding,) = found(exam("reg1", signs=signs, services=stopped), asked=asked)
+    assert finding.found == "the container regfleet-main has exited with code 2"
     assert finding.said == "panic: disk"
-    (finding,) = found(exam("reg1", containers={}), asked=asked)
+    (finding,) = found(exam("reg1", services={}), asked=asked)
     assert finding.found == "there is no container regfleet-main on reg1"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("running 0", "runs, but does not answer there"),
+        ("restarting 1", "exits and is started again and again, the last time with code 1"),
+        ("created 0", "was made, but never started"),
+        ("paused 0", "is paused"),
+    ],
+)
+def test_the_state_of_a_registry_that_refuses_connections(state, words):
+    asked = [RegistryExam("main", "ci", RegistryError("refused", "nobody listens"))]
+    signs = replace(WELL, states={"regfleet-main": state})
+    (finding,) = found(exam("reg1", signs=signs, services={}), asked=asked)
+    assert finding.found == f"the container regfleet-main {words}"
 
 
 @pytest.mark.parametrize("kind", ["refused", "timeout", "unreachable"])
@@ -389,13 +440,13 @@ def test_roots_are_said_once_with_those_who_feel_them():
 
 def test_a_port_that_another_has_taken():
     stopped = {"regfleet-main": replace(RUNNING["regfleet-main"], running=False)}
-    signs = replace(WELL, ports={5000: "nginx 77"})
+    signs = replace(WELL, ports={"127.0.0.1:5000": "nginx 77"})
     asked = [RegistryExam("main", "ci", RegistryError("not-a-registry", "404"))]
     web = exam(signs=trying(get(ENDPOINT, "x509: certificate signed by unknown authority")))
-    (finding,) = found(exam("reg1", signs=signs, containers=stopped), web, asked=asked)
+    (finding,) = found(exam("reg1", signs=signs, services=stopped), web, asked=asked)
     assert finding.cause == "port-taken"
     assert finding.found == "nginx (process 77) listens there"
-    assert finding.title == "the port 5000 on reg1 is taken by something else"
+    assert finding.title == "another program uses port 5000 on reg1"
     assert finding.felt_by == ("web1",)
 
 
@@ -403,8 +454,12 @@ def test_a_port_that_another_has_taken():
 
 OTHER_CA = replace(GOOD_CA, digest="other")
 TRIES = {
-    "the CA is missing": (exam(signs=trying(UNKNOWN), paths={}), "ca-missing", f"{CA} is not"),
-    "another CA": (exam(signs=trying(UNKNOWN), paths={CA: OTHER_CA}), "ca-other", "is not the CA"),
+    "the CA is missing": (exam(signs=trying(UNKNOWN), paths={}), "ca-missing", f"{CA} is missing"),
+    "another CA": (
+        exam(signs=trying(UNKNOWN), paths={CA: OTHER_CA}),
+        "ca-other",
+        "is not the declared CA",
+    ),
     "another server": (exam(signs=trying(UNKNOWN)), "server-other", "leads to 10.0.0.5"),
     "a public registry": (
         exam(
@@ -464,12 +519,12 @@ TRIES = {
     "not told to be plain": (
         exam(signs=trying(HTTP, PLAIN)),
         "plain-missing",
-        "does not hold it",
+        "not among the running",
     ),
     "told, and not enough": (
         exam(signs=trying(HTTP, PLAIN), engine=engine(insecure=frozenset({PLAIN}))),
         "plain-missing",
-        "still asks by HTTPS",
+        "the engine uses HTTPS",
     ),
     "HTTP from elsewhere": (
         exam(signs=trying(get(ENDPOINT, "http: server gave HTTP response to HTTPS client"))),
@@ -486,7 +541,7 @@ TRIES = {
         "wrong-name",
         "asked as root",
     ),
-    "unheard of": (exam(signs=trying("the moon is full")), "unexplained", "not among those"),
+    "unheard of": (exam(signs=trying("the moon is full")), "unexplained", "matches no known cause"),
 }
 
 
@@ -565,13 +620,26 @@ def test_hosts_that_differ_in_their_addresses_alone_stand_together():
 def test_a_mirror_that_is_not_declared():
     (finding,) = found(exam(signs=replace(WELL, names={"mirror.example": ()})))
     assert (finding.cause, finding.registry) == ("mirror-not-resolved", "")
-    assert finding.title == "the name mirror.example of a mirror is not resolved there"
+    assert finding.title == "the name mirror.example of a mirror does not resolve there"
 
 
 def test_a_ca_that_is_not_known_here_is_not_compared():
     one = exam(signs=trying(UNKNOWN), paths={CA: OTHER_CA})
-    unknown = {"web1": frozenset({f"file {CA}"})}
+    unknown = {"web1": frozenset({Resource("file", CA)})}
     assert [each.cause for each in found(one, unknown=unknown)] == ["unknown-authority"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (UnreadLoginError("web1", "no login can be seen there"), {"config-json"}),
+        (HostError("web1", "the login of an old engine: too old"), {"config-json", "refused"}),
+    ],
+)
+def test_logins_that_cannot_be_read_are_told_once(refused, told):
+    said = "Error loading config file: /root/.docker/config.json: invalid character '}'"
+    one = exam(signs=trying(said), refused=refused)
+    assert {each.cause for each in found(one)} == told
 
 
 def test_an_examination_that_was_cut_off_is_a_note():
@@ -579,3 +647,43 @@ def test_an_examination_that_was_cut_off_is_a_note():
     assert diagnosis.notes == (
         "the examination of web1 ended early: not everything was checked there",
     )
+
+
+# ---- what a plan says beside it ----
+
+NO_CA = Plan("web1", (Change(Resource("file", CA), "create", "client.build.registries: main"),))
+EDITED = Plan(
+    "web1", (Change(Resource("daemon.json", "registry-mirrors"), "update", "client.build.mirrors"),)
+)
+DOWN = RegistryExam("main", "", RegistryError("refused", ENDPOINT, "connection refused"))
+
+
+def test_a_missing_ca_is_found_beside_a_dead_registry():
+    without = exam(signs=trying(REFUSED), paths={}, plan=NO_CA)
+    said = brief(exam("reg1", services={}), without, asked=(DOWN,))
+    assert said == [("registry-down", ("reg1",), "main"), ("ca-missing", ("web1",), "main")]
+
+
+def test_it_is_said_once_where_a_pull_says_so_too():
+    without = exam(signs=trying(UNKNOWN), paths={}, plan=NO_CA)
+    assert brief(exam("reg1"), without) == [("ca-missing", ("web1",), "main")]
+
+
+def test_what_nothing_else_explains_is_told_as_the_plan_tells_it():
+    (one,) = found(exam("reg1"), exam(signs=trying(MISSING), plan=EDITED))
+    assert (one.cause, one.hosts) == ("not-as-declared", ("web1",))
+    assert found_text(one) == "daemon.json registry-mirrors (client.build.mirrors)"
+    assert one.fix == ("$ regfleet apply fleet.toml --limit web1",)
+
+
+def test_what_is_not_known_here_is_no_difference():
+    unknown = {"web1": frozenset({Resource("file", CA)})}
+    assert found(exam("reg1"), exam(signs=trying(MISSING), plan=NO_CA), unknown=unknown) == ()
+
+
+def test_an_engine_that_is_down_explains_the_rest_and_comes_first():
+    down = replace(WELL, words=("it failed",))
+    stopped = exam("reg1", signs=down, engine=engine(state="down"), plan=EDITED)
+    said = brief(exam(signs=trying(REFUSED)), stopped, asked=(DOWN,))
+    assert said[0][0] == "engine-down"
+    assert "not-as-declared" not in [cause for cause, _, _ in said]

@@ -2,17 +2,20 @@
 
 import getpass
 import socket
+import threading
 from dataclasses import replace
 from shlex import quote
 
 import pytest
 import shells
-from making import client, container, desired, fleet, host, login, registry, with_login
+from making import MARK, client, container, desired, fleet, host, login, registry, with_login
 
 from regfleet.doctor import program
 from regfleet.doctor.signs import parse
-from regfleet.fleet.model import Tls
+from regfleet.fleet.engine_rules import image_directories
+from regfleet.fleet.model import Mirror, Proxy, Tls
 from regfleet.look import request
+from regfleet.shell import frame
 
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
 HOME = replace(host("reg1"), address="10.0.0.5")
@@ -26,7 +29,11 @@ FLEET = fleet(
     [
         client(
             registries=("main", "plain"),
-            mirrors=("https://[2001:db8::1]:5002", "https://mirror.example", "http://plain2:1"),
+            mirrors=(
+                Mirror("https://[2001:db8::1]:5002", "cache"),
+                Mirror("https://mirror.example"),
+                Mirror("http://plain2:1"),
+            ),
             logins=with_login(accounts=("root", "ops")),
         )
     ],
@@ -34,17 +41,18 @@ FLEET = fleet(
 
 
 def calls(want, images=(), of=FLEET):
-    text = program.render(of, want, "5a17", images)
+    text = program.render(of, want, "5a17", MARK, images)
     body = text[text.rindex("\ndoctor() {") :]
-    return [line.strip() for line in body.splitlines()[2:-2]]
+    return [line.strip() for line in body.partition("\n}\n")[0].splitlines()[2:]]
 
 
 def test_a_client_is_asked_for_what_it_uses():
     want = desired(logins=(login("root"), login("ops")))
     assert calls(want) == [
+        "begin",
         "docker_first",
         "look",
-        "disks /etc /var/lib/regfleet /var/lib/docker /var/lib/containerd /var/lib/containers",
+        f"disks /etc /var/lib/regfleet {' '.join(image_directories())}",
         "resolved reg.example.com",
         "resolved plain.example.com",
         "resolved mirror.example",
@@ -54,19 +62,36 @@ def test_a_client_is_asked_for_what_it_uses():
         "docker_try reg.example.com:5000 root",
         "docker_try reg.example.com:5000 ops",
         "docker_certs plain.example.com:5001",
-        "docker_try plain.example.com:5001 root",
+        "docker_try plain.example.com:5001 -",
         "docker_certs '[2001:db8::1]:5002'",
-        "docker_try '[2001:db8::1]:5002' root",
+        "docker_try '[2001:db8::1]:5002' -",
         "say examined",
     ]
 
 
+@pytest.mark.parametrize(
+    ("proxy", "places"),
+    [
+        (Proxy("http://p.lan:3128", "http://p.lan:3128"), ["p.lan:3128"]),
+        (Proxy("http://p.lan", "https://p.lan/"), ["p.lan:80", "p.lan:443"]),
+        (Proxy("", "socks5://[2001:db8::1]"), ["'[2001:db8::1]:1080'"]),
+    ],
+)
+def test_a_proxy_is_knocked_at(proxy, places):
+    of = fleet(clients=[client(proxy=proxy)])
+    found = calls(desired(), of=of)
+    assert [call for call in found if call.startswith("reaches")] == [
+        f"reaches {p}" for p in places
+    ]
+
+
 def test_a_registry_is_asked_for_what_it_runs():
-    want = desired(name="reg1", containers=(container(),))
+    want = desired(name="reg1", services=(container(),))
     found = calls(want, ["registry:2"])
     assert found[-1] == "say examined"
-    assert {"listener 5000", "listener 5001", "listener 5002"} <= set(found)
-    assert {"docker_state regfleet-main", "docker_offer registry:2"} <= set(found)
+    ports = (5000, 5001, 5002)
+    assert {f"listener 127.0.0.1:{port} {port} ''" for port in ports} <= set(found)
+    assert {"container_state regfleet-main", "docker_offer registry:2"} <= set(found)
     assert not [call for call in found if "_try" in call or "resolved" in call]
 
 
@@ -75,7 +100,7 @@ def test_the_clients_own_engine_tries():
     found = calls(want)
     assert "podman_try reg.example.com:5000 root" in found
     assert not [call for call in found if call.startswith("docker_try")]
-    assert found[:3] == ["docker_first", "podman_first", "look"]
+    assert found[:4] == ["begin", "docker_first", "podman_first", "look"]
 
 
 def test_an_engine_that_the_doctor_does_not_know_is_not_taken_for_another():
@@ -84,9 +109,9 @@ def test_an_engine_that_the_doctor_does_not_know_is_not_taken_for_another():
 
 
 def test_nothing_runs_before_all_of_it_is_there():
-    text = program.render(FLEET, desired(), "5a17")
+    text = program.render(FLEET, desired(), "5a17", MARK)
     assert "\nlook </dev/null" not in text
-    assert text.endswith("\n}\ndoctor </dev/null\n")
+    assert text.endswith("\n}\n" + frame.around(MARK, "doctor </dev/null"))
 
 
 # ---- its functions ----
@@ -118,14 +143,45 @@ def test_names_that_resolve_and_that_do_not(shell):
 def test_who_listens(shell):
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
-        signs = parse(examine(shell, f"listener {taken}", "listener 1"))
+        signs = parse(
+            examine(
+                shell,
+                f"listener all {taken} ''",
+                f"listener there {taken} 127.0.0.1:{taken}",
+                f"listener elsewhere {taken} 127.0.0.2:{taken}",
+                "listener none 1 ''",
+            )
+        )
     if shell == "busybox":
         assert signs.ports == {}
         return
-    assert signs.ports[1] == ""
+    assert signs.ports["none"] == signs.ports["elsewhere"] == ""
     if getpass.getuser() == "root":
-        assert signs.ports[taken].startswith(("python", "pytest"))
-    assert signs.ports[taken]
+        assert signs.ports["all"].startswith(("python", "pytest"))
+    assert signs.ports["all"]
+    assert signs.ports["there"] == signs.ports["all"]
+
+
+def _hang_up(server):
+    server.accept()[0].close()
+
+
+@EVERY_SHELL
+def test_who_accepts_connections(shell):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.listen()
+        port = server.getsockname()[1]
+        threading.Thread(target=_hang_up, args=(server,), daemon=True).start()
+        signs = parse(
+            examine(
+                shell, f"reaches 127.0.0.1:{port}", "reaches 127.0.0.1:1", "reaches no.invalid:1"
+            )
+        )
+    if shell == "busybox":  # it has neither curl nor openssl: nothing is known, nothing is claimed
+        assert signs.unreached == {}
+        return
+    assert set(signs.unreached) == {"127.0.0.1:1", "no.invalid:1"}
+    assert all(signs.unreached.values())
 
 
 @EVERY_SHELL

@@ -3,18 +3,18 @@ given back, and that is the caller's to say."""
 
 from hypothesis import strategies as st
 
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import same
 from regfleet.documents.merge import merge
+from regfleet.model.desired import WantedSettings
 
-NOTHING = DaemonSettings()
+NOTHING = WantedSettings()
 
 
 def wants(lists, values, of_values):
     """What a fleet may want of some keys: entries in lists, whole values."""
     entries = st.lists(st.sampled_from("abcdef"), unique=True, max_size=4).map(tuple)
     return st.builds(
-        DaemonSettings,
+        WantedSettings,
         st.dictionaries(st.sampled_from(lists), entries, max_size=4),
         st.dictionaries(st.sampled_from(values), of_values, max_size=4),
     )

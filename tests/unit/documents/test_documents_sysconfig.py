@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from merging import check_merge, there_and_back, two_fleets, wants
 from samples import texts_of
 
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import NotReadableError, path
 from regfleet.documents.merge import merge
 from regfleet.documents.sysconfig import parse
 from regfleet.documents.sysconfig_scan import scan
+from regfleet.model.desired import WantedSettings
 
 SAMPLES = texts_of("*.sysconfig")
 INSECURE = path("OPTIONS", "--insecure-registry")
 MIRROR = path("OPTIONS", "--registry-mirror")
-WANT = DaemonSettings({INSECURE: ("[::1]:5000", "r.lan:5000"), MIRROR: ("https://m.example.com/",)})
+WANT = WantedSettings({INSECURE: ("[::1]:5000", "r.lan:5000"), MIRROR: ("https://m.example.com/",)})
 anything = wants(
     [INSECURE, MIRROR, path("DOCKER_OPTS", "--registry-mirror")], [INSECURE], st.nothing()
 )

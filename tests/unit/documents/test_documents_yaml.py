@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from merging import check_merge, there_and_back, two_fleets, wants
 from samples import texts_of
 
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import NotReadableError, path
 from regfleet.documents.merge import merge
 from regfleet.documents.yaml import parse
+from regfleet.model.desired import WantedSettings
 from regfleet.record import OwnedValue
 
 SAMPLES = texts_of("*.yaml")
@@ -134,7 +134,7 @@ class TestLaws:
     @given(texts(), anything)
     @example(
         "configs:\r\n    # a comment in its place\r\nmirrors:\r\nv: 1\r\n",
-        DaemonSettings({}, {path("configs", "a:5000", "tls", "insecure_skip_verify"): "x"}),
+        WantedSettings({}, {path("configs", "a:5000", "tls", "insecure_skip_verify"): "x"}),
     )
     def test_merge_then_unmerge_gives_back_every_byte(self, text, want):
         document = merge_or_skip(text, want)
@@ -171,7 +171,7 @@ class TestLaws:
 # ---- one by one ----
 
 HOST = "registry.example.com:5000"
-WANT = DaemonSettings(
+WANT = WantedSettings(
     {path("mirrors", "docker.io", "endpoint"): ("https://m.example.com",)},
     {
         path("configs", HOST, "tls", "ca_file"): "/etc/rancher/r.crt",
@@ -222,14 +222,14 @@ def test_a_new_file():
 REFUSED = {
     "not YAML": ("a: 1\n b: 2\n", "line 2: not YAML"),
     "tab": ("a:\n\tb: 1\n", "line 2: not YAML"),
-    "a list": ("- a\n", "where a table belongs"),
-    "text": ("hello\n", "where a table belongs"),
+    "a list": ("- a\n", "not a table"),
+    "text": ("hello\n", "not a table"),
     "two documents": ("a: 1\n---\nb: 1\n", "not YAML"),
-    "twice": ("a: 1\nb: 1\na: 2\n", 'line 3: "a" stands twice'),
+    "twice": ("a: 1\nb: 1\na: 2\n", 'line 3: the key "a" occurs twice'),
     "a list in the way": ("configs:\n- a\n", "line 1: configs is a value, not a table"),
     "an anchor's other end": (
         f"x: &x\n  {HOST}:\n    tls: {{}}\nconfigs: *x\n",
-        "cannot be set: something else would change",
+        "cannot be set: the edit would change something else",
     ),
     "itself": ("a: &a [*a]\n", "not YAML"),
     "many laughs": (
@@ -238,7 +238,7 @@ REFUSED = {
         "too large",
     ),
     "letters that are none": ("a: \x00\n", "not YAML"),
-    "a key that is a list": ("? [a]\n: 1\n", "a key that is no text"),
+    "a key that is a list": ("? [a]\n: 1\n", "a key that is not a string"),
 }
 
 
@@ -253,6 +253,15 @@ def test_refused_with_its_place(name):
 def test_merge_keys_are_read():
     text = "base: &base\n  v: 1\n  w: 2\nmirrors:\n  <<: *base\n  w: 3\n"
     assert parse(text).tree()["mirrors"] == {"v": 1, "w": 3}
+
+
+def test_a_hash_in_another_value_is_no_comment_of_a_table_on_the_same_line():
+    text = '{mirrors: {a: 1}, v: "#"}'
+    owned = {
+        path("mirrors"): OwnedValue({}, None, existed=False),
+        path("mirrors", "a"): OwnedValue(1, None, existed=False),
+    }
+    assert merge(parse(text), WantedSettings(), {}, owned).after.text() == '{v: "#"}'
 
 
 COMMENTED = {
@@ -272,4 +281,4 @@ def test_a_table_with_a_comment_is_not_ours_to_take_out(name):
         path("mirrors"): OwnedValue({}, None, existed=False),
         path("mirrors", "a"): OwnedValue(1, None, existed=False),
     }
-    assert merge(parse(text), DaemonSettings(), {}, owned).after.text() == left
+    assert merge(parse(text), WantedSettings(), {}, owned).after.text() == left

@@ -8,8 +8,9 @@ from regfleet.engines import ENGINES
 from regfleet.engines.buildkit import CERTS, CONFIG
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.look.observed import OtherEngine
-from regfleet.plan.model import ActivateUnit, EditFile, RemovePath
+from regfleet.fleet.model import Mirror
+from regfleet.model.observed import OtherEngine
+from regfleet.model.plan import ActivateUnit, EditFile, RemovePath
 from regfleet.record import Owned
 
 REG = "reg.example.com:5000"
@@ -19,7 +20,7 @@ NEEDS = ClientNeeds(
         Trust("plain.example:80", None, plain=True, reason="r2"),
         Trust("public.example", None, plain=False, reason="r3"),
     ),
-    mirrors=(f"https://{REG}/", "http://m.example"),
+    mirrors=(Mirror(f"https://{REG}/", "main"), Mirror("http://m.example")),
     reason="client.build",
 )
 FOREIGN = """\

@@ -6,15 +6,17 @@ import pytest
 from making import desired, login, observed
 
 from regfleet import record
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import path
 from regfleet.engines import ENGINES
 from regfleet.engines.containerd import CERTS, Containerd
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.look.observed import ObservedPath, OtherEngine
-from regfleet.plan.model import ActivateUnit, EditFile, RemovePath
+from regfleet.fleet.model import Mirror
+from regfleet.model.desired import WantedSettings
+from regfleet.model.observed import ObservedPath, OtherEngine
+from regfleet.model.plan import ActivateUnit, EditFile, RemovePath
 from regfleet.record import Owned, OwnedEdit, OwnedValue
+from regfleet.report.resource_text import resource_text
 
 REG = "reg.example.com:5000"
 URL = f"https://{REG}"
@@ -22,14 +24,14 @@ HOSTS = f"{CERTS}/{REG}/hosts.toml"
 CONFIG = "/etc/containerd/config.toml"
 CRI = ("plugins", "io.containerd.grpc.v1.cri", "registry")
 BASIC = base64.b64encode(b"ci:kanarienvogel-8d1f").decode()
-SETTINGS = DaemonSettings({}, {path("server"): URL}, {path("server"): "client.build"})
+SETTINGS = WantedSettings({}, {path("server"): URL}, {path("server"): "client.build"})
 NEEDS = ClientNeeds(
     trusts=(
-        Trust(REG, b"CA\n", plain=False, reason="r1"),
+        Trust(REG, b"CA\n", plain=False, reason="r1", registry="main"),
         Trust("plain.example:80", None, plain=True, reason="r2"),
         Trust("public.example", None, plain=False, reason="r3"),
     ),
-    mirrors=("https://m.example/", f"{URL}/cache"),
+    mirrors=(Mirror("https://m.example/"), Mirror(f"{URL}/cache", "main")),
     reason="client.build",
     logins=(login(endpoint=REG),),
 )
@@ -76,7 +78,7 @@ def test_needs_become_directories_files_and_settings():
         (f"{CERTS}/docker.io", False),
     ]
     assert [(file.path, file.mode) for file in wants.files] == [(f"{CERTS}/{REG}/ca.crt", 0o444)]
-    assert (wants.daemon, wants.logins) == (DaemonSettings(), ())
+    assert wants.logins == ()
     header = path("host", URL, "header", "Authorization")
     main, plain = wants.edits[HOSTS], wants.edits[f"{CERTS}/plain.example:80/hosts.toml"]
     # Up to 1.7 a file without a [host] table is not read at all.
@@ -201,7 +203,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("engine", "texts", "said"), REFUSED)
 def test_refused_with_what_was_found(engine, texts, said):
-    want = DaemonSettings({}, {path("host", URL, "ca"): "/ca"}, {path("host", URL, "ca"): "why"})
+    want = WantedSettings({}, {path("host", URL, "ca"): "/ca"}, {path("host", URL, "ca"): "why"})
     with pytest.raises(HostError) as error:
         plan(want, texts, engine=engine)
     assert said in error.value.message
@@ -218,7 +220,10 @@ def test_installed_apart_for_its_package_brings_config_toml():
     host = desired(engine="containerd", install=True, edits={HOSTS: SETTINGS})
     made = Containerd().plan(host, observed(), Owned(), ())
     assert made.apart
-    assert [change.resource for change in made.changes] == ["package containerd", f"file {HOSTS}"]
+    assert [resource_text(change.resource) for change in made.changes] == [
+        "package containerd",
+        f"file {HOSTS}",
+    ]
     assert made.install[0].packages == ("containerd",)
 
 
@@ -314,3 +319,37 @@ def test_a_directory_elsewhere_goes_with_what_was_in_it():
         RemovePath(f"/srv/a/{REG}/hosts.toml"),
         RemovePath(f"/srv/a/{REG}", directory=True),
     )
+
+
+# ---- what config.toml imports ----
+
+NVIDIA = "/etc/containerd/conf.d/99-nvidia.toml"
+OTHER = "/etc/containerd/conf.d/10-grpc.toml"
+TAKES_OVER = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd]\n  x = "y"\n'
+IMPORTING = 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n'
+
+
+def importing(version="1.7.24", texts=None, **facts):
+    engine = found(version, imports=f"{OTHER}:{NVIDIA}", **facts)
+    files = {CONFIG: IMPORTING, OTHER: "version = 2\n[grpc]\nuid = 1\n", NVIDIA: TAKES_OVER}
+    return plan(engine=engine, texts={**files, **(texts or {})})
+
+
+def test_config_path_goes_into_the_file_whose_table_is_in_force():
+    made = edits(importing())
+    assert set(made) == {HOSTS, NVIDIA}
+    assert "restart" in {change.activation for change in importing().changes}
+
+
+def test_from_2_0_on_imports_are_merged():
+    assert set(edits(importing("2.1.9"))) == {HOSTS, CONFIG}
+
+
+def test_an_import_without_the_plugins_table_changes_nothing():
+    assert set(edits(importing(texts={NVIDIA: "version = 2\n"}))) == {HOSTS, CONFIG}
+
+
+def test_a_config_path_that_has_no_effect_is_refused_with_the_files():
+    text = f'{TAKES_OVER}[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/x"\n'
+    with pytest.raises(HostError, match=f"{NVIDIA} sets config_path, and containerd does not"):
+        importing(texts={NVIDIA: text})

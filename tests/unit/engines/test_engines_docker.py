@@ -1,19 +1,23 @@
 """Docker: what a client wants of it, and the least that makes a change take effect."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import desired, engine, observed
+from making import daemon_json, desired, engine, observed, owned_daemon_json
 
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory
 from regfleet.engines import ENGINES, docker_facts
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.plan.model import EditDaemon, InstallEngine, StartEngine
-from regfleet.record import Owned, OwnedList, OwnedValue
+from regfleet.fleet.model import Mirror
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.model.files import Directory
+from regfleet.model.plan import ActivateDocker, EditFile, InstallEngine, RemovePath, StartEngine
+from regfleet.record import DAEMON_JSON, Owned, OwnedList, OwnedValue
+from regfleet.report.resource_text import resource_text
 
 INSECURE = "insecure-registries"
 MIRRORS = "registry-mirrors"
@@ -23,20 +27,27 @@ PLAIN = "reg.example:5000"
 
 def settings(mirrors=(), insecure=(), **values):
     lists = {INSECURE: tuple(insecure), MIRRORS: tuple(mirrors)}
-    return DaemonSettings({key: each for key, each in lists.items() if each}, values)
+    return daemon_json({key: each for key, each in lists.items() if each}, values)
 
 
 def plan(want, document=None, owned=None, others=(), text=None, **of_engine):
     content = text if document is None else json.dumps(document, indent=2) + "\n"
-    host = desired(daemon=want, install=True) if isinstance(want, DaemonSettings) else want
+    host = desired(daemon=want, install=True) if isinstance(want, WantedSettings) else want
     state = of_engine.pop("state", "up")
     seen = observed(daemon_json=content, engine=engine(state, **of_engine))
     return Docker().plan(host, seen, owned if owned is not None else Owned(), others)
 
 
 def edit(made):
-    (found,) = [step for step in made.configure if isinstance(step, EditDaemon)]
-    return found
+    """What is done to daemon.json: what dockerd reads, what stays (None for no file), and so on."""
+    (step,) = [step for step in made.configure if isinstance(step, ActivateDocker)]
+    texts = [each.content for each in made.configure if isinstance(each, EditFile)]
+    texts += [None for each in made.configure if each == RemovePath(step.path)]
+    (final,) = texts or ["unchanged"]
+    return SimpleNamespace(
+        active=step.meanwhile or final, final=final, undo=step.undo,
+        expect=step.expect, refuse=step.refuse,
+    )  # fmt: skip
 
 
 # ---- what a client wants ----
@@ -50,7 +61,7 @@ def test_no_needs_no_files():
     wants = Docker().wants(ClientNeeds(reason="client.a"))
     assert wants.directories == (Directory("/etc/docker", 0o755, "client.a"),)
     assert wants.files == ()
-    assert (wants.daemon.lists, wants.daemon.values) == ({}, {})
+    assert wants.edits == {}
 
 
 def test_needs_become_files_and_settings():
@@ -61,7 +72,7 @@ def test_needs_become_files_and_settings():
             Trust(PLAIN, None, plain=True, reason="rb"),
             Trust("c.example", b"CA c", plain=False, reason="rc"),
         ),
-        mirrors=(MIRROR,),
+        mirrors=(Mirror(MIRROR),),
         daemon={"live-restore": True},
         reason="client.build",
     )
@@ -76,12 +87,16 @@ def test_needs_become_files_and_settings():
         ("/etc/docker/certs.d/a.example:5000/ca.crt", b"CA a", 0o444, False),
         ("/etc/docker/certs.d/c.example/ca.crt", b"CA c", 0o444, False),
     ]
-    assert wants.daemon.lists == {INSECURE: (PLAIN,), MIRRORS: (MIRROR,)}
-    assert wants.daemon.values == {"live-restore": True}
-    assert wants.daemon.reasons == {
-        "live-restore": "client.build.daemon",
-        INSECURE: "client.build.registries",
-        MIRRORS: "client.build.mirrors",
+    assert wants.edits == {
+        DAEMON_JSON: daemon_json(
+            {INSECURE: (PLAIN,), MIRRORS: (MIRROR,)},
+            {"live-restore": True},
+            {
+                "live-restore": "client.build.daemon",
+                INSECURE: "client.build.registries",
+                MIRRORS: "client.build.mirrors",
+            },
+        )
     }
 
 
@@ -113,7 +128,9 @@ ACTIVATION = [
 @pytest.mark.parametrize(("want", "document", "state", "activation"), ACTIVATION)
 def test_the_least_that_works(want, document, state, activation):
     made = plan(want, document, state=state)
-    found = {c.activation for c in made.changes if c.resource.startswith("daemon.json")}
+    found = {
+        c.activation for c in made.changes if resource_text(c.resource).startswith("daemon.json")
+    }
     assert found == {activation}
 
 
@@ -133,7 +150,7 @@ REMOVED = [
 
 @pytest.mark.parametrize(("key", "before", "activation", "active"), REMOVED)
 def test_a_value_that_goes(key, before, activation, active):
-    owned = Owned(values={key: OwnedValue("ours", *before)})
+    owned = owned_daemon_json(values={key: OwnedValue("ours", *before)})
     made = plan(settings(), {"dns": [], key: "ours"}, owned)
     assert {change.activation for change in made.changes} == {activation}
     step = edit(made)
@@ -143,23 +160,23 @@ def test_a_value_that_goes(key, before, activation, active):
 
 @pytest.mark.parametrize("key", [INSECURE, MIRRORS])
 def test_a_list_that_goes_is_explicitly_empty_until_the_daemon_has_it(key):
-    owned = Owned(lists={key: OwnedList(("e",), existed=False)})
+    owned = owned_daemon_json({key: OwnedList(("e",), existed=False)})
     step = edit(plan(settings(), {"dns": [], key: ["e"]}, owned))
     assert json.loads(step.active) == {"dns": [], key: []}
     assert json.loads(step.final) == {"dns": []}
 
 
 def test_a_file_that_was_ours_alone_goes():
-    owned = Owned(daemon_created=True, lists={MIRRORS: OwnedList((MIRROR,), existed=False)})
+    owned = owned_daemon_json({MIRRORS: OwnedList((MIRROR,), existed=False)}, created=True)
     made = plan(settings(), {MIRRORS: [MIRROR]}, owned)
     assert edit(made).final is None
     assert json.loads(edit(made).active) == {MIRRORS: []}
-    assert not made.daemon_created
+    assert not made.edits[DAEMON_JSON]
 
 
 @pytest.mark.parametrize("state", ["down", "missing"])
 def test_an_engine_that_does_not_run_needs_no_explicit_empties(state):
-    owned = Owned(lists={MIRRORS: OwnedList((MIRROR,), existed=False)})
+    owned = owned_daemon_json({MIRRORS: OwnedList((MIRROR,), existed=False)})
     step = edit(
         plan(DesiredHost("web1", "acme"), {"dns": [], MIRRORS: [MIRROR]}, owned, state=state)
     )
@@ -168,7 +185,9 @@ def test_an_engine_that_does_not_run_needs_no_explicit_empties(state):
 
 @given(st.dictionaries(st.sampled_from(sorted(docker_facts.RELOADABLE)), st.just("ours")))
 def test_whatever_goes_with_a_reload_has_an_explicit_value_meanwhile(values):
-    owned = Owned(values={key: OwnedValue(value, None, False) for key, value in values.items()})
+    owned = owned_daemon_json(
+        values={key: OwnedValue(value, None, False) for key, value in values.items()}
+    )
     made = plan(settings(), dict(values), owned)
     if any(change.activation == "reload" for change in made.changes):
         assert set(json.loads(edit(made).active)) == set(values)
@@ -179,8 +198,8 @@ def test_whatever_goes_with_a_reload_has_an_explicit_value_meanwhile(values):
 
 def test_a_missing_engine_is_installed_first():
     made = plan(settings(mirrors=[MIRROR]), state="missing")
-    assert made.install == (InstallEngine("apt-get", ("docker.io", "docker-cli?")),)
-    assert [(c.action, c.resource) for c in made.changes] == [
+    assert made.install == (InstallEngine("apt-get", ("docker.io", "docker-cli?"), "docker"),)
+    assert [(c.action, resource_text(c.resource)) for c in made.changes] == [
         ("create", "package docker.io"),
         ("create", "daemon.json registry-mirrors"),
     ]
@@ -197,7 +216,9 @@ def test_every_package_manager(manager):
 def test_an_engine_that_is_down_is_started_where_it_is_wanted(want, starts):
     made = plan(want, state="down")
     assert made.configure == ((StartEngine(),) if starts else ())
-    assert [c.resource for c in made.changes] == (["service docker"] if starts else [])
+    assert [resource_text(c.resource) for c in made.changes] == (
+        ["service docker"] if starts else []
+    )
 
 
 @pytest.mark.parametrize("state", ["up", "down", "missing"])
@@ -238,7 +259,7 @@ def test_a_flag_that_says_the_same_is_refused(flags, want, named):
 
 
 def test_a_key_that_goes_may_be_a_flag():
-    owned = Owned(values={"debug": OwnedValue(True, None, existed=False)})
+    owned = owned_daemon_json(values={"debug": OwnedValue(True, None, existed=False)})
     assert plan(settings(), {"debug": True}, owned, flags=("dockerd", "-D")).configure
 
 
@@ -297,7 +318,7 @@ def test_where_a_reload_may_drop_registries_a_restart_may_follow(version, want, 
 
 # ---- the live daemon ----
 
-OURS = Owned(
+OURS = owned_daemon_json(
     lists={MIRRORS: OwnedList((MIRROR,), False), INSECURE: OwnedList((PLAIN,), False)},
     values={"debug": OwnedValue(True, None, existed=False)},
 )
@@ -324,21 +345,21 @@ STALE = [
 @pytest.mark.parametrize(("otherwise", "keys"), STALE)
 def test_a_daemon_that_has_not_taken_up_its_file_is_told_again(otherwise, keys):
     made = plan(WANT, FILE, OURS, **{**LIVE, **otherwise})
-    assert [(c.action, c.resource) for c in made.changes] == [
+    assert [(c.action, resource_text(c.resource)) for c in made.changes] == [
         ("run", f"daemon.json {key}") for key in keys
     ]
     if keys:
-        assert edit(made).active == edit(made).final == json.dumps(FILE, indent=2) + "\n"
+        assert edit(made).final == "unchanged"
 
 
 def test_a_daemon_that_does_not_run_is_not_stale():
     made = plan(WANT, FILE, OURS, state="down")
-    assert [c.resource for c in made.changes] == ["service docker"]
+    assert [resource_text(c.resource) for c in made.changes] == ["service docker"]
 
 
 def test_what_has_to_be_shown_and_what_must_not():
     document = {INSECURE: ["old.example", "foreign", "10.0.0.0/8"], MIRRORS: ["https://old/"]}
-    owned = Owned(
+    owned = owned_daemon_json(
         lists={
             INSECURE: OwnedList(("old.example",), existed=True),
             MIRRORS: OwnedList(("https://old/",), existed=False),
@@ -364,12 +385,63 @@ def test_what_has_to_be_shown_and_what_must_not():
     [
         ({}, settings(mirrors=[MIRROR]), {MIRRORS: []}),
         ({"dns": []}, settings(debug=True), {"dns": [], "debug": False}),
-        ({MIRRORS: ["x"]}, settings(mirrors=[MIRROR]), {MIRRORS: ["x"]}),
-        ({}, settings(**{"data-root": "/x"}), {}),
+        ({MIRRORS: ["x"]}, settings(mirrors=[MIRROR]), None),
+        ({}, settings(**{"data-root": "/x"}), None),
     ],
 )
 def test_the_way_back_makes_the_daemon_forget_what_is_new(document, want, undo):
-    assert json.loads(edit(plan(want, document)).undo) == undo
+    found = edit(plan(want, document)).undo
+    assert (json.loads(found) if found else None) == undo
+
+
+# ---- the file ----
+
+BOM = "\ufeff"
+
+
+@pytest.mark.parametrize("version", ["20.10.24+dfsg1", "22.06.0-beta.0", ""])
+def test_a_byte_order_mark_is_refused_where_dockerd_does_not_read_it(version):
+    with pytest.raises(HostError) as caught:
+        plan(settings(debug=True), text=f"{BOM}{{}}", version=version)
+    assert "byte order mark" in caught.value.message
+    assert "23.0" in caught.value.message
+    assert "sed -i" in caught.value.hint
+
+
+@pytest.mark.parametrize("version", ["23.0.0", "26.1.5+dfsg1", "28.5"])
+def test_a_byte_order_mark_stays_where_dockerd_reads_it(version):
+    made = plan(settings(debug=True), text=f'{BOM}{{"dns": []}}', version=version)
+    assert edit(made).final == f'{BOM}{{"dns": [], "debug": true}}'
+    assert edit(made).undo.startswith(BOM)
+
+
+def test_two_members_of_one_name_are_refused_with_the_reason():
+    with pytest.raises(HostError) as caught:
+        plan(settings(), text='{"debug": true,\n"debug": false}')
+    assert 'cannot be edited: line 2: the key "debug" occurs twice' in caught.value.message
+    assert "uses the last" in caught.value.hint
+
+
+ODD = '{\r\n\t"dns": ["192.0.2.1", "192.0.2.2"],\r\n\t"labels": ["caf\\u00e9=1"], "mtu": 1e3\r\n}'
+
+
+def test_bytes_that_are_not_ours_stay():
+    made = plan(settings(mirrors=[MIRROR]), text=ODD)
+    after = edit(made).final
+    assert after == ODD.replace("1e3", f'1e3, "{MIRRORS}": ["{MIRROR}"]')
+    back = plan(settings(), text=after, owned=Owned(edits=made.edits))
+    assert edit(back).final == ODD
+    assert json.loads(edit(back).active)[MIRRORS] == []
+
+
+@pytest.mark.parametrize("text", ["", "\n", "{\n}", "{ }\n"])
+def test_a_file_that_said_nothing_comes_back_as_it_was(text):
+    made = plan(settings(mirrors=[MIRROR]), text=text)
+    written = edit(made).final
+    seen = observed(daemon_json=written, original=text, engine=engine())
+    back = Docker().plan(desired(), seen, Owned(edits=made.edits), ())
+    assert edit(back).final is None  # what was kept beside comes back
+    assert [step.foreign for step in made.configure if isinstance(step, EditFile)] == [True]
 
 
 # ---- ownership ----
@@ -380,17 +452,17 @@ def test_the_way_back_makes_the_daemon_forget_what_is_new(document, want, undo):
     [
         (None, Owned(), (), True),
         ("{}", Owned(), (), False),
-        ("{}", Owned(daemon_created=True), (), True),
-        ('{"debug": true}', Owned(), (Owned(daemon_created=True),), True),
+        ("{}", owned_daemon_json(created=True), (), True),
+        ('{"debug": true}', Owned(), (owned_daemon_json(created=True),), True),
     ],
 )
 def test_who_made_the_file(text, owned, others, created):
     made = plan(settings(mirrors=[MIRROR]), text=text, owned=owned, others=others)
-    assert made.daemon_created is created
+    assert made.edits[DAEMON_JSON].created is created
 
 
 def test_a_file_that_nothing_is_written_to_is_not_ours():
-    assert not plan(settings()).daemon_created
+    assert not plan(settings()).edits[DAEMON_JSON]
 
 
 def test_what_was_looked_at_is_expected():

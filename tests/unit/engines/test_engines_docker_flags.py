@@ -3,16 +3,16 @@
 import json
 
 import pytest
-from making import desired, engine, observed
+from making import daemon_json, desired, engine, observed, systemctl_show
 
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents import sysconfig
 from regfleet.documents.interface import path
 from regfleet.engines import docker_facts, docker_start
 from regfleet.engines.docker import Docker
 from regfleet.errors import HostError
-from regfleet.plan.model import EditDaemon, EditFile
-from regfleet.record import Owned, OwnedList, OwnedValue
+from regfleet.model.plan import ActivateDocker, EditFile
+from regfleet.record import DAEMON_JSON, Owned, OwnedList, OwnedValue
+from regfleet.report.resource_text import resource_text
 
 UNIT = "/lib/systemd/system/docker.service"
 DROP_INS = "/etc/systemd/system/docker.service.d"
@@ -32,17 +32,22 @@ ExecStart=/usr/bin/dockerd-current \\
           $OPTIONS \\
           $DOCKER_NETWORK_OPTIONS
 """
-OURS = DaemonSettings({"insecure-registries": ("ours:5000",)}, {})
+OURS = daemon_json({"insecure-registries": ("ours:5000",)})
 
 
-def seen(texts, flags=(), document=None, init="systemd", **of_engine):
+def seen(texts, flags=(), document=None, init="systemd", shown=None, **of_engine):
     text = None if document is None else json.dumps(document)
     state = of_engine.pop("state", "up")
     return observed(
         texts=texts,
         init=init,
         daemon_json=text,
-        engine=engine(state, flags=("dockerd", *flags) if flags else (), **of_engine),
+        engine=engine(
+            state,
+            flags=("dockerd", *flags) if flags else (),
+            start=systemctl_show(texts, **(shown or {})) if init == "systemd" else {},
+            **of_engine,
+        ),
     )
 
 
@@ -98,6 +103,25 @@ PLACES = {
             ("selinux-enabled", "--selinux-enabled", f"OPTIONS in {SYSCONFIG}"),
         ],
     ),
+    "Environment=": (
+        {UNIT: PACKAGED, f"{DROP_INS}/a.conf": '[Service]\nEnvironment="DOCKER_OPTS=-D --mtu 9"\n'},
+        [
+            (*FD, UNIT),
+            ("debug", "-D", f"DOCKER_OPTS in {DROP_INS}/a.conf"),
+            ("mtu", "--mtu 9", f"DOCKER_OPTS in {DROP_INS}/a.conf"),
+        ],
+    ),
+    "a file over Environment=": (
+        {
+            UNIT: PACKAGED.replace("[Service]", "[Service]\nEnvironment=DOCKER_OPTS=-D"),
+            DEFAULT: "DOCKER_OPTS=--ipv6\n",
+        },
+        [(*FD, UNIT), ("ipv6", "--ipv6", f"DOCKER_OPTS in {DEFAULT}")],
+    ),
+    "braces": (
+        {UNIT: "[Service]\nEnvironment=A=-D B=warn\nExecStart=/d/dockerd ${A} -l ${B} $C ${C}$$\n"},
+        [("debug", "-D", f"A in {UNIT}"), ("log-level", "-l warn", UNIT)],
+    ),
     "a shell's": (
         {UNIT: "[Service]\nExecStart=/bin/sh -c '/usr/bin/dockerd -D $OPTIONS'\n"},
         [],
@@ -115,6 +139,18 @@ def test_where_flags_are_set(name):
 def test_scripts_read_the_default_file():
     texts = {DEFAULT: "DOCKER_OPTS='-D'\n", UNIT: PACKAGED}
     assert given(texts, init="scripts") == [("debug", "-D", f"DOCKER_OPTS in {DEFAULT}")]
+
+
+def test_old_systemd_shows_variables_without_quotes():
+    """219, of CentOS 7, which names the property of the files otherwise, too."""
+    text = (
+        '[Service]\nEnvironment="A=-D --mtu 9" B=1\nEnvironmentFile=/etc/x\n'
+        "ExecStart=/dockerd $A $C\n"
+    )
+    shown = systemctl_show({UNIT: text}) | {"Environment": ("A=-D --mtu 9 B=1",)}
+    shown["EnvironmentFile"] = shown.pop("EnvironmentFiles")
+    host = observed(texts={UNIT: text, "/etc/x": "C=--ipv6\n"}, engine=engine(start=shown))
+    assert [flag.written for flag in docker_start.of(host).given] == ["-D", "--mtu 9", "--ipv6"]
 
 
 KEYS = {
@@ -158,6 +194,16 @@ def test_a_flag_that_waits_for_the_next_start_is_in_the_way_too():
         plan(texts, state="down")
 
 
+def test_unit_files_that_systemd_has_not_read_are_refused():
+    texts = {UNIT: PACKAGED}
+    with pytest.raises(HostError) as caught:
+        plan(texts, shown={"NeedDaemonReload": ["no", "yes"]})
+    assert "systemctl daemon-reload" in caught.value.hint
+    unchanged = json.loads(json.dumps({"insecure-registries": ["ours:5000"]}))
+    live = {"insecure": frozenset({"ours:5000"}), "shown": {"NeedDaemonReload": ["yes"]}}
+    assert not plan(texts, document=unchanged, want=daemon_json(), **live).changes
+
+
 def test_others_are_not():
     texts = {UNIT: PACKAGED, DEFAULT: "DOCKER_OPTS=--dns=1.1.1.1\n"}
     assert plan(texts, flags=("--dns=1.1.1.1",)).configure
@@ -169,26 +215,28 @@ def test_others_are_not():
 def moved(texts, **more):
     made = plan(texts, migrate=True, **more)
     files = {step.path: step.content for step in made.configure if isinstance(step, EditFile)}
-    (edit,) = [step for step in made.configure if isinstance(step, EditDaemon)]
-    return made, files, edit
+    document = json.loads(files.pop(DAEMON_JSON))
+    return made, files, document
 
 
 def test_a_flag_moves_from_a_variable():
     text = "# options\nDOCKER_OPTS='-D --insecure-registry theirs:5000 --dns 1.1.1.1'\n"
     running = ("-H", "fd://", "-D", "--insecure-registry", "theirs:5000", "--dns", "1.1.1.1")
-    made, files, edit = moved({UNIT: PACKAGED, DEFAULT: text}, flags=running)
+    made, files, document = moved({UNIT: PACKAGED, DEFAULT: text}, flags=running)
     assert files == {DEFAULT: "# options\nDOCKER_OPTS='-D --dns 1.1.1.1'\n"}
-    assert json.loads(edit.active) == {"insecure-registries": ["theirs:5000", "ours:5000"]}
-    assert edit.activation == "restart"
-    assert edit.flags == ("-H", "fd://", "-D", "--dns", "1.1.1.1")
-    assert made.lists == {"insecure-registries": OwnedList(("ours:5000",), existed=True)}
-    assert {change.resource: change.activation for change in made.changes} == {
+    assert document == {"insecure-registries": ["theirs:5000", "ours:5000"]}
+    activation = made.configure[-1]
+    assert isinstance(activation, ActivateDocker)
+    assert activation.how == "restart"
+    assert activation.flags == ("-H", "fd://", "-D", "--dns", "1.1.1.1")
+    (owned,) = made.edits.values()
+    assert owned.lists == {path("insecure-registries"): OwnedList(("ours:5000",), existed=True)}
+    assert {resource_text(change.resource): change.activation for change in made.changes} == {
         "daemon.json insecure-registries": "restart",
         f"file {DEFAULT}": "restart",
     }
-    (change,) = [each for each in made.changes if each.resource == f"file {DEFAULT}"]
+    (change,) = [each for each in made.changes if resource_text(each.resource) == f"file {DEFAULT}"]
     assert "--insecure-registry theirs:5000" in change.reason
-    assert not made.edits
 
 
 def test_flags_move_from_a_drop_in():
@@ -196,27 +244,50 @@ def test_flags_move_from_a_drop_in():
         "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// \\\n"
         "  --registry-mirror https://a \\\n  --registry-mirror=https://b \\\n  --icc=false\n"
     )
-    want = DaemonSettings({"registry-mirrors": ("https://ours",)}, {"icc": False})
-    _, files, edit = moved({UNIT: PACKAGED, f"{DROP_INS}/x.conf": drop_in}, want=want)
+    want = daemon_json({"registry-mirrors": ("https://ours",)}, {"icc": False})
+    _, files, document = moved({UNIT: PACKAGED, f"{DROP_INS}/x.conf": drop_in}, want=want)
     assert files == {
         f"{DROP_INS}/x.conf": "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd://\n"
     }
-    assert json.loads(edit.active) == {
+    assert document == {
         "registry-mirrors": ["https://a", "https://b", "https://ours"],
         "icc": False,
     }
 
 
+def test_flags_move_from_environment():
+    drop_in = (
+        '[Service]\nEnvironment=A=1 "DOCKER_OPTS=--insecure-registry=theirs:5000 '
+        "--log-level=info \\\n"
+        '  --insecure-registry more:1 \\\n  --dns 10.0.0.1" B=2\n'
+    )
+    _, files, document = moved({UNIT: PACKAGED, f"{DROP_INS}/x.conf": drop_in})
+    assert files == {
+        f"{DROP_INS}/x.conf": '[Service]\nEnvironment=A=1 "DOCKER_OPTS= --log-level=info \\\n'
+        '  --dns 10.0.0.1" B=2\n'
+    }
+    assert document == {"insecure-registries": ["theirs:5000", "more:1", "ours:5000"]}
+
+
+def test_quotes_inside_quotes_go_with_what_they_hold():
+    drop_in = '[Service]\nEnvironment="DOCKER_OPTS=-D --label \\"a b\\" --ipv6"\n'
+    texts = {UNIT: PACKAGED, f"{DROP_INS}/x.conf": drop_in}
+    _, files, document = moved(texts, want=daemon_json({}, {"labels": ["ours"]}))
+    assert document == {"labels": ["ours"]}
+    assert files == {f"{DROP_INS}/x.conf": '[Service]\nEnvironment="DOCKER_OPTS=-D --ipv6"\n'}
+
+
 def test_what_moved_stays_when_ours_goes():
     texts = {UNIT: PACKAGED, DEFAULT: "DOCKER_OPTS='--log-driver=journald --debug'\n"}
-    want = DaemonSettings({}, {"log-driver": "local", "debug": True})
-    made, _, edit = moved(texts, want=want)
-    assert json.loads(edit.active) == {"log-driver": "local", "debug": True}
-    assert made.values == {"log-driver": OwnedValue("local", "journald", existed=True)}
-    owned = Owned(daemon_created=True, lists=made.lists, values=made.values)
+    want = daemon_json({}, {"log-driver": "local", "debug": True})
+    made, _, document = moved(texts, want=want)
+    assert document == {"log-driver": "local", "debug": True}
+    (kept,) = made.edits.values()
+    assert kept.created
+    assert kept.values == {path("log-driver"): OwnedValue("local", "journald", existed=True)}
     after = seen({UNIT: PACKAGED}, document={"log-driver": "local", "debug": True})
-    (back,) = Docker().plan(desired(engine=None), after, owned, ()).configure
-    assert json.loads(back.final) == {"log-driver": "journald", "debug": True}
+    (back, _) = Docker().plan(desired(engine=None), after, Owned(edits=made.edits), ()).configure
+    assert json.loads(back.content) == {"log-driver": "journald", "debug": True}
 
 
 VALUES = {
@@ -234,13 +305,23 @@ VALUES = {
 def test_a_value_is_said_as_daemon_json_says_it(flags):
     key, ours, said = VALUES[flags]
     texts = {UNIT: PACKAGED, DEFAULT: f'DOCKER_OPTS="{flags}"\n'}
-    made, files, _ = moved(texts, want=DaemonSettings({}, {key: ours}))
-    assert made.values[key].before == said
+    made, files, _ = moved(texts, want=daemon_json({}, {key: ours}))
+    assert made.edits[DAEMON_JSON].values[path(key)].before == said
     assert sysconfig.parse(files[DEFAULT]).get(path("DOCKER_OPTS")) == {}
 
 
 STUCK = {
     "the package's unit": ({UNIT: PACKAGED}, {"hosts": ["x"]}, "the package's"),
+    "the package's variable": (
+        {UNIT: PACKAGED.replace("[Service]", "[Service]\nEnvironment=DOCKER_OPTS=--debug")},
+        {"debug": True},
+        "the package's",
+    ),
+    "specifiers": (
+        {UNIT: PACKAGED, f"{DROP_INS}/x.conf": "[Service]\nEnvironment=DOCKER_OPTS=--label=%H\n"},
+        {"labels": ["x"]},
+        "not the ones that systemd reads",
+    ),
     "started by hand": ({}, {"debug": True}, "no unit, drop-in or file"),
     "no such key": (
         {UNIT: PACKAGED, DEFAULT: "DOCKER_OPTS=--default-ulimit=nofile=1\n"},
@@ -258,14 +339,15 @@ STUCK = {
 @pytest.mark.parametrize("name", STUCK)
 def test_what_cannot_move_is_refused(name):
     texts, values, said = STUCK[name]
+    shown = {"Environment": ["DOCKER_OPTS=--label=me"]} if name == "specifiers" else {}
     with pytest.raises(HostError) as caught:
-        plan(texts, DaemonSettings({}, values), migrate=True, flags=("-D",))
+        plan(texts, daemon_json({}, values), migrate=True, flags=("-D",), shown=shown)
     assert said in caught.value.message
     assert "by hand" in caught.value.hint
 
 
 def test_without_anything_in_the_way_nothing_moves():
     made = plan({UNIT: PACKAGED, DEFAULT: "DOCKER_OPTS=-D\n"}, migrate=True)
-    assert [type(step) for step in made.configure] == [EditDaemon]
-    assert made.configure[0].activation == "reload"
-    assert made.configure[0].flags is None
+    assert [type(step) for step in made.configure] == [EditFile, ActivateDocker]
+    assert made.configure[1].how == "reload"
+    assert made.configure[1].flags is None

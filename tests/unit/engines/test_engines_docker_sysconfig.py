@@ -3,16 +3,18 @@
 import json
 
 import pytest
-from making import desired, engine, observed
+from making import daemon_json, desired, engine, observed, systemctl_show
 
-from regfleet.desired.model import DaemonSettings
 from regfleet.documents.interface import path
 from regfleet.engines import ENGINES
 from regfleet.engines.docker_sysconfig import FILE
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.plan.model import EditDaemon, EditFile, InstallEngine, RemovePath, StartEngine
-from regfleet.record import Owned, OwnedEdit, OwnedList
+from regfleet.fleet.model import Mirror
+from regfleet.model.desired import WantedSettings
+from regfleet.model.plan import ActivateDocker, EditFile, InstallEngine, RemovePath, StartEngine
+from regfleet.record import DAEMON_JSON, Owned, OwnedEdit, OwnedList
+from regfleet.report.resource_text import resource_text
 
 SYSCONFIG = ENGINES["docker-sysconfig"]
 INSECURE = path("OPTIONS", "--insecure-registry")
@@ -22,7 +24,7 @@ READS = f"[Service]\nEnvironmentFile=-{FILE}\nExecStart=/usr/bin/dockerd -H fd:/
 THEIRS = "# theirs\nOPTIONS='--selinux-enabled --insecure-registry old:5000'\nOTHER=1\n"
 OURS = "# theirs\nOPTIONS='--selinux-enabled --insecure-registry old:5000 {}'\nOTHER=1\n"
 FLAGS = ("dockerd", "-H", "fd://", "--selinux-enabled", "--insecure-registry", "old:5000")
-WANT = DaemonSettings(
+WANT = WantedSettings(
     {INSECURE: ("ours:5000",), MIRROR: ("https://m",)},
     {},
     {INSECURE: "client.a.registries", MIRROR: "client.a.mirrors"},
@@ -43,18 +45,18 @@ OWNED = OwnedEdit(
 def host(text=THEIRS, unit=READS, more=None, document=None, state="up", **of_engine):
     texts = {UNIT: unit} if unit else {}
     texts |= {FILE: text} if text is not None else {}
+    texts |= more or {}
+    found = {"flags": FLAGS, "insecure": frozenset({"old:5000"}), "start": systemctl_show(texts)}
     return observed(
-        texts={**texts, **(more or {})},
+        texts=texts,
         daemon_json=None if document is None else json.dumps(document),
-        engine=engine(state, **{"flags": FLAGS, "insecure": frozenset({"old:5000"}), **of_engine}),
+        engine=engine(state, **{**found, **of_engine}),
     )
 
 
 def plan(seen, want=WANT, owned=None, daemon=None, **changes):
     changes = {"engine": "docker-sysconfig", "engines": ("docker-sysconfig",), **changes}
-    wanted = desired(
-        edits={FILE: want} if want.lists else {}, daemon=daemon or DaemonSettings(), **changes
-    )
+    wanted = desired(edits={FILE: want} if want.lists else {}, daemon=daemon, **changes)
     return SYSCONFIG.plan(wanted, seen, owned or Owned(), ())
 
 
@@ -68,15 +70,15 @@ def steps(made, kind):
 def test_lists_become_flags_and_keys_stay_keys():
     needs = ClientNeeds(
         (Trust("p:5000", None, plain=True, reason="r"), Trust("t", b"CA", plain=False, reason="r")),
-        ("https://m",),
+        (Mirror("https://m"),),
         {"live-restore": True},
         "client.a",
     )
     wants = SYSCONFIG.wants(needs)
     assert wants.edits[FILE].lists == {INSECURE: ("p:5000",), MIRROR: ("https://m",)}
     assert "reload does not do" in wants.edits[FILE].reasons[MIRROR]
-    assert wants.daemon.lists == {}
-    assert wants.daemon.values == {"live-restore": True}
+    assert wants.edits[DAEMON_JSON].lists == {}
+    assert wants.edits[DAEMON_JSON].values == {path("live-restore"): True}
     assert [file.path for file in wants.files] == ["/etc/docker/certs.d/t/ca.crt"]
     assert SYSCONFIG.wants(ClientNeeds()).edits == {}
 
@@ -88,8 +90,8 @@ def test_ours_goes_beside_theirs_and_dockerd_is_restarted():
     made = plan(host())
     (edit,) = steps(made, EditFile)
     assert (edit.path, edit.content, edit.foreign) == (FILE, WRITTEN, True)
-    (activation,) = steps(made, EditDaemon)
-    assert (activation.active, activation.activation) == (None, "restart")
+    (activation,) = steps(made, ActivateDocker)
+    assert (activation.meanwhile, activation.how) == ("", "restart")
     assert set(activation.expect) == {
         "insecure old:5000",
         "insecure ours:5000",
@@ -103,8 +105,10 @@ def test_ours_goes_beside_theirs_and_dockerd_is_restarted():
         "--insecure-registry=ours:5000",
         "--registry-mirror=https://m",
     )
-    assert made.edits == {FILE: OWNED}
-    ((resource, change),) = [(each.resource, each.activation) for each in made.changes]
+    assert made.edits == {DAEMON_JSON: OwnedEdit(), FILE: OWNED}
+    ((resource, change),) = [
+        (resource_text(each.resource), each.activation) for each in made.changes
+    ]
     assert (resource, change) == (f"file {FILE}", "restart")
 
 
@@ -112,24 +116,24 @@ def test_a_second_run_finds_nothing():
     live = {"insecure": frozenset({"old:5000", "ours:5000"}), "mirrors": ("https://m/",)}
     made = plan(host(WRITTEN, **live), owned=Owned(edits={FILE: OWNED}))
     assert (made.changes, made.configure) == ((), ())
-    assert made.edits == {FILE: OWNED}
+    assert made.edits == {DAEMON_JSON: OwnedEdit(), FILE: OWNED}
 
 
 def test_a_daemon_that_does_not_have_it_is_restarted():
     made = plan(host(WRITTEN), owned=Owned(edits={FILE: OWNED}))
     ((action, activation),) = [(each.action, each.activation) for each in made.changes]
     assert (action, activation) == ("run", "restart")
-    assert steps(made, EditDaemon)[0].activation == "restart"
+    assert steps(made, ActivateDocker)[0].how == "restart"
     assert not steps(made, EditFile)
 
 
 def test_ours_goes_again():
     owned = Owned(edits={FILE: OWNED})
     live = {"insecure": frozenset({"old:5000", "ours:5000"}), "mirrors": ("https://m/",)}
-    made = plan(host(WRITTEN, **live), DaemonSettings(), owned, engine=None)
+    made = plan(host(WRITTEN, **live), WantedSettings(), owned, engine=None)
     (edit,) = steps(made, EditFile)
     assert edit.content == THEIRS
-    (activation,) = steps(made, EditDaemon)
+    (activation,) = steps(made, ActivateDocker)
     assert set(activation.refuse) == {"insecure ours:5000", "mirror https://m/"}
     assert activation.expect == ("insecure old:5000",)
     assert not made.edits[FILE]
@@ -141,32 +145,34 @@ def test_a_file_that_we_made_goes_again():
     assert edit.content.startswith("OPTIONS='--insecure-registry ours:5000")
     assert made.edits[FILE].created
     owned = Owned(edits=made.edits)
-    back = plan(host(edit.content), DaemonSettings(), owned, engine=None)
+    back = plan(host(edit.content), WantedSettings(), owned, engine=None)
     assert steps(back, RemovePath) == [RemovePath(FILE)]
-    assert steps(back, EditDaemon)[0].activation == "restart"
+    assert steps(back, ActivateDocker)[0].how == "restart"
 
 
 def test_one_restart_for_both_files():
-    daemon = DaemonSettings({}, {"live-restore": True}, {"live-restore": "client.a.daemon"})
+    daemon = daemon_json({}, {"live-restore": True}, {"live-restore": "client.a.daemon"})
     made = plan(host(), daemon=daemon)
-    (edit,) = steps(made, EditDaemon)
-    assert edit.activation == "restart"
-    assert json.loads(edit.active) == {"live-restore": True}
-    assert "insecure ours:5000" in edit.expect
+    (activation,) = steps(made, ActivateDocker)
+    assert activation.how == "restart"
+    written = {step.path: step.content for step in steps(made, EditFile)}
+    assert json.loads(written[DAEMON_JSON]) == {"live-restore": True}
+    assert written[FILE] == WRITTEN
+    assert "insecure ours:5000" in activation.expect
     assert {change.activation for change in made.changes} == {"restart"}
 
 
 def test_keys_alone_are_reloaded():
-    daemon = DaemonSettings({}, {"live-restore": True}, {"live-restore": "client.a.daemon"})
-    made = plan(host(), DaemonSettings(), daemon=daemon)
+    daemon = daemon_json({}, {"live-restore": True}, {"live-restore": "client.a.daemon"})
+    made = plan(host(), WantedSettings(), daemon=daemon)
     assert {change.activation for change in made.changes} == {"reload"}
 
 
 def test_one_that_is_down_is_started():
     made = plan(host(state="down", flags=(), insecure=frozenset()))
     assert steps(made, StartEngine)
-    assert steps(made, EditDaemon)[0].activation == "none"
-    assert "insecure ours:5000" in steps(made, EditDaemon)[0].expect
+    assert steps(made, ActivateDocker)[0].how == "none"
+    assert "insecure ours:5000" in steps(made, ActivateDocker)[0].expect
 
 
 # ---- refused ----
@@ -231,7 +237,7 @@ def test_a_key_beside_the_flag_is_refused():
 
 
 def test_a_flag_beside_a_key_of_ours_is_refused():
-    daemon = DaemonSettings({}, {"selinux-enabled": True})
+    daemon = daemon_json({}, {"selinux-enabled": True})
     with pytest.raises(HostError, match="--selinux-enabled"):
         plan(host(), daemon=daemon)
 

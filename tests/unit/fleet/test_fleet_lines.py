@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from regfleet.fleet import toml_text
 from regfleet.fleet.findings import Place
-from regfleet.fleet.lines import line_of, locate
+from regfleet.fleet.lines import find_line, locate
 
 DOCUMENT = '''\
 top = 1
@@ -84,7 +84,7 @@ LINES = [
 def test_line_of_a_place(place: Place, line: int, ending: str) -> None:
     text = DOCUMENT.replace("\n", ending)
     tomli.loads(text)  # the locator relies on it
-    assert line_of(locate(text), place) == line
+    assert find_line(locate(text), place) == line
 
 
 def places(item: object, at: Place = ()) -> list[Place]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from regfleet.fleet.model import (
     Fleet,
     Host,
     Login,
+    Mirror,
     PasswordSource,
     Rollout,
     Smoke,
@@ -75,7 +77,7 @@ hosts = ["build[01:02]", "reg2.example.com"]
 engine = "docker"
 install = false
 registries = ["main", "hub"]
-mirrors = ["https://mirror.example.com", "main", "plain"]
+mirrors = ["https://mirror.example.com", "main", "plain", "https://hub.example.com/cache"]
 login = { main = "made", hub = { user = "me", for = ["ops", "root"] } }
 daemon = { live-restore = true, log-opts = { max-size = "10m" } }
 
@@ -155,10 +157,13 @@ def test_clients(whole: Fleet) -> None:
     assert (build.name, build.engine, build.install) == ("build", "docker", False)
     assert build.registries == ("main", "hub")
     assert build.mirrors == (
-        "https://mirror.example.com",
-        "https://registry.example.com:5000",
-        "http://reg2.example.com:5000",
+        Mirror("https://mirror.example.com"),
+        Mirror("https://registry.example.com:5000", "main"),
+        Mirror("http://reg2.example.com:5000", "plain"),
+        Mirror("https://hub.example.com/cache", "hub"),
     )
+    assert build.mirrored == {"main", "plain", "hub"}
+    assert build.uses == {"main", "plain", "hub"}
     assert build.logins == (Login("main", "made"), Login("hub", "me", ("ops", "root")))
     assert build.daemon == {"live-restore": True, "log-opts": {"max-size": "10m"}}
 
@@ -186,7 +191,7 @@ def test_defaults(fleet_of: Loads) -> None:
         HEAD + '[registry.main]\nhosts = ["reg1"]\n[registry.hub]\nexternal = true\n'
         'endpoint = "hub.example.com"\n[client.all]\nhosts = ["a"]\n'
     )
-    ssh = Ssh(None, 22, None, True, "strict", None)
+    ssh = Ssh(None, None, None, True, None, None)
     main, hub = fleet.registries.values()
     assert main.hosts == (Host("reg1", "reg1", ssh),)
     assert (main.endpoint, main.external, main.runtime) == ("reg1:5000", False, "container")
@@ -237,7 +242,7 @@ def test_this_machine(
     )
     local = fleet.hosts()["@local"]
     assert local.is_local
-    assert (local.address, local.ssh.user, local.ssh.port) == ("localhost", None, 22)
+    assert (local.address, local.ssh.user, local.ssh.port) == ("localhost", None, None)
     assert local.ssh.sudo is sudo
     assert fleet.hosts()["b"].ssh.user == "root"
 
@@ -282,7 +287,7 @@ def test_the_endpoint_where_none_is_written(fleet_of: Loads, item: str, endpoint
         [client.a]
         hosts = [
           { name = "a", address = "192.0.2.1", ssh = { port = 1 } },
-          { name = "b", address = "192.0.2.1", ssh = { port = 1 } },
+          { name = "b", address = "192.0.2.1", ssh = { port = 2 } },
         ]
         """,
         # two clients that agree, or complete each other, on one host
@@ -352,7 +357,7 @@ def test_all_mistakes_at_once(mistakes_of: Callable[[str], tuple[Mistake, ...]])
         "port = 0\n"  # 3
         "[registry.main]\n"  # 4
         'hosts = ["reg 1"]\n'  # 5
-        'runtime = "compose"\n'  # 6
+        'runtime = "docker"\n'  # 6
         "[registry.main.users]\n"  # 7
         "ci = { password = 3 }\n"  # 8
         "[registry.broken]\n"  # 9
@@ -420,3 +425,18 @@ def test_a_relative_path_makes_an_absolute_one(
 def test_more_hosts_than_are_taken(mistakes_of: Callable[[str], tuple[Mistake, ...]]) -> None:
     (mistake,) = mistakes_of(HEAD + '[client.a]\nhosts = ["a[1:60000]", "b[1:60000]"]\n')
     assert mistake.message == "declares more than 100000 hosts"
+
+
+def test_nothing_kept_beside_it_has_a_broken_file_pass(tmp_path: Path) -> None:
+    """A proof that a text was valid was kept there once, and anybody could write one."""
+    file = tmp_path / "fleet.toml"
+    file.write_text(HEAD + "[registry.main]\nhostz = []\n")
+    ours = [Path(name) for name in ("schema/fleet.schema.json", "src/regfleet/fleet/formats.py")]
+    root = Path(__file__).resolve().parents[3]
+    parts = [hashlib.sha256((root / each).read_bytes()).digest() for each in ours]
+    digest = hashlib.sha256(b"".join(parts) + file.read_bytes()).hexdigest()
+    proof = tmp_path / ".regfleet/acme/validated"
+    proof.parent.mkdir(parents=True)
+    proof.write_text(digest)
+    with pytest.raises(FleetFileError, match="hostz"):
+        load(file)

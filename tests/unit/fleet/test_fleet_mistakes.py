@@ -12,6 +12,16 @@ HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'
 USER = MAIN + '[registry.main.users]\nci = { password = "generate" }\n'
 HUB = '[registry.hub]\nexternal = true\nendpoint = "hub.example.com"\n'
+CACHE = '[registry.hub]\nhosts = ["reg1.example.com"]\nendpoint = "hub.lan:5000"\n'
+UPSTREAM = MAIN + 'endpoint = "main.lan:5001"\n' + CACHE + 'storage = "/srv/hub"\n'
+HUB_URL = 'url = "https://docker.io"'
+SECRET = '{ env = "HUB" }'
+PROXY_URL = 'https = "http://p.lan:3128"'
+MIRRORS = "client.build.mirrors"
+MIRROR = f"{MIRRORS}[0]"
+QUAY = '[registry.quay]\nhosts = ["reg1"]\nendpoint = "quay.lan:5000"\nproxy = "https://quay.io"\n'
+PODMAN = 'engine = "podman"\n'
+CONTAINERD = 'engine = "containerd"\n'
 BUILD = '[client.build]\nhosts = ["web1"]\n'
 
 # Text, line, path, and parts of message and hint. Line 0 is "not known"; HEAD has two lines.
@@ -94,7 +104,12 @@ MISTAKES = [
     (HEAD + '[client.b]\nhosts = ["::g"]\n', 4, "client.b.hosts[0]", "is not an IPv6 address"),
     (HEAD + '[client.b]\nhosts = ["[::1]"]\n', 4, "client.b.hosts[0]", 'write "::1"'),
     (HEAD + '[client.b]\nhosts = ["root@a"]\n', 4, "client.b.hosts[0]", "has an @"),
-    (HEAD + '[client.b]\nhosts = ["@docker"]\n', 4, "client.b.hosts[0]", 'only "@local"'),
+    (
+        HEAD + '[client.b]\nhosts = ["@docker"]\n',
+        4,
+        "client.b.hosts[0]",
+        '"@local" for this machine',
+    ),
     (HEAD + '[client.b]\nhosts = ["w[0:999999999]"]\n', 4, "client.b.hosts[0]", "1000000000 hosts"),
     (HEAD + '[client.b]\nhosts = ["w[9:1]"]\n', 4, "client.b.hosts[0]", "write [1:9]"),
     (HEAD + '[client.b]\nhosts = ["w[1-9]"]\n', 4, "client.b.hosts[0]", "cannot be read"),
@@ -129,13 +144,13 @@ MISTAKES = [
         HEAD + '[client.b]\nhosts = [{ name = "@local", ssh = { port = 2 } }]\n',
         4,
         "client.b.hosts[0].ssh.port",
-        "does not go with @local",
+        "cannot be set for @local",
     ),
     (
         HEAD + '[client.b]\nhosts = [{ name = "@local", address = "a" }]\n',
         4,
         "client.b.hosts[0].address",
-        "does not go with @local",
+        "cannot be set for @local",
     ),
     (
         HEAD + MAIN + '[client.b]\nhosts = [{ name = "reg1.example.com", address = "a" }]\n',
@@ -169,6 +184,27 @@ MISTAKES = [
         "client.two.hosts[0]",
         "w1 has another ssh table (port) here than in client.one.hosts[0]",
     ),
+    (
+        HEAD
+        + '[registry.main]\nhosts = [{ name = "reg1", address = "192.0.2.10" }]\n'
+        + 'endpoint = "192.0.2.10:5000"\n[client.c]\nhosts = ["192.0.2.10"]\n',
+        7,
+        "client.c.hosts[0]",
+        "192.0.2.10 is another name of reg1 in registry.main.hosts[0]: ... one name",
+    ),
+    (
+        HEAD
+        + '[client.c]\nhosts = [{ name = "a", address = "2001:DB8:0::1" }, "w1", "2001:db8::1"]\n',
+        4,
+        "client.c.hosts[2]",
+        "2001:db8::1 is another name of a in client.c.hosts[0]",
+    ),
+    (
+        HEAD + '[client.c]\nhosts = ["w[1:9].a.b", { name = "x[1:9]", address = "W[1:9].A.b" }]\n',
+        4,
+        "client.c.hosts[1]",
+        "x1 is another name of w1.a.b in client.c.hosts[0]",
+    ),
     # --- endpoints
     (HEAD + MAIN + 'endpoint = ""\n', 5, "registry.main.endpoint", "has no host name"),
     (HEAD + MAIN + 'endpoint = "https://a.b"\n', 5, "registry.main.endpoint", 'write "a.b"'),
@@ -189,8 +225,6 @@ MISTAKES = [
         "is missing, and cannot be the first host's address",
     ),
     # --- registries
-    (HEAD + MAIN + 'runtime = "compose"\n', 5, "registry.main.runtime", "not implemented yet"),
-    (HEAD + MAIN + 'runtime = "package"\n', 5, "registry.main.runtime", "not implemented yet"),
     (HEAD + MAIN + 'runtime = "docker"\n', 5, "registry.main.runtime", "must be one of"),
     (HEAD + MAIN + 'image = "a b"\n', 5, "registry.main.image", "is not an image"),
     (HEAD + MAIN + 'image = ""\n', 5, "registry.main.image", "is not an image"),
@@ -203,12 +237,44 @@ MISTAKES = [
         HEAD + MAIN + f'image_archive = "{"a" * 5000}"\n',
         5,
         "registry.main.image_archive",
-        "cannot be looked at: File name too long",
+        "cannot be read: File name too long",
     ),
     (HEAD + MAIN + 'storage = "data"\n', 5, "registry.main.storage", "from / on"),
     (HEAD + MAIN + 'storage = "/"\n', 5, "registry.main.storage", "from / on"),
     (HEAD + MAIN + 'storage = "/a/../b"\n', 5, "registry.main.storage", ".."),
-    (HEAD + MAIN + 'storage = "/a:b"\n', 5, "registry.main.storage", "which a volume cannot"),
+    (
+        HEAD + MAIN + 'storage = "/a:b"\n',
+        5,
+        "registry.main.storage",
+        "which a volume's path cannot have",
+    ),
+    *(
+        (
+            HEAD + MAIN + f'storage = "{path}"\n',
+            5,
+            "registry.main.storage",
+            f"cannot hold images: {named}",
+        )
+        for path, named in (
+            ("/etc", "/etc"),
+            ("/etc/", "/etc"),
+            ("/usr", "/usr/local"),
+            ("/home", "/home"),
+            ("/root", "/root"),
+            ("/srv", "/srv"),
+            ("/boot/images", "/boot"),
+            ("/proc/1/root/srv", "/proc"),
+            ("/dev/shm/images", "/dev"),
+            ("/var", "/var/backups"),
+            ("/var/lib", "/var/lib/apt"),
+            ("/var/lib/docker", "/var/lib/docker"),
+            ("/var/lib/regfleet/images", "/var/lib/regfleet"),
+            ("/etc/regfleet/main", "/etc"),
+        )
+    ),
+    (HEAD + MAIN + 'storage = "//etc"\n', 5, "registry.main.storage", "empty, . or .."),
+    (HEAD + MAIN + 'storage = "/etc/."\n', 5, "registry.main.storage", "empty, . or .."),
+    (HEAD + MAIN + 'storage = "/srv//a"\n', 5, "registry.main.storage", "empty, . or .."),
     (HEAD + MAIN + "delete = 0\n", 5, "registry.main.delete", "true or false, not an integer"),
     (
         HEAD + MAIN + 'endpoint = "a.b"\n[registry.two]\nhosts = ["r2"]\nendpoint = "a.b"\n',
@@ -242,7 +308,8 @@ MISTAKES = [
     (
         HEAD
         + MAIN
-        + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c"\nstorage = "/var/lib"\n',
+        + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c"\n'
+        + 'storage = "/var/lib/registry/two"\n',
         8,
         "registry.two.storage",
         "would hold the images of registry.main too",
@@ -255,6 +322,32 @@ MISTAKES = [
         9,
         "registry.two.storage",
         "would hold the images of registry.main too",
+    ),
+    *(
+        (
+            HEAD
+            + MAIN
+            + f'listen = "{one}"\n'
+            + '[registry.two]\nhosts = ["reg1.example.com"]\nendpoint = "b.c"\nstorage = "/two"\n'
+            + f'listen = "{other}"\n',
+            8,
+            "registry.two.endpoint",
+            "port 5000 of reg1.example.com is taken by registry.main ... under listen",
+        )
+        for one, other in (
+            ("10.0.0.5:5000", "10.0.0.5:5000"),
+            ("10.0.0.5:5000", "0.0.0.0:5000"),
+            ("[::]:5000", "[::1]:5000"),
+        )
+    ),
+    (
+        HEAD
+        + 'ca.permitted = ["example.com", "10.0.0.0/8"]\n'
+        + '[registry.main]\nhosts = [{ name = "reg1.example.com", address = "192.0.2.1" }]\n'
+        + 'endpoint = "registry.lan:5000"\ntls.names = ["*.example.com", "10.1.2.3", "a.org"]\n',
+        4,
+        "registry.main",
+        'may not sign for "192.0.2.1", "a.org", "registry.lan": ca.permitted',
     ),
     # --- tls
     (HEAD + MAIN + 'tls.source = "public"\n', 5, "registry.main.tls.source", "must be one of"),
@@ -341,7 +434,12 @@ MISTAKES = [
     (HEAD + HUB + 'image = "registry:2"\n', 6, "registry.hub.image", "does not go with external"),
     (HEAD + HUB + 'tls.source = "fleet-ca"\n', 6, "registry.hub.tls.source", "cannot sign"),
     (HEAD + HUB + 'tls.source = "files"\n', 6, "registry.hub.tls.ca", "is missing"),
-    (HEAD + HUB + 'tls.names = ["a"]\n', 6, "registry.hub.tls.names", "not ours to make"),
+    (
+        HEAD + HUB + 'tls.names = ["a"]\n',
+        6,
+        "registry.hub.tls.names",
+        "regfleet does not make its certificate",
+    ),
     (
         HEAD + HUB + 'users.a = { password = "generate" }\n',
         6,
@@ -369,7 +467,7 @@ MISTAKES = [
         + 'engine = "containerd"\nlogin.main = { user = "a", for = ["root", "ops"] }\n',
         9,
         "client.build.login.main.for[1]",
-        "no logins of accounts",
+        "cannot log in one account",
     ),
     (
         HEAD + BUILD + 'engine = "docker-sysconfig"\nmigrate_flags = true\n',
@@ -393,10 +491,171 @@ MISTAKES = [
     (HEAD + BUILD + 'mirrors = ["https://m?a=b"]\n', 5, "client.build.mirrors[0]", "a query"),
     (HEAD + BUILD + 'mirrors = ["https://m/?"]\n', 5, "client.build.mirrors[0]", "a query"),
     (HEAD + BUILD + 'mirrors = ["https://m#a"]\n', 5, "client.build.mirrors[0]", "a fragment"),
-    (HEAD + BUILD + 'mirrors = ["https://"]\n', 5, "client.build.mirrors[0]", "no host"),
+    (HEAD + BUILD + 'mirrors = ["https://"]\n', 5, "client.build.mirrors[0]", "no valid host"),
     (HEAD + BUILD + 'mirrors = ["https://m:99999"]\n', 5, "client.build.mirrors[0]", "port 99999"),
-    (HEAD + BUILD + 'mirrors = ["https://[::1"]\n', 5, "client.build.mirrors[0]", "no host"),
+    (HEAD + BUILD + 'mirrors = ["https://[::1"]\n', 5, "client.build.mirrors[0]", "no valid host"),
     (HEAD + BUILD + 'mirrors = ["https://m\\n"]\n', 5, "client.build.mirrors[0]", "blank"),
+    *(
+        (
+            HEAD + BUILD + f"{engine}mirrors = {{ {mirrors} }}\n" + QUAY,
+            line,
+            f"{MIRRORS}.{key}",
+            words,
+        )
+        for engine, line, mirrors, key, words in (
+            (
+                "",
+                5,
+                '"quay.io" = ["quay"]',
+                '"quay.io"',
+                "docker asks mirrors for images of Docker Hub",
+            ),
+            (PODMAN, 6, '"quay.io" = ["qay"]', '"quay.io"[0]', "did you mean quay?"),
+            (PODMAN, 6, '"*" = ["https://m"]', '"*"', "podman has no mirrors for all registries"),
+            (
+                PODMAN,
+                6,
+                '"index.docker.io" = ["https://m"]',
+                '"index.docker.io"',
+                "write docker.io",
+            ),
+            (PODMAN, 6, '"https://a" = ["https://m"]', '"https://a"', "clients type no scheme"),
+            (PODMAN, 6, '"quay.io" = ["ftp://m"]', '"quay.io"[0]', 'scheme "ftp"'),
+            (PODMAN, 6, '"quay.io" = ["https://m", "https://m"]', '"quay.io"[1]', "is the same as"),
+            (PODMAN, 6, '"docker.io" = ["quay"]', '"docker.io"[0]', 'write mirrors = { "REGISTRY"'),
+            (
+                PODMAN,
+                6,
+                '"ghcr.io" = ["quay"]',
+                '"ghcr.io"[0]',
+                "would be asked for images of ghcr.io",
+            ),
+            (
+                CONTAINERD,
+                6,
+                '"*" = ["quay"]',
+                '"*"[0]',
+                "would be asked for images of all registries",
+            ),
+            (
+                PODMAN,
+                6,
+                '"quay.lan:5000" = ["https://m"]',
+                '"quay.lan:5000"',
+                "endpoint of registry.quay",
+            ),
+        )
+    ),
+    *(
+        (HEAD + BUILD + f'mirrors = ["{mirror}"]\n' + CACHE + proxy, 5, MIRROR, words)
+        for mirror in ("hub", "https://hub.lan:5000")
+        for proxy, words in (
+            ('proxy = "https://quay.io"\n', "is a cache of https://quay.io ... Docker Hub"),
+            (
+                'proxy = "https://docker.io"\nserves_docker_hub = false\n',
+                "write serves_docker_hub = true in registry.hub",
+            ),
+            (
+                'proxy = "https://docker.io"\nusers.ci.password = "generate"\n',
+                "registry.hub has users, and docker sends mirrors no login",
+            ),
+        )
+    ),
+    *(
+        (HEAD + UPSTREAM + f"proxy = {{ {proxy} }}\n", 10, f"registry.hub.proxy.{key}", words)
+        for proxy, key, words in (
+            (f'{HUB_URL}, user = "me"', "password", "is missing: user is set"),
+            (f"{HUB_URL}, password = {SECRET}", "user", "is missing: password is set"),
+            (f'user = "me", password = {SECRET}', "url", "is missing"),
+            (f'{HUB_URL}, user = "me", password = "hunter2"', "password", "do not belong"),
+            ('url = "https://me:hunter2@docker.io"', "url", "user or password ... proxy = {"),
+            (f'{HUB_URL}, ttl = "7d"', "ttl", '"7d" is not a duration'),
+            (f'{HUB_URL}, ttl = "36h"', "ttl", 'version 2 ... use image = "registry:3"'),
+            (
+                f'url = "https://main.lan:5001", user = "me", password = {SECRET}',
+                "user",
+                "registry.main checks passwords itself ... registry:3",
+            ),
+            (
+                f'url = "http://up.lan", user = "me", password = {SECRET}',
+                "password",
+                "would be sent in plain text ... allow_plaintext_passwords",
+            ),
+        )
+    ),
+    *(
+        (
+            HEAD + UPSTREAM + f'{runs}\nproxy = {{ {HUB_URL}, ttl = "0" }}\n',
+            11,
+            "registry.hub.proxy.ttl",
+            words,
+        )
+        for runs, words in (
+            ('image = "registry:2.8.3"', "keeps 7 days"),
+            ('runtime = "package"', "the distribution's package is ... another runtime"),
+        )
+    ),
+    *(
+        (
+            HEAD + MAIN + BUILD + f"{engine}proxy = {{ {proxy} }}\n",
+            line,
+            f"client.build.{key}",
+            words,
+        )
+        for engine, line in (("", 7), ('engine = "podman"\n', 8))
+        for proxy, key, words in (
+            ('no_proxy = ["a"]', "proxy", "names no proxy"),
+            ('https = "http://me:hunter2@p:1"', "proxy.https", "user or password ... password = {"),
+            ('https = "p:3128"', "proxy.https", "is not the URL of a proxy"),
+            (
+                f'{PROXY_URL}, no_proxy = ["a,b"]',
+                "proxy.no_proxy[0]",
+                "each in a string of its own",
+            ),
+            (f'{PROXY_URL}, user = "me"', "proxy.password", "is missing: user is set"),
+        )
+    ),
+    (
+        HEAD + MAIN + BUILD + f'proxy = {{ {PROXY_URL}, user = "me", password = "hunter2" }}\n',
+        7,
+        "client.build.proxy.password",
+        "passwords do not belong in the file",
+    ),
+    (
+        HEAD + MAIN + BUILD + 'engine = "podman"\n'
+        f'proxy = {{ {PROXY_URL}, user = "me", password = {SECRET} }}\n',
+        8,
+        "client.build.proxy.password",
+        "podman reads its proxy from a file that all accounts read",
+    ),
+    (
+        HEAD
+        + MAIN
+        + BUILD
+        + f'engine = "containerd"\nproxy = {{ {PROXY_URL}, containers = true }}\n',
+        8,
+        "client.build.proxy.containers",
+        "containerd has no setting that gives containers a proxy",
+    ),
+    (
+        HEAD + MAIN + BUILD + f"proxy = {{ {PROXY_URL} }}\ndaemon = {{ proxies = {{}} }}\n",
+        8,
+        "client.build.daemon.proxies",
+        "is written by proxy",
+    ),
+    (
+        HEAD + MAIN + BUILD + f"proxy = {{ {PROXY_URL} }}\n"
+        '[client.more]\nhosts = ["web1"]\nproxy = { https = "http://other" }\n',
+        10,
+        "client.more.proxy",
+        "a host can have only one of them",
+    ),
+    (
+        HEAD + MAIN + "serves_docker_hub = true\n",
+        5,
+        "registry.main.serves_docker_hub",
+        "leave it out, or set proxy",
+    ),
     (HEAD + USER + BUILD + 'login = { mian = "ci" }\n', 9, "client.build.login.mian", "main?"),
     (
         HEAD + USER + BUILD + 'login = { main = "cii" }\n',

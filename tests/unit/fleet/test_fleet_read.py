@@ -64,3 +64,20 @@ def test_the_longest_integers(tmp_path: Path, number: int) -> None:
     assert read(file).document == {"a": number}
     file.write_text(f"a = {number + (1 if number > 0 else -1)}")
     assert message_of(file) == "0 is an integer that does not fit in 64 bits"
+
+
+def test_a_stray_comma_is_called_one(tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text('version = 1\nhosts = ["a",, "b"]\n')
+    with pytest.raises(FleetFileError) as caught:
+        read(path)
+    (mistake,) = caught.value.mistakes
+    assert (mistake.line, mistake.message) == (2, "is not TOML: a comma too many, in column 14")
+
+
+def test_a_comma_before_the_end_of_an_inline_table_is_called_one():
+    """TOML 1.0 refuses it; a parser of TOML 1.1 does not."""
+    assert reading._comma_mistake("x = 1\na = { b = 1, }\n", 2, 14) == (
+        "a comma too many before the closing } in column 14"
+    )
+    assert reading._comma_mistake("a = 1979-02-31", 1, 5) == ""

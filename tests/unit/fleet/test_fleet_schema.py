@@ -10,13 +10,13 @@ from jsonschema import Draft202012Validator
 
 from regfleet.engines import ENGINES
 from regfleet.fleet import defaults, toml_text
-from regfleet.fleet.check.registries import IMPLEMENTED_RUNTIMES
 from regfleet.fleet.formats import FORMATS
 from regfleet.fleet.load import load
 from regfleet.fleet.schema import definition, resolved, schema
 from regfleet.fleet.template import render_template
 from regfleet.fleet.validate import validate
-from regfleet.fleet.wording import _SAYINGS
+from regfleet.fleet.wording import _TRANSLATIONS
+from regfleet.runtimes import RUNTIMES
 
 
 def subschemas(item: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -77,13 +77,14 @@ def test_the_formats_are_those_of_the_code() -> None:
 def test_every_keyword_has_words() -> None:
     """A keyword that the wording does not know would be told by its bare name."""
     silent = {"$schema", "$ref", "$defs", "title", "description", "default", "examples"}
+    silent |= {"x-engines"}
     structural = {"properties", "items", "propertyNames"}
     beside_a_format = {"pattern"}
     names = {key for _, each in KEYS for key in each}
     for name in ("ssh", "hosts", "registry", "tls", "user", "client", "login", "rollout", "smoke"):
         names |= set(definition(name))
         names |= set(definition(name).get("items", {}))
-    assert names - silent - structural - beside_a_format <= set(_SAYINGS)
+    assert names - silent - structural - beside_a_format <= set(_TRANSLATIONS)
 
 
 def test_a_pattern_has_a_format_beside_it_that_says_the_same() -> None:
@@ -101,7 +102,7 @@ def test_a_pattern_has_a_format_beside_it_that_says_the_same() -> None:
 
 
 def test_what_is_implemented_is_in_the_schema() -> None:
-    assert set(definition("registry")["properties"]["runtime"]["enum"]) >= IMPLEMENTED_RUNTIMES
+    assert set(definition("registry")["properties"]["runtime"]["enum"]) == set(RUNTIMES)
     assert set(definition("client")["properties"]["engine"]["enum"]) == set(ENGINES)
 
 
@@ -112,9 +113,9 @@ def test_a_reference_is_resolved_under_its_own_keys() -> None:
 
 
 def test_defaults_are_not_shared() -> None:
-    first = defaults.laid_over("rollout", None)
+    first = defaults.with_defaults("rollout", None)
     first["canary"] = 99
-    assert defaults.laid_over("rollout", None)["canary"] == 1
+    assert defaults.with_defaults("rollout", None)["canary"] == 1
 
 
 class TestTemplate:
@@ -124,6 +125,7 @@ class TestTemplate:
         fleet = load(file)
         assert fleet.name == "acme"
         assert fleet.clients["build"].logins[0].user == "ci"
+        assert fleet.warnings == ()
 
     @pytest.mark.parametrize("name", ["", "Ümlaut", "a b", "x" * 99, '"', "a\nb = 1"])
     def test_a_name_that_cannot_be(self, name: str) -> None:
@@ -150,7 +152,7 @@ class TestTemplate:
         """Making all lines with a default live changes nothing."""
         text = render_template("acme")
         for name in ("ssh", "registry", "tls", "client", "rollout", "smoke"):
-            for key, default in defaults.laid_over(name, None).items():
+            for key, default in defaults.with_defaults(name, None).items():
                 if default not in ([], {}) and key not in ("tls", "users"):
                     assert f"#{key} = {toml_text.value(default)}\n" in text
 

@@ -7,13 +7,16 @@ from contextlib import suppress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from making import CANARY, container, desired, login, observed
+from making import CANARY, MARK, container, desired, login, observed, parse_look, seen_container
 
-from regfleet.desired.model import Image
 from regfleet.errors import HostError
 from regfleet.look import request
-from regfleet.look.observed import ObservedContainer, ObservedEngine, ObservedPath
 from regfleet.look.parse import parse
+from regfleet.model.observed import Machine, ObservedEngine, ObservedPath, ObservedSpace
+from regfleet.model.service import Image
+from regfleet.shell import frame
+
+DAEMON = "@whole text:/etc/docker/daemon.json"
 
 
 def b64(text):
@@ -51,11 +54,11 @@ WHOLE = [
     "@flag -H",
     "@flag fd://",
     "@daemon /etc/docker/daemon.json",
-    f"@whole daemon {b64('{}')}",
+    f"{DAEMON} {b64('{}')}",
     "@engine up",
     f"@info {json.dumps(INFO)}",
-    "@container /regfleet-main true sha256:1 spec acme",
-    "@container /other false sha256:2 - -",
+    "@container /regfleet-main true sha256:1 ports:5000,5000, - spec acme",
+    "@container /other false sha256:2 ports: - - -",
     "@image registry:2 sha256:1",
     "@login root a.example:5000 digest",
     "@end",
@@ -64,7 +67,7 @@ WHOLE = [
 
 
 def test_a_whole_look():
-    assert parse("web1", WHOLE) == observed(
+    assert parse_look("web1", WHOLE) == observed(
         uid=0,
         clock=1754200000,
         os="debian",
@@ -87,9 +90,9 @@ def test_a_whole_look():
             running=3,
             live_restore=True,
         ),
-        containers={
-            "regfleet-main": ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
-            "other": ObservedContainer("other", False, "sha256:2", "", ""),
+        services={
+            "regfleet-main": seen_container("regfleet-main", True, "sha256:1", "spec", "acme"),
+            "other": seen_container("other", False, "sha256:2", "", ""),
         },
         images={"registry:2": "sha256:1"},
         logins={("root", "a.example:5000"): "digest"},
@@ -129,7 +132,7 @@ ENGINES = {
 @pytest.mark.parametrize("name", ENGINES)
 def test_engines(name):
     lines, expected = ENGINES[name]
-    assert parse("web1", [*lines, *LEAST]).engine == expected
+    assert parse_look("web1", [*lines, *LEAST]).engine == expected
 
 
 LISTED = {
@@ -139,28 +142,28 @@ LISTED = {
     "Labels": {"regfleet.specification": "spec", "regfleet.fleet": "acme", "x": "y"},
 }
 CONTAINERS = {
-    "ours": ([LISTED], ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme")),
+    "ours": ([LISTED], seen_container("regfleet-main", True, "sha256:1", "spec", "acme")),
     "under two names": (
         [{**LISTED, "Names": ["/web/alias", "/regfleet-main"]}],
-        ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+        seen_container("regfleet-main", True, "sha256:1", "spec", "acme"),
     ),
     "somebody's": (
-        [{**LISTED, "Labels": {}}], ObservedContainer("regfleet-main", True, "sha256:1", "", ""),
+        [{**LISTED, "Labels": {}}], seen_container("regfleet-main", True, "sha256:1", "", ""),
     ),
     "without labels": (
-        [{**LISTED, "Labels": None}], ObservedContainer("regfleet-main", True, "sha256:1", "", ""),
+        [{**LISTED, "Labels": None}], seen_container("regfleet-main", True, "sha256:1", "", ""),
     ),
     "stopped": (
         [{**LISTED, "State": "exited"}],
-        ObservedContainer("regfleet-main", False, "sha256:1", "spec", "acme"),
+        seen_container("regfleet-main", False, "sha256:1", "spec", "acme"),
     ),
     "about to be restarted": (
         [{**LISTED, "State": "restarting"}],
-        ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+        seen_container("regfleet-main", True, "sha256:1", "spec", "acme"),
     ),
     "among longer names": (
         [{**LISTED, "Names": ["/regfleet-main-before"], "State": "exited"}, LISTED],
-        ObservedContainer("regfleet-main", True, "sha256:1", "spec", "acme"),
+        seen_container("regfleet-main", True, "sha256:1", "spec", "acme"),
     ),
     "only a longer name": ([{**LISTED, "Names": ["/regfleet-main-before"]}], None),
     "none": ([], None),
@@ -171,9 +174,19 @@ CONTAINERS = {
 def test_containers_as_the_api_lists_them(name):
     listed, expected = CONTAINERS[name]
     path = "/containers/json?all=1&filters=x"
-    seen = parse("web1", [f"@api 200 {path} {json.dumps(listed)}", *LEAST]).containers
+    seen = parse_look("web1", [f"@api 200 {path} {json.dumps(listed)}", *LEAST]).services
     assert seen.pop("regfleet-main", None) == expected
     assert set(seen) <= {"regfleet-main-before"}
+
+
+def test_ports_that_a_container_is_published_on_are_told_by_the_client_too():
+    seen = parse_look("web1", WHOLE).services
+    assert {name: each.ports for name, each in seen.items()} == {
+        "regfleet-main": {5000},
+        "other": frozenset(),
+    }
+    with pytest.raises(HostError, match="out of range"):
+        parse_look("web1", [*LEAST, "@container /a true sha256:1 ports:65536, - - -"])
 
 
 def test_what_the_api_tells_is_what_the_client_would():
@@ -186,16 +199,16 @@ def test_what_the_api_tells_is_what_the_client_would():
         f"@api 200 /containers/json?all=1 {json.dumps([LISTED])}",
     ]
     by_client = [line for line in WHOLE if not line.startswith("@container /other")]
-    assert parse("web1", [*client[:cut], *api, *client[cut:]]) == parse("web1", by_client)
+    assert parse_look("web1", [*client[:cut], *api, *client[cut:]]) == parse_look("web1", by_client)
 
 
-@pytest.mark.parametrize("line", ["@whole daemon ", "@whole daemon"])
+@pytest.mark.parametrize("line", [f"{DAEMON} ", DAEMON])
 def test_an_empty_daemon_json_is_there(line):
-    assert parse("web1", [line, *LEAST]).daemon_json == ""
+    assert parse_look("web1", [line, *LEAST]).daemon_json == ""
 
 
 def test_least():
-    seen = parse("web1", LEAST)
+    seen = parse_look("web1", LEAST)
     assert seen.daemon_json is None
     assert seen.record is None
     assert seen.owned == {}
@@ -225,32 +238,49 @@ REFUSALS = {
     "cut off": (WHOLE[:-2], "ended early", "again"),
     "cut off at once": (["@uid 0"], "ended early", "again"),
     "killed": ([*WHOLE[:8], "Killed", "@exit 137"], "ended early (Killed)", "again"),
-    "no number": (["@uid root", "@end"], "cannot be understood", "defect"),
-    "half a stat": ([*LEAST, "@stat 81a4 0"], "cannot be understood", "defect"),
-    "half a sum": ([*LEAST, "@sum abcd"], "cannot be understood", "defect"),
-    "half a container": ([*LEAST, "@container /a true"], "cannot be understood", "defect"),
+    "no number": (["@uid root", "@end"], "cannot be parsed", "defect"),
+    "half a stat": ([*LEAST, "@stat 81a4 0"], "cannot be parsed", "defect"),
+    "half a sum": ([*LEAST, "@sum abcd"], "cannot be parsed", "defect"),
+    "half a container": ([*LEAST, "@container /a true"], "cannot be parsed", "defect"),
     "half a list": (
-        [*LEAST, '@api 200 /containers/json [{"Names"'], "cannot be understood", "defect",
+        [*LEAST, '@api 200 /containers/json [{"Names"'], "cannot be parsed", "defect",
     ),
     "a list of nothing": (
-        [*LEAST, "@api 200 /containers/json [{}]"], "cannot be understood", "defect",
+        [*LEAST, "@api 200 /containers/json [{}]"], "cannot be parsed", "defect",
     ),
     "an image of nothing": (
-        [*LEAST, "@api 200 /images/x/json {}"], "cannot be understood", "defect",
+        [*LEAST, "@api 200 /images/x/json {}"], "cannot be parsed", "defect",
     ),
-    "half an answer": ([*LEAST, "@api 200 /info"], "cannot be understood", "defect"),
-    "half a login": ([*LEAST, "@login root"], "cannot be understood", "defect"),
-    "up without a word": ([*LEAST, "@engine up"], "cannot be understood", "defect"),
-    "half an info": ([*LEAST, "@engine up", '@info {"a'], "cannot be understood", "defect"),
-    "an info that is none": ([*LEAST, "@engine up", "@info []"], "cannot be understood", "defect"),
-    "no base64": ([*LEAST, "@whole daemon %%%"], "daemon.json is not UTF-8", "broken"),
-    "no UTF-8": ([*LEAST, "@whole daemon /w=="], "daemon.json is not UTF-8", "broken"),
+    "half an answer": ([*LEAST, "@api 200 /info"], "cannot be parsed", "defect"),
+    "half a login": ([*LEAST, "@login root"], "cannot be parsed", "defect"),
+    "up without a word": ([*LEAST, "@engine up"], "cannot be parsed", "defect"),
+    "half an info": ([*LEAST, "@engine up", '@info {"a'], "cannot be parsed", "defect"),
+    "an info that is none": ([*LEAST, "@engine up", "@info []"], "cannot be parsed", "defect"),
+    "a number of many digits": (["@uid " + "9" * 5000, "@end"], "cannot be parsed", "defect"),
+    "a user that cannot be": (["@uid 4294967296", "@end"], "out of range", "defect"),
+    "a clock of ages": ([*LEAST, "@clock 1" + "0" * 400], "out of range", "defect"),
+    "a clock of words": ([*LEAST, "@clock " + "now" * 9000], "cannot be parsed", "defect"),
+    "deep JSON": (
+        [*LEAST, "@engine up", "@info " + "[" * 100_000], "RecursionError", "defect",
+    ),
+    "a record of deep JSON": (
+        [*LEAST, f"@whole owned {b64('[' * 100_000)}"], "cannot be", "",
+    ),
+    "an endless number": (
+        [*LEAST, "@engine up", '@info {"ContainersRunning": 1e999}'], "OverflowError", "defect",
+    ),
+    "an engine of no state": ([*LEAST, "@engine fine"], "'fine' is not one of", "defect"),
+    "another engine of no state": ([*LEAST, "@of podman state fine"], "is not one of", "defect"),
+    "an init of its own": ([*LEAST, "@init mine"], "'mine' is not one of", "defect"),
+    "a page of complaints": (["x" * 1_000_000], "x…", "by hand"),
+    "no base64": ([*LEAST, f"{DAEMON} %%%"], "daemon.json is not UTF-8", "broken"),
+    "no UTF-8": ([*LEAST, f"{DAEMON} /w=="], "daemon.json is not UTF-8", "broken"),
     "a record that is no JSON": (
         [*LEAST, f"@whole owned {b64('{')}"], "owned.json cannot be read", "move it away",
     ),
     "a record of another version": (
         [*LEAST, "@whole owned " + b64('{"version": 9, "fleets": {}}')],
-        "version 9 is not 1",
+        "version 9 is not 2",
         "move it away",
     ),
 }  # fmt: skip
@@ -259,8 +289,10 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_is_no_look_is_refused(name):
     lines, said, hint = REFUSALS[name]
+    if hint not in ("by hand", "NOPASSWD", "sudo = false"):  # then our program never ran
+        lines = [f"@begin {MARK}", *lines, f"@end {MARK}"]
     with pytest.raises(HostError) as caught:
-        parse("web1", lines)
+        parse("web1", lines, MARK)
     assert said in caught.value.message
     assert hint in caught.value.hint
     assert caught.value.host == "web1"
@@ -269,33 +301,62 @@ def test_what_is_no_look_is_refused(name):
 @given(st.lists(st.text('@ abc01{}[]"/', max_size=12) | st.sampled_from(WHOLE), max_size=12))
 def test_any_lines_are_a_look_or_refused(lines):
     with suppress(HostError):
-        parse("web1", [*LEAST, *lines])
+        parse_look("web1", [*LEAST, *lines])
+
+
+@pytest.mark.parametrize("text", ["uninitialized", "", "-", "A" * 32, "a" * 33, "a" * 9000])
+def test_a_machine_id_that_is_none_is_unknown(text):
+    assert parse_look("web1", [*LEAST, f"@machine {text}", "@boot x"]).machine == Machine()
+
+
+def test_what_stands_outside_the_frame_is_noise():
+    noise = ["\33]0;root@web1\7", "@uid of the day: 7", "@engine up", "@begin look-2", *WHOLE[:4]]
+    lines = [*noise, "", f"@begin {MARK}", *WHOLE[:-1], f"@end {MARK}", *noise, "@exit 0"]
+    assert parse("web1", lines, MARK) == parse_look("web1", WHOLE)
+    with pytest.raises(HostError, match="ended early"):
+        parse("web1", lines[: lines.index(f"@end {MARK}")], MARK)
+
+
+@given(st.lists(st.text("@ ab:7\n", max_size=20), max_size=5))
+def test_no_noise_makes_another_host(noise):
+    """A host's own prompt may end without a newline: the frame begins with one."""
+    before = "\n".join(noise) + f"\n@begin {MARK}"
+    lines = [*before.split("\n"), *WHOLE[:-1], f"@end {MARK}", *"\n".join(noise).split("\n")]
+    assert parse("web1", lines, MARK) == parse_look("web1", WHOLE)
 
 
 @given(st.integers(0, len(WHOLE) - 3), st.integers(0, 40))
 def test_a_look_cut_anywhere_is_refused(line, column):
     with pytest.raises(HostError):
-        parse("web1", [*WHOLE[:line], WHOLE[line][:column], "@exit 0"])
+        parse_look("web1", [*WHOLE[:line], WHOLE[line][:column], "@exit 0"])
 
 
 # ---- what is asked ----
 
 
 def asked(want):
-    program = request.render(want, "5a17")
-    body = program.removeprefix(request.program("docker")).strip()
+    program = request.render(want, "5a17", MARK)
+    kinds = sorted({service.kind for service in want.services})
+    body = program.removeprefix(request.program("docker", kinds=kinds)).strip()
     assert body.startswith("look() {\n")
-    assert body.endswith("  say end\n}\nlook </dev/null")
-    return [line.strip() for line in body.splitlines()[1:-2]]
+    calls, _, ending = body.partition("\n}\n")
+    assert ending == frame.around(MARK, "look </dev/null").strip()
+    return [line.strip() for line in calls.splitlines()[1:]]
 
 
 def test_a_host_with_nothing_wanted_is_asked_the_least():
-    assert asked(desired()) == ["look_host", "look_paths", "docker_look", "tell", "say end"]
+    assert asked(desired()) == [
+        "look_host",
+        "look_paths",
+        "docker_look",
+        "answer_requests",
+        "say end",
+    ]
 
 
 def test_images_are_asked_for_once():
     want = desired(
-        containers=(container(), container("two")),
+        services=(container(), container("two")),
         images=(Image("busybox:latest"), Image("registry:2", "a.tar", "00")),
     )
     assert [line for line in asked(want) if line.startswith("look_image")] == [
@@ -317,7 +378,7 @@ def test_images_are_asked_for_once():
 
 
 def test_no_password_is_sent_with_the_look():
-    program = request.render(desired(logins=(login(),)), "5a17")
+    program = request.render(desired(logins=(login(),)), "5a17", MARK)
     assert CANARY not in program
     assert b64(f"ci:{CANARY}") not in program
 
@@ -327,3 +388,34 @@ def test_the_digest_depends_on_all_of_a_login_and_on_the_salt():
     digests = {request.login_digest(entry, salt) for entry in entries for salt in ("1", "2")}
     assert len(digests) == 6
     assert request.login_digest(login(account="ops"), "1") == request.login_digest(login(), "1")
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "expected"),
+    [
+        ("4096 100 40 30 10 5 /var/lib/registry", "/var/lib/registry", (90, 30, 10, 5)),
+        ("4096 100 0 0 10 0 /with a space", "/with a space", (100, 0, 10, 0)),
+        ("4096 100 40 40 0 0 /btrfs", "/btrfs", (100, 40, 0, 0)),
+        ("4096 100 400 30 10 50 /odd", "/odd", (30, 30, 10, 10)),
+    ],
+)
+def test_space(line, path, expected):
+    size, free, inodes, free_inodes = expected
+    assert parse_look("h", [*LEAST, f"@space {line}"]).space == {
+        path: ObservedSpace(size * 4096, free * 4096, inodes, free_inodes)
+    }
+
+
+@pytest.mark.parametrize("line", ["", "1 2 3", "a b c d e f /x", "-1 1 1 1 1 1 /x", "9" * 5000])
+def test_space_that_is_none_is_that_hosts_error(line):
+    with pytest.raises(HostError, match="cannot be parsed"):
+        parse_look("h", [*LEAST, f"@space {line}"])
+
+
+def test_the_space_of_each_storage_is_asked_for_once():
+    containers = (
+        container(storage="/srv/b"),
+        container("other", storage="/srv/a"),
+        container("third", storage="/srv/a"),
+    )
+    assert "look_space /srv/a /srv/b" in asked(desired(services=containers))

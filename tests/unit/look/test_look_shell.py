@@ -10,18 +10,20 @@ import socket
 import socketserver
 import subprocess
 import threading
+from pathlib import Path
 from shlex import quote
 
 import pytest
 import shells
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from making import desired, login
+from making import MARK, desired, login, parse_look
 
-from regfleet.desired.model import Directory, File
+from regfleet import record
 from regfleet.engines import ENGINES
-from regfleet.look import request
-from regfleet.look.parse import parse
+from regfleet.look import ports, request
+from regfleet.model.files import Directory, File
+from regfleet.record import Owned, OwnedEdit, OwnedValue
 
 SALT = "5a17"
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
@@ -29,9 +31,9 @@ EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
 
 def look(shell, *calls):
     """What look.sh says to some calls of its functions, by Perl and without it."""
-    program = "\n".join([request.program("docker"), *calls, "tell || :", ""])
+    program = "\n".join([request.program("docker"), *calls, "answer_requests || :", ""])
     said = shells.lines(shell, program)
-    if shell != "busybox" and (shutil.which("curl") or "docker_ask" not in "".join(calls)):
+    if shell != "busybox" and "docker_ask" not in "".join(calls):
         without = shells.lines(shell, f"perl() {{ return 127; }}\n{program}")
         assert [line for line in without if "@clock" not in line] == [
             line for line in said if "@clock" not in line
@@ -41,9 +43,21 @@ def look(shell, *calls):
 
 def login_call(home, entry):
     """The call for a login as `request` writes it, with the account's home replaced."""
-    program = request.render(desired(logins=(entry,)), SALT)
+    program = request.render(desired(logins=(entry,)), SALT, MARK)
     call = next(line for line in program.splitlines() if line.startswith("  look_login"))
-    return f"find_home() {{ home={quote(str(home))}; }}\n{call}"
+    return f"find_home() {{ home={quote(str(home))}; }}\nis_self() {{ :; }}\n{call}"
+
+
+@EVERY_SHELL
+def test_files_of_a_name_are_found_in_the_record(shell, tmp_path):
+    edited = OwnedEdit(True, {}, {"a": OwnedValue("/x/hosts.toml", None, False)})
+    names = ("/etc/a/hosts.toml", "/srv/b c/hosts.toml", "/etc/config.toml", "/etc/xhosts.toml.d/f")
+    owned = Owned(files=("/etc/whole/hosts.toml",), edits=dict.fromkeys(names, edited))
+    (tmp_path / "owned.json").write_text(record.render({"one": owned, "two": owned}))
+    found = "recorded_files hosts.toml | sort -u | while read -r file; do say $file; done"
+    at = f"record={tmp_path}/owned.json"
+    assert look(shell, at, found) == ["@/etc/a/hosts.toml", "@/srv/b c/hosts.toml"]
+    assert look(shell, f"{at}.not-there", found) == []
 
 
 # ---- files ----
@@ -61,9 +75,11 @@ def test_paths_are_told_with_mode_owner_and_digest(shell, tmp_path):
         files=tuple(File(str(tmp_path / name), b"", 0o644, "") for name in [*names, "absent"]),
     )
     call = next(
-        line for line in request.render(want, SALT).splitlines() if line.startswith("  look_paths ")
+        line
+        for line in request.render(want, SALT, MARK).splitlines()
+        if line.startswith("  look_paths ")
     )
-    found = parse("h", ["@uid 0", *look(shell, call), "@end"]).paths
+    found = parse_look("h", ["@uid 0", *look(shell, call), "@end"]).paths
     assert {path.removeprefix(f"{tmp_path}/") for path in found} == {*names, "folder"}
     for name in names:
         seen = found[str(tmp_path / name)]
@@ -98,7 +114,7 @@ def test_no_path_no_line(shell):
 @pytest.mark.parametrize("content", [b"", b"x", b'{"a": 1}\n', "ü\n\n".encode(), b"\x00" * 5000])
 def test_a_whole_file_comes_in_one_line(shell, tmp_path, content):
     (tmp_path / "file").write_bytes(content)
-    (line,) = look(shell, f"whole daemon {tmp_path}/file")
+    (line,) = look(shell, f"request_content daemon {tmp_path}/file")
     start, name, *rest = line.split(" ")
     assert (start, name) == ("@whole", "daemon")
     assert base64.b64decode("".join(rest), validate=True) == content
@@ -106,7 +122,90 @@ def test_a_whole_file_comes_in_one_line(shell, tmp_path, content):
 
 @EVERY_SHELL
 def test_an_absent_file_is_not_said(shell, tmp_path):
-    assert look(shell, f"whole daemon {tmp_path}/none", f"whole daemon {tmp_path}") == []
+    assert (
+        look(shell, f"request_content daemon {tmp_path}/none", f"request_content daemon {tmp_path}")
+        == []
+    )
+
+
+HASHES = [f"$2y$05${letter * 22}{'z' * 31}" for letter in "ABC"]
+HTPASSWD = f"""alice:{HASHES[0]}
+carol:{HASHES[1].replace("$2y$", "$2b$")}
+with space:{HASHES[2]}
+odd:{{SHA}}secretsecret
+broken
+zoë:x:y
+"""
+
+
+@EVERY_SHELL
+def test_of_a_registrys_users_their_names_are_told_and_never_a_hash(shell, tmp_path):
+    (tmp_path / "htpasswd").write_text(HTPASSWD)
+    said = look(shell, f"look_users {tmp_path}/htpasswd", f"look_users {tmp_path}/absent")
+    (line,) = said
+    told = base64.b64decode(line.rpartition(" ")[2]).decode()
+    assert "zz" not in told
+    assert "secret" not in told
+    found = parse_look("h", ["@uid 0", line, "@end"]).users
+    assert found == {
+        f"{tmp_path}/htpasswd": {
+            "alice": HASHES[0][:29],
+            "carol": HASHES[1][:29],
+            "with space": HASHES[2][:29],
+            "odd": "",
+            "zoë": "",
+        }
+    }
+
+
+@EVERY_SHELL
+def test_what_directories_hold_that_are_no_longer_wanted(shell, tmp_path):
+    wanted, left, empty = (tmp_path / name for name in ("wanted", "left over", "empty"))
+    for place in (wanted, left, empty):
+        place.mkdir()
+    for name in ("ca.crt", ".hidden", "a b"):
+        (left / name).write_text("")
+        (wanted / name).write_text("")
+    paths = tuple(str(place) for place in (wanted, left, empty, tmp_path / "none"))
+    (tmp_path / "owned.json").write_text(
+        record.render({"acme": Owned(directories=paths), "other": Owned(directories=paths[:2])})
+    )
+    program = request.program("docker").replace(
+        "/var/lib/regfleet/owned.json", f"{tmp_path}/owned.json"
+    )
+    calls = f"request_content owned {tmp_path}/owned.json; look_paths {quote(paths[0])}"
+    calls += "; answer_requests"
+    expected = {paths[1]: (".hidden", "a b", "ca.crt")}
+    for hide in ("", "perl() { return 127; }"):
+        said = shells.lines(shell, f"{hide}\n{program}\n{calls}\n")
+        held = [line for line in said if line.startswith("@holds")]
+        assert parse_look("h", ["@uid 0", *held, "@end"]).holds == expected
+
+
+def perl_with(old, new):
+    """Shell: Perl, whose program has other words in the place of some."""
+    return f"""perl() {{ command perl -e "$(printf '%s' "$2" | sed 's@{old}@{new}@')"; }}"""
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+@pytest.mark.parametrize("missing", ["", "socket(N, 16", "/proc/net/"])
+def test_who_listens_on_a_port_is_found_by_number_and_name(shell, family, missing):
+    with socket.socket(family) as server, socket.socket(family) as bound:
+        server.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        bound.bind((*server.getsockname()[:1], 0))
+        server.listen()
+        port, free = server.getsockname()[1], bound.getsockname()[1]
+        perl = perl_with(missing, "socket(N, 999") if missing else ":"
+        said = look(shell, perl, f"look_port {port}", f"look_port {free}")
+        found = parse_look("h", ["@uid 0", *said, "@end"]).listening
+        assert found == {port: {server.getsockname()[0]}}
+        program = ports.render(port, MARK)
+        holder = ports.parse("h", shells.lines(shell, program), MARK)
+        assert holder.process == f"{os.getpid()} {Path('/proc/self/comm').read_text().strip()}"
+        assert (
+            ports.parse("h", shells.lines(shell, ports.render(free, MARK)), MARK) == ports.Holder()
+        )
 
 
 @EVERY_SHELL
@@ -114,7 +213,15 @@ def test_daemon_json_is_found_behind_a_link(shell, tmp_path):
     (tmp_path / "real.json").write_text("{}\n")
     (tmp_path / "daemon.json").symlink_to("real.json")
     said = look(shell, f"look_daemon {tmp_path}/daemon.json")
-    assert said == [f"@daemon {tmp_path}/real.json", "@whole daemon e30K"]
+    real = f"{tmp_path}/real.json"
+    assert said == [f"@daemon {real}", f"@whole text:{real} e30K"]
+
+
+@EVERY_SHELL
+def test_daemon_json_is_found_behind_a_step_back(shell, tmp_path):
+    (tmp_path / "in").mkdir()
+    said = look(shell, f"look_daemon {tmp_path}/in/../daemon.json")
+    assert said == [f"@daemon {tmp_path}/daemon.json"]
 
 
 @EVERY_SHELL
@@ -124,6 +231,8 @@ def test_daemon_json_is_looked_at_where_no_engine_is(shell):
         shell,
         "command() { return 1; }",
         "look_daemon() { say daemon-was-asked; }",
+        "find_docker() { pid=; }",
+        "print_instead() { :; }",
         "docker_look",
     )
     assert said == ["@daemon-was-asked", "@engine missing"]
@@ -131,10 +240,23 @@ def test_daemon_json_is_looked_at_where_no_engine_is(shell):
 
 @EVERY_SHELL
 def test_the_host_says_who_it_is(shell):
-    seen = parse("h", [*look(shell, "look_host"), "@end"])
+    seen = parse_look("h", [*look(shell, "look_host"), "@end"])
     assert seen.uid == os.getuid()
     assert seen.clock > 1_700_000_000
     assert seen.os
+    assert seen.machine.boot == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert seen.machine.processes == str(Path("/proc/self/ns/pid").readlink())
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("newline", ["", "\n"])
+def test_the_machine_id_is_the_first_that_is_there(shell, tmp_path, newline):
+    (tmp_path / "empty").touch()
+    (tmp_path / "id").write_text(f"0123456789abcdef0123456789abcdef{newline}")
+    files = " ".join(str(tmp_path / name) for name in ("none", "empty", "id", "id"))
+    said = look(shell, f"print_machine {files}")
+    assert said[0] == "@machine 0123456789abcdef0123456789abcdef"
+    assert [line.split(" ")[0] for line in said[1:]] == ["@boot"]
 
 
 # ---- another touch ----
@@ -150,7 +272,7 @@ read -r _
 @EVERY_SHELL
 def test_a_touch_at_work_is_told_from_one_that_was_cut_off(shell, tmp_path):
     lock = tmp_path / "lock"
-    call = f"at_work {lock} || say pending"
+    call = f"print_busy {lock} || say pending"
     assert look(shell, call) == ["@pending"]
     holder = subprocess.Popen(
         ["sh", "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -160,7 +282,7 @@ def test_a_touch_at_work_is_told_from_one_that_was_cut_off(shell, tmp_path):
         owner = lock.read_text().strip()
         assert owner.endswith(f"process {holder.pid}")
         (said,) = look(shell, call)
-        assert parse("h", ["@uid 0", said, "@end"]).busy == owner
+        assert parse_look("h", ["@uid 0", said, "@end"]).busy == owner
     finally:
         holder.communicate("\n")
     assert look(shell, call) == ["@pending"]
@@ -169,7 +291,7 @@ def test_a_touch_at_work_is_told_from_one_that_was_cut_off(shell, tmp_path):
 @EVERY_SHELL
 def test_another_process_of_the_same_number_is_not_at_work(shell, tmp_path):
     (tmp_path / "lock").write_text(f"ops: regfleet, fleet acme since x, process {os.getpid()}\n")
-    assert look(shell, f"at_work {tmp_path}/lock || say pending") == ["@pending"]
+    assert look(shell, f"print_busy {tmp_path}/lock || say pending") == ["@pending"]
 
 
 # ---- logins ----
@@ -342,12 +464,10 @@ def answering(tmp_path_factory):
 
 
 @EVERY_SHELL
-@pytest.mark.parametrize("asker", ["perl", "curl"])
-def test_an_engine_is_asked_without_its_client(shell, asker, answering):
-    if shell == "busybox" or not shutil.which(asker):
-        pytest.skip(f"{asker} is not there")
-    hide = "" if asker == "perl" else "command() { [ $2 != perl ]; }"
-    ask = [hide, f"docker_socket={answering}"]
+def test_an_engine_is_asked_without_its_client(shell, answering):
+    if shell == "busybox" or not shutil.which("perl"):
+        pytest.skip("perl is not there")
+    ask = [f"docker_socket={answering}"]
     said = look(shell, *ask, "docker_ask '/a?b=%7B1%7D' /404 /b; say $?")
     words = [line.split(" ", 3) for line in said]
     assert [line[:3] for line in words[:3]] == [
@@ -392,9 +512,80 @@ def test_whatever_a_name_is_it_stays_one_argument(names, salt):
     )
     tell = 'look_paths() { printf "%s\\0" "$@"; }\nlook_login() { look_paths "$@"; }\n'
     quiet = "look_host() { :; }\ndocker_look() { :; }\nsay() { :; }\n"
-    program = request.render(want, salt).replace("\nlook() {", f"\n{tell}{quiet}look() {{")
-    said = shells.run("dash", program).stdout.decode().split("\0")[:-1]
+    program = request.define(want, salt).replace("\nlook() {", f"\n{tell}{quiet}look() {{")
+    said = shells.run("dash", f"{program}look </dev/null\n").stdout.decode().split("\0")[:-1]
     expected = [f"/x/{name}" for name in dict.fromkeys(names)]
     for name in names:
         expected += [name, name, salt, ".docker/config.json"]
     assert said == expected
+
+
+# ---- what a registry keeps ----
+
+
+def store(directory, repositories=3):
+    v2 = directory / "docker/registry/v2"
+    for number in range(repositories):
+        (v2 / f"repositories/team/app{number}/_manifests/tags/_manifests").mkdir(parents=True)
+        (v2 / f"repositories/team/app{number}/_layers").mkdir()
+    for number, size in enumerate((1000, 2000, 5)):
+        blob = v2 / f"blobs/sha256/{number:02}/{number}"
+        blob.mkdir(parents=True)
+        (blob / "data").write_bytes(b"x" * size)
+    return directory
+
+
+def kept(shell, directory, before=""):
+    program = request.program("docker", data=True)
+    said = shells.lines(shell, f"{program}\n{before}\nlook_data {quote(str(directory))}\n")
+    return [line.removesuffix(f" {directory}") for line in said]
+
+
+@EVERY_SHELL
+def test_repositories_and_bytes_are_counted(shell, tmp_path):
+    assert kept(shell, store(tmp_path / "a b")) == ["@data registry 3 3005 yes"]
+    (tmp_path / "link").symlink_to(tmp_path / "a b")
+    assert kept(shell, tmp_path / "link") == ["@data registry 3 3005 yes"]
+
+
+@EVERY_SHELL
+def test_what_is_not_counted_in_time_is_at_least(shell, tmp_path):
+    slow = 'find() { command find "$@"; }\nwithin_count_time() { "$@"; return 124; }'
+    assert kept(shell, store(tmp_path / "s"), slow) == ["@data registry 3 3005 no"]
+
+
+@EVERY_SHELL
+def test_a_storage_without_images(shell, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/letters").touch()
+    assert kept(shell, tmp_path / "empty") == ["@data empty 0 0 yes"]
+    assert kept(shell, tmp_path / "other") == ["@data other 0 0 yes"]
+    assert kept(shell, tmp_path / "none") == []
+
+
+# ---- space ----
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("timeout", ["", "timeout() { return 125; }\n"], ids=["", "no timeout"])
+def test_the_space_of_a_file_system(shell, tmp_path, timeout):
+    program = f"{request.program('docker')}\n{timeout}look_space {tmp_path} {tmp_path}/absent\n"
+    (line,) = shells.lines(shell, program)
+    (found,) = parse_look("h", ["@uid 0", line, "@end"]).space.items()
+    known = os.statvfs(tmp_path)
+    assert found[0] == str(tmp_path)
+    assert (found[1].inodes, found[1].size > found[1].free) == (known.f_files, True)
+    least = (known.f_blocks - known.f_bfree) * known.f_frsize
+    assert least <= found[1].size <= known.f_blocks * known.f_frsize
+
+
+def test_a_file_system_that_does_not_answer_is_not_waited_for(tmp_path):
+    """As one on a network whose server is gone: `stat` waits, and nothing but KILL ends it."""
+    stuck = tmp_path / "stat"
+    stuck.write_text("#!/bin/sh\ntrap '' TERM\nexec sleep 600\n")
+    stuck.chmod(0o755)
+    quick = 'timeout() { shift 3; command timeout -s KILL 0.1 "$@"; }\n'
+    path = f"PATH={quote(str(tmp_path))}:$PATH\n"
+    program = f"{request.program('docker')}\n{quick}{path}look_space /tmp /tmp\nsay end\n"
+    assert shells.lines("dash", program) == ["@end"]

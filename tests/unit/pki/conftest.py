@@ -89,6 +89,8 @@ def make(
 
 
 def general_name(name):
+    if name.startswith("DNS:"):  # also of an address
+        return x509.DNSName(name.removeprefix("DNS:"))
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:

@@ -1,6 +1,7 @@
 """The fleet's CA: made once, renewed on the same key, never replaced in silence."""
 
-from datetime import timedelta
+import subprocess
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from cryptography import x509
@@ -14,6 +15,50 @@ from regfleet.pki.authority import CA_LIFE, fleet_ca, new_authority
 
 def extension(certificate, kind):
     return certificate.extensions.get_extension_for_class(kind)
+
+
+@pytest.mark.parametrize(
+    ("permitted", "names", "holds"),
+    [
+        ((), ["a.example.com", "192.0.2.1"], True),
+        (("example.com",), ["a.example.com", "example.com"], True),
+        (("example.com",), ["a.example.org"], False),
+        (("example.com",), ["192.0.2.1"], False),
+        (("example.com",), ["2001:db8::1"], False),
+        (("10.0.0.0/8",), ["10.1.2.3"], True),
+        (("10.0.0.0/8",), ["11.1.2.3"], False),
+        (("10.0.0.0/8",), ["2001:db8::1"], False),
+        (("10.0.0.0/8",), ["a.example.com"], False),
+        (("example.com", "10.0.0.0/8"), ["a.example.com", "10.1.2.3"], True),
+    ],
+)
+def test_it_signs_for_nobody_else(tmp_path, permitted, names, holds):
+    """By OpenSSL, which is not what made them."""
+    now = datetime.now(timezone.utc)
+    ca = new_authority("acme", now, permitted=permitted)
+    leaf, _ = ca.issue("x", names, now)
+    (tmp_path / "ca.crt").write_bytes(ca.certificate_pem)
+    (tmp_path / "leaf.crt").write_bytes(pem.certificates_to_pem(leaf))
+    done = subprocess.run(
+        ["openssl", "verify", "-CAfile", tmp_path / "ca.crt", tmp_path / "leaf.crt"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode == 0) is holds, done.stdout + done.stderr
+    assert holds or "subtree violation" in done.stderr
+
+
+def test_a_ca_that_may_sign_for_less_has_the_same_key(state, now):
+    before = fleet_ca(state, "acme", now, save=True)
+    after = fleet_ca(state, "acme", now, save=True, permitted=("b.org", "a.org"))
+    assert after.certificate_pem != before.certificate_pem
+    assert after.certificate.public_key() == before.certificate.public_key()
+    leaf, _ = before.issue("x", ["r.a.org"], now)
+    assert after.signed(leaf)
+    again = fleet_ca(state, "acme", now, save=True, permitted=("a.org", "b.org"))
+    assert again.certificate_pem == after.certificate_pem
+    assert fleet_ca(state, "acme", now, save=True).certificate_pem != after.certificate_pem
 
 
 class TestNewAuthority:
@@ -49,7 +94,7 @@ class TestFleetCa:
         first = fleet_ca(state, "acme", now, save=True)
         second = fleet_ca(state, "acme", now + timedelta(days=1000), save=True)
         assert first.certificate == second.certificate
-        assert pem.of_key(first.key) == pem.of_key(second.key)
+        assert pem.key_to_pem(first.key) == pem.key_to_pem(second.key)
         assert state.path_of("ca.key").stat().st_mode & 0o777 == 0o600
 
     def test_is_not_kept_unless_asked(self, state, now):
@@ -73,15 +118,15 @@ class TestFleetCa:
 
     def test_a_crash_between_key_and_certificate_is_healed(self, state, now):
         key = new_authority("acme", now).key
-        state.write_text("ca.key", pem.of_key(key))
+        state.write_text("ca.key", pem.key_to_pem(key))
         made = fleet_ca(state, "acme", now, save=True)
-        assert pem.of_key(made.key) == pem.of_key(key)
+        assert pem.key_to_pem(made.key) == pem.key_to_pem(key)
         assert pem.same_key(made.certificate, key)
 
     def test_a_lost_key_is_told(self, state, now):
         fleet_ca(state, "acme", now, save=True)
         state.path_of("ca.key").unlink()
-        with pytest.raises(CertificateError, match=r"ca\.key beside it is not") as caught:
+        with pytest.raises(CertificateError, match=r"ca\.key beside it does not") as caught:
             fleet_ca(state, "acme", now, save=True)
         assert "backup" in caught.value.hint
 
@@ -100,7 +145,7 @@ class TestFleetCa:
             fleet_ca(state, "acme", now, save=True)
 
     def test_a_key_of_another_kind_is_told(self, state, now):
-        state.write_text("ca.key", pem.of_key(rsa.generate_private_key(65537, 2048)))
+        state.write_text("ca.key", pem.key_to_pem(rsa.generate_private_key(65537, 2048)))
         with pytest.raises(CertificateError, match="not the key that regfleet made"):
             fleet_ca(state, "acme", now, save=True)
 

@@ -149,7 +149,7 @@ class TestFleetCa:
     def test_a_crash_between_key_and_certificate_is_healed(self, fleet, registry, state):
         fleet().server_pair(registry)
         stray = ec.generate_private_key(ec.SECP256R1())
-        state.write_text("registry/main.key", pem.of_key(stray))
+        state.write_text("registry/main.key", pem.key_to_pem(stray))
         assert fleet().server_pair(registry).reason == "key and certificate do not match"
         assert fleet().server_pair(registry).reason is None
 

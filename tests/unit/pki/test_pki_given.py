@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
@@ -15,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from regfleet.errors import CertificateError
 from regfleet.fleet.model import Tls
+from regfleet.pki import pem
 from regfleet.pki.certificates import FleetCertificates
 
 DAY = timedelta(days=1)
@@ -276,14 +278,14 @@ def a_ca_for_mail(certify, root, _middle, _now):
     [
         (expired, "server.crt", "CN=leaf expired on 2030-01-01 03:04 UTC", "renew"),
         (too_young, "server.crt", "not valid before 2030-01-03 03:04 UTC", "clock"),
-        (another_key, "server.key", "not the key of the certificate", "give the key"),
+        (another_key, "server.key", "not the key of the certificate", "set tls.key"),
         (leaf_last, "server.crt", "not the first one", "put it first"),
         (encrypted_key, "server.key", "is encrypted", "openssl pkey -in"),
-        (no_key, "server.key", "no private key", "openssl pkey -in"),
+        (no_key, "server.key", "it is a certificate", "openssl x509"),
         (dsa_key, "server.key", "do not take", "EC or RSA"),
         (bad_leaf(key=WEAK_RSA), "server.key", "1024 bits", "2048"),
         (bad_leaf(key=ec.generate_private_key(ec.SECP256K1())), "server.key", "secp256k1", "P-256"),
-        (no_certificate, "server.crt", "no certificate", "openssl x509"),
+        (no_certificate, "server.crt", "it is a private key", "openssl pkey -in"),
         (cut_certificate, "server.crt", "no certificate", "openssl x509"),
         (corrupt_certificate, "server.crt", "no certificate", "openssl x509"),
         (bad_leaf(names=()), "server.crt", "no subjectAltName", "registry.example.com"),
@@ -302,7 +304,7 @@ def a_ca_for_mail(certify, root, _middle, _now):
         (no_ca_in_between, "server.crt", "CN=middle signed", "CA:TRUE"),
         (no_constraints_in_between, "server.crt", "CN=middle signed", "CA:TRUE"),
         (a_ca_that_may_not_sign, "server.crt", "CN=middle signed", "keyCertSign"),
-        (too_many_below, "ca.crt", "allows 0 CAs below it, and there are 1", "shorter"),
+        (too_many_below, "ca.crt", "allows 0 CAs below it, but there are 1", "shorter"),
         (a_ca_for_mail, "server.crt", "may not issue", "CA that may"),
     ],
 )
@@ -314,6 +316,14 @@ def test_flaws(  # noqa: PLR0917 - pytest passes by name
     assert str(tmp_path / file) in caught.value.message
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_an_address_in_an_entry_for_names_does_not_do(serve, certify, root):
+    leaf = certify("leaf", root, names=("DNS:192.0.2.10",))
+    with pytest.raises(CertificateError) as caught:
+        serve(leaf.pem, leaf.key_pem(), root.pem, endpoint="192.0.2.10:5000")
+    assert "does not cover 192.0.2.10, only DNS:192.0.2.10" in caught.value.message
+    assert "IP:192.0.2.10, not DNS:" in caught.value.hint
 
 
 def test_further_names_must_be_covered_too(serve, certify, root):
@@ -356,3 +366,8 @@ def test_sha1_signatures_are_refused(serve, tmp_path):
     )
     with pytest.raises(CertificateError, match="signed with sha1"):
         serve((tmp_path / "c").read_bytes(), (tmp_path / "k").read_bytes())
+
+
+def test_a_file_without_end_is_not_read_to_it():
+    with pytest.raises(CertificateError, match="is longer than 4 MiB"):
+        pem.read(Path("/dev/zero"))

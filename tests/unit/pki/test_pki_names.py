@@ -78,6 +78,7 @@ def test_canonical_of_canonical_is_identity(name):
         (["*.b.example.com"], "*.example.com", False),
         (["10.0.0.1"], "10.0.0.1", True),
         (["*.0.0.1"], "10.0.0.1", False),
+        (["DNS:10.0.0.1"], "10.0.0.1", False),
         (["2001:db8::1"], "2001:DB8:0::1", True),
         ([], "a", False),
         (["@local"], "@local", False),
@@ -118,6 +119,14 @@ class TestServerNames:
 
 def test_a_common_name_is_no_name(certify):
     assert certificate_names(certify("registry.example.com", names=()).certificate) == ()
+
+
+def test_an_address_that_is_written_as_a_name_serves_no_address(certify):
+    made = certify("x", names=("DNS:192.0.2.10", "DNS:2001:db8::1", "DNS:a.example"))
+    have = certificate_names(made.certificate)
+    assert have == ("DNS:192.0.2.10", "DNS:2001:db8::1", "a.example")
+    assert not covers(have, "192.0.2.10")
+    assert not covers(have, "2001:db8::1")
 
 
 def test_names_of_a_certificate(certify):

@@ -8,26 +8,29 @@ import hashlib
 import json
 from pathlib import PurePosixPath
 
-from making import engine, observed
+from making import engine, observed, seen_container
 
 from regfleet import record
 from regfleet.engines.docker_facts import RELOADABLE
-from regfleet.look.observed import ObservedContainer, ObservedPath
 from regfleet.look.request import login_digest
-from regfleet.plan.model import (
-    EditDaemon,
+from regfleet.model.observed import ObservedPath
+from regfleet.model.plan import (
+    ActivateDocker,
+    EditFile,
     InstallEngine,
+    LoadImage,
     LogIn,
     LogOut,
     MakeDirectory,
     PullImage,
     PutFile,
-    RemoveContainer,
     RemoveImage,
     RemovePath,
-    RunContainer,
-    StartContainer,
+    RemoveService,
+    RunService,
+    SettleDocker,
     StartEngine,
+    StartService,
 )
 
 CONFIG = "/etc/docker/daemon.json"
@@ -59,8 +62,8 @@ class HostModel:
         return {
             "files": dict(self.files),
             "directories": dict(self.directories),
-            "daemon": None if self.daemon_json is None else json.loads(self.daemon_json),
-            "containers": dict(self.containers),
+            "daemon": self.daemon_json,
+            "services": dict(self.containers),
             "logins": dict(self.logins),
             "images": set(self.images),
             "originals": dict(self.originals),
@@ -82,6 +85,7 @@ class HostModel:
         return observed(
             paths=paths,
             daemon_json=self.daemon_json,
+            original=self.originals.get(CONFIG),
             record=self.record,
             owned=record.parse(self.record),
             engine=engine(
@@ -92,15 +96,15 @@ class HostModel:
                 running=sum(running for _, running in self.containers.values()) if up else 0,
                 live_restore=shown["live-restore"] if up else False,
             ),
-            containers={
-                each.name: ObservedContainer(
+            services={
+                each.name: seen_container(
                     each.name,
                     self.containers[each.name][1],
                     each.image.reference,
                     self.containers[each.name][0].specification,
                     self.containers[each.name][0].fleet,
                 )
-                for each in want.containers
+                for each in want.services
                 if each.name in self.containers and up
             },
             images=dict.fromkeys(self.images, "sha256:1") if up else {},
@@ -118,7 +122,7 @@ class HostModel:
     def apply(self, plan):
         for path, digest in plan.expected:
             assert self._digest(path) == digest, f"{path} changed since the plan"
-        staging = (InstallEngine, MakeDirectory, PutFile, EditDaemon)
+        staging = (InstallEngine, MakeDirectory, PutFile, EditFile)
         early = [
             step
             for step in plan.steps
@@ -127,21 +131,13 @@ class HostModel:
         for step in early:
             self._step(step)
         self.record = plan.record or None
-        edit = next((step for step in plan.steps if isinstance(step, EditDaemon)), None)
-        if edit:
-            self._activate(plan.activation, edit)
-        for image in plan.archives:
-            assert self.state == "up" or any(isinstance(s, StartEngine) for s in plan.steps)
-            self.images.add(image.reference)
-        for step in plan.steps:
-            if step not in early:
-                self._step(step)
-        if edit:
-            self.daemon_json = edit.final
+        assert list(plan.steps[: len(early)]) == early
+        for step in plan.steps[len(early) :]:
+            self._step(step)
         if self.record is None:
             self.originals = {}
 
-    def _step(self, step):  # noqa: C901, PLR0912 - a case for each kind of step
+    def _step(self, step):  # noqa: C901, PLR0912, PLR0915 - a case for each kind of step
         match step:
             case InstallEngine():
                 assert self.state == "missing"
@@ -159,6 +155,14 @@ class HostModel:
                 if foreign and file.path in self.files:
                     self.originals.setdefault(file.path, self.files[file.path])
                 self.files[file.path] = (file.content, file.mode)
+            case EditFile(path, content, foreign=foreign):
+                assert path == CONFIG
+                assert str(PurePosixPath(path).parent) in self.directories
+                if foreign:
+                    self.originals[path] = self.daemon_json
+                self.daemon_json = content
+            case RemovePath(path, directory=False) if path == CONFIG:
+                self.daemon_json = self.originals.pop(path, None)
             case RemovePath(path, directory=False):
                 self.files.pop(path, None)
                 if path in self.originals:
@@ -169,11 +173,16 @@ class HostModel:
                 ]
                 if not inside:
                     self.directories.pop(path, None)
-            case EditDaemon(active=active):
-                self.daemon_json = active
+            case ActivateDocker():
+                self._activate(step)
+            case SettleDocker():
+                pass
+            case LoadImage(image):
+                assert self.state == "up"
+                self.images.add(image.reference)
             case PullImage(image):
                 self.images.add(image.reference)
-            case RunContainer(container):
+            case RunService(container):
                 assert self.state == "up"
                 assert container.image.reference in self.images
                 taken = {
@@ -183,9 +192,9 @@ class HostModel:
                 }
                 assert container.port not in taken
                 self.containers[container.name] = (container, True)
-            case StartContainer(container):
+            case StartService(container):
                 self.containers[container.name] = (container, True)
-            case RemoveContainer(name):
+            case RemoveService(name, _):
                 assert self.state == "up"
                 self.containers.pop(name, None)
             case RemoveImage(reference):
@@ -199,13 +208,13 @@ class HostModel:
             case _:
                 raise AssertionError(step)
 
-    def _activate(self, activation, edit):
-        file = json.loads(edit.active)
-        if activation == "none":
+    def _activate(self, step):
+        file = json.loads(step.meanwhile or self.daemon_json or "{}")
+        if step.how == "none":
             assert self.state != "up"
             return
         assert self.state == "up"
-        if activation == "restart":
+        if step.how == "restart":
             self.live = file
         else:
             self.live |= {key: value for key, value in file.items() if key in RELOADABLE}
@@ -214,8 +223,8 @@ class HostModel:
         shows |= {
             f"{key} {str(self.live.get(key, default)).lower()}" for key, default in SHOWN.items()
         }
-        assert set(edit.expect) <= shows
-        assert not set(edit.refuse) & shows
+        assert set(step.expect) <= shows
+        assert not set(step.refuse) & shows
 
     def _live_mirrors(self):
         return [url.rstrip("/") + "/" for url in self.live.get("registry-mirrors", ())]

@@ -7,28 +7,44 @@ import pytest
 from host_model import HostModel
 from hypothesis import given
 from hypothesis import strategies as st
-from making import SALT, container, desired, engine, login, observed
+from making import (
+    SALT,
+    container,
+    daemon_json,
+    desired,
+    engine,
+    login,
+    observed,
+    seen_container,
+)
 
 from regfleet import record
-from regfleet.desired.model import DaemonSettings, DesiredHost, Directory, File, Image
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.look.observed import ObservedContainer, ObservedPath
+from regfleet.fleet.model import Mirror
 from regfleet.look.request import login_digest
-from regfleet.plan.diff import diff
-from regfleet.plan.model import (
-    EditDaemon,
+from regfleet.model.desired import DesiredHost
+from regfleet.model.files import Directory, File
+from regfleet.model.observed import ObservedData, ObservedPath
+from regfleet.model.plan import (
+    ActivateDocker,
     LogIn,
     LogOut,
+    Part,
     PullImage,
     PutFile,
-    RemoveContainer,
+    RemoveImage,
     RemovePath,
-    RunContainer,
-    StartContainer,
+    RemoveService,
+    RunService,
+    StartService,
 )
-from regfleet.record import Owned, OwnedContainer, OwnedLogin
+from regfleet.model.resource import Resource
+from regfleet.model.service import Image, UnitRun
+from regfleet.plan.diff import diff
+from regfleet.record import BroughtImage, Owned, OwnedLogin, OwnedService
+from regfleet.report.resource_text import resource_text
 
 ENDPOINTS = ("a.example:5000", "b.example:5000", "c.example")
 CAS = (b"CA one\n", b"CA two\n")
@@ -49,9 +65,9 @@ def trusts(draw):
 needs = st.builds(
     ClientNeeds,
     trusts(),
-    st.lists(st.sampled_from(["https://m.example", "http://n.example:5000"]), unique=True).map(
-        tuple
-    ),
+    st.lists(
+        st.sampled_from([Mirror("https://m.example"), Mirror("http://n.example:5000")]), unique=True
+    ).map(tuple),
     st.dictionaries(
         st.sampled_from(["debug", "live-restore", "userland-proxy"]), st.booleans(), max_size=3
     ),
@@ -95,8 +111,8 @@ def wants(draw, fleet="acme"):
         install=True,
         directories=tuple({each.path: each for each in directories}.values()),
         files=tuple(files),
-        daemon=client.daemon,
-        containers=tuple(containers),
+        edits=client.edits,
+        services=tuple(containers),
         logins=tuple(
             login(account, endpoint, password=draw(st.sampled_from(["one", "two"])))
             for account, endpoint in sorted(keys)
@@ -212,7 +228,7 @@ def test_every_step_has_its_change_and_every_change_its_reason(host, want):
     assert bool(plan.steps) <= bool(plan.changes)
     for change in plan.changes:
         assert change.reason
-        assert change.resource.split(" ")[0] in {
+        assert resource_text(change.resource).split(" ")[0] in {
             "file", "directory", "daemon.json", "container", "image", "login", "package", "service"
         }  # fmt: skip
 
@@ -227,7 +243,7 @@ def test_the_plan_is_pure(host, want):
 
 CA = File("/etc/docker/certs.d/a/ca.crt", b"CA\n", 0o444, "client.build.registries")
 HOME = Directory("/etc/docker/certs.d/a", 0o755, "client.build.registries")
-FOREIGN = ObservedContainer("regfleet-main", True, "registry:2", "x", "")
+FOREIGN = seen_container("regfleet-main", True, "registry:2", "x", "")
 
 
 def at(path, directory=False, mode=0o644, owner=(0, 0), digest="theirs"):
@@ -249,18 +265,18 @@ REFUSALS = {
         nothing(),
         observed(
             engine=engine("down"),
-            owned={"acme": Owned(containers=(OwnedContainer("regfleet-main", "/data"),))},
+            owned={"acme": Owned(services=(OwnedService("regfleet-main", "/data"),))},
         ),
         "does not run",
     ),
     "a foreign container": (
-        desired(containers=(container(),)),
-        observed(containers={"regfleet-main": FOREIGN}),
+        desired(services=(container(),)),
+        observed(services={"regfleet-main": FOREIGN}),
         "somebody else",
     ),
     "another fleet's container": (
-        desired(containers=(container(),)),
-        observed(containers={"regfleet-main": replace(FOREIGN, fleet="other")}),
+        desired(services=(container(),)),
+        observed(services={"regfleet-main": replace(FOREIGN, fleet="other")}),
         "the fleet other",
     ),
     "a directory for a file": (
@@ -276,16 +292,16 @@ REFUSALS = {
     "no account": (
         desired(logins=(login("nobody1"),)),
         observed(logins={("nobody1", "reg.example.com:5000"): "no-account"}),
-        "no account nobody1",
+        "does not exist on the host",
     ),
     "daemon.json is no JSON": (
         desired(),
         observed(daemon_json='{"debug": true,}'),
-        "line 1, column 16",
+        "line 1, column 15",
     ),
     "daemon.json is no JSON, to be emptied": (nothing(), observed(daemon_json="["), "line 1"),
     "a list that is none": (
-        desired(daemon=DaemonSettings(lists={"registry-mirrors": ("https://m",)})),
+        desired(daemon=daemon_json({"registry-mirrors": ("https://m",)})),
         observed(daemon_json='{"registry-mirrors": "x"}'),
         "registry-mirrors",
     ),
@@ -306,7 +322,7 @@ def test_a_host_that_cannot_be_brought_there_is_refused(name):
 
 
 def changes(want, seen):
-    return [(c.action, c.resource, c.reason) for c in diff(want, seen, SALT).changes]
+    return [(c.action, resource_text(c.resource), c.reason) for c in diff(want, seen, SALT).changes]
 
 
 OURS = observed(owned={"acme": Owned(files=(CA.path,), directories=(HOME.path,))})
@@ -391,32 +407,32 @@ def test_directories(ours, paths, actions):
 
 
 MAIN = container()
-THERE = ObservedContainer(MAIN.name, True, "registry:2", MAIN.specification, "acme")
-OWNED_MAIN = {"acme": Owned(containers=(OwnedContainer(MAIN.name, MAIN.storage),))}
+THERE = seen_container(MAIN.name, True, "registry:2", MAIN.specification, "acme")
+OWNED_MAIN = {"acme": Owned(services=(OwnedService(MAIN.name, MAIN.storage),))}
 CONTAINER_CASES = {
     "absent": (
         observed(),
         [("create", "image registry:2"), ("create", "container regfleet-main")],
-        (PullImage, RunContainer),
+        (PullImage, RunService),
     ),
     "image there": (
         observed(images={"registry:2": "sha256:1"}),
         [("create", "container regfleet-main")],
-        (RunContainer,),
+        (RunService,),
     ),
-    "as wanted": (observed(containers={MAIN.name: THERE}, owned=OWNED_MAIN), [], ()),
+    "as wanted": (observed(services={MAIN.name: THERE}, owned=OWNED_MAIN), [], ()),
     "stopped": (
-        observed(containers={MAIN.name: replace(THERE, running=False)}),
+        observed(services={MAIN.name: replace(THERE, running=False)}),
         [("run", "container regfleet-main")],
-        (StartContainer,),
+        (StartService,),
     ),
     "another specification": (
         observed(
-            containers={MAIN.name: replace(THERE, specification="old")},
+            services={MAIN.name: replace(THERE, specification="old")},
             images={"registry:2": "sha256:1"},
         ),
         [("update", "container regfleet-main")],
-        (RunContainer,),
+        (RunService,),
     ),
 }
 
@@ -424,8 +440,8 @@ CONTAINER_CASES = {
 @pytest.mark.parametrize("name", CONTAINER_CASES)
 def test_containers(name):
     seen, expected, steps = CONTAINER_CASES[name]
-    plan = diff(desired(containers=(MAIN,)), seen, SALT)
-    assert [(c.action, c.resource) for c in plan.changes] == expected
+    plan = diff(desired(services=(MAIN,)), seen, SALT)
+    assert [(c.action, resource_text(c.resource)) for c in plan.changes] == expected
     assert tuple(type(step) for step in plan.steps) == steps
 
 
@@ -438,7 +454,7 @@ ARCHIVE_CASES = [
     (ARCHIVED, {"registry:2": "sha256:1"}, False),
     (OTHER_ARCHIVE, {"registry:2": "sha256:1"}, True),
     (OTHER_ARCHIVE, {}, True),
-    (replace(ARCHIVED, command=("old",)), {"registry:2": "sha256:1"}, False),
+    (replace(ARCHIVED, run=replace(MAIN.run, command=("old",))), {"registry:2": "sha256:1"}, False),
 ]
 
 
@@ -449,32 +465,107 @@ def test_an_archive_travels_where_the_image_is_missing_or_was_another_archives(
     found = {} if there is None else {
         MAIN.name: replace(THERE, specification=there.specification)
     }  # fmt: skip
-    plan = diff(desired(containers=(ARCHIVED,)), observed(containers=found, images=images), SALT)
+    plan = diff(desired(services=(ARCHIVED,)), observed(services=found, images=images), SALT)
     assert plan.archives == ((ARCHIVED.image,) if travels else ())
     assert not any(isinstance(step, PullImage) for step in plan.steps)
 
 
 def test_two_containers_of_one_image_pull_it_once():
     both = (MAIN, container("regfleet-two", port=5001, storage="/data2"))
-    steps = diff(desired(containers=both), observed(), SALT).steps
+    steps = diff(desired(services=both), observed(), SALT).steps
     assert sum(isinstance(step, PullImage) for step in steps) == 1
 
 
-@pytest.mark.parametrize(("delete", "expected"), [((), ""), ((MAIN.storage,), MAIN.storage)])
-def test_a_container_goes_and_its_data_only_when_that_is_said(delete, expected):
+IMAGES = ObservedData("registry", 12, 3_400_000_000)
+DATA_CASES = [
+    # asked for, found, what goes, why
+    ((), IMAGES, None, None),
+    ((MAIN.storage,), None, None, None),  # nothing is there
+    ((MAIN.storage,), IMAGES, IMAGES, "--delete-data: 12 repositories, 3.4 GB"),
+    (
+        (MAIN.storage,),
+        ObservedData("registry", 1, 999, all_counted=False),
+        ObservedData("registry", 1, 999, all_counted=False),
+        "--delete-data: at least 1 repository, 999 bytes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("delete", "found", "goes", "reason"), DATA_CASES)
+def test_a_container_goes_and_its_data_only_when_that_is_said(delete, found, goes, reason):
     want = replace(nothing(), delete_storage=delete)
-    plan = diff(want, observed(owned=OWNED_MAIN), SALT)
-    assert plan.steps == (RemoveContainer(MAIN.name, "acme", expected),)
-    assert [c.resource for c in plan.changes if c.resource.startswith("data")] == (
-        [f"data {expected}"] if expected else []
+    seen = observed(owned=OWNED_MAIN, data={MAIN.storage: found} if found else {})
+    plan = diff(want, seen, SALT)
+    expected = MAIN.storage if goes else ""
+    assert plan.steps == (RemoveService(MAIN.name, "container", expected, data=goes),)
+    assert [
+        c.reason for c in plan.changes if resource_text(c.resource) == f"data {MAIN.storage}"
+    ] == ([reason] if goes else [])
+
+
+def test_what_is_no_registrys_is_not_deleted():
+    want = replace(nothing(), delete_storage=(MAIN.storage,))
+    seen = observed(owned=OWNED_MAIN, data={MAIN.storage: ObservedData("other")})
+    with pytest.raises(HostError, match="was there before regfleet and holds something other than"):
+        diff(want, seen, SALT)
+
+
+def test_what_regfleet_made_goes_when_it_holds_no_images():
+    want = replace(nothing(), delete_storage=(MAIN.storage,))
+    owned = {"acme": replace(OWNED_MAIN["acme"], directories=(MAIN.storage,))}
+    plan = diff(want, observed(owned=owned, data={MAIN.storage: ObservedData("empty")}), SALT)
+    (step,) = (each for each in plan.steps if isinstance(each, RemoveService))
+    assert (step.delete, step.made) == (MAIN.storage, True)
+
+
+@pytest.mark.parametrize(("delete", "stays"), [((MAIN.storage,), False), ((), True)])
+def test_a_storage_is_not_said_to_stay_with_the_data_that_go(delete, stays):
+    want = replace(nothing(), delete_storage=delete)
+    owned = {"acme": replace(OWNED_MAIN["acme"], directories=(MAIN.storage,))}
+    data = {MAIN.storage: IMAGES} if delete else {}
+    plan = diff(want, observed(owned=owned, data=data, holds={MAIN.storage: ("docker",)}), SALT)
+    (reason,) = (
+        c.reason for c in plan.changes if resource_text(c.resource) == f"directory {MAIN.storage}"
     )
+    assert ("kept, because it holds" in reason) is stays
+
+
+@pytest.mark.parametrize("theirs", [MAIN.storage, f"{MAIN.storage}/sub", "/var/lib"])
+def test_another_fleets_storage_is_refused_and_never_deleted(theirs):
+    owned = {**OWNED_MAIN, "other": Owned(services=(OwnedService("regfleet-x", theirs),))}
+    message = f"overlaps {theirs}, where regfleet-x of the fleet other keeps its images"
+    with pytest.raises(HostError, match=message):
+        diff(desired(services=(MAIN,)), observed(owned=owned), SALT)
+    want = replace(nothing(), delete_storage=(MAIN.storage,))
+    with pytest.raises(HostError, match=message):
+        diff(want, observed(owned=owned, data={MAIN.storage: IMAGES}), SALT)
+
+
+@pytest.mark.parametrize(
+    ("storage", "refused"),
+    [
+        ("/data/engine", True),
+        ("/data/engine/overlay2", True),
+        ("/data", True),
+        ("/data/images", False),
+        ("/data/engine/volumes/old/_data", False),  # a named volume that is gone on with
+    ],
+)
+def test_the_engines_own_directory_is_refused(storage, refused):
+    seen = observed(engine=engine(values={"data-root": "/data/engine"}))
+    want = desired(services=(container(storage=storage),))
+    if refused:
+        with pytest.raises(HostError, match="overlaps /data/engine, the engine's data directory"):
+            diff(want, seen, SALT)
+    else:
+        assert diff(want, seen, SALT).steps
 
 
 def test_a_container_that_goes_makes_room_for_the_one_that_comes_in_its_place():
     """A registry of another name at the same port."""
     host = HostModel()
-    run(host, desired(containers=(MAIN,)))
-    want = desired(containers=(container("regfleet-hub", registry="hub"),))
+    run(host, desired(services=(MAIN,)))
+    want = desired(services=(container("regfleet-hub", registry="hub"),))
     run(host, want)
     assert list(host.containers) == ["regfleet-hub"]
     assert diff(want, host.look(want, SALT), SALT).empty
@@ -502,14 +593,53 @@ def test_logins(recorded, seen, action):
     owned = {"acme": Owned(logins=recorded)} if recorded else {}
     plan = diff(desired(logins=(CI,)), observed(logins=seen, owned=owned), SALT)
     assert [change.action for change in plan.changes] == ([action] if action else [])
-    assert [step for step in plan.steps if not isinstance(step, EditDaemon)] == (
+    assert [step for step in plan.steps if not isinstance(step, ActivateDocker)] == (
         [LogIn(CI)] if action else []
     )
 
 
+# As the first release recorded a client's part of daemon.json.
+FIRST_RECORD = json.dumps(
+    {
+        "version": 1,
+        "fleets": {
+            "acme": {
+                "files": [],
+                "directories": ["/etc/docker"],
+                "daemon_created": True,
+                "lists": {"registry-mirrors": {"entries": ["https://m"], "existed": False}},
+                "values": {"debug": {"value": True, "before": None, "existed": False}},
+                "logins": [],
+                "containers": [],
+                "engine": "docker",
+                "edits": {},
+                "digests": {},
+            }
+        },
+    }
+)
+
+
+def test_what_the_first_release_has_applied_is_as_it_should_be():
+    client = Docker().wants(ClientNeeds((), (Mirror("https://m"),), {"debug": True}, "client.a"))
+    want = desired(directories=client.directories, edits=client.edits)
+    running = engine(mirrors=("https://m/",), values={"debug": True})
+    seen = observed(
+        paths={"/etc/docker": ObservedPath("/etc/docker", True, 0o755, (0, 0), "")},
+        daemon_json='{\n  "registry-mirrors": [\n    "https://m"\n  ],\n  "debug": true\n}\n',
+        record=FIRST_RECORD,
+        owned=record.parse(FIRST_RECORD),
+        engine=running,
+    )
+    assert diff(want, seen, SALT).empty
+    gone = diff(nothing(), seen, SALT)
+    assert RemovePath("/etc/docker/daemon.json") in gone.steps
+    assert gone.record == ""
+
+
 def test_a_login_goes_with_its_declaration():
     plan = diff(desired(), observed(owned={"acme": Owned(logins=(NEW,))}), SALT)
-    assert plan.steps == (LogOut(*KEY),)
+    assert plan.steps == (LogOut(*KEY, "docker", ".docker/config.json"),)
     assert plan.record == ""
 
 
@@ -544,3 +674,131 @@ def test_no_password_in_a_plan():
     plan = diff(desired(logins=(login(password="kanarienvogel"),)), observed(), SALT)
     assert any(isinstance(step, LogIn) for step in plan.steps)
     assert "kanarienvogel" not in repr(plan)
+
+
+class TestUsers:
+    """An htpasswd file: who comes, who goes, whose password is another; never a hash."""
+
+    PATH = "/etc/regfleet/main/htpasswd"
+
+    def mark(self, letter):
+        return f"$2y$05${letter * 22}"
+
+    def change(self, wanted, there):
+        lines = (f"{name}:{mark and mark + 'h' * 31}\n" for name, mark in wanted.items())
+        text = "".join(lines).encode()
+        file = File(self.PATH, text, 0o600, "registry.main.users", secret=True, users=True)
+        found = ObservedPath(self.PATH, directory=False, mode=0o600, owner=(0, 0), digest="other")
+        paths = {} if there is None else {self.PATH: found}
+        seen = observed(paths=paths, users={self.PATH: there or {}})
+        (change,) = diff(desired(files=(file,)), seen, SALT).changes
+        assert "hhh" not in repr(change)
+        return change
+
+    def test_each_is_told_by_name(self):
+        there = {"alice": self.mark("A"), "carol": self.mark("C"), "dave": self.mark("D")}
+        wanted = {"alice": self.mark("X"), "bob": self.mark("B"), "dave": self.mark("D")}
+        change = self.change(wanted, there)
+        assert (resource_text(change.resource), change.action) == (f"file {self.PATH}", "update")
+        assert change.parts == (
+            Part(Resource("user", "bob"), "create"),
+            Part(Resource("password", "alice"), "update"),
+            Part(Resource("user", "carol"), "delete"),
+        )
+
+    def test_a_new_file_brings_all(self):
+        change = self.change({"alice": self.mark("A")}, None)
+        assert change.parts == (Part(Resource("user", "alice"), "create"),)
+
+    def test_an_unknown_password_is_not_compared(self):
+        change = self.change({"alice": "", "bob": ""}, {"alice": self.mark("A")})
+        assert change.parts == (Part(Resource("user", "bob"), "create"),)
+
+    def test_where_no_user_differs_the_file_stands_for_itself(self):
+        same = {"alice": self.mark("A")}
+        assert self.change(same, same).parts == ()
+
+
+STAYS = "kept, because it holds"
+
+
+@pytest.mark.parametrize(
+    ("holds", "reason"),
+    [
+        ((), "no longer declared, if it is empty"),
+        (("ca.crt",), "no longer declared, if it is empty"),
+        (
+            ("ca.crt", "theirs"),
+            f"no longer declared; {STAYS} 1 entry not owned by the fleet: theirs",
+        ),
+        (
+            tuple("abcdefg"),
+            f"no longer declared; {STAYS} 7 entries not owned by the fleet: a, b, c, d, e, ...",
+        ),
+    ],
+)
+def test_what_a_directory_holds_that_goes_is_told(holds, reason):
+    place = "/etc/docker/certs.d/x"
+    owned = Owned(files=(f"{place}/ca.crt",), directories=(place,))
+    seen = observed(owned={"acme": owned}, record="{}", holds={place: holds})
+    changes = diff(DesiredHost("web1", "acme"), seen, SALT).changes
+    assert (
+        next(each.reason for each in changes if resource_text(each.resource).startswith("dir"))
+        == reason
+    )
+
+
+BY_PACKAGE = replace(MAIN, run=UnitRun(command=("/usr/bin/docker-registry",)), image=None)
+RUNTIME_CHANGES = [
+    # wanted, recorded kind, removed image, image recorded afterwards
+    (BY_PACKAGE, "unit", None, "registry:2"),
+    (BY_PACKAGE, "container", None, ""),
+    (None, "unit", RemoveImage("registry:2", "podman"), None),
+]
+
+
+@pytest.mark.parametrize(("service", "kind", "removed", "recorded"), RUNTIME_CHANGES)
+def test_the_image_stays_while_the_runtime_changes_for_a_way_back(service, kind, removed, recorded):
+    there = OwnedService(MAIN.name, MAIN.storage, "registry:2", kind)
+    owned = Owned(services=(there,))
+    wanted = desired(services=(service,) if service else ())
+    plan = diff(wanted, observed(owned={"acme": owned}), SALT)
+    assert [step for step in plan.steps if isinstance(step, RemoveImage)] == (
+        [removed] if removed else []
+    )
+    after = record.parse(plan.record).get("acme", Owned()).services
+    assert [each.image for each in after] == ([] if recorded is None else [recorded])
+
+
+BROUGHT = frozenset(
+    {BroughtImage("acme", "docker", "registry:2"), BroughtImage("other", "docker", "registry:3")}
+)
+REMOVED = RemoveImage("registry:2", "docker")
+BROUGHT_CASES = {
+    # wanted, images there, steps that remove images, image recorded afterwards
+    "the touch that brought it was killed": (MAIN, {"registry:2": "sha256:1"}, [], "registry:2"),
+    "another one than this fleet brought": (
+        replace(MAIN, image=Image("registry:3")), {"registry:3": "sha256:1"}, [], ""
+    ),
+    "the runtime before had it, and may come back": (BY_PACKAGE, {}, [], ""),
+    "nothing runs here any more": (None, {}, [REMOVED], None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("service", "images", "removed", "recorded"), BROUGHT_CASES.values(), ids=BROUGHT_CASES
+)
+def test_what_this_fleet_brought_goes_with_it(service, images, removed, recorded):
+    wanted = desired(services=(service,) if service else ())
+    plan = diff(wanted, observed(images=images, brought=BROUGHT), SALT)
+    assert [step for step in plan.steps if isinstance(step, RemoveImage)] == removed
+    after = record.parse(plan.record).get("acme", Owned()).services
+    assert [each.image for each in after] == ([] if recorded is None else [recorded])
+
+
+def test_images_that_alone_are_left_are_a_change():
+    plan = diff(desired(), observed(brought=BROUGHT), SALT)
+    assert [(each.action, resource_text(each.resource)) for each in plan.changes] == [
+        ("delete", "image registry:2")
+    ]
+    assert not diff(replace(desired(), fleet="third"), observed(brought=BROUGHT), SALT).changes

@@ -147,8 +147,8 @@ def start_registry(registry_binary, authority, tmp_path_factory):
         if tls:
             moment = at or datetime.now(timezone.utc)
             certificate, key = authority.issue("test", list(names), moment)
-            (directory / "crt").write_bytes(pem.of_certificates(certificate))
-            (directory / "key").write_text(pem.of_key(key))
+            (directory / "crt").write_bytes(pem.certificates_to_pem(certificate))
+            (directory / "key").write_text(pem.key_to_pem(key))
             config["http"]["tls"] = {
                 "certificate": str(directory / "crt"),
                 "key": str(directory / "key"),

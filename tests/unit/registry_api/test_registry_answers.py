@@ -152,7 +152,7 @@ def test_what_is_no_document(body):
     ("found", "expected"), [(None, ()), ([], ()), (["a", 1, "b"], ("a", "b")), ("ab", ())]
 )
 def test_strings(found, expected):
-    assert answers.strings(found) == expected
+    assert answers.strings_of(found) == expected
 
 
 def errors(code, message):

@@ -12,7 +12,7 @@ from regfleet.registry_api import checks
 from regfleet.registry_api.target import Target
 from regfleet.registry_api.tunnel import direct, through
 
-OLD_TLS = checks._old_context() is not None
+OLD_TLS = checks._tls_1_1_context() is not None
 needs_old_tls = pytest.mark.skipif(
     not OLD_TLS, reason=f"{ssl.OPENSSL_VERSION} cannot offer TLS 1.1"
 )
@@ -127,7 +127,7 @@ def test_nobody_listening_shows_nothing():
         found = checks.negative_checks("main", target, "ci")
     assert {check.verdict for check in found} - {"skipped"} == {"failed"}
     assert len(found) == 5
-    assert all("nobody listens" in check.detail for check in found if check.verdict == "failed")
+    assert all("no service listens" in check.detail for check in found if check.verdict == "failed")
 
 
 def test_a_proxy_for_a_registry_that_is_down_shows_nothing():

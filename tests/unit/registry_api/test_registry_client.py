@@ -11,7 +11,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from regfleet.errors import CertificateError
+from regfleet.registry_api import bounds
 from regfleet.registry_api import client as client_module
+from regfleet.registry_api.bounds import Bounds
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import RegistryError
 from regfleet.registry_api.target import Target
@@ -79,7 +81,7 @@ class TestBothWays:
 
 def test_through_ssh_to_where_nobody_listens(registry, transport):
     with registry.client(dial=through(transport, 1)) as client:
-        with pytest.raises(RegistryError, match="nobody listens") as caught:
+        with pytest.raises(RegistryError, match="no service listens") as caught:
             client.ping()
         assert caught.value.kind == "refused"
 
@@ -91,7 +93,7 @@ def test_through_an_sshd_that_forbids_it(registry, transport):
 
 
 def test_a_bare_channel_does(registry, transport):
-    def dial():
+    def dial(_seconds):
         where = ("127.0.0.1", registry.port)
         return transport.open_channel("direct-tcpip", where, ("127.0.0.1", 0))
 
@@ -159,7 +161,7 @@ class TestRefusals:
         ("repository", "reference"), [("../x", "a"), ("a", "b/c"), ("a?x", "a"), ("a", "")]
     )
     def test_nothing_is_asked_with_an_impossible_name(self, repository, reference):
-        def dial():
+        def dial(_seconds):
             pytest.fail("connected")
 
         client = RegistryClient(Target("r:5000", dial))
@@ -259,7 +261,7 @@ class TestAnotherService:
     def test_a_page_that_follows_itself_ends(self, web):
         dial = direct("127.0.0.1", web.server_port)
         with RegistryClient(Target("r:5000", dial, tls=False)) as client:
-            with pytest.raises(RegistryError, match="leads to itself") as caught:
+            with pytest.raises(RegistryError, match="names a page before it") as caught:
                 client.tags("loop")
             assert caught.value.kind == "protocol"
 
@@ -269,7 +271,7 @@ class TestAnotherService:
             with pytest.raises(RegistryError, match="broke") as caught:
                 client.request("GET", "/v2/_catalog")
             assert caught.value.kind == "unreachable"
-            monkeypatch.setattr(client_module, "MAX_BODY", 3)
+            monkeypatch.setattr(bounds, "REQUEST", Bounds(30, 3))
             with pytest.raises(RegistryError, match="endless"):
                 client.request("GET", "/")
 
@@ -279,7 +281,7 @@ def test_a_kept_connection_that_was_closed_is_opened_again(start_registry):
     registry = start_registry()
     connections = []
 
-    def dial():
+    def dial(_seconds):
         connections.append(socket.create_connection(("127.0.0.1", registry.port)))
         return connections[-1]
 

@@ -50,6 +50,17 @@ def test_stays_open_while_a_file_reads_from_it(ends):
     assert near.fileno() == -1
 
 
+def test_a_file_that_is_closed_twice_counts_once(ends):
+    stream = Stream(ends[0])
+    files = [stream.makefile("rb"), stream.makefile("rb")]
+    for _ in range(2):
+        files[0].close()
+    stream.close()
+    assert ends[0].fileno() != -1
+    files[1].close()
+    assert ends[0].fileno() == -1
+
+
 def test_closes_at_once_where_no_file_reads(ends):
     Stream(ends[0]).close()
     assert ends[0].fileno() == -1
@@ -57,7 +68,7 @@ def test_closes_at_once_where_no_file_reads(ends):
 
 @pytest.mark.parametrize("mode", ["r", "wb", "rwb"])
 def test_is_read_as_bytes_only(ends, mode):
-    with pytest.raises(ValueError, match="only 'rb'"):
+    with pytest.raises(ValueError, match="mode 'rb'"):
         Stream(ends[0]).makefile(mode)
 
 

@@ -2,7 +2,7 @@ import pytest
 from making import client, fleet, host, registry
 
 from regfleet.errors import UsageError
-from regfleet.fleet.model import Login, Tls
+from regfleet.fleet.model import Login, Mirror, Tls
 from regfleet.rehearse.casting import MOST_HOSTS, cast
 
 
@@ -55,7 +55,7 @@ def test_every_registry_plays():
     "uses",
     [
         {"registries": ("main",)},
-        {"registries": (), "mirrors": ("https://reg.example.com:5000",)},
+        {"registries": (), "mirrors": (Mirror("https://reg.example.com:5000", "main"),)},
         {"registries": (), "logins": (Login("main", "ci"),)},
     ],
 )

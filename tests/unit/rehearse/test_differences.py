@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from making import client, fleet, host, registry
 
-from regfleet.fleet.model import LOCAL, Host, Login, PasswordSource, Ssh, Tls, User
+from regfleet.fleet.model import LOCAL, Host, Login, Mirror, PasswordSource, Ssh, Tls, User
 from regfleet.rehearse.casting import cast
-from regfleet.rehearse.differences import Machine, of_any_fleet, of_this_fleet
+from regfleet.rehearse.differences import of_any_fleet, of_this_fleet
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, likeness
 
 OUTSIDE = registry("out", "out.example:5000", hosts=(), external=True, smoke=False, tls=Tls("none"),
@@ -64,7 +64,7 @@ LOCAL_HOST = Host(LOCAL, "localhost", Ssh(None, 22, None, True, "strict", None))
          "external: out (out.example:5000) is trusted, but not contacted, nor logged in to as me"),
         (fleet([registry(), OUTSIDE], [client(registries=("out",))]), None, {},
          "external: out (out.example:5000) is trusted, but not contacted"),
-        (fleet(clients=[client(mirrors=("https://m.example",))]), None, {},
+        (fleet(clients=[client(mirrors=(Mirror("https://m.example"),))]), None, {},
          "mirrors: https://m.example is set on clients, but cannot be reached from them"),
         (fleet([registry(proxy="https://up.example")]), None, {},
          "caches: main asks an empty registry in place of https://up.example"),
@@ -89,7 +89,7 @@ def test_a_fleet_that_can_be_had_as_it_is_has_nothing_to_tell():
     ],
 )  # fmt: skip
 def test_what_no_twin_shows(engines, words):
-    found = {each.topic: each.text for each in of_any_fleet(engines, Machine("6.1.0", "x86_64"))}
+    found = {each.topic: each.text for each in of_any_fleet(engines, "6.1.0 for x86_64")}
     assert found["versions"] == words
     assert "6.1.0 for x86_64" in found["kernel"]
     assert {"network", "data", "what is there", "resources", "SSH"} <= set(found)

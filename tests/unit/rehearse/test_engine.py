@@ -1,3 +1,7 @@
+import fcntl
+import os
+from pathlib import Path
+
 import pytest
 
 from regfleet.errors import RegfleetError
@@ -43,6 +47,36 @@ def test_an_engine_is_known_by_its_command_line_not_by_its_pid(tmp_path):
     assert own.pid() is None
     (tmp_path / "docker.pid").write_text("junk")
     assert own.pid() is None
+
+
+@pytest.mark.parametrize("verb", ["start", "stop", "remove"])
+def test_a_directory_that_another_engine_uses_is_left_alone(tmp_path, verb, monkeypatch):
+    """As dockerd has it: by a lock on the list of its volumes."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)  # where this test fails nothing is started
+    volumes = tmp_path / "data" / "volumes" / "metadata.db"
+    network = tmp_path / "data" / "network" / "files"
+    for each in (volumes.parent, network):
+        each.mkdir(parents=True)
+    volumes.touch()
+    (tmp_path / "docker.pid").write_text(f"{os.getpid()}\n")
+    with volumes.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(RegfleetError, match="another Docker engine uses") as caught:
+            getattr(OwnEngine(tmp_path), verb)()
+    assert "another directory" in caught.value.hint
+    assert network.is_dir()
+    assert (tmp_path / "docker.pid").exists()
+
+
+def test_links_on_the_way_to_the_directory_are_resolved(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    own = OwnEngine(tmp_path / "real" / "engine")
+    monkeypatch.chdir(tmp_path)
+    for other in (OwnEngine(tmp_path / "link" / "engine"), OwnEngine(Path("link/engine"))):
+        assert other == own
+        assert other.docker == own.docker
+        assert str(other.log).startswith(str(tmp_path / "real"))
 
 
 def test_sockets_fit_however_deep_the_directory_is(tmp_path):

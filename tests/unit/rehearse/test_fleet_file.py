@@ -14,8 +14,11 @@ from regfleet.fleet.model import (
     LOCAL,
     Client,
     Host,
+    Limits,
     Login,
+    Mirror,
     PasswordSource,
+    Proxy,
     Registry,
     Rollout,
     Smoke,
@@ -34,6 +37,8 @@ TWO = registry(
     image="registry:3",
     image_archive=Path("/images/r.tar"),
     storage="/srv/two",
+    listen=("127.0.0.1", 5000),
+    limits=Limits("2g", 512, "50m", 2),
     delete=False,
     tls=Tls("files", (), Path("/c.crt"), Path("/c.key"), Path("/ca.crt")),
     users=(
@@ -53,7 +58,9 @@ PLAIN = registry(
     allow_plaintext_passwords=True,
 )
 CACHE = registry("cache", "cache.example:5002", hosts=(host("web1"),), users=(), smoke=False,
-                 proxy="https://up.example", storage="/srv/cache")  # fmt: skip
+                 proxy="https://up.example", serves_docker_hub=True,
+                 storage="/srv/cache", image="registry:3", proxy_ttl="36h",
+                 proxy_user=User("me", PasswordSource("env", "HUB")))  # fmt: skip
 OUTSIDE = registry("out", "out.example", hosts=(), external=True, users=(), smoke=False,
                    storage="/var/lib/registry", tls=Tls("public"))  # fmt: skip
 CORP = replace(OUTSIDE, name="corp", endpoint="corp.example:5000", tls=Tls("files", ca=Path("/x")))
@@ -62,11 +69,13 @@ DAEMON = {"live-restore": True, "log-opts": {"max-size": "10m"}, "dns": ["192.0.
 WHOLE = fleet(
     [registry(tls=Tls("fleet-ca", ("x.example",))), TWO, PLAIN, CACHE, OUTSIDE, CORP],
     [
-        client(logins=(LOGIN,), daemon=DAEMON, migrate_flags=True,
+        client(logins=(LOGIN,), daemon=DAEMON, migrate_flags=True, vendor=True,
                registries=("main", "two", "plain-1", "out", "corp"),
-               mirrors=("https://cache.example:5002", "https://mirror.example")),
+               mirrors=(Mirror("https://cache.example:5002", "cache"), Mirror("https://mirror.example"))),
         client("rest", hosts=(Host(LOCAL, "localhost", Ssh(None, 22, None, True, "strict", None)),),
-               engine="podman", install=False, registries=()),
+               engine="podman", install=False, registries=(),
+               proxy=Proxy("http://p:1", "", ("x.example",), User("u", PasswordSource("env", "P")),
+                           containers=True)),
     ],
     rollout=Rollout(2, 5, 3),
     smoke=Smoke("alpine:3", Path("/images/alpine.tar")),
@@ -102,7 +111,7 @@ def test_the_whole_fleet_above_says_something_of_everything(kind, examples):
         assert len(values) > 1 or field.name in NO_OTHER_VALUE, field.name
 
 
-NO_OTHER_VALUE = {"runtime"}
+NO_OTHER_VALUE = {"runtime", "adopt"}  # a throwaway host has nothing to adopt
 
 
 def test_no_secret_is_in_the_file(tmp_path, monkeypatch):

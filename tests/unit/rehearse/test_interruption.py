@@ -30,7 +30,7 @@ except RegfleetError as error:
     print(error.message)
 """
 WAIT = "time.sleep(30)"
-ENDED = "taken down\ninterrupted before its end; nothing of it is left\n"
+ENDED = "taken down\nthe rehearsal was interrupted; nothing of it is left\n"
 CHILD = "['sh', '-c', 'kill -s $1 $PPID; exec sleep 30', '-', name.removeprefix('SIG')]"
 
 

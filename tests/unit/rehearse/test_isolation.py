@@ -46,7 +46,8 @@ def test_an_engine_elsewhere_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("variant", "signal"), [("docker", "SIGRTMIN+3"), ("bare", "SIGRTMIN+3"), ("sysv", "SIGTERM")]
+    ("variant", "signal"),
+    [("docker", "SIGRTMIN+3"), ("bare", "SIGRTMIN+3"), ("sysv", "SIGTERM"), ("openrc", "SIGTERM")],
 )
 def test_stop_signal(variant, signal):
     assert f"--stop-signal={signal}" in run_options("unix:///run/docker.sock", variant)

@@ -7,7 +7,7 @@ import pytest
 from making import client, fleet, host, registry
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import LOCAL, Host, Login, PasswordSource, Ssh, Tls, User
+from regfleet.fleet.model import LOCAL, Host, Login, Mirror, PasswordSource, Ssh, Tls, User
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, likeness, settled
 
@@ -110,7 +110,11 @@ def test_one_name_for_registries_on_two_hosts_is_refused():
 
 
 def test_real_registries_and_mirrors_are_left_alone():
-    mirrors = ("https://mirror.example", "https://reg.example.com:5000", "http://192.0.2.9:5000")
+    mirrors = (
+        Mirror("https://mirror.example"),
+        Mirror("https://reg.example.com:5000", "main"),
+        Mirror("http://192.0.2.9:5000"),
+    )
     login = Login("out", "me")
     whole = fleet(
         [registry(), EXTERNAL],

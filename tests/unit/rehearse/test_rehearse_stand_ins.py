@@ -56,8 +56,8 @@ def pair(tmp_path):
     authority = new_authority("x", NOW)
     certificate, key = authority.issue("reg", ["reg.example.com"], NOW)
     for name, content in (
-        ("c", pem.of_certificates(certificate)),
-        ("k", pem.of_key(key).encode()),
+        ("c", pem.certificates_to_pem(certificate)),
+        ("k", pem.key_to_pem(key).encode()),
         ("ca", authority.certificate_pem),
     ):
         (tmp_path / name).write_bytes(content)

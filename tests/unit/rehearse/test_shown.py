@@ -7,14 +7,15 @@ import pytest
 from rich.console import Console
 
 from regfleet.errors import HostError
-from regfleet.plan.model import Change, Plan
+from regfleet.model.checks import Check
+from regfleet.model.plan import Change, Plan
+from regfleet.model.report import HostReport, Report
+from regfleet.model.resource import Resource
 from regfleet.rehearse import shown
 from regfleet.rehearse.differences import Difference
 from regfleet.rehearse.rehearsal import Result, Stage, staged
-from regfleet.report.model import HostReport, Report
-from regfleet.smoke.outcome import Check
 
-CHANGE = Change("file /etc/x", "create", "client.build.registries")
+CHANGE = Change(Resource("file", "/etc/x"), "create", "client.build.registries")
 
 
 def report(*hosts):
@@ -128,6 +129,8 @@ def test_the_document():
                 "action": "create",
                 "reason": "client.build.registries",
                 "activation": "none",
+                "drift": False,
+                "impact": None,
             }
         ],
         "error": None,

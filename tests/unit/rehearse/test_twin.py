@@ -3,10 +3,11 @@ import stat
 import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
+from inside import SESSION
 from regfleet.errors import UsageError
 from regfleet.rehearse.docker import Docker
 from regfleet.rehearse.images import Images
-from regfleet.rehearse.twin import SESSION, HostSpec, Twin, TwinHost
+from regfleet.rehearse.twin import HostSpec, Twin, TwinHost
 
 DOCKER = Docker("unix:///nowhere.sock")
 

@@ -2,20 +2,28 @@
 
 from making import NOW, client, fleet, host, registry
 
-from regfleet.fleet.model import Tls
-from regfleet.plan.model import Change, Plan
+from regfleet.fleet.model import Mirror, Tls
+from regfleet.model.checks import Check
+from regfleet.model.plan import Change, Plan
+from regfleet.model.report import HostReport, Report
+from regfleet.model.resource import Resource
 from regfleet.report import html
-from regfleet.report.model import HostReport, Report
-from regfleet.smoke.outcome import Check
 
 STEPS = ("present", "push", "remove", "pull", "digest", "run", "delete")
 REFUSALS = ("anonymous-refused", "wrong-password-refused", "plain-http-refused")
 CHANGES = (
-    Change("file /etc/docker/certs.d/reg.example.com:5000/ca.crt", "create", "client.build"),
-    Change("daemon.json registry-mirrors", "update", "client.build.mirrors", "reload"),
-    Change("login root@reg.example.com:5000", "create", "client.build.login: main"),
+    Change(
+        Resource("file", "/etc/docker/certs.d/reg.example.com:5000/ca.crt"),
+        "create",
+        "client.build",
+    ),
+    Change(Resource("daemon.json", "registry-mirrors"), "update", "client.build.mirrors", "reload"),
+    Change(Resource("login", "root@reg.example.com:5000"), "create", "client.build.login: main"),
 )
-RESTART = (*CHANGES, Change("daemon.json log-driver", "update", "client.build.daemon", "restart"))
+RESTART = (
+    *CHANGES,
+    Change(Resource("daemon.json", "log-driver"), "update", "client.build.daemon", "restart"),
+)
 
 
 def passed(registry_name="main"):
@@ -38,7 +46,7 @@ def run(clients=8, **odd):
     """A run: hosts `web1` and so on in the group `build`, all changed and proven but the odd."""
     names = [f"web{number}" for number in range(1, clients + 1)]
     group = client(
-        hosts=tuple(host(name) for name in names), mirrors=("https://mirror.example.com",)
+        hosts=tuple(host(name) for name in names), mirrors=(Mirror("https://mirror.example.com"),)
     )
     elsewhere = registry("hub", "hub.example.com", hosts=(), external=True, tls=Tls("public"))
     declared = fleet([registry(), elsewhere], [group])

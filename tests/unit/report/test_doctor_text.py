@@ -52,7 +52,7 @@ def test_a_finding_in_its_parts():
         "           $ regfleet apply fleet.toml",
         "",
         "1 finding on 2 hosts and 1 registry examined.",
-        "Mend it, then run it again.",
+        "Fix it, then run this again.",
     ]
 
 
@@ -129,6 +129,6 @@ def test_an_explanation(as_json):
     stream = io.StringIO()
     doctor_text.explanation(found, values, Console(file=stream, width=100))
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "reg.example:5000 wants a login, and this account has none"
+    assert lines[0] == "reg.example:5000 requires a login, and this account has none"
     assert "   said    no basic auth credentials" in lines
     assert "   by hand $ docker login reg.example:5000" in lines

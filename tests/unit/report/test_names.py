@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regfleet.fleet.hosts import expand
-from regfleet.report.names import folded, listed
+from regfleet.model.names import folded, listed
 
 
 @pytest.mark.parametrize(

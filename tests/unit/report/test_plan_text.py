@@ -10,11 +10,17 @@ from making import host as declared
 from reports import FILE, RELOAD, everything, failed, host, planned, report
 from rich.console import Console
 
-from regfleet.plan.model import Change, Plan
+from regfleet.model.plan import Change, Part, Plan
+from regfleet.model.report import NotCompared
+from regfleet.model.resource import Resource, login_resource
 from regfleet.report.plan_text import grouped, impact, show_plan
+from regfleet.report.resource_text import resource_text
+from regfleet.unproven import Unproven
 
-RESTART = Change("daemon.json data-root", "create", "why", "restart")
-CA = Change("file /etc/docker/certs.d/registry.example.com:5000/ca.crt", "update", "client.a")
+RESTART = Change(Resource("daemon.json", "data-root"), "create", "why", "restart")
+CA = Change(
+    Resource("file", "/etc/docker/certs.d/registry.example.com:5000/ca.crt"), "update", "client.a"
+)
 
 
 def shown(made, width=None, **settings):
@@ -82,7 +88,7 @@ def test_changes_that_differ_inside_only_are_one_without_a_diff():
 @pytest.mark.parametrize(("action", "sign"), [("create", "+"), ("update", "~"), ("delete", "-"),
                                               ("run", ">")])  # fmt: skip
 def test_signs(action, sign):
-    said = shown(report(planned(changes=(Change("x", action, "why"),))))
+    said = shown(report(planned(changes=(Change(Resource("other", "x"), action, "why"),))))
     assert said.splitlines()[1] == f"  {sign} x  why"
 
 
@@ -135,7 +141,7 @@ def test_the_sum(hosts, said):
 )
 def test_drift_is_told_from_what_is_newly_declared(hosts, tag, said):
     lines = shown(report(*[drifted(name, CA, origin) for name, origin in hosts])).splitlines()
-    assert lines[1].split() == f"~ {CA.resource} {tag} client.a".split()
+    assert lines[1].split() == f"~ {resource_text(CA.resource)} {tag} client.a".split()
     assert [line.partition(": ")[2] for line in lines if line.startswith("Drift")] == (
         [said] if said else []
     )
@@ -197,8 +203,8 @@ IMPACT = [
     ),
     (
         [
-            Plan("a", (Change("container regfleet-main", "update", "why"),)),
-            Plan("b", (Change("container regfleet-x", "create", "why"),)),
+            Plan("a", (Change(Resource("container", "regfleet-main"), "update", "why"),)),
+            Plan("b", (Change(Resource("container", "regfleet-x"), "create", "why"),)),
         ],
         [
             "no engine is reloaded or restarted",
@@ -210,8 +216,8 @@ IMPACT = [
             Plan(
                 name,
                 (
-                    Change("container regfleet-main", "delete", "why"),
-                    Change("data /var/lib/registry", "delete", "why"),
+                    Change(Resource("container", "regfleet-main"), "delete", "why"),
+                    Change(Resource("data", "/var/lib/registry"), "delete", "why"),
                 ),
             )
             for name in ("a", "b")
@@ -240,7 +246,7 @@ def test_how_to_avoid_it_is_said_once():
 # ---- terminals ----
 
 LONG = Change(
-    "file /etc/docker/certs.d/registry.example.com:5000/ca.crt",
+    Resource("file", "/etc/docker/certs.d/registry.example.com:5000/ca.crt"),
     "create",
     "client.build.registries: main",
     diff='+      "https://a-very-long-name-of-a-mirror.internal.example.com/with/a/path"\n+x',
@@ -255,7 +261,7 @@ def words(text):
 def test_nothing_is_lost_and_nothing_is_too_wide(width):
     made = report(planned("web1.example.com", (LONG, RELOAD, RESTART), running=2), failed("web2"))
     lines = shown(made, width, diff=True).splitlines()
-    assert max(map(len, lines)) <= width
+    assert all(len(line) <= width or len(line.split()) == 1 for line in lines)
     assert words("".join(lines)) == words(shown(made, diff=True))
 
 
@@ -265,7 +271,7 @@ def test_nothing_is_lost_and_nothing_is_too_wide(width):
         (80, "  + file /etc/docker/certs.d/registry.example.com:5000/ca.crt"),
         (
             160,
-            f"  + {LONG.resource}  client.build.registries: main",
+            f"  + {resource_text(LONG.resource)}  client.build.registries: main",
         ),
     ],
 )
@@ -283,7 +289,7 @@ def test_words_are_not_cut_at_eighty_columns():
 def test_a_pipe_gets_whole_lines():
     made = report(*[planned(f"web{number * number}", (LONG,)) for number in range(50)])
     lines = shown(made).splitlines()
-    assert any(LONG.resource in line and LONG.reason in line for line in lines)
+    assert any(resource_text(LONG.resource) in line and LONG.reason in line for line in lines)
 
 
 def coloured(monkeypatch, terminal=False, **environment):
@@ -328,7 +334,7 @@ def test_it_is_no_markup(word):
     """rich would fail on it, or hide it."""
     made = failed(f"h{word}", f"error {word} end", f"hint {word} end")
     made.plan = Plan(
-        "h", (Change(f"file {word} x", "create", f"why {word} x", "none", f"+{word}"),)
+        "h", (Change(Resource("file", f"{word} x"), "create", f"why {word} x", "none", f"+{word}"),)
     )
     said = shown(report(made), diff=True)
     for before in ("h", "error ", "hint ", "file ", "why ", "+"):
@@ -340,7 +346,9 @@ def test_it_is_no_markup(word):
 )
 def test_it_does_nothing_to_a_terminal(word):
     made = failed(f"h{word}", f"error {word} end", f"hint {word} end")
-    made.plan = Plan("h", (Change(f"file {word} x", "create", f"why {word}", "none", f"+{word}"),))
+    made.plan = Plan(
+        "h", (Change(Resource("file", f"{word} x"), "create", f"why {word}", "none", f"+{word}"),)
+    )
     for width in (None, 80):
         said = shown(report(made), width, diff=True)
         assert word not in said
@@ -352,3 +360,79 @@ def test_no_secret():
     assert CANARY not in said
     assert "(secret: not shown)" in said
     assert CANARY not in repr(everything())
+
+
+USERS = Change(
+    Resource("file", "/etc/regfleet/main/htpasswd"),
+    "update",
+    "registry.main.users",
+    diff="(secret: not shown)",
+    parts=(
+        Part(Resource("user", "bob"), "create"),
+        Part(Resource("password", "alice"), "update"),
+        Part(Resource("user", "carol"), "delete"),
+    ),
+)
+
+
+def test_users_stand_in_the_place_of_their_file():
+    lines = shown(report(drifted("reg1", USERS, "host")), diff=True).splitlines()
+    assert lines[1:4] == [
+        "  + user bob [drift]           registry.main.users",
+        "  ~ password of alice [drift]  registry.main.users",
+        "  - user carol [drift]         registry.main.users",
+    ]
+
+
+def test_of_a_thousand_users_some_are_shown():
+    many = replace(
+        USERS, parts=tuple(Part(Resource("user", f"u{each}"), "create") for each in range(1000))
+    )
+    lines = shown(report(planned("reg1", (many,)))).splitlines()
+    assert "950 more of file /etc/regfleet/main/htpasswd" in lines[51]
+    assert len(lines) < 60
+
+
+def test_registries_come_before_clients_and_last_where_all_is_taken_out():
+    whole = fleet([registry(hosts=(declared("reg1"),))], [client(hosts=(declared("web1"),))])
+    made = report(planned("web1"), planned("web2"), planned("reg1", (CA,)))
+    titles = [line for line in shown(made, fleet=whole).splitlines() if line[:3] in ("reg", "web")]
+    assert titles == ["reg1", "web1, web2 (2 hosts)"]
+    out = shown(made, fleet=whole, destroyed=True).splitlines()
+    assert [line for line in out if line[:3] in ("reg", "web")] == titles[::-1]
+
+
+def test_what_was_not_compared_is_said():
+    made = planned("reg1")
+    htpasswd = Resource("file", "/etc/regfleet/main/htpasswd")
+    made.unknown = (NotCompared(htpasswd, ("alice", "ci"), "registry.main.users"),)
+    others = [
+        host(name, plan=Plan(name), unknown=(NotCompared(login_resource("root", "x")),))
+        for name in ("a1", "a2")
+    ]
+    said = shown(report(made, *others))
+    assert (
+        "Not compared: passwords of alice, ci (registry.main.users) on reg1; "
+        "login root@x on a1, a2: that takes secrets.\n"
+    ) in said
+    assert "Not compared" in shown(report(*others))
+
+
+def test_hosts_that_left_the_file_are_told_with_what_to_do():
+    whole = fleet()
+    made = report(host("a", plan=Plan("a")))
+    made.gone = {"web8": ("client_build",), "web9": ("client_build", "client_test")}
+    assert shown(made, fleet=whole).splitlines()[-1] == (
+        "Gone: web8, web9 (client_build, client_test) are no longer in the fleet file and keep "
+        "their trust and logins. `regfleet apply acme.toml --prune` takes them out; where a host "
+        "is not there any more, `--forget web8` forgets them."
+    )
+
+
+def test_a_plan_with_nothing_to_do_tells_what_no_smoke_test_has_proven():
+    made = report(host("a", plan=Plan("a")), host("b", plan=Plan("b")))
+    made.unproven = {"b": Unproven("2026-01-31T12:00:00Z"), "left-out": Unproven("x")}
+    assert shown(made).splitlines() == [
+        "Plan: nothing to do on 2 hosts.",
+        "Not proven: b: no smoke test has passed since the last change; apply runs it.",
+    ]

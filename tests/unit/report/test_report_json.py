@@ -5,11 +5,12 @@ import json
 import jsonschema
 import pytest
 from making import CANARY
-from reports import RELOAD, everything, failed, host, planned, report
+from reports import FILE, RELOAD, everything, failed, host, planned, report
 
-from regfleet.plan.model import Change, Plan
+from regfleet.model.checks import Check
+from regfleet.model.plan import Change, Plan
+from regfleet.model.resource import Resource
 from regfleet.report.as_json import apply_document, plan_document
-from regfleet.smoke.outcome import Check
 
 
 def exactly(**properties):
@@ -32,8 +33,14 @@ CHANGES = {
         action={"enum": ["create", "update", "delete", "run"]},
         reason=TEXT,
         activation=ACTIVATION,
+        drift={"type": ["boolean", "null"]},
+        impact={"type": ["string", "null"]},
     ),
 }
+COUNT = {"type": "integer", "minimum": 0}
+CHANGED = {"changes": COUNT, "drift": COUNT, "drift_unknown": COUNT}
+STATUSES = ["unchanged", "changed", "rolled-back", "failed", "unreachable", "skipped"]
+VERDICTS = ["passed", "failed", "skipped"]
 
 
 def hosts_of(schema):
@@ -51,24 +58,31 @@ PLAN = exactly(
             error=ERROR,
         )
     ),
+    totals=exactly(
+        hosts=COUNT, hosts_to_change=COUNT, containers_affected=COUNT, errors=COUNT, **CHANGED
+    ),
 )
 APPLY = exactly(
     version={"const": 1},
     fleet=TEXT,
     hosts=hosts_of(
         exactly(
-            status={
-                "enum": ["unchanged", "changed", "rolled-back", "failed", "unreachable", "skipped"]
-            },
+            status={"enum": STATUSES},
             changes=CHANGES,
             error=ERROR,
             smoke={
                 "type": "object",
-                "additionalProperties": {"enum": ["passed", "failed", "skipped"]},
+                "additionalProperties": {"enum": VERDICTS},
             },
         )
     ),
     ok={"type": "boolean"},
+    totals=exactly(
+        hosts=COUNT,
+        checks=exactly(**dict.fromkeys(VERDICTS, COUNT)),
+        **dict.fromkeys(STATUSES, COUNT),
+        **CHANGED,
+    ),
 )
 
 
@@ -80,15 +94,19 @@ def test_the_contract(made):
 
 def test_the_order_of_keys_and_hosts_is_the_contracts():
     document = json.loads(plan_document(everything()))
-    assert list(document) == ["version", "fleet", "hosts"]
+    assert list(document) == ["version", "fleet", "hosts", "totals"]
     assert list(document["hosts"]) == [
         "same", "changed", "secrets", "gone", "broken", "back", "later", "tested",
     ]  # fmt: skip
-    assert list(json.loads(apply_document(everything()))) == ["version", "fleet", "hosts", "ok"]
+    assert list(json.loads(apply_document(everything()))) == [
+        *("version", "fleet", "hosts", "ok", "totals")
+    ]
 
 
 def test_a_plan():
-    made = report(planned(running=4, changes=(RELOAD, Change("x", "run", "y", "restart"))))
+    made = report(
+        planned(running=4, changes=(RELOAD, Change(Resource("other", "x"), "run", "y", "restart")))
+    )
     assert json.loads(plan_document(made))["hosts"]["web1"] == {
         "changes": [
             {
@@ -96,8 +114,17 @@ def test_a_plan():
                 "action": "create",
                 "reason": "client.build.mirrors",
                 "activation": "reload",
+                "drift": False,
+                "impact": "reload, no container stops",
             },
-            {"resource": "x", "action": "run", "reason": "y", "activation": "restart"},
+            {
+                "resource": "x",
+                "action": "run",
+                "reason": "y",
+                "activation": "restart",
+                "drift": False,
+                "impact": "restart, 4 containers stop",
+            },
         ],
         "activation": "restart",
         "containers_affected": 4,
@@ -105,12 +132,59 @@ def test_a_plan():
     }
 
 
+def test_what_is_drift_and_what_may_be():
+    made = host(plan=Plan("web1", (RELOAD, FILE)), origins={RELOAD: "host", FILE: "unclear"})
+    document = json.loads(plan_document(report(made)))
+    assert [each["drift"] for each in document["hosts"]["web1"]["changes"]] == [True, None]
+    assert document["totals"] == {
+        "hosts": 1,
+        "hosts_to_change": 1,
+        "changes": 2,
+        "drift": 1,
+        "drift_unknown": 1,
+        "containers_affected": 0,
+        "errors": 0,
+    }
+
+
+def test_the_inside_of_a_change_when_asked_for_without_passwords():
+    proxy = Change(
+        Resource("daemon.json", "proxies"), "update", "x", diff="-http://u:sesame@p/\n+http://p/"
+    )
+    for document in (plan_document, apply_document):
+        made = json.loads(document(report(host(plan=Plan("web1", (proxy,)))), diff=True))
+        (change,) = made["hosts"]["web1"]["changes"]
+        assert change["diff"] == "-http://u:***@p/\n+http://p/"
+        assert "sesame" not in document(report(host(plan=Plan("web1", (proxy,)))), diff=True)
+        assert CANARY not in document(everything(), diff=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            Change(Resource("container", "regfleet-main"), "update", ""),
+            "its registry is away for a moment",
+        ),
+        (Change(Resource("container", "regfleet-main"), "delete", ""), "its registry is gone"),
+        (Change(Resource("data", "/var/lib/registry"), "delete", ""), "its images are deleted"),
+        (Change(Resource("file", "/etc/x"), "delete", ""), None),
+        (Change(Resource("other", "x"), "run", "", "restart"), "restart, 1 container stops"),
+    ],
+)
+def test_what_a_change_disturbs(change, words):
+    made = report(planned(running=1, changes=(change,)))
+    (found,) = json.loads(plan_document(made))["hosts"]["web1"]["changes"]
+    assert found["impact"] == words
+
+
 @pytest.mark.parametrize(
     ("running", "live_restore", "activation", "affected"),
     [(4, False, "restart", 4), (4, True, "restart", 0), (4, False, "reload", 0), (0, 0, "none", 0)],
 )
 def test_containers_that_stop(running, live_restore, activation, affected):
-    plan = Plan("h", (Change("x", "run", "", activation),), (), "", (), (), running, live_restore)
+    change = Change(Resource("other", "x"), "run", "", activation)
+    plan = Plan("h", (change,), running=running, live_restore=live_restore)
     assert plan.containers_affected == affected
 
 

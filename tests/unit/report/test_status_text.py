@@ -9,19 +9,23 @@ import pytest
 from making import NOW
 from rich.console import Console
 
-from regfleet.plan.model import Change
-from regfleet.registry_api.contents import Contents, Tag
-from regfleet.report import images_json, images_text, status_json, status_text
-from regfleet.report.images_model import RegistryImages
-from regfleet.report.status_model import (
+from regfleet.model.contents import Contents, Tag
+from regfleet.model.images import RegistryImages
+from regfleet.model.plan import Change
+from regfleet.model.resource import Resource
+from regfleet.model.status import (
     Certificate,
     Drift,
     FleetStatus,
     HostStatus,
     RegistryStatus,
+    Room,
 )
+from regfleet.report import images_json, images_text, status_json, status_text
 
-MIRROR = Change("daemon.json registry-mirrors", "update", "client.build.mirrors", "reload")
+MIRROR = Change(
+    Resource("daemon.json", "registry-mirrors"), "update", "client.build.mirrors", "reload"
+)
 GOOD = Certificate(NOW + timedelta(days=300), 300, warn=False, renewed=True)
 SOON = Certificate(NOW + timedelta(days=30), 30, warn=True, renewed=True)
 OURS = Certificate(NOW + timedelta(days=30), 30, warn=True, renewed=False)
@@ -57,7 +61,7 @@ def fleet(*parts, **changes):
 
 
 def drifted(name="web1", count=1, origin="host"):
-    changes = [Change(f"file /etc/{n}", "update", "why") for n in range(count - 1)]
+    changes = [Change(Resource("file", f"/etc/{n}"), "update", "why") for n in range(count - 1)]
     return host(name, drift=tuple(Drift(each, origin) for each in (MIRROR, *changes)))
 
 
@@ -78,9 +82,19 @@ def said(status, width=100, terminal=False, **settings):
         (host(skew=60), {}),
         (host(skew=61), {"host web1": ("clock",)}),
         (host(skew=-61), {"host web1": ("clock",)}),
-        (host(unknown=("file /x",)), {}),
+        (host(unknown=(Resource("file", "/x"),)), {"host web1": ("not compared",)}),
         (registry(), {}),
-        (registry(health="unknown"), {}),
+        (registry(health="unknown"), {"registry main": ("unknown",)}),
+        (registry(external=True, health="unknown"), {"registry main": ("unknown",)}),
+        (registry(room=Room(100, 10, 100, 10)), {}),
+        (registry(room=Room(100, 10)), {}),
+        (registry(room=Room(100, 9, 100, 10)), {"registry main": ("room",)}),
+        (registry(room=Room(100, 10, 100, 9)), {"registry main": ("room",)}),
+        (registry(room=Room(100, 0)), {"registry main": ("room",)}),
+        (registry(room=Room(100, 50, per_day=50)), {}),
+        (registry(room=Room(100, 50, per_day=-51)), {}),
+        (registry(room=Room(100, 50, per_day=51)), {"registry main": ("room",)}),
+        (registry(room_unknown=True), {"registry main": ("room not known",)}),
         (registry(health="unhealthy"), {"registry main": ("unhealthy",)}),
         (registry(certificate=SOON), {"registry main": ("certificate",)}),
         (registry(certificate=None), {}),
@@ -92,6 +106,44 @@ def test_what_needs_attention(part, attention):
     assert status.attention == attention
     assert status.ok is not bool(attention)
     assert json.loads(status_json.document(status))["ok"] is not bool(attention)
+
+
+def test_the_document_has_the_room():
+    room = Room(10**9, 10**7, 0, 0, 10**8)
+    document = json.loads(status_json.document(fleet(registry(room=room))))
+    assert document["registries"]["main"]["room"] == {
+        "bytes": 10**9,
+        "bytes_free": 10**7,
+        "inodes": None,
+        "inodes_free": None,
+        "bytes_per_day": 10**8,
+        "warnings": ["less than 10 % free", "full in less than a day at its present growth"],
+    }
+
+
+def test_what_is_not_known_is_not_well():
+    status = fleet(host(), unknown=(("the password of ci is not known", "set it"),))
+    assert status.ok is False
+    assert json.loads(status_json.document(status))["ok"] is False
+    lines = said(status).splitlines()
+    assert lines[1:3] == ["not known: the password of ci is not known", "  hint: set it"]
+    assert lines[-1] == "Not known: see above"
+
+
+def test_what_is_not_known_is_said_before_what_is_wrong():
+    parts = (
+        registry("down", health="unhealthy"),
+        registry("main", health="unknown"),
+        drifted("web1"),
+        host("web2", unknown=(Resource("file", "/x"),), skew=100),
+    )
+    lines = said(fleet(*parts)).splitlines()
+    verdicts = [line for line in lines if line.startswith(("Not known: ", "Needs attention: "))]
+    assert verdicts == [
+        "Not known: web2 (not compared); registry main (unknown)",
+        "Needs attention: web1 (drift); web2 (clock); registry down (unhealthy)",
+    ]
+    assert "  unknown      web2" in "\n".join(lines)
 
 
 def test_the_fleets_own_ca_needs_attention():
@@ -152,17 +204,17 @@ def test_a_folded_line_keeps_its_indentation():
 
 
 @pytest.mark.parametrize(
-    ("origin", "words"),
+    ("origin", "words", "state"),
     [
-        ("host", "(changed on the host)"),
-        ("fleet", "(newly declared)"),
-        ("unclear", "(changed on the host, or newly declared)"),
+        ("host", "(changed on the host)", "drift"),
+        ("fleet", "(newly declared)", "differs"),
+        ("unclear", "(changed on the host, or newly declared)", "drift"),
     ],
 )
-def test_drift_says_where_it_comes_from(origin, words):
+def test_drift_says_where_it_comes_from(origin, words, state):
     text = said(fleet(drifted(origin=origin)))
     assert f"update daemon.json registry-mirrors  client.build.mirrors {words}" in text
-    assert "Needs attention: web1 (drift)" in text
+    assert f"Needs attention: web1 ({state})" in text
     assert "Next: `regfleet plan fleet.toml --diff` shows what differs" in text
 
 
@@ -186,7 +238,8 @@ def test_the_first_changes_are_shown_and_the_others_counted():
         (host(engine_state="silent", version=""), ["docker does not answer"]),
         (host(skew=75), ["warning", "its clock is 75 s ahead of this machine's", "NTP"]),
         (host(skew=-75), ["its clock is 75 s behind this machine's"]),
-        (host(unknown=("file /a", "file /b")), ["2 resources not compared", "All is well."]),
+        (host(unknown=(Resource("file", "/a"), Resource("file", "/b"))),
+         ["2 resources not compared", "Not known: web1 (not compared)"]),
         (registry(health="unhealthy", contents=None, error="refused", hint="does it run?"),
          ["unhealthy", "refused", "hint: does it run?", "docker logs"]),
         (registry(certificate=SOON), ["warning", "less than a third", "apply fleet.toml` renews"]),
@@ -198,6 +251,12 @@ def test_the_first_changes_are_shown_and_the_others_counted():
         (registry(proxy="https://up.example", contents=None, note="not counted: why"),
          ["cache of https://up.example", "not counted: why"]),
         (registry(api_version="registry/2.0"), ["API registry/2.0"]),
+        (registry(room=Room(10**9, 5 * 10**8, 100, 50, 10**6)),
+         ["healthy", "room: 500.0 MB of 1.0 GB free, 1.0 MB less a day\n", "All is well."]),
+        (registry(room=Room(10**9, 10**7, 100, 5, 10**8)),
+         ["warning", "room: 10.0 MB of 1.0 GB free, 5 of 100 inodes, 100.0 MB less a day; less",
+          "; less than 10 % of the inodes free; full in less than a day", "make room"]),
+        (registry(room_unknown=True), ["could not be read", "Not known: registry main"]),
     ],
 )  # fmt: skip
 def test_each_case_in_words(part, words):
@@ -283,6 +342,7 @@ def test_the_document_of_status():
                 "state": "drift",
                 "os": "debian 12",
                 "engine": {"name": "docker", "state": "up", "version": "20.10.24"},
+                "reinstalled": False,
                 "clock_skew_seconds": 0,
                 "changes": [
                     {
@@ -301,6 +361,7 @@ def test_the_document_of_status():
                 "state": "unreachable",
                 "os": None,
                 "engine": {"name": "docker", "state": None, "version": None},
+                "reinstalled": False,
                 "clock_skew_seconds": None,
                 "changes": [],
                 "unknown": [],
@@ -326,11 +387,13 @@ def test_the_document_of_status():
                 "bytes": 4_200_000,
                 "partial": False,
                 "missing_manifests": 0,
+                "room": None,
                 "note": None,
                 "error": None,
                 "attention": [],
             }
         },
+        "unproven": {},
         "ok": False,
     }
 
@@ -389,6 +452,13 @@ class TestImages:
                 {"repositories": {"a": ()}, "note": "a cache of up"},
                 ["main  reg:5000: 1 repository (a cache of up)", "  a"],
             ),
+            (
+                {"repositories": {}, "hidden": 2},
+                [
+                    "main  reg:5000: 0 repositories, 0 tags",
+                    "  2 empty repositories of the smoke test left out (--all)",
+                ],
+            ),
         ],
     )
     def test_without_tags(self, changes, lines):
@@ -432,12 +502,14 @@ class TestImages:
                         ],
                         "old": [],
                     },
+                    "hidden_repositories": 0,
                     "note": None,
                     "error": None,
                 },
                 "other": {
                     "endpoint": "other:5000",
                     "repositories": {},
+                    "hidden_repositories": 0,
                     "note": None,
                     "error": "refused (hint: does it run?)",
                 },

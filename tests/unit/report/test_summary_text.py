@@ -8,8 +8,8 @@ from reports import everything, failed, host, report
 from rich.console import Console
 
 from regfleet.errors import InterruptedRunError, UnreachableError
+from regfleet.model.checks import Check
 from regfleet.report.summary_text import show_summary, show_troubles
-from regfleet.smoke.outcome import Check
 
 
 def shown(render, *args, width=None, **settings):
@@ -89,6 +89,24 @@ def test_a_run_that_went_well():
     ]
 
 
+def test_why_checks_were_skipped_is_told_once_for_all_hosts():
+    hosts = [
+        host(
+            name,
+            checks=(
+                Check("main/present", "passed"),
+                Check("main/push", "skipped", f"{name} declares no login to main"),
+                Check("main/pull", "skipped", f"{name} declares no login to main"),
+                Check("b/run", "skipped", "pull failed"),
+            ),
+        )
+        for name in ("web1", "web2")
+    ]
+    assert shown(show_summary, report(*hosts), again="x").splitlines()[0] == (
+        "smoke web1, web2: 1 passed, 3 skipped (declares no login to main)"
+    )
+
+
 def test_hosts_with_as_many_checks_are_one_line():
     check = (Check("main/push", "passed"),)
     hosts = [host(f"web{number}", status="changed", checks=check) for number in range(1, 1001)]
@@ -105,7 +123,7 @@ def test_a_thousand_failures_of_one_kind_are_a_few_lines():
         "failed web[0:999]: it broke",
         "  hint: mend it",
         "Not done: 1000 failed",
-        "Next: mend the above, then (what is done stays done):",
+        "Next: fix the above, then (what is done stays done):",
         "  regfleet apply f.toml",
     ]
 
@@ -126,6 +144,9 @@ def test_an_interrupted_run_has_nothing_to_mend():
     said = shown(show_summary, made, again="regfleet apply f.toml").splitlines()
     assert "note web1: changed, and not smoke-tested" in said
     assert said[-2] == "Next: go on with (what is done stays done):"
+    made.hosts["web1"].checks = (Check("main/push", "passed"),)
+    said = shown(show_summary, made, again="regfleet apply f.toml")
+    assert "note web1: changed, and the smoke test was interrupted" in said
 
 
 def test_everything_is_counted():
@@ -140,7 +161,7 @@ def test_everything_is_counted():
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_lines_fit_the_terminal(width):
-    made = report(failed("web1", "word " * 60, "a-long-path/" * 20))
+    made = report(failed("web1", "word " * 60, "a-long-path/ " * 20))
     lines = shown(show_summary, made, again="x", width=width).splitlines()
     assert max(map(len, lines)) <= width
     assert lines[1].startswith("  word")

@@ -13,11 +13,12 @@ from reports import FILE
 
 from regfleet.errors import HostError, InterruptedRunError, RegfleetError, UnreachableError
 from regfleet.fleet.model import Rollout
-from regfleet.plan.model import Plan
-from regfleet.report.model import HostReport, Report
-from regfleet.report.progress import Progress
+from regfleet.jobs.running import Ended
+from regfleet.model.checks import Check
+from regfleet.model.plan import Plan
+from regfleet.model.report import HostReport, Report
 from regfleet.run.apply import Runner
-from regfleet.smoke.outcome import Check
+from regfleet.run.progress import Progress
 from regfleet.touch.outcome import Outcome
 
 NAMES = ["web1", "web2", "web3"]
@@ -36,7 +37,7 @@ class Hosts:
         self.fleet, self.materials = whole, materials(whole)
         self.desired = {name: desired(name=name) for name in whole.hosts()}
         self.seen = dict.fromkeys(whole.hosts(), observed())
-        self.stopped = False
+        self.stopped, self.gone = False, {}
         self.touched, self.smoked = [], []
         self._plan, self._touch, self._smoke = plan, touch, smoke
 
@@ -156,7 +157,7 @@ def test_after_too_many_failures_nobody_is_touched(most, touched):
     assert hosts.smoked == touched[1:]
     skipped = made.report.hosts["web3"]
     if most == 0:
-        assert (skipped.status, skipped.hint) == ("skipped", "mend what failed, then run it again")
+        assert (skipped.status, skipped.hint) == ("skipped", "fix what failed, then run this again")
         assert "web1 failed, more than max_failures = 0" in skipped.error
     else:
         assert "(2 hosts before, 1 failed)" in watch.opened[-1]
@@ -221,3 +222,20 @@ def test_registries_come_first_or_last(clients_first, expected):
     made.touch(smoke=False, clients_first=clients_first)
     assert hosts.touched == expected
     assert hosts.smoked == []
+
+
+def test_jobs_are_done_side_by_side_and_answer_by_host():
+    class Working(Hosts):
+        def do(self, name, job):
+            if name == "web3":
+                raise UnreachableError(name, "no SSH connection", "")
+            well = name == "web1"
+            return Ended(Outcome("changed") if well else Outcome("rolled-back", "why"), job)
+
+    made, watch = runner(Working(FLEET))
+    assert made.do("counting on", {name: f"job of {name}" for name in NAMES}) == {
+        "web1": "job of web1"
+    }
+    assert statuses(made) == ["changed", "rolled-back", "unreachable"]
+    assert made.report.hosts["web2"].error == "why"
+    assert watch.opened == ["counting on 3 hosts"]

@@ -8,9 +8,9 @@ import shells
 from making import host
 from pyinfra.connectors.sshuserclient.client import get_missing_host_key_policy
 
-from regfleet.fleet.model import LOCAL
-from regfleet.run.command import shell_command
-from regfleet.run.connection import connection_data
+from regfleet.run.connection import WAY, connection_data
+from regfleet.run.way import way
+from regfleet.shell.command import shell_command
 
 LEAST = {
     "ssh_hostname": "web1",
@@ -18,6 +18,12 @@ LEAST = {
     "ssh_user": "ops",
     "ssh_strict_host_key_checking": "yes",
 }
+
+
+def data(place):
+    found = connection_data(way(place, {}))
+    assert found.pop(WAY).host == place
+    return found
 
 
 @pytest.mark.parametrize(
@@ -34,19 +40,16 @@ LEAST = {
     ],
 )
 def test_the_settings_as_pyinfra_names_them(ssh, changes):
-    assert connection_data(host(**ssh)) == {**LEAST, **changes}
+    assert data(host(**ssh)) == {**LEAST, **changes}
 
 
-def test_without_a_user_it_is_left_to_the_ssh_configuration():
-    assert "ssh_user" not in connection_data(host(user=None))
+def test_without_a_user_it_is_that_of_the_ssh_configuration():
+    found = connection_data(way(host(user=None, port=None), {"user": ("me",), "port": ("23",)}))
+    assert (found["ssh_user"], found["ssh_port"]) == ("me", 23)
 
 
 def test_the_address_is_what_is_connected_to():
-    assert connection_data(replace(host(), address="192.0.2.7"))["ssh_hostname"] == "192.0.2.7"
-
-
-def test_this_machine_is_not_connected_to():
-    assert connection_data(host(LOCAL)) == {}
+    assert data(replace(host(), address="192.0.2.7"))["ssh_hostname"] == "192.0.2.7"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def test_this_machine_is_not_connected_to():
     [("strict", "StrictPolicy"), ("accept-new", "AcceptNewPolicy"), ("off", "WarningPolicy")],
 )
 def test_pyinfra_knows_the_words_for_host_keys(checking, policy):
-    word = connection_data(host(host_key_checking=checking))["ssh_strict_host_key_checking"]
+    word = data(host(host_key_checking=checking))["ssh_strict_host_key_checking"]
     assert type(get_missing_host_key_policy(word)).__name__ == policy
 
 
@@ -99,6 +102,27 @@ def test_what_is_left_of_the_input_is_read(shell):
     assert done.stderr == b"written\n"
 
 
-@pytest.mark.parametrize(("sudo", "expected"), [(True, "sudo -n -H sh -s"), (False, "sh -s")])
-def test_sudo_never_asks(sudo, expected):
-    assert shell_command("sh -s", sudo=sudo).startswith(f"{expected} 2>&1;")
+def test_sudo_never_asks():
+    command = shell_command("sh -s", sudo=True)
+    assert "sudo -n -H sh -s; " in command
+    assert "doas -n sh -s; " in command
+    assert shell_command("sh -s", sudo=False).startswith("sh -s 2>&1;")
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("sudo",), "sudo -n -H sh -s"),
+        (("doas",), "doas -n sh -s"),
+        (("sudo", "doas"), "sudo -n -H sh -s"),
+        ((), "sudo: not found, and no doas"),
+    ],
+)
+def test_doas_where_there_is_no_sudo(shell, there, said):
+    tools = "".join(f"{name}() {{ echo {name} $*; }}; " for name in there)
+    only = 'command() { case " $there " in *" $2 "*) ;; *) return 1;; esac; }; '
+    begin = f"there='{' '.join(there)}'; {only}{tools}"
+    first, status = started(shell, begin + shell_command("sh -s", sudo=True))[:2]
+    assert first == said
+    assert status == ("@exit 0" if there else "@exit 127")

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from regfleet.run import dial
+from regfleet.fleet.load import load
+from regfleet.run import dial, ways
 
 FLEET = """\
 version = 1
@@ -24,11 +25,8 @@ registries = ["main"]
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    """A home without an SSH configuration, and nothing left over."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (tmp_path / "home" / ".ssh").mkdir(parents=True)
-    yield tmp_path / "home"
+def nothing_left():
+    yield
     dial.hang_up()
 
 
@@ -95,24 +93,26 @@ def test_no_more_than_are_worked_on_at_the_same_time(tmp_path, listening):
 
 
 @pytest.mark.parametrize(
-    ("text", "dialled"),
+    ("text", "expected"),
     [
-        ("", True),
-        ("Host *\n  User ops\n  IdentityFile ~/.ssh/key\n", True),
-        ("Host 127.*\n  ProxyJump bastion\n", False),
-        ("host x\n\tproxycommand nc %h %p\n", False),
-        ("Host h0\n  HostName=192.0.2.1\n", False),
-        ("Match exec true\n  User x\n", False),
-        ("Include other\n", False),
-        ("Host *\n  Port 2222\n", False),
+        ("", (False, ["127.0.0.1"])),
+        ("# Port 22\nHost *\n  HashKnownHosts yes\n  SendEnv LANG\n", (False, ["127.0.0.1"])),
+        ("Host 127.*\n  ProxyJump bastion\n", (False, [])),
+        ("Host 127.*\n  HostName 127.0.0.9\n", (False, [])),  # nothing is known yet
+        ("Host 127.*\n  HostName 127.0.0.9\n", (True, ["127.0.0.9"])),
+        ("Host other\n  Port 1\n", (True, ["127.0.0.1"])),
+        ("Host 127.*\n  ProxyJump bastion\n", (True, [])),
+        ("host x 127.*\n\tproxycommand nc %h %p\n", (True, [])),
     ],
 )
-def test_what_an_ssh_configuration_may_send_elsewhere_is_left_alone(
-    tmp_path, listening, home, text, dialled
-):
+def test_hosts_are_dialled_where_openssh_reaches_them(tmp_path, listening, home, text, expected):
+    asked, dialled = expected
     (home / ".ssh" / "config").write_text(text)
-    dial.begin(write(tmp_path, port_of(listening), "127.0.0.1"))
-    assert begun() == (["127.0.0.1"] if dialled else [])
+    file = write(tmp_path, port_of(listening), "127.0.0.1")
+    if asked:
+        ways.prepare(load(file).hosts().values())
+    dial.begin(file)
+    assert begun() == dialled
 
 
 def test_mistakes_are_left_for_the_command_to_tell(tmp_path, listening):

@@ -17,7 +17,7 @@ KNOWN, NEW, ANY = (
         (host("web3"), "off"),
     )
 )
-FLEET = replace(fleet(clients=[client(hosts=(KNOWN, NEW, ANY))]), proof="text")
+FLEET = fleet(clients=[client(hosts=(KNOWN, NEW, ANY))])
 
 
 @pytest.fixture(autouse=True)
@@ -36,21 +36,21 @@ def test_hosts_whose_keys_are_known_are_connected_to(begun):
 
 def test_a_run_takes_up_what_was_begun_once():
     early.begin(FLEET, ["web1"], 7, ())
-    (made,) = early._begun.values()
+    ((_, made),) = early._begun
     assert early.session(FLEET, 7) is made
     assert early.session(FLEET, 7) is not made
 
 
-def test_another_text_gets_a_session_of_its_own():
+def test_another_fleet_gets_a_session_of_its_own():
     early.begin(FLEET, ["web1"], None, ())
-    (made,) = early._begun.values()
-    assert early.session(replace(FLEET, proof="another"), None) is not made
+    ((_, made),) = early._begun
+    assert early.session(replace(FLEET, name="another"), None) is not made
 
 
 def test_nothing_is_begun_where_no_key_is_known(begun, monkeypatch):
     monkeypatch.delitem(sys.modules, "this", raising=False)
     early.begin(FLEET, ["web2"], None, ("this",))
-    assert early._begun == {}
+    assert early._begun == []
     assert begun == []
     assert "this" not in sys.modules
 

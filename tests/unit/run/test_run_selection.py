@@ -42,6 +42,10 @@ CASES = [
     ((), ("build1", "build2"), ["reg1.example.com", "build10", "web1"]),
     (("build1", "build1"), (), ["build1"]),
     (("build1",), ("web1",), ["build1"]),
+    (("!build1",), (), ["reg1.example.com", "build2", "build10", "web1"]),
+    (("build*", "!build2"), (), ["build1", "build10"]),
+    (("build*,! client_web, !build[1:2]",), (), ["build10"]),
+    (("!client_build",), ("web1",), ["reg1.example.com"]),
 ]
 
 
@@ -52,6 +56,11 @@ def test_hosts_in_the_fleets_order(limit, exclude, hosts):
 
 MISTAKES = [
     # limit, exclude, what is said, hint
+    (("build.*",), (), "--limit build.*: that looks like a regular expression", "web[01:20]"),
+    (("^build",), (), "regular expression", "shell's pattern"),
+    ((), ("build(1|2)",), "--exclude build(1|2): that looks", "!"),
+    (("!bild1",), (), "--limit !bild1: there", "did you mean build1?"),
+    (("!*",), (), "no host is left", "--limit"),
     (("biuld1",), (), "--limit biuld1", "did you mean build1?"),
     (("clientbuild",), (), "--limit clientbuild", "did you mean client_build?"),
     ((), ("wbe1",), "--exclude wbe1", "did you mean web1?"),

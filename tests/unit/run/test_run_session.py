@@ -1,6 +1,8 @@
 """Hosts side by side: results as they come, and as many connections as may be open."""
 
 import resource
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import gevent
@@ -82,12 +84,22 @@ def test_results_that_nobody_waits_for_end_the_work():
     assert 1 <= len(ended) <= 3
 
 
-def test_what_is_no_error_of_a_host_is_raised():
+@pytest.mark.parametrize(
+    "error", [RecursionError, ZeroDivisionError, OverflowError, MemoryError, KeyError]
+)
+def test_what_nobody_has_foreseen_is_one_hosts_error(error):
     def work(name):
-        raise ZeroDivisionError(name)
+        if name == NAMES[1]:
+            raise error("x" * 10_000)
+        return name
 
-    with pytest.raises(ZeroDivisionError):
-        list(begin(2).each(work, NAMES))
+    found = dict(begin(2).each(work, NAMES))
+    failed = found.pop(NAMES[1])
+    assert isinstance(failed, HostError)
+    assert error.__name__ in failed.message
+    assert len(failed.message) < 400
+    assert "regfleet has a defect" in failed.hint
+    assert found == {name: name for name in NAMES if name != NAMES[1]}
 
 
 def test_as_many_connections_as_files_may_be_open(monkeypatch):
@@ -123,6 +135,7 @@ class TestConnections:
 
             def __init__(self, name):
                 self.name = name
+                self.connector = SimpleNamespace()
 
             def connect(self, **_):
                 connected.append(self.name)
@@ -133,7 +146,6 @@ class TestConnections:
 
         hosts = {name: Pyinfra(name) for name in NAMES}
         monkeypatch.setattr(session, "_pyinfra", hosts.get)
-        monkeypatch.setattr(sessions.ssh, "prepare", lambda *_: None)
         return connected
 
     def test_they_are_waited_for_and_made_once(self, session, connected):
@@ -169,7 +181,7 @@ class TestConnections:
         session.connect("web1")
         transport = SimpleNamespace(is_active=lambda: active)
         monkeypatch.setattr(sessions.remote, "transport", lambda _: transport)
-        monkeypatch.setattr(sessions, "_watch", lambda _: None)
+        monkeypatch.setattr(sessions, "_detect_lost_network", lambda _: None)
         session.connect("web1")
         assert connected == ["web1"] * times
 
@@ -178,3 +190,16 @@ class TestConnections:
         gevent.sleep(0)
         session.close()
         assert isinstance(session._begun["web1"].get(), gevent.GreenletExit)
+
+
+def test_a_fleet_without_hosts_has_nothing_to_do_and_can_be_closed():
+    session = Session(fleet(), [])
+    assert list(session.each(lambda name: name, [])) == []
+    session.close()
+
+
+def test_a_way_to_hosts_does_not_wait_for_what_asks_registries():
+    """That takes as long to import as ten hosts to look at."""
+    code = "import sys, regfleet.cli.runs, regfleet.run.session\nprint('urllib3' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
+import yaml
 from making import CANARY, material, registry
 
-from regfleet.fleet.model import Tls
+from regfleet.fleet.model import Limits, Tls
+from regfleet.model.service import ContainerRun, Image
 from regfleet.runtimes import RUNTIMES
 from regfleet.runtimes.configuration import render
 from regfleet.secret import Secret
@@ -17,7 +19,12 @@ PAIR = material().pair
 
 def wants(of_registry=None, **of_material):
     made = registry(**(of_registry or {}))
-    return RUNTIMES["container"]("acme", made, material(**of_material))
+    image = Image(made.image, made.image_archive, "2d711642b726b044" if made.image_archive else "")
+    (instance,) = made.instances
+    (service,) = RUNTIMES["container"].services(
+        "acme", made, instance, material(**of_material), image
+    )
+    return service
 
 
 def test_files_and_modes():
@@ -51,17 +58,23 @@ def test_directories():
 
 
 def test_the_container():
-    (container,) = wants().containers
+    container = wants()
     assert container.name == "regfleet-main"
-    assert container.arguments == (
+    assert container.run.arguments == (
         "--publish=5000:5000",
         f"--volume={HOME}:/etc/regfleet:ro",
         "--volume=/var/lib/registry:/var/lib/registry",
         "--env=OTEL_TRACES_EXPORTER=none",
         "--entrypoint=registry",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--read-only",
+        "--tmpfs=/tmp",
+        "--userns=host",
+        "--pids-limit=4096",
     )
-    assert container.command == ("serve", "/etc/regfleet/config.yml")
-    assert (container.port, container.tls) == (5000, True)
+    assert container.run.command == ("serve", "/etc/regfleet/config.yml")
+    assert (container.port, container.probe.word) == (5000, "https:200,401:/v2/")
     assert (container.registry, container.fleet) == ("main", "acme")
     assert CANARY not in repr(container)
 
@@ -76,9 +89,33 @@ def test_the_container():
     ],
 )
 def test_the_endpoints_port_is_published(endpoint, tls, port):
-    made = RUNTIMES["container"]("acme", registry("main", endpoint, tls=Tls(tls)), material())
-    assert made.containers[0].arguments[0] == f"--publish={port}:5000"
-    assert (made.containers[0].port, made.containers[0].tls) == (port, tls != "none")
+    made = wants({"endpoint": endpoint, "tls": Tls(tls)})
+    assert made.run.arguments[0] == f"--publish={port}:5000"
+    assert (made.port, made.probe.kind) == (port, "http" if tls == "none" else "https")
+
+
+@pytest.mark.parametrize(
+    ("listen", "published", "where"),
+    [
+        (("10.0.0.5", 5001), "10.0.0.5:5001", "10.0.0.5:5001"),
+        (("::1", 5000), "[::1]:5000", "[::1]:5000"),
+        (("0.0.0.0", 443), "0.0.0.0:443", "127.0.0.1:443"),  # noqa: S104 - nothing is bound
+        (("::", 443), "[::]:443", "[::1]:443"),
+    ],
+)
+def test_where_it_listens(listen, published, where):
+    container = wants({"listen": listen})
+    assert container.run.arguments[0] == f"--publish={published}:5000"
+    assert container.where == where
+
+
+def test_what_an_earlier_version_ran_is_known():
+    """Its arguments ended before the rights were taken; nothing else of it may differ."""
+    container = wants()
+    before = replace(
+        container, run=ContainerRun(container.run.arguments[:5], container.run.command)
+    )
+    assert container.formerly == before.specification
 
 
 @pytest.mark.parametrize(
@@ -93,16 +130,17 @@ def test_the_endpoints_port_is_published(endpoint, tls, port):
         ({"delete": False}, {}, True),
         ({"image": "registry:3"}, {}, True),
         ({"storage": "/data"}, {}, True),
+        ({"listen": ("10.0.0.5", 5000)}, {}, True),
+        ({"limits": Limits("1g")}, {}, True),
     ],
 )
 def test_a_new_container_only_for_what_is_read_at_start(of_registry, of_material, new):
-    before, after = wants().containers[0], wants(of_registry, **of_material).containers[0]
+    before, after = wants(), wants(of_registry, **of_material)
     assert (before.specification != after.specification) is new
 
 
 def test_an_archive_is_told_by_its_digest(tmp_path):
-    (tmp_path / "a.tar").write_bytes(b"x")
-    image = wants({"image_archive": tmp_path / "a.tar"}).containers[0].image
+    image = wants({"image_archive": tmp_path / "a.tar"}).image
     assert image.archive == tmp_path / "a.tar"
     assert image.archive_digest.startswith("2d711642b726b044")
 
@@ -138,6 +176,14 @@ def test_the_whole_configuration():
     }
 
 
+@pytest.mark.parametrize("odd", ["caf\u00e9", "\U0001f433", "a\x7fb", "a\u2028b"])
+def test_whatever_an_upstream_is_called_the_configuration_is_yaml(odd):
+    """A registry reads YAML, whose escapes are not all of JSON's."""
+    url = f"https://up.example/{odd}"
+    text = render(registry(proxy=url), material(), "/inside")
+    assert yaml.safe_load(text)["proxy"]["remoteurl"] == url
+
+
 def test_what_is_not_there_is_not_configured():
     found = configuration({"delete": False}, pair=None, htpasswd=None)
     assert "tls" not in found["http"]
@@ -147,3 +193,15 @@ def test_what_is_not_there_is_not_configured():
 
 def test_users_without_tls_are_not_forgotten():
     assert "auth" in configuration(pair=None)
+
+
+@pytest.mark.parametrize("secret", [CANARY, 'a"b', 'x", "y', "back\\slash"])
+def test_the_configuration_is_shown_without_its_secret(secret):
+    file = next(each for each in wants(http_secret=Secret(secret)).files if "config" in each.path)
+    assert json.loads(file.content)["http"]["secret"] == secret
+    shown = json.loads(file.shown)
+    assert shown["http"].pop("secret") == "***"
+    expected = json.loads(file.content)
+    del expected["http"]["secret"]
+    assert shown == expected
+    assert secret not in file.shown

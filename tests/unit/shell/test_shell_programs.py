@@ -1,21 +1,27 @@
 """The shell programs: clean, portable, and nothing of them runs before all has arrived."""
 
 import random
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from shlex import quote
 
 import pytest
 import shells
 
 from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
+from regfleet.jobs.recovery import Recovery
+from regfleet.jobs.render import render as render_job
+from regfleet.jobs.rollback import Rollback
 from regfleet.look import request
 from regfleet.smoke import render as smoke
-from regfleet.touch import render as touch
+from regfleet.touch import protocol as touch
 
 WORDS = sorted({engine.shell for engine in ENGINES.values()})
 ENGINE_FILES = files("regfleet.engines")
@@ -29,6 +35,10 @@ PROGRAMS = {
     )
     for word in WORDS
     if stage != "doctor" or (ENGINE_FILES / f"{word}.doctor.sh").is_file()
+}
+PROGRAMS |= {
+    f"job-{job.name}": partial(render_job, job, "run-1-1", "somebody", WORDS)
+    for job in (Recovery(), Rollback())
 }
 CHECKERS = {
     "shellcheck": ["shellcheck", "-s", "sh", "-e", "SC2154", "-"],
@@ -51,6 +61,15 @@ def test_clean(program, checker):
         [found, *options], input=PROGRAMS[program](), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, "look-data"])
+def test_no_function_takes_the_place_of_another(program):
+    """A program is several files, and the last one of a name would be called by all."""
+    made = PROGRAMS[program]() if program in PROGRAMS else request.program("docker", data=True)
+    ours = made.replace(quote(files("regfleet.shell").joinpath("home.sh").read_text()), "''")
+    names = re.findall(r"^(\w+)\(\) *[{(]", ours, re.MULTILINE)
+    assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 # ---- cut off ----

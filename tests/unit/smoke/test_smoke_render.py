@@ -1,6 +1,5 @@
 """What a client is to test, and how it is written as a program."""
 
-import base64
 import re
 import shlex
 import shutil
@@ -9,10 +8,10 @@ import pytest
 import shells
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import CANARY, client, fleet, material, materials, registry, with_login
+from making import client, fleet, registry, with_login
 
-from regfleet.fleet.model import PasswordSource, Tls, User
-from regfleet.secret import Secret
+from regfleet.fleet.model import Tls
+from regfleet.shell import frame
 from regfleet.smoke import render
 from regfleet.smoke.render import Subject, repository_name, skipped, subjects
 
@@ -21,27 +20,16 @@ REPOSITORY = "regfleet-smoke/web1"
 EXTERNAL = {"external": True, "hosts": (), "tls": Tls("public")}
 
 
-def both(registries, clients):
-    made = fleet(registries, clients)
-    return made, materials(made)
-
-
 SUBJECTS = {
-    # registry, client -> the subject's account, user and password; None for no subject
-    "kept login": ({}, {"logins": with_login()}, ("root", "", None)),
-    "kept login of another account": (
-        {}, {"logins": with_login(accounts=("ops", "root"))}, ("ops", "", None),
-    ),
-    "users, but no login": ({}, {}, ("", "ci", Secret(CANARY))),
-    "no users": ({"users": ()}, {}, ("", "", None)),
-    "login for another registry": (
-        {}, {"logins": with_login("other")}, ("", "ci", Secret(CANARY)),
-    ),
+    # registry, client -> the account whose login is used, empty for none; None for no subject
+    "kept login": ({}, {"logins": with_login()}, "root"),
+    "kept login of another account": ({}, {"logins": with_login(accounts=("ops", "root"))}, "ops"),
+    "users, but no login": ({}, {}, ""),
+    "no users": ({"users": ()}, {}, ""),
+    "login for another registry": ({}, {"logins": with_login("other")}, ""),
     "not to be pushed to": ({"smoke": False}, {}, None),
-    "external with login": (
-        {**EXTERNAL, "smoke": True}, {"logins": with_login()}, ("root", "", None),
-    ),
-    "external without login": ({**EXTERNAL, "smoke": True}, {}, ("", "", None)),
+    "external with login": ({**EXTERNAL, "smoke": True}, {"logins": with_login()}, "root"),
+    "external without login": ({**EXTERNAL, "smoke": True}, {}, ""),
     "external, not to be pushed to": ({**EXTERNAL, "smoke": False}, {}, None),
     "not a registry of the client": ({}, {"registries": ()}, None),
 }  # fmt: skip
@@ -51,33 +39,24 @@ SUBJECTS = {
 def test_subjects(name):
     of_registry, of_client, expected = SUBJECTS[name]
     main = registry(**of_registry)
-    made, given_ = both([main], [client(**of_client)])
-    found = subjects(made, given_, WEB1)
+    found = subjects(fleet([main], [client(**of_client)]), WEB1)
     if expected is None:
         assert found == ()
     else:
-        account, user, password = expected
-        assert found == (Subject(main, REPOSITORY, account, user, password),)
-
-
-def test_the_first_user_is_taken():
-    users = (User("bob", PasswordSource("env", "B")), User("ann", PasswordSource("env", "A")))
-    made = fleet([registry(users=users)])
-    passwords = {"bob": Secret("b"), "ann": Secret("a")}
-    found = subjects(made, materials(made, main=material(passwords=passwords)), WEB1)
-    assert [(each.user, each.password) for each in found] == [("bob", Secret("b"))]
+        without = "" if expected else "web1 declares no login to main"
+        assert found == (Subject(main, REPOSITORY, expected, without),)
 
 
 def test_a_host_in_two_groups_tests_each_registry_once():
     registries = [registry(), registry("two", "reg.example.com:5001")]
     clients = [client(), client("more", registries=("two", "main"))]
-    made, given_ = both(registries, clients)
-    assert [each.registry.name for each in subjects(made, given_, WEB1)] == ["main", "two"]
+    made = fleet(registries, clients)
+    assert [each.registry.name for each in subjects(made, WEB1)] == ["main", "two"]
 
 
 def test_a_host_that_is_no_client_tests_nothing():
-    made, given_ = both([registry()], [client()])
-    assert subjects(made, given_, "reg1") == ()
+    made = fleet([registry()], [client()])
+    assert subjects(made, "reg1") == ()
     assert skipped(made, "reg1") == ()
 
 
@@ -127,34 +106,35 @@ def test_names(name, expected):
 def calls(program):
     body = program.removeprefix(render.program("docker")).strip()
     assert body.startswith("smoke() {\n")
-    assert body.endswith("\n  clean\n}\nsmoke </dev/null")
-    return [shlex.split(line) for line in body.splitlines()[1:-3]]
+    ending = [frame.begin("run-1"), "smoke </dev/null", frame.end("run-1")]
+    assert body.splitlines()[-5:] == ["  clean", "}", *ending]
+    first, *rest = body.splitlines()[1:-5]
+    assert first == "  begin"
+    return [shlex.split(line) for line in rest]
 
 
-SUBJECT = Subject(registry(), REPOSITORY, user="ci", password=Secret(CANARY))
+WITHOUT = "web1 declares no login to main"
+SUBJECT = Subject(registry(), REPOSITORY, without=WITHOUT)
 
 
 def test_a_subject_is_one_call():
-    assert calls(render.render((SUBJECT,), "busybox:latest", "run-1", brought=False)) == [
+    whole = render.render((SUBJECT,), "busybox:latest", "run-1", engine="docker", brought=False)
+    assert calls(whole) == [
         ["engine=docker"],
         [
             "registry", "main", "reg.example.com:5000", REPOSITORY, "run-1", "busybox:latest",
-            "", "ci", base64.b64encode(CANARY.encode()).decode(),
+            "", WITHOUT,
         ],
     ]  # fmt: skip
 
 
 def test_an_image_that_was_brought_is_said_first():
-    found = calls(render.render((SUBJECT, SUBJECT), "busybox:latest", "run-1", brought=True))
+    found = calls(
+        render.render((SUBJECT, SUBJECT), "busybox:latest", "run-1", engine="docker", brought=True)
+    )
     assert [call[0] for call in found] == [
         "engine=docker", "brought=busybox:latest", "registry", "registry",
     ]  # fmt: skip
-
-
-def test_no_password_in_clear():
-    program = render.render((SUBJECT,), "busybox:latest", "run-1", brought=False)
-    assert CANARY not in program
-    assert CANARY not in repr(SUBJECT)
 
 
 hostile = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
@@ -164,9 +144,10 @@ hostile = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs
 @settings(max_examples=25)
 @given(word=hostile)
 def test_whatever_a_value_is_it_stays_one_argument(word):
-    subject = Subject(registry(word, word), word, word, word, Secret(word))
-    whole = render.render((subject,), word, word, brought=True)
-    tell = 'registry() { printf "%s\\0" "$brought" "$@"; }\nclean() { :; }\nsmoke() {'
-    said = shells.run("dash", whole.replace("\nsmoke() {", f"\n{tell}")).stdout.decode()
-    encoded = base64.b64encode(word.encode()).decode()
-    assert said.split("\0")[:-1] == [word, word, word, word, word, word, word, word, encoded]
+    subject = Subject(registry(word, word), word, word, word)
+    whole = render.render((subject,), word, word, engine="docker", brought=True)
+    tell = 'registry() { printf "%s\\0" "$brought" "$@"; }\nclean() { :; }\n'
+    tell += "begin() { :; }\nsmoke() {"
+    whole = whole.replace("\nsmoke() {", f"\n{tell}").replace(frame.begin(word), "")
+    said = shells.run("dash", whole).stdout.decode()
+    assert said.split("\0")[:-1] == [word] * 8

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from regfleet.touch.outcome import Outcome, parse
 
+MARK = "run-1-7"
 AGAIN = "run it again: it looks first and does only what is left to do"
+
+
+def whole(*lines):
+    return ("", f"@begin {MARK}", *lines, f"@end {MARK}")
 
 
 def cut_off(said, *notes):
@@ -63,10 +68,34 @@ SAID = {
 @pytest.mark.parametrize("name", SAID)
 def test_outcomes(name):
     lines, expected = SAID[name]
-    assert parse(lines) == expected
+    assert parse(whole(*lines), MARK) == expected
 
 
 @given(st.lists(st.text("@ afhilnoteducm", max_size=15)))
 def test_only_what_says_so_is_done(lines):
     done = "@outcome changed" in lines
-    assert parse(lines).result == "failed" or done
+    assert parse(whole(*lines), MARK).result == "failed" or done
+
+
+NOISE = ("@failed the motd", "@outcome changed", "hello", "@end run-1-1")
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (NOISE, cut_off("hello")),
+        ((*NOISE, f"@begin {MARK}", "@outcome rolled-back"), cut_off("hello")),
+        ((*NOISE, *whole("@outcome rolled-back"), *NOISE), Outcome("rolled-back")),
+        ((f"\033]0;root@web1\007@begin {MARK}", "@outcome changed", f"@end {MARK}"), None),
+        (("@begin run-1-2", "@outcome changed", "@end run-1-2"), cut_off("no output")),
+        (("@outcome changed",), cut_off("no output")),
+    ],
+)
+def test_what_stands_outside_the_frame_is_noise(lines, expected):
+    """A greeting, a terminal title without a newline, another touch's answer."""
+    found = parse(lines, MARK)
+    assert found == expected if expected else found.cut
+
+
+def test_an_answer_that_lacks_its_end_is_asked_for_again():
+    assert parse(whole("@outcome changed")[:-1], MARK).cut

@@ -1,46 +1,56 @@
 """A plan as the touch's program: every kind of step, in order, quoted, and without a password."""
 
 import base64
+import os
 import shlex
 import shutil
 import typing
-from dataclasses import replace
 
 import pytest
 import shells
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from making import CANARY, container, login
+from making import CANARY, container, engine, login
 
-from regfleet import record
-from regfleet.desired.model import Directory, File, Image
-from regfleet.plan import model
-from regfleet.plan.model import (
+from regfleet import archives, record
+from regfleet.fleet import storage
+from regfleet.model import plan as model
+from regfleet.model.files import Directory, File
+from regfleet.model.foreign import Foreign
+from regfleet.model.plan import (
+    ActivateDocker,
     ActivateUnit,
-    EditDaemon,
+    Adopt,
+    Change,
     EditFile,
     InstallEngine,
+    InstallProgram,
+    LoadImage,
     LogIn,
     LogOut,
     MakeDirectory,
     Plan,
     PullImage,
     PutFile,
-    RemoveContainer,
     RemoveImage,
     RemovePath,
-    RunContainer,
-    StartContainer,
+    RemoveService,
+    ReturnAdopted,
+    RunService,
+    SettleDocker,
     StartEngine,
+    StartService,
 )
-from regfleet.touch import archive, render
+from regfleet.model.resource import Resource
+from regfleet.model.service import Image
+from regfleet.record import BroughtImage, parse_brought
+from regfleet.shell import frame
+from regfleet.touch import archive, protocol, render
 
 MAIN = container()
 IMAGE = Image("registry:2", "a.tar", "ab" * 32)
 FILE = File("/etc/docker/certs.d/a/ca.crt", b"CA\n", 0o444, "why")
-EDIT = EditDaemon(
-    "/etc/docker/daemon.json", "{}", "{}", "{}", "reload", ("insecure a",), ("mirror b/",)
-)
+DOCKERD = ActivateDocker("/etc/docker/daemon.json", "reload", ("insecure a",), ("mirror b/",))
 
 
 def b64(text):
@@ -49,93 +59,43 @@ def b64(text):
 
 DOCKER = ("docker", ".docker/config.json")
 
-# One of each kind at least, with the calls that it becomes.
-CALLS = {
-    "install": (
-        InstallEngine("apt-get", ("docker.io", "docker-cli?")),
-        [["install_packages", "apt-get", "docker.io", "docker-cli?"], ["docker_installed"]],
-    ),
-    "start": (StartEngine(), [["start_engine"]]),
-    "unit is restarted": (
-        ActivateUnit("containerd", "containerd", "restart"),
-        [["will_activate", "containerd", "containerd", "restart"]],
-    ),
-    "unit is started": (
-        ActivateUnit("crio", "crio", "start"), [["activate_unit", "crio", "crio", "start"]],
-    ),
-    "edit": (
-        EditFile("/etc/sysconfig/docker", "A=b", foreign=True),
-        [["edit", "/etc/sysconfig/docker", "0644", "1", b64("A=b")]],
-    ),
-    "edit that is judged": (
-        EditFile("/etc/containerd/config.toml", "a = 1", 0o600, engine="containerd"),
-        [
-            ["edit", "/etc/containerd/config.toml", "0600", "0", b64("a = 1")],
-            ["accepted", "containerd", "/etc/containerd/config.toml"],
-        ],
-    ),
-    "directory": (
-        MakeDirectory(Directory("/etc/docker", 0o755, "")), [["directory", "/etc/docker", "0755"]],
-    ),
-    "file": (PutFile(FILE, foreign=False), [["put", FILE.path, "0444", "0", b64("CA\n")]]),
-    "foreign file": (PutFile(FILE, foreign=True), [["put", FILE.path, "0444", "1", b64("CA\n")]]),
-    "file goes": (RemovePath("/x"), [["drop", "/x"]]),
-    "directory goes": (RemovePath("/x", directory=True), [["drop_directory", "/x"]]),
-    "daemon.json": (
-        EDIT,
-        [
-            ["want", "insecure a"],
-            ["refuse", "mirror b/"],
-            ["daemon", EDIT.path, b64("{}"), "same", b64("{}"), "reload"],
-        ],
-    ),
-    "daemon.json, then another": (
-        EditDaemon("/d", "{1}", "{2}", "{3}", "none", (), ()),
-        [["daemon", "/d", b64("{1}"), b64("{2}"), b64("{3}"), "none"]],
-    ),
-    "daemon.json goes": (
-        EditDaemon("/d", "{1}", None, "{3}", "none", (), ()),
-        [["daemon", "/d", b64("{1}"), "remove", b64("{3}"), "none"]],
-    ),
-    "daemon.json stays": (
-        EditDaemon("/d", None, None, "", "restart", ("insecure a",), (), ("-H", "fd://")),
-        [
-            ["want", "insecure a"],
-            ["will_run_with", "-H", "fd://"],
-            ["daemon_stays", "/d", "restart"],
-        ],
-    ),
-    "pull": (PullImage(Image("registry:2")), [["pull", "registry:2"]]),
-    "run": (
-        RunContainer(MAIN),
-        [
-            [
-                "container", "regfleet-main", "5000", "yes", "--restart=always",
-                "--label=regfleet.fleet=acme", "--label=regfleet.registry=main",
-                f"--label=regfleet.specification={MAIN.specification}",
-                "--publish=5000:5000", "registry:2", "serve", "/etc/regfleet/config.yml",
-            ]
-        ],
-    ),
-    "run, plain": (
-        StartContainer(container(tls=False)), [["start_container", "regfleet-main", "5000", "no"]],
-    ),
-    "start container": (
-        StartContainer(MAIN), [["start_container", "regfleet-main", "5000", "yes"]],
-    ),
-    "container goes": (
-        RemoveContainer("c", "acme"), [["remove_container", "c", "acme", ""]]
-    ),
-    "container and data go": (
-        RemoveContainer("c", "acme", "/d"), [["remove_container", "c", "acme", "/d"]]
-    ),
-    "image goes": (RemoveImage("registry:2"), [["remove_image", "registry:2"]]),
-    "login": (
-        LogIn(login()),
-        [["login", *DOCKER, "root", "reg.example.com:5000", "ci", b64(CANARY)]],
-    ),
-    "logout": (LogOut("root", "a.example"), [["logout", *DOCKER, "root", "a.example"]]),
-}  # fmt: skip
+RUN = RunService(MAIN, "container")
+HTTPS = "https:200,401:/v2/"  # a registry's probe
+
+# A plan in its order, with each kind of step. What the calls do with their arguments is shown in
+# test_touch_shell.py, and by tests/fleet on hosts.
+WHOLE = (
+    InstallEngine("apt-get", ("docker.io", "docker-cli?"), "docker"),
+    InstallProgram("apt-get", ("docker-registry",), "docker-registry"),
+    MakeDirectory(Directory("/etc/docker", 0o755, "")),
+    PutFile(FILE, foreign=False),
+    RemovePath("/x"),
+    EditFile("/etc/containerd/config.toml", "a = 1", 0o600, engine="containerd"),
+    DOCKERD,
+    StartEngine(),
+    LoadImage(IMAGE),
+    ActivateUnit("containerd", "containerd", "restart"),
+    RemoveService("c", "container"),
+    ReturnAdopted(record.Adopted("c", "5000", "container", "1f", "old", "always")),
+    PullImage(Image("registry:2")),
+    Adopt(Foreign("container", "1f", "old", "always", source="/data"), "/srv"),
+    RUN,
+    StartService(MAIN),
+    RemoveImage("registry:2"),
+    LogIn(login()),
+    LogOut("root", "a.example", *DOCKER),
+    RemovePath("/x", directory=True),
+    SettleDocker(),
+)
+# Its calls: what is asked first, what is written, and behind the swap what acts.
+ORDER = [
+    "begin", "noted", "settled_before", "expect", "protect", "storage", "storage",
+    "install_packages", "docker_installed", "install_program", "directory", "put", "drop", "edit",
+    "accepted", "want", "refuse", "will_take_up", "will_activate", "drop_service", "keep_service",
+    "record", "swap", "activate", "start_engine", "load", "activate_unit", "remove_service",
+    "return_adopted", "pull", "adopt", "adopt_images", "run_service",
+    "start_service", "remove_image", "login", "logout", "drop_directory", "settle",
+]  # fmt: skip
 
 
 def calls(program):
@@ -151,78 +111,43 @@ def calls(program):
     return steps
 
 
-def program(*steps, archives=(), changes=(), **settings):
-    return render.render(
-        Plan("web1", changes, steps, archives=archives, **settings), "run-1", "ops@control: acme"
-    )
+def program(*steps, changes=(), **settings):
+    return render.render(Plan("web1", changes, steps, **settings), "run-1", "ops@control: acme")
 
 
-def test_the_table_has_every_kind_of_step():
-    assert {type(step) for step, _ in CALLS.values()} == set(typing.get_args(model.Step))
+def test_every_kind_of_step_has_its_place():
+    assert {type(step) for step in WHOLE} == set(typing.get_args(model.Step))
+    found = calls(program(*WHOLE, expected=((FILE.path, "absent"),)))
+    assert [call[0] for call in found] == ORDER
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_every_kind_of_step_has_its_calls(name):
-    step, expected = CALLS[name]
-    found = calls(program(step))
-    begin = next(at for at in range(len(found)) if found[at : at + len(expected)] == expected)
-    assert begin > 0
-
-
-@pytest.mark.parametrize("name", CALLS)
-def test_no_kind_of_step_is_passed_over(name):
+@pytest.mark.parametrize("step", WHOLE, ids=lambda step: type(step).__name__)
+def test_no_kind_of_step_is_passed_over(step):
     """One that registers itself nowhere would be planned, reported and never done."""
-    step, expected = CALLS[name]
-    assert len([*render.before_swap(step), *render.after_swap(step)]) >= len(expected)
+    assert [*render.before_swap(step), *render.after_swap(step)]
 
 
 def test_the_functions_are_in_the_program():
-    """A call of a function that touch.sh does not have would fail on the host alone."""
-    names = {call[0] for _, expected in CALLS.values() for call in expected} | set(ORDER)
-    assert [name for name in names if f"\n{name}() {{" not in render.program("docker")] == []
+    """A call of a function that it does not have would fail on the host alone."""
+    there = protocol.program("docker")
+    assert [name for name in ORDER if f"\n{name}() {{" not in there] == []
 
 
-# ---- order ----
-
-ORDER = [
-    "begin", "settled_before", "expect", "install_packages", "directory", "put", "drop", "daemon",
-    "stage", "drop", "record", "swap", "activate", "start_engine", "load", "pull", "container",
-    "start_container", "remove_container", "remove_image", "login", "logout", "drop_directory",
-    "settle",
-]  # fmt: skip
-
-
-def order_of(found):
-    return [call[0] for call in found if call[0] in ORDER]
-
-
-def test_a_whole_plan_comes_in_order():
-    steps = [
-        CALLS[name][0]
-        for name in (
-            "install", "directory", "file", "file goes", "daemon.json", "start", "pull", "run",
-            "start container", "container goes", "image goes", "login", "logout", "directory goes",
-        )
-    ]  # fmt: skip
-    whole = program(*steps, archives=(IMAGE,), expected=((FILE.path, "absent"),))
-    assert order_of(calls(whole)) == ORDER
-
-
-def test_an_engine_that_was_down_is_started_before_an_archive_is_loaded():
-    found = order_of(calls(program(StartEngine(), RunContainer(MAIN), archives=(IMAGE,))))
-    assert found.index("start_engine") < found.index("load") < found.index("container")
-
-
-@pytest.mark.parametrize("may", [True, False])
-@pytest.mark.parametrize("activation", ["none", "reload", "restart"])
-def test_the_engine_takes_its_file_up_as_the_plan_says(activation, may):
-    whole = program(replace(EDIT, activation=activation), may_restart=may)
-    assert ["activate", activation, "yes" if may else "no"] in calls(whole)
-
-
-def test_without_daemon_json_nothing_is_activated():
-    assert "activate" not in order_of(calls(program(PutFile(FILE, foreign=False))))
-    assert "settle" not in order_of(calls(program(PutFile(FILE, foreign=False))))
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (ActivateDocker("/d", "reload", meanwhile="{1}", undo="{2}", may_restart=True),
+         [["will_take_up", "/d", "reload", b64("{2}"), b64("{1}")], ["activate", "reload", "yes"]]),
+        (ActivateDocker("/d", "restart", ("a",), ("b",), flags=("-H", "fd://"), parser=False),
+         [["want", "a"], ["refuse", "b"], ["will_run_with", "-H", "fd://"], ["without_parser"],
+          ["will_take_up", "/d", "restart", "", ""], ["activate", "restart", "no"]]),
+        # One that did not run before need not run on the way back.
+        (ActivateUnit("crio", "crio", "start"), [["activate_unit", "crio", "crio", "start"]]),
+    ],
+)  # fmt: skip
+def test_how_an_engine_takes_its_files_up(step, expected):
+    found = [*render.before_swap(step), *render.after_swap(step)]
+    assert [shlex.split(line) for line in found] == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("{}\n", b64("{}\n"))])
@@ -230,10 +155,23 @@ def test_the_record_comes_with_every_plan(text, expected):
     assert ["record", expected] in calls(program(StartEngine(), record=text))
 
 
+def test_the_generation_gets_the_run_and_what_it_changes():
+    changes = (
+        Change(Resource("file", "/etc/x"), "create", "why"),
+        Change(Resource("other", "odd\nname"), "delete", "why"),
+    )
+    whole = render.render(
+        Plan("h", changes, (RemoveImage("registry:2"),)), "run-ab12-7", "me", number=12
+    )
+    notes = b64("create file /etc/x\ndelete odd name\ndelete image registry:2\n")
+    assert ["noted", "12", "run-ab12", "me", notes] in calls(whole)
+
+
 def test_what_was_looked_at_is_asked_for_again_before_anything():
     whole = program(StartEngine(), expected=((record.PATH, "absent"), ("/x y", "00")))
-    assert calls(whole)[:4] == [
+    assert calls(whole)[:5] == [
         ["begin", "run-1", "ops@control: acme"],
+        ["noted", "0", "run", "ops@control: acme", ""],
         ["settled_before"],
         ["expect", record.PATH, "absent"],
         ["expect", "/x y", "00"],
@@ -264,43 +202,32 @@ def test_whatever_a_value_is_it_stays_one_argument(words, who):
         for word in words
         for step in (
             PullImage(Image(word)),
-            LogOut(word, word),
+            LogOut(word, word, *DOCKER),
             PutFile(File(word, word.encode(), 0o644, ""), foreign=False),
-            RunContainer(container(word, arguments=(word,), command=(word,))),
+            RunService(container(word, arguments=(word,), command=(word,)), "container"),
         )
     ]
     whole = render.render(Plan("h", steps=tuple(steps)), who, who)
     tell = 'step() { printf "%s\\0" "$@"; }\ntouch_host() { plan; }\nplan() {'
     said = shells.run("dash", whole.replace("\nplan() {", f"\n{tell}")).stdout.decode()
-    expected, late = ["begin", who, who, "settled_before"], []
+    noted = ["noted", "0", who.rpartition("-")[0], who, ""]
+    expected = ["begin", who, who, *noted, "settled_before", "protect"]
+    expected += [" ".join(storage.SYSTEM), " ".join(storage.WHOLLY)]
+    expected += ["storage", "/var/lib/registry"] * len(words)
+    late = []
     for word in words:
         one = container(word, arguments=(word,), command=(word,))
         labels = ("fleet", one.fleet), ("registry", "main"), ("specification", one.specification)
         flags = [f"--label=regfleet.{name}={value}" for name, value in labels]
-        arguments = ["5000", "yes", "--restart=always", *flags, word, "registry:2", word]
-        kept = " ".join(map(shlex.quote, arguments)) + "\n"
+        arguments = [
+            "127.0.0.1:5000", HTTPS, "--restart=always", *flags, word, "registry:2", word
+        ]  # fmt: skip
+        kept = " ".join(map(shlex.quote, ["container", *arguments])) + "\n"
         expected += ["put", word, "0644", "0", b64(word)]
-        expected += ["stage", f"{record.CONTAINERS}/{word}", "0600", b64(kept)]
-        late += ["pull", word, "logout", *DOCKER, word, word, "container", word, *arguments]
+        expected += ["keep_service", word, b64(kept)]
+        late += ["pull", "docker", word, "logout", *DOCKER, word, word,
+                 "run_service", "container", word, "container", *arguments]  # fmt: skip
     assert said.split("\0")[:-1] == [*expected, "record", "", "swap", *late]
-
-
-@pytest.mark.parametrize(
-    ("rendered", "expected"),
-    [
-        (
-            render.render_recovery("run-1", "me", ["docker"]),
-            [["begin", "run-1", "me"], ["recover"]],
-        ),
-        (
-            render.render_rollback(3, "run-1", "me", ["docker"]),
-            [["begin", "run-1", "me"], ["recover"], ["go_back", "3"]],
-        ),
-    ],
-)
-def test_the_ways_back(rendered, expected):
-    assert calls(rendered) == expected
-    assert rendered.endswith("\ntouch_host </dev/null\n")
 
 
 # ---- archives ----
@@ -334,11 +261,11 @@ def received(shell, monkeypatch, tmp_path, content, sent=None):
     """Run the receiving command on a spool of our own; gives its exit code and what it left."""
     monkeypatch.setattr(archive, "DIRECTORY", str(tmp_path / "var lib"))
     (tmp_path / "a.tar").write_bytes(content)
-    image = Image("busybox", tmp_path / "a.tar", archive.digest(tmp_path / "a.tar"))
-    command = archive.receive(image, load="")
+    image = Image("busybox", tmp_path / "a.tar", archives.digest(tmp_path / "a.tar"))
+    command = archive.receive(image, load="", mark="m")
     body = "".join(archive.Chunks(tmp_path / "a.tar")) if sent is None else sent
     done = shells.run(shell, f"({command}) <<'EOF'\n{body}EOF\n")
-    return done.returncode, [path for path in tmp_path.rglob("*.tar") if path.name != "a.tar"]
+    return done.returncode, [path for path in tmp_path.rglob("*.tar*") if path.name != "a.tar"]
 
 
 @EVERY_SHELL
@@ -359,8 +286,65 @@ def test_an_archive_that_is_not_what_it_was_leaves_nothing(shell, monkeypatch, t
     assert left == []
 
 
+@EVERY_SHELL
+def test_what_a_kill_left_of_an_archive_goes_with_the_next_one(shell, monkeypatch, tmp_path):
+    spool = tmp_path / "var lib" / "spool"
+    spool.mkdir(parents=True)
+    (spool / "cd.tar.99999999").touch()  # no such process
+    alive = spool / f"ef.tar.{os.getpid()}"
+    alive.touch()
+    code, left = received(shell, monkeypatch, tmp_path, b"whole")
+    assert code == 0
+    assert len(left) == 2
+    assert alive in left
+
+
+@EVERY_SHELL
+def test_one_that_a_killed_touch_left_waiting_is_in_nobodys_way(shell, monkeypatch, tmp_path):
+    received(shell, monkeypatch, tmp_path, b"abc")
+    image = Image("busybox", tmp_path / "a.tar", archives.digest(tmp_path / "a.tar"))
+    command = archive.receive(image, load="test -f", mark="m")
+    body = "".join(archive.Chunks(tmp_path / "a.tar"))
+    done = shells.run(shell, f"({command}) <<'EOF'\n{body}EOF\n")
+    assert frame.framed(done.stdout.decode().splitlines(), "m").ended
+    assert not (tmp_path / "var lib" / "spool").exists()
+
+
+@EVERY_SHELL
+def test_an_image_that_a_fleet_brings_is_listed_once_before_it_is_loaded(
+    shell, monkeypatch, tmp_path
+):
+    def bring(fleet, load):
+        command = archive.receive(image, load=load, mark="m", fleet=fleet)
+        done = shells.run(shell, f"({command}) <<'EOF'\n{body}EOF\n")
+        return frame.framed(done.stdout.decode().splitlines(), "m").ended
+
+    monkeypatch.setattr(archive, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(archive, "BROUGHT", str(tmp_path / "brought"))
+    (tmp_path / "a.tar").write_bytes(b"abc")
+    image = Image("busybox", tmp_path / "a.tar", archives.digest(tmp_path / "a.tar"))
+    body = "".join(archive.Chunks(tmp_path / "a.tar"))
+    loaded = f"grep -q busybox {tmp_path}/brought && test -f"
+    assert not bring("acme", "false")
+    assert not (tmp_path / "brought").exists()
+    for fleet in ("acme", "acme", "other", ""):
+        assert bring(fleet, loaded)
+    assert not bring("acme", "false")  # it is there from an earlier touch
+    listed = (tmp_path / "brought").read_text()
+    assert listed == "acme\tdocker\tbusybox\nother\tdocker\tbusybox\n"
+    assert parse_brought(listed) == {
+        BroughtImage(each, "docker", "busybox") for each in ("acme", "other")
+    }
+
+
 def test_an_archive_is_loaded_and_taken_away():
-    command = archive.receive(IMAGE, load="docker load -q -i")
+    load = archive.loading("docker load -q -i", engine(address="unix:///srv/a b.sock"))
+    command = archive.receive(IMAGE, load=load, mark="m")
     spool = archive.spool_path(IMAGE)
     assert spool == f"/var/lib/regfleet/spool/{'ab' * 16}.tar"
-    assert f"docker load -q -i {spool} && rm -f {spool}" in command
+    assert f"p={spool}.$$;" in command
+    assert (
+        "HOME=/nonexistent DOCKER_HOST='unix:///srv/a b.sock' "
+        'docker load -q -i "$p" && rm -f "$p" '
+    ) in command
+    assert " env -i " in command

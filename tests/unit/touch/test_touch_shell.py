@@ -7,7 +7,9 @@ import subprocess
 import pytest
 import shells
 
-from regfleet.touch import outcome, render
+from regfleet.model.desired import File
+from regfleet.model.plan import EditFile, PutFile, RemovePath
+from regfleet.touch import outcome, protocol, render
 
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
 
@@ -20,22 +22,42 @@ class Place:
 
     def __init__(self, shell, folder):
         self.shell, self.base, self.host = shell, folder / "base", folder / "host"
+        self.runs = folder / "runs"
         self.host.mkdir()
+        self.number = 0
 
     def touch(self, *steps):
         """Run steps as a rendered plan does; gives the outcome."""
-        program = render.program("docker")
+        program = protocol.program("docker")
         assert "\nBASE=/var/lib/regfleet\n" in program
         program = program.replace("\nBASE=/var/lib/regfleet\n", f"\nBASE={self.base}\n")
-        body = "\n".join(f"  step {step}" for step in steps)
-        text = f"{program}\n{HARMLESS}\nplan() {{\n{body}\n}}\ntouch_host </dev/null\n"
-        return outcome.parse(shells.run(self.shell, text).stdout.decode().splitlines())
+        assert "\nRUNS=/run/regfleet\n" in program
+        program = program.replace("\nRUNS=/run/regfleet\n", f"\nRUNS={self.runs}\n")
+        self.number += 1
+        mark = f"run-1-{self.number}"
+        body = "\n".join(f"  step {step}" for step in steps).replace(BEGIN, f"begin {mark} me")
+        text = f"{program}\n{HARMLESS}\nmark={mark}\nplan() {{\n{body}\n}}\ntouch_host </dev/null\n"
+        said = shells.run(self.shell, text).stdout.decode().splitlines()
+        return outcome.parse(said, mark)
+
+    def ask(self, mark=""):
+        """Ask how the last touch went, or the one of a mark."""
+        mark = mark or f"run-1-{self.number}"
+        program = protocol.question(mark)
+        for name, path in (("base", "/var/lib/regfleet"), ("runs", "/run/regfleet")):
+            assert f"\n{name}={path}\n" in program
+            program = program.replace(f"\n{name}={path}\n", f"\n{name}={getattr(self, name)}\n")
+        return outcome.parse(shells.run(self.shell, program).stdout.decode().splitlines(), mark)
 
     def put(self, name, content, mode="0644", foreign="0"):
-        return f"put {self.host}/{name} {mode} {foreign} {encoded(content)}"
+        file = File(f"{self.host}/{name}", content.encode(), int(mode, 8), "why")
+        return rendered(PutFile(file, foreign=foreign == "1"))
 
     def drop(self, name):
-        return f"drop {self.host}/{name}"
+        return rendered(RemovePath(f"{self.host}/{name}"))
+
+    def edit(self, name, content, mode="0644", foreign=True):
+        return rendered(EditFile(f"{self.host}/{name}", content, int(mode, 8), foreign))
 
     def files(self):
         return {
@@ -43,6 +65,11 @@ class Place:
             for path in self.host.rglob("*")
             if path.is_file()
         }
+
+
+def rendered(step):
+    (call,) = render.before_swap(step)
+    return call
 
 
 def encoded(content):
@@ -90,7 +117,7 @@ def test_the_mode_of_a_file_that_others_write_too(place, mode, stays):
     """It stays, unless a secret comes into it."""
     (place.host / "old").write_text("before")
     (place.host / "old").chmod(0o640)
-    edits = [f"edit {place.host}/{name} {mode} 1 {encoded('after')}" for name in ("old", "new")]
+    edits = [place.edit(name, "after", mode) for name in ("old", "new")]
     place.touch(BEGIN, *edits, RECORD, "swap")
     assert place.files() == {"old": "after", "new": "after"}
     assert (place.host / "old").stat().st_mode & 0o777 == stays
@@ -100,6 +127,18 @@ def test_the_mode_of_a_file_that_others_write_too(place, mode, stays):
     assert (place.host / "old").stat().st_mode & 0o777 == 0o640
 
 
+def test_what_a_killed_touch_left_beside_a_target_is_removed_by_the_next(place):
+    """Wherever that is: no list of directories has to know of it."""
+    (place.host / ".regfleet.toml").write_text("somebody's")
+    killed = place.touch(BEGIN, place.put("deep/er/new", "secret"), "kill -KILL $$")
+    assert killed.result != "changed"
+    left = [name for name in place.files() if name.startswith("deep/er/.regfleet.")]
+    assert len(left) == 1
+    assert place.touch(BEGIN, place.put("other", "x"), RECORD, "swap").result == "changed"
+    assert place.files() == {"other": "x", ".regfleet.toml": "somebody's"}
+    assert not (place.base / "beside").exists()
+
+
 def test_a_text_that_its_engine_does_not_accept_never_gets_there(place):
     """It is judged where it was written, beside its target."""
     (place.host / "old").write_text("before")
@@ -107,7 +146,7 @@ def test_a_text_that_its_engine_does_not_accept_never_gets_there(place):
     for text, result in (("fine", "changed"), ("bad", "failed")):
         done = place.touch(
             BEGIN,
-            f"edit {place.host}/old 0644 1 {encoded(text)}",
+            place.edit("old", text),
             f"eval '{judge} accepted picky /etc/old'",
             RECORD,
             "swap",
@@ -197,20 +236,77 @@ def test_the_way_back_goes_on_behind_a_file_that_cannot_be_restored(place):
     assert place.files() == {"one": "after", "two": "before", "three": "before"}
 
 
-def test_containers_come_back_last_first(place):
+def test_services_come_back_last_first(place):
     """The first stood aside for its port, which the last still holds."""
     place.touch(
-        BEGIN, "generation", "eval 'printf \"old\\nnew\\n\" >\"$saved/containers\"'",
-        f"eval 'back_container() {{ echo \"$1\" >>{place.host}/order; }}'", FAILING,
+        BEGIN, "generation", "eval 'printf \"old\\nnew\\n\" >\"$saved/services\"'",
+        f"eval 'back_service() {{ echo \"$1\" >>{place.host}/order; }}'", FAILING,
     )  # fmt: skip
     assert place.files() == {"order": "new\nold\n"}
+
+
+# ---- asked how it went ----
+
+NO_RECORD = "the host has no record of this run"
+
+
+def test_a_host_on_which_nothing_ran_knows_nothing(place):
+    """Absence is no outcome."""
+    asked = place.ask("run-9")
+    assert asked.cut
+    assert asked.error == NO_RECORD
+
+
+def test_a_touch_that_took_everything_out_is_known(place):
+    place.touch(BEGIN, place.put("new", "new"), RECORD, "swap")
+    assert place.touch(BEGIN, place.drop("new"), "record ''", "swap").result == "changed"
+    assert not place.base.exists()
+    assert place.ask() == outcome.Outcome("changed")
+
+
+def test_a_first_touch_that_rolled_back_is_known(place):
+    done = place.touch(BEGIN, place.put("new", "new"), RECORD, "swap", FAILING)
+    assert done.result == "rolled-back"
+    assert not place.base.exists()
+    assert place.ask() == done
+
+
+def test_what_another_touch_said_is_no_answer(place):
+    place.touch(BEGIN, place.put("new", "new"), RECORD, "swap")
+    assert place.ask("run-9").error == NO_RECORD
+
+
+def test_a_host_that_was_restarted_answers_from_its_disk(place):
+    done = place.touch(BEGIN, place.put("new", "new"), RECORD, "swap")
+    (place.runs / "run-1-1").unlink()
+    assert place.ask() == done
+    (place.base / "pending").write_text("1")
+    assert "ended in the middle" in place.ask().error
+
+
+def test_a_touch_that_was_given_up_does_not_begin(place):
+    place.ask("run-1-1")
+    done = place.touch(BEGIN, place.put("new", "new"), RECORD, "swap")
+    assert done.result == "failed"
+    assert "gave this run up before it began" in done.error
+    assert place.files() == {}
+
+
+def test_answers_are_private_and_go_after_a_day(place):
+    place.touch(BEGIN, place.put("new", "new"), RECORD, "swap")
+    assert place.runs.stat().st_mode & 0o777 == 0o700
+    answer = place.runs / "run-1-1"
+    assert answer.stat().st_mode & 0o777 == 0o600
+    os.utime(answer, (0, 0))
+    place.touch(BEGIN, place.put("new", "newer"), RECORD, "swap")
+    assert [path.name for path in place.runs.iterdir()] == ["run-1-2"]
 
 
 # ---- small functions ----
 
 
 def said(shell, *calls):
-    return shells.lines(shell, "\n".join([render.program("docker"), *calls, ""]))
+    return shells.lines(shell, "\n".join([protocol.program("docker"), *calls, ""]))
 
 
 @EVERY_SHELL
@@ -243,7 +339,7 @@ def test_only_the_first_failure_is_told(shell):
 @EVERY_SHELL
 def test_each_step_is_told_to_the_hook_before_it_begins(shell):
     hook = 'hook() { echo "$1 $2"; }\n'
-    program = f"{render.program('docker')}\n{hook}step true a\nstep echo done\n"
+    program = f"{protocol.program('docker')}\n{hook}step true a\nstep echo done\n"
     assert shells.lines(shell, program) == ["1 true", "2 echo", "done"]
 
 
@@ -255,3 +351,69 @@ def test_a_lock_whose_holder_is_dead_is_taken_over(shell, tmp_path):
     (place.base / "lock.pid").symlink_to("4194305")  # above the largest process id there is
     assert place.touch(BEGIN, place.put("new", "new"), RECORD, "swap").result == "changed"
     assert not (place.base / "lock.pid").is_symlink()
+
+
+# ---- a file of which an engine reads another text first ----
+
+
+def take_up(place, meanwhile, *, how="none"):
+    return [
+        "without_parser",
+        f"will_take_up {place.host}/d.json {how} '' {encoded(meanwhile)}",
+        RECORD,
+        "swap",
+        f"cp {place.host}/d.json {place.host}/read",
+    ]
+
+
+def test_another_text_is_there_until_the_end(place):
+    (place.host / "d.json").write_text("old")
+    edit = f"edit {place.host}/d.json 0644 1 {encoded('final')}"
+    ended = place.touch(BEGIN, edit, *take_up(place, "meanwhile"), "settle")
+    assert ended.result == "changed", ended
+    assert place.files() == {"d.json": "final", "read": "meanwhile"}
+
+
+def test_another_text_is_there_until_the_file_goes(place):
+    (place.host / "d.json").write_text("old")
+    ended = place.touch(BEGIN, place.drop("d.json"), *take_up(place, "meanwhile"), "settle")
+    assert ended.result == "changed", ended
+    assert place.files() == {"read": "meanwhile"}
+
+
+def test_what_fails_before_the_end_leaves_the_old_text(place):
+    (place.host / "d.json").write_text("old")
+    edit = f"edit {place.host}/d.json 0644 1 {encoded('final')}"
+    ended = place.touch(BEGIN, edit, *take_up(place, "meanwhile"), "fail told", "settle")
+    assert ended.result == "rolled-back", ended
+    assert place.files() == {"d.json": "old", "read": "meanwhile"}
+
+
+def test_without_another_text_the_file_is_there_at_once(place):
+    edit = f"edit {place.host}/d.json 0644 0 {encoded('final')}"
+    ended = place.touch(BEGIN, edit, *take_up(place, ""), "settle")
+    assert ended.result == "changed", ended
+    assert place.files() == {"d.json": "final", "read": "final"}
+
+
+PANIC = """\
+time="2026-11-29T11:00:00Z" level=info msg="Starting upload purge in 13m0s"
+panic: Get "https://up.example:5443/v2/": x509: certificate signed by unknown authority
+
+goroutine 1 [running]:
+github.com/docker/distribution/registry/handlers.NewApp({0xf1})
+	github.com/docker/distribution/registry/handlers/app.go:339 +0x1e7a
+main.main()
+	github.com/docker/distribution/cmd/registry/main.go:22 +0x25
+"""
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("log", [PANIC, PANIC * 3])
+def test_of_a_panic_the_reason_is_told_and_not_the_trace(shell, log):
+    program = protocol.program("docker")
+    text = f"{program}\nx_last_words() {{ cat <<'END'\n{log}\nEND\n}}\nlast_words x name\n"
+    said = shells.run(shell, text).stdout.decode()
+    assert "x509: certificate signed by unknown authority" in said
+    assert "main.go" not in said
+    assert "goroutine" not in said

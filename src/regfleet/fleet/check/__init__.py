@@ -1,5 +1,5 @@
-"""The third stage: what no single value shows to be wrong, found by looking across the document.
+"""The third stage: finds mistakes that only show when several values are compared.
 
-Runs on what the schema let pass: None stands for the rest. Nothing is contacted; the disk is
-only asked whether the files that are named exist.
+It runs on a document in which None stands for each value that the schema refused. It contacts
+nothing, and asks the disk only whether the files that the document names exist.
 """

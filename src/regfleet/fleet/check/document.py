@@ -1,20 +1,23 @@
-"""All cross-checks of a document, in one list."""
+"""Runs all cross-checks of a document."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from regfleet.fleet.check import clients, files, hosts, registries
+from regfleet.fleet.check import authority, clients, files, hosts, registries
 from regfleet.fleet.findings import Finding, Table
 
 
-def check(document: Table, folder: Path, *, files_needed: bool = True) -> list[Finding]:
-    """Everything that the schema cannot see.
+def check(
+    document: Table, folder: Path, *, files_needed: bool = True, keys_needed: bool = True
+) -> list[Finding]:
+    """All mistakes that the schema cannot find.
 
     Args:
-        document: as `validate.without` leaves it.
-        folder: the fleet file's, which relative paths begin at.
-        files_needed: whether files that it names have to be there.
+        document: the result of `validate.without`.
+        folder: the fleet file's folder, where relative paths start.
+        files_needed: whether the archives and certificates that it names must exist.
+        keys_needed: whether the certificates' keys must exist.
     """
     claims, found = hosts.claims(document)
     if document.get("registry", {}) == {} and document.get("client", {}) == {}:
@@ -22,5 +25,6 @@ def check(document: Table, folder: Path, *, files_needed: bool = True) -> list[F
         found.append(Finding((), "declares neither a registry nor a client", hint))
     found += registries.check(document, claims)
     found += clients.check(document, claims)
-    found += files.check(document, folder, needed=files_needed)
+    found += authority.check(document, claims)
+    found += files.check(document, folder, needed=files_needed, keys=keys_needed)
     return list(dict.fromkeys(found))

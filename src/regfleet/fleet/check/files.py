@@ -1,8 +1,8 @@
-"""The files of this machine that a fleet file names."""
+"""Checks the files of this machine that a fleet file names."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from regfleet.fleet import defaults
@@ -14,57 +14,93 @@ _SSH = ("key", "known_hosts")
 _TLS = ("certificate", "key", "ca")
 
 
-def check(document: Table, folder: Path, *, needed: bool = True) -> Iterator[Finding]:
-    """Paths that lead nowhere.
+def check(
+    document: Table, folder: Path, *, needed: bool = True, keys: bool = True
+) -> Iterator[Finding]:
+    """Paths of files that must exist and do not.
 
-    Archives and TLS files have to exist, where they are `needed`. Keys for SSH and password files
-    need not: a fleet is validated on machines, in CI say, that are rightly without them.
+    With `needed`, archives and certificates must exist; with `keys` too, the certificates' keys.
+    SSH keys and password files need not: a machine that only validates, as in CI, has none.
     """
-    for place, text in _later(document):
-        yield from _located(place, text, folder)
-    for place, text in _needed(document):
-        yield from _located(place, text, folder, needed=needed)
+    for place, text in _paths_read_later(document):
+        yield from _check_path(place, text, folder)
+    for place, text in _paths_needed_now(document):
+        key = len(place) > 1 and place[-2:] == ("tls", "key")
+        yield from _check_path(place, text, folder, needed=needed and (keys or not key))
 
 
-def _located(place: Place, text: str, folder: Path, *, needed: bool = False) -> Iterator[Finding]:
+def paths(document: Table) -> Iterator[tuple[Place, str]]:
+    """Every path of this machine in a document, with its place."""
+    yield from _paths_read_later(document)
+    yield from _paths_needed_now(document)
+
+
+def _check_path(
+    place: Place, text: str, folder: Path, *, needed: bool = False
+) -> Iterator[Finding]:
     try:
         path = defaults.local_path(text, folder)
         if not needed or path.is_file():
             return
         what = "is not a file" if path.exists() else "does not exist"
-        yield Finding(place, f"{shown(str(path))} {what}", "relative paths begin at the fleet file")
+        yield Finding(place, f"{shown(str(path))} {what}", "relative paths start at the fleet file")
     except RefusedError as refused:
         yield Finding(place, refused.message, refused.hint)
     except OSError as error:
-        yield Finding(
-            place, f"{shown(text)} cannot be looked at: {error.strerror}", "check the path"
-        )
+        yield Finding(place, f"{shown(text)} cannot be read: {error.strerror}", "check the path")
 
 
-def _texts(place: Place, table: Table | None, keys: tuple[str, ...]) -> Iterator[tuple[Place, str]]:
+def _paths_in(
+    place: Place, table: Table | None, keys: tuple[str, ...]
+) -> Iterator[tuple[Place, str]]:
     for key in keys:
         text = (table or {}).get(key)
         if text is not None:
             yield (*place, key), text
 
 
-def _later(document: Table) -> Iterator[tuple[Place, str]]:
-    yield from _texts(("ssh",), document.get("ssh"), _SSH)
+def _paths_read_later(document: Table) -> Iterator[tuple[Place, str]]:
+    yield from _paths_in(("ssh",), document.get("ssh"), _SSH)
+    yield from _files_of_proxies(document)
     for section in ("registry", "client"):
         for name, group in tables.named(document, section):
-            for index, item in tables.items(group, "hosts"):
-                if not isinstance(item, str):
-                    yield from _texts((section, name, "hosts", index, "ssh"), item.get("ssh"), _SSH)
+            yield from _paths_of_hosts((section, name, "hosts"), group.get("hosts"))
             for user, table in tables.pairs(group, "users"):
                 password = table.get("password")
                 if isinstance(password, dict):
                     place = (section, name, "users", user, "password")
-                    yield from _texts(place, password, ("file",))
+                    yield from _paths_in(place, password, ("file",))
 
 
-def _needed(document: Table) -> Iterator[tuple[Place, str]]:
+def _paths_of_hosts(
+    place: Place, hosts: Sequence[str | Table] | Table | None
+) -> Iterator[tuple[Place, str]]:
+    if isinstance(hosts, Mapping):  # not expanded yet
+        yield from _paths_in(place, hosts, ("file",))
+        return
+    for index, item in enumerate(hosts or ()):
+        if isinstance(item, Mapping):
+            yield from _paths_in((*place, index, "ssh"), item.get("ssh"), _SSH)
+
+
+def _files_of_proxies(document: Table) -> Iterator[tuple[Place, str]]:
+    upstreams = [
+        ("registry", name, defaults.upstream(registry))
+        for name, registry in tables.named(document, "registry")
+    ]
+    proxies = [
+        ("client", name, client.get("proxy") or {})
+        for name, client in tables.named(document, "client")
+    ]
+    for section, name, table in (*upstreams, *proxies):
+        password = table.get("password")
+        if isinstance(password, dict):
+            yield from _paths_in((section, name, "proxy", "password"), password, ("file",))
+
+
+def _paths_needed_now(document: Table) -> Iterator[tuple[Place, str]]:
     for name, registry in tables.named(document, "registry"):
         place = ("registry", name)
-        yield from _texts(place, registry, ("image_archive",))
-        yield from _texts((*place, "tls"), registry.get("tls"), _TLS)
-    yield from _texts(("smoke",), document.get("smoke"), ("image_archive",))
+        yield from _paths_in(place, registry, ("image_archive",))
+        yield from _paths_in((*place, "tls"), registry.get("tls"), _TLS)
+    yield from _paths_in(("smoke",), document.get("smoke"), ("image_archive",))

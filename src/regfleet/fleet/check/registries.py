@@ -1,4 +1,4 @@
-"""What is wrong with registries beyond single values."""
+"""Cross-checks of registries."""
 
 from __future__ import annotations
 
@@ -6,21 +6,37 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from regfleet.fleet import defaults
+from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.toml_text import place as written
 
-IMPLEMENTED_RUNTIMES = frozenset({"container"})
-_ONLY_OURS = ("proxy", "hosts", "runtime", "image", "image_archive", "storage", "delete")
-_OUR_FILES = ("certificate", "key")
-_FILES = (*_OUR_FILES, "ca")
+_PROVISIONED_ONLY = (
+    "proxy",
+    "serves_docker_hub",
+    "hosts",
+    "runtime",
+    "image",
+    "image_archive",
+    "storage",
+    "adopt",
+    "delete",
+    "listen",
+    "limits",
+)
+_SERVER_FILES = ("certificate", "key")
+_ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
+_FILES = (*_SERVER_FILES, "ca")
+# distribution v3.0.0, configuration.Proxy.TTL; registry/proxy/proxyauth.go: Basic logins, too.
+_TTL_SINCE = 3
 
 
 def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
-    """What the schema cannot see in `[registry.NAME]`."""
+    """The mistakes in `[registry.NAME]` that the schema cannot find."""
     members: defaultdict[Place, list[Claim]] = defaultdict(list)
     for claim in claims:
         members[claim.group].append(claim)
@@ -29,37 +45,41 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         if registry.get("external"):
             yield from _external(place, registry)
         elif not tables.is_broken(registry, "external"):
-            yield from _ours(place, registry, members[place])
+            yield from _provisioned(place, registry, members[place])
+            if "serves_docker_hub" in registry and "proxy" not in registry:
+                message = "describes the upstream of a pull-through cache, and proxy is not set"
+                yield Finding((*place, "serves_docker_hub"), message, "leave it out, or set proxy")
+            yield from _upstream(place, registry, document)
         yield from _passwords(place, registry)
     yield from _collisions(document, claims)
 
 
 def _external(place: Place, registry: Table) -> Iterator[Finding]:
-    for key in _ONLY_OURS:
+    for key in _PROVISIONED_ONLY:
         if key in registry:
-            message = "does not go with external = true: the registry is not ours to provision"
+            message = "does not go with external = true: regfleet does not provision that registry"
             yield Finding((*place, key), message, f"leave out {key}, or external")
     if "endpoint" not in registry:
-        hint = 'an external registry has one, as in endpoint = "registry.example.com"'
+        hint = 'declare it, as in endpoint = "registry.example.com"'
         yield Finding((*place, "endpoint"), "is missing", hint)
     tls = registry.get("tls") or {}
     if tls.get("source") == "fleet-ca":
         message = "the fleet's CA cannot sign for an external registry"
         hint = 'leave it out (publicly trusted), or write "none", or "files" with ca'
         yield Finding((*place, "tls", "source"), message, hint)
-    for key in (*_OUR_FILES, "names"):
+    for key in (*_SERVER_FILES, "names"):
         if key in tls:
-            message = "does not go with external = true: its certificate is not ours to make"
-            yield Finding((*place, "tls", key), message, "clients need ca at most")
+            message = "does not go with external = true: regfleet does not make its certificate"
+            yield Finding((*place, "tls", key), message, "leave it out; ca alone is for clients")
     yield from _tls_files(place, registry, required=("ca",))
     for user, table in tables.pairs(registry, "users"):
         if table.get("password") == "generate":
-            message = "cannot be generated: we cannot set a password on an external registry"
+            message = "cannot be generated: regfleet cannot set a password on an external registry"
             hint = 'write { env = "NAME" }, { file = "PATH" } or { command = "COMMAND" }'
             yield Finding((*place, "users", user, "password"), message, hint)
 
 
-def _ours(place: Place, registry: Table, members: list[Claim]) -> Iterator[Finding]:
+def _provisioned(place: Place, registry: Table, members: list[Claim]) -> Iterator[Finding]:
     if "hosts" not in registry:
         hint = 'name the machine that runs it, as in hosts = ["reg1"], or write external = true'
         yield Finding((*place, "hosts"), "is missing", hint)
@@ -68,18 +88,61 @@ def _ours(place: Place, registry: Table, members: list[Claim]) -> Iterator[Findi
         reason = "and a balanced endpoint, which the file cannot declare yet"
         yield Finding((*place, "hosts"), f"{message} {reason}", "name one host")
     runtime = registry.get("runtime")
-    if runtime is not None and runtime not in IMPLEMENTED_RUNTIMES:
-        yield Finding(
-            (*place, "runtime"),
-            f"{runtime} is not implemented yet",
-            f"today there is {', '.join(sorted(IMPLEMENTED_RUNTIMES))}",
-        )
-    if members and "endpoint" not in registry:  # without: its hosts are refused already
+    if members and "endpoint" not in registry:  # without members its hosts are refused already
         try:
             defaults.endpoint(registry)
         except RefusedError as refused:
             yield Finding((*place, "endpoint"), refused.message, refused.hint)
-    yield from _tls_files(place, registry, required=_OUR_FILES)
+    if runtime == "package":
+        for key in ("image", "image_archive"):
+            if key in registry:
+                message = 'has no effect: runtime = "package" runs the distribution\'s package'
+                yield Finding((*place, key), message, f"leave out {key}, or runtime")
+    yield from _tls_files(place, registry, required=_SERVER_FILES)
+
+
+def _upstream(place: Place, registry: Table, document: Table) -> Iterator[Finding]:
+    """Mistakes in the table `proxy`: half a login, or what this version of the registry lacks."""
+    written_so = registry.get("proxy")
+    if not isinstance(written_so, dict):
+        return
+    for key, other in (("user", "password"), ("password", "user")):
+        if key in written_so and other not in written_so:
+            yield Finding((*place, "proxy", other), f"is missing: {key} is set", "write both")
+    version = defaults.registry_version(registry)
+    packaged = registry.get("runtime") == "package"
+    if version is not None and version < _TTL_SINCE:
+        runs = "the distribution's package" if packaged else "this image"
+        instead = 'image = "registry:3"' + (" and another runtime" if packaged else "")
+        if written_so.get("ttl"):
+            message = f"has no effect: {runs} is a registry of version 2, which keeps 7 days"
+            yield Finding((*place, "proxy", "ttl"), message, f"leave it out, or use {instead}")
+        theirs = _declared_upstream(registry, document)
+        if theirs and written_so.get("user"):
+            message = (
+                f"has no effect: {runs} is a registry of version 2, which logs in only where "
+                f"a token server gives tokens; {written(('registry', theirs))} checks passwords "
+                "itself"
+            )
+            yield Finding((*place, "proxy", "user"), message, f"use {instead}")
+    url = written_so.get("url") or ""
+    if written_so.get("user") and url.startswith("http://") and not _may_be_read(registry):
+        message = "would be sent in plain text: the upstream is http://"
+        hint = "use https://, or write allow_plaintext_passwords = true"
+        yield Finding((*place, "proxy", "password"), message, hint)
+
+
+def _declared_upstream(registry: Table, document: Table) -> str:
+    """The name of the registry that this fleet runs as a cache's upstream; empty for others."""
+    netloc = urlsplit(defaults.upstream(registry)["url"] or "").netloc.lower()
+    for name, other in tables.named(document, "registry"):
+        if netloc and not other.get("external") and _endpoint(other) == netloc:
+            return name
+    return ""
+
+
+def _may_be_read(registry: Table) -> bool:
+    return registry.get("allow_plaintext_passwords", False) is not False
 
 
 def _tls_files(place: Place, registry: Table, required: tuple[str, ...]) -> Iterator[Finding]:
@@ -96,73 +159,85 @@ def _tls_files(place: Place, registry: Table, required: tuple[str, ...]) -> Iter
                 )
         return
     for key in _FILES:
-        if key in tls and not (registry.get("external") and key in _OUR_FILES):
+        if key in tls and not (registry.get("external") and key in _SERVER_FILES):
             yield Finding((*place, "tls", key), "has no effect", 'write source = "files"')
 
 
 def _passwords(place: Place, registry: Table) -> Iterator[Finding]:
     users = registry.get("users")
     tls = registry.get("tls") or {}
-    if (
-        users
-        and tls.get("source") == "none"
-        and registry.get("allow_plaintext_passwords", False) is False
-    ):
+    if users and tls.get("source") == "none" and not _may_be_read(registry):
         message = "would send their passwords in plain text: tls.source is none"
         hint = "use TLS, or write allow_plaintext_passwords = true"
         yield Finding((*place, "users"), message, hint)
 
 
 def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
-    """Registries that cannot stand beside each other: of one endpoint, or on one host."""
+    """Registries with the same endpoint, or that need the same port or storage of one host."""
     hosts: dict[Place, str] = {}
     for claim in claims:
         hosts.setdefault(claim.group, claim.name)
-    neighbours: defaultdict[str, list[_Standing]] = defaultdict(list)
+    packaged: dict[str, Place] = {}
+    neighbours: defaultdict[str, list[_Occupied]] = defaultdict(list)
     for name, registry in tables.named(document, "registry"):
         place = ("registry", name)
-        new = _standing(place, registry, hosts.get(place, ""))
+        host = hosts.get(place, "")
+        if host and registry.get("runtime") == "package":
+            first = packaged.setdefault(host, place)
+            if first != place:
+                message = f"is package, as that of {written(first)} on {host}"
+                hint = "the distribution's package runs one service on a host: use another runtime"
+                yield Finding((*place, "runtime"), message, hint)
+        new = _occupied(place, registry, host)
         shared = {f"endpoint {new.endpoint}", f"host {new.host}"}
         for other in dict.fromkeys(each for key in sorted(shared) for each in neighbours[key]):
-            yield from _clash(new, other)
+            yield from _conflicts(new, other)
         for key in shared:
             neighbours[key].append(new)
 
 
-class _Standing(NamedTuple):
-    """What a registry takes up. Empty, or None, is what is not known or not ours."""
+class _Occupied(NamedTuple):
+    """The endpoint, port and storage that a registry occupies.
+
+    Empty or None is what the file does not say, or what an external registry does not take up.
+    """
 
     place: Place
     endpoint: str
     host: str
+    address: str
     port: int
     storage: PurePosixPath | None
 
 
-def _standing(place: Place, registry: Table, host: str) -> _Standing:
+def _occupied(place: Place, registry: Table, host: str) -> _Occupied:
     endpoint = _endpoint(registry)
-    storage = defaults.laid_over("registry", registry)["storage"]
-    return _Standing(
+    storage = defaults.with_defaults("registry", registry)["storage"]
+    address, port = "", defaults.port(endpoint, defaults.tls(registry)["source"])
+    if registry.get("listen"):
+        address, port = split_listen(registry["listen"])
+    return _Occupied(
         place,
         endpoint,
         "" if registry.get("external") else host,
-        defaults.port(endpoint, defaults.tls(registry)["source"]),
+        address,
+        port,
         None if storage is None else PurePosixPath(storage),
     )
 
 
-def _clash(new: _Standing, other: _Standing) -> Iterator[Finding]:
+def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
     theirs = written(other.place)
     endpoint, storage = (*new.place, "endpoint"), (*new.place, "storage")
     if new.endpoint and new.endpoint == other.endpoint:
         message = f"{new.endpoint} is the endpoint of {theirs} too"
-        yield Finding(endpoint, message, "an endpoint is one registry")
+        yield Finding(endpoint, message, "give each registry its own endpoint")
         return
     if not new.host or new.host != other.host:
         return
-    if new.endpoint and other.endpoint and new.port == other.port:
+    if new.endpoint and other.endpoint and _same_socket(new, other):
         message = f"port {new.port} of {new.host} is taken by {theirs}"
-        yield Finding(endpoint, message, "give it another port")
+        yield Finding(endpoint, message, "give it another port, or another address under listen")
     if new.storage is None or other.storage is None:
         return
     if new.storage.is_relative_to(other.storage) or other.storage.is_relative_to(new.storage):
@@ -171,8 +246,19 @@ def _clash(new: _Standing, other: _Standing) -> Iterator[Finding]:
         yield Finding(storage, message, hint)
 
 
+def _same_socket(one: _Occupied, other: _Occupied) -> bool:
+    """Whether two registries cannot both listen: same port, and same or all addresses."""
+    if one.port != other.port:
+        return False
+    addresses = {one.address, other.address}
+    if len(addresses) == 1 or "" in addresses:
+        return True
+    kinds = {":" in address for address in addresses}
+    return len(kinds) == 1 and bool(addresses & _ALL_ADDRESSES)
+
+
 def _endpoint(registry: Table) -> str:
-    """The endpoint, or nothing where it is broken, or missing and that has been said."""
+    """The endpoint; empty when it is broken or missing, which is reported elsewhere."""
     if tables.is_broken(registry, "endpoint"):
         return ""
     try:

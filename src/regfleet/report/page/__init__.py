@@ -1,4 +1,4 @@
-"""What `report.html` is made of: its rows and its picture as values, and template, CSS and script.
+"""The parts of `report.html`: rows and picture as values, template, CSS and script.
 
 Pure; `regfleet.report.html` puts them together.
 """

@@ -1,4 +1,4 @@
-"""The fleet as a picture: cards for client groups, registries and mirrors, and lines between.
+"""The fleet as a picture: cards for client groups, registries and mirrors, with lines between.
 
 Pure layout in SVG user units; the template draws it and the style sheet colours it.
 """
@@ -12,7 +12,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from regfleet.fleet.model import Client, Fleet, Registry
-from regfleet.report.model import HostReport, Report
+from regfleet.model.names import counted
+from regfleet.model.report import HostReport, Report
 from regfleet.report.page.rows import STATUSES
 
 Outcome = Literal["good", "some", "bad", "open"]
@@ -23,14 +24,14 @@ MOST_GROUPS = 16  # client groups with a card of their own; the rest share one
 
 _TITLE, _ROW, _PAD, _GAP, _INSET = 50, 22, 10, 18, 12
 
-# Letters are counted, not measured: a letter of the fixed-width fonts of the style sheet is this
-# much of the font's size, or less.
+# Text width is estimated: a letter of the style sheet's fixed-width fonts is at most this part of
+# the font size.
 _LETTER = 0.61
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A drawing's measures: its width, and its cards' at either side."""
+    """A drawing's width, and the width of its left and right cards."""
 
     width: int
     left: int
@@ -43,14 +44,14 @@ NARROW = Size(358, 188, 130)
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a client group has from a registry or a mirror.
+    """A client group's use of a registry or a mirror.
 
     Attributes:
         target: the card's key: `registry.main`, or a mirror's URL.
-        name: as a short word: `main`, `cache (mirror)`, `mirror.example.com`.
-        hosts: how many of the group's were in the run; of these
-        failed: went wrong themselves, or in the smoke test of this registry;
-        passed: have proven it; or have it, as a mirror has no test of its own.
+        name: a short name: `main`, `cache (mirror)`, `mirror.example.com`.
+        hosts: number of the group's hosts in the run.
+        failed: those of them that failed, or failed the smoke test of this registry.
+        passed: those that passed its smoke test; for a mirror, those that have it configured.
     """
 
     client: str
@@ -63,14 +64,14 @@ class Use:
 
     @property
     def outcome(self) -> Outcome:
-        """Its colour."""
+        """The outcome that gives the colour."""
         if self.failed:
-            return _of_failures(self.failed, self.hosts)
+            return _failure_outcome(self.failed, self.hosts)
         return "good" if self.passed else "open"
 
     @property
     def words(self) -> str:
-        """The same in words."""
+        """The outcome in words."""
         if self.failed:
             return f"{self.failed}/{self.hosts} {'not done' if self.mirror else 'fail'}"
         if self.passed:
@@ -80,7 +81,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text on a card, with its outcome at the right where it has one."""
+    """A line of text on a card, with an optional outcome at the right."""
 
     text: str
     words: str = ""
@@ -92,7 +93,7 @@ class Card:
     """A rectangle with a title, a line under it, and further lines.
 
     Attributes:
-        link: the group of hosts that it stands for, empty where there is no one such.
+        link: the host group that the card shows; empty if it shows several or none.
     """
 
     kind: Literal["client", "registry", "mirror"]
@@ -107,16 +108,16 @@ class Card:
 
     @property
     def height(self) -> int:
-        """From the title to under the last line."""
+        """The card's height."""
         return _TITLE + len(self.lines) * _ROW + _PAD
 
     def fit(self, text: str, font_size: int, beside: str = "") -> str:
-        """The text as far as the card is wide, with other text at its right."""
+        """The text, shortened to the card's width beside other text at its right."""
         letters = int((self.width - 2 * _INSET) / (font_size * _LETTER))
         return shortened(text, letters - (len(beside) + 1 if beside else 0))
 
     def line_y(self, number: int) -> int:
-        """The middle of a line, from the card's top."""
+        """The vertical middle of a line, from the card's top."""
         return _TITLE + number * _ROW + _ROW // 2
 
 
@@ -141,7 +142,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A client group, or several that share a card."""
+    """A client group, or several groups that share a card."""
 
     title: str
     subtitle: str
@@ -152,18 +153,16 @@ class _Group:
 
     @property
     def outcome(self) -> Outcome:
-        return _of_failures(self.failed, self.hosts) if self.failed else "open"
+        return _failure_outcome(self.failed, self.hosts) if self.failed else "open"
 
 
 def uses(fleet: Fleet, report: Report) -> tuple[Use, ...]:
-    """Every client group's registries and mirrors, with what came of them in this run."""
-    return tuple(
-        use for client in fleet.clients.values() for use in _uses(fleet, client, report.hosts)
-    )
+    """Each client group's use of registries and mirrors, with this run's outcome."""
+    return tuple(use for client in fleet.clients.values() for use in _uses(client, report.hosts))
 
 
 def draw(fleet: Fleet, report: Report, size: Size) -> Picture:
-    """Lay the fleet out: clients on the left, what they use on the right."""
+    """Lay out the fleet: clients on the left, registries and mirrors on the right."""
     groups = _groups(fleet, report)
     left = [_client_card(group, size) for group in groups]
     right = _target_cards(fleet, report, groups, size)
@@ -175,65 +174,69 @@ def draw(fleet: Fleet, report: Report, size: Size) -> Picture:
         for card, group in zip(left, groups, strict=True)
         for number, use in enumerate(group.uses)
     ]
-    edges.sort(key=lambda edge: _WEIGHT[edge.outcome])  # what failed lies on top
+    edges.sort(key=lambda edge: _WEIGHT[edge.outcome])  # failures are drawn last, on top
     return Picture(size.width, height, (*left, *right.values()), tuple(edges))
 
 
 def shortened(text: str, letters: int) -> str:
-    """The text, without its middle where it is longer than so many letters."""
+    """The text with its middle left out if it is longer than `letters`."""
     if len(text) <= letters:
         return text
     head = (letters - 1) // 2
     return f"{text[:head]}…{text[len(text) - (letters - 1 - head) :]}"
 
 
-def _uses(fleet: Fleet, client: Client, hosts: Mapping[str, HostReport]) -> list[Use]:
+def _uses(client: Client, hosts: Mapping[str, HostReport]) -> list[Use]:
     here = [hosts[host.name] for host in client.hosts if host.name in hosts]
-    by_endpoint = {each.endpoint: each.name for each in fleet.registries.values()}
-    down = sum(host.status not in ("unchanged", "changed") for host in here)
+    down = sum(_went_wrong(host) for host in here)
+    done = sum(host.status in ("unchanged", "changed") for host in here)
     found = []
     for name in client.registries:
         failed, passed = _tested(here, name)
         use = Use(client.name, f"registry.{name}", name, False, len(here), failed, passed)
         found.append(use)
-    for url in client.mirrors:
-        where = urlsplit(url).netloc or url
-        registry = by_endpoint.get(where)
-        target = f"registry.{registry}" if registry else url
-        name = f"{registry} (mirror)" if registry else where
-        found.append(Use(client.name, target, name, True, len(here), down, len(here) - down))
+    for mirror in client.mirrors:
+        where = urlsplit(mirror.url).netloc or mirror.url
+        target = f"registry.{mirror.registry}" if mirror.registry else mirror.url
+        name = f"{mirror.registry} (mirror)" if mirror.registry else where
+        found.append(Use(client.name, target, name, True, len(here), down, done))
     return found
 
 
+def _went_wrong(host: HostReport) -> bool:
+    """Whether a host failed; a skipped host did not."""
+    return not host.ok and host.status != "skipped"
+
+
 def _tested(hosts: Iterable[HostReport], registry: str) -> tuple[int, int]:
-    """How many hosts failed, and how many passed, as far as a registry is concerned."""
+    """The numbers of hosts on which a registry failed and passed the smoke test."""
     failed = passed = 0
     for host in hosts:
         verdicts = {
             check.verdict for check in host.checks if check.name.partition("/")[0] == registry
         }
-        if "failed" in verdicts or host.status not in ("unchanged", "changed"):
+        if "failed" in verdicts:
             failed += 1
         elif "passed" in verdicts:
             passed += 1
     return failed, passed
 
 
-def _of_failures(failed: int, hosts: int) -> Outcome:
+def _failure_outcome(failed: int, hosts: int) -> Outcome:
     return "bad" if 2 * failed >= hosts else "some"
 
 
 def _groups(fleet: Fleet, report: Report) -> list[_Group]:
-    """The cards of the left side; of many groups the most troubled keep their own."""
+    """The groups of the left side; if there are many, the worst keep cards of their own."""
     groups = []
     for client in fleet.clients.values():
         here = [report.hosts[host.name] for host in client.hosts if host.name in report.hosts]
         group = _Group(
             client.name,
-            f"{_count(len(client.hosts), 'host')}, {client.engine}",
-            tuple(_uses(fleet, client, report.hosts)),
+            f"{counted(len(client.hosts))}, {client.engine}",
+            tuple(_uses(client, report.hosts)),
             len(here),
-            sum(not host.ok for host in here),
+            sum(_went_wrong(host) for host in here),
             f"client.{client.name}",
         )
         groups.append(group)
@@ -242,11 +245,11 @@ def _groups(fleet: Fleet, report: Report) -> list[_Group]:
     by_trouble = sorted(groups, key=lambda group: -_WEIGHT[group.outcome])
     own = {group.title for group in by_trouble[: MOST_GROUPS - 1]}
     rest = [group for group in groups if group.title not in own]
-    return [*(group for group in groups if group.title in own), _together(rest)]
+    return [*(group for group in groups if group.title in own), _merged(rest)]
 
 
-def _together(groups: Sequence[_Group]) -> _Group:
-    """Several groups as one."""
+def _merged(groups: Sequence[_Group]) -> _Group:
+    """Several groups merged into one."""
     title = f"{len(groups)} more groups"
     sums: dict[tuple[str, bool], Use] = {}
     for use in (use for group in groups for use in group.uses):
@@ -284,7 +287,7 @@ def _client_card(group: _Group, size: Size) -> Card:
 def _target_cards(
     fleet: Fleet, report: Report, groups: Iterable[_Group], size: Size
 ) -> dict[str, Card]:
-    """The cards of the right side by their keys."""
+    """The cards of the right side, by key."""
     x, width = size.width - size.right, size.right - 1
     cards: dict[str, Card] = {}
     for registry in fleet.registries.values():
@@ -313,7 +316,7 @@ def _state(registry: Registry, hosts: Mapping[str, HostReport]) -> tuple[Outcome
         return "open", "not in run"
     mine = f"{registry.name}/"
     refused = any(c.name.startswith(mine) for host in here for c in host.failed_checks)
-    troubled = any(host.status not in ("unchanged", "changed") for host in here)
+    troubled = any(host.status not in ("unchanged", "changed", "skipped") for host in here)
     outcome: Outcome = "bad" if refused or troubled else "good"
     if refused and not troubled:
         text = "smoke failed"
@@ -330,7 +333,7 @@ def _height(cards: Iterable[Card]) -> int:
 
 
 def _stacked(cards: Iterable[Card], height: int) -> list[Card]:
-    """The cards one below the other, spare height shared out around them."""
+    """The cards placed below each other, with the spare height spread evenly."""
     cards = list(cards)
     spare = max(0, height - _height(cards)) / max(1, len(cards))
     y = 1 + spare / 2
@@ -347,7 +350,3 @@ def _edge(card: Card, number: int, use: Use, target: Card) -> Edge:
     bend = (x2 - x1) // 2
     path = f"M{x1} {y1}C{x1 + bend} {y1} {x2 - bend} {y2} {x2} {y2}"
     return Edge(path, use.outcome, f"{card.title} to {use.name}: {use.words}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The report as the page's tables show it: hosts, what needs attention, the smoke test. Pure."""
+"""The report as rows for the page's tables: hosts, troubles, smoke test. Pure."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from regfleet.fleet.model import Fleet
-from regfleet.plan.model import Change
-from regfleet.report.model import HostReport, Origin, Report, Status
-from regfleet.smoke.outcome import Check, Verdict
+from regfleet.model.checks import Check, Verdict
+from regfleet.model.plan import Change
+from regfleet.model.report import HostReport, Origin, Report, Status
+from regfleet.report.resource_text import resource_text
 
-# The worst first: the order of the hosts on the page, and of its filters.
+# Worst first: the order of hosts and filters on the page.
 STATUSES: tuple[Status, ...] = (
     "failed",
     "rolled-back",
@@ -40,9 +41,9 @@ class HostRow:
     """One host.
 
     Attributes:
-        number: its place in the run, from 1: the page's anchors are made of it.
-        address: what is connected to, empty where that is the name.
-        groups: as the fleet file has them: `registry.main`, `client.build`.
+        number: its position in the run, from 1; part of the page's anchors.
+        address: the SSH address; empty if it equals the name.
+        groups: its groups in the fleet file: `registry.main`, `client.build`.
     """
 
     number: int
@@ -52,7 +53,7 @@ class HostRow:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The filters under which it is shown."""
+        """The filters that show this host."""
         marks: list[str] = [self.report.status]
         if not self.report.ok:
             marks.append("attention")
@@ -62,12 +63,12 @@ class HostRow:
 
     @property
     def changes_title(self) -> str:
-        """What its changes are: made, taken back, or only planned."""
+        """The heading of its changes: made, taken back, or planned."""
         return _CHANGES_TITLES.get(self.report.status, "Planned changes")
 
     @property
     def activation(self) -> str:
-        """What its changes do to the engine, in words; empty for nothing."""
+        """The effect of its changes on the engine, in words; empty for none."""
         plan = self.report.plan
         if plan is None or plan.activation == "none":
             return ""
@@ -77,17 +78,17 @@ class HostRow:
         return f"{plan.activation}, {stop} container{'' if stop == 1 else 's'} stop"
 
     def drift(self, change: Change) -> str:
-        """That a change undoes what happened on the host, in words; empty where it does not."""
+        """The origin of a change in words; empty if the fleet file caused it."""
         return _DRIFT[self.report.origins.get(change, "fleet")]
 
     def count(self, verdict: Verdict) -> int:
-        """How many of its checks ended so."""
+        """The number of its checks with a verdict."""
         return sum(check.verdict == verdict for check in self.report.checks)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter of the hosts table: the mark it looks for, its name, and how many it shows."""
+    """A filter of the hosts table: the mark it selects, its name, and the number of hosts."""
 
     mark: str
     name: str
@@ -96,12 +97,12 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that went wrong, and everywhere that it did.
+    """One error, and all hosts that had it.
 
     Attributes:
-        message, hint: where hosts share it, `HOST` stands for each one's own name.
+        message, hint: for several hosts, with `HOST` in place of each host's name.
         status: the hosts' status, or `smoke-failed`.
-        taken_back: of hosts that were rolled back: what was, each resource once.
+        taken_back: the resources that were rolled back, each once.
     """
 
     status: str
@@ -113,7 +114,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """A host's checks, one for each column; None where it has no such check."""
+    """A host's checks, one for each column; None for a check that it does not have."""
 
     host: HostRow
     cells: tuple[Check | None, ...]
@@ -130,8 +131,8 @@ class Matrix:
 
     Attributes:
         columns: the checks' names without the registry's.
-        rows: clients, those first where something failed.
-        refusals: what the registry was asked to turn away, asked once.
+        rows: clients, those with failures first.
+        refusals: checks that the registry refuses what it must; made once.
     """
 
     registry: str
@@ -141,7 +142,7 @@ class Matrix:
 
     @property
     def failed(self) -> int:
-        """How many clients failed something; their rows are the first."""
+        """The number of clients with failures; their rows come first."""
         return sum(row.failed for row in self.rows)
 
 
@@ -158,10 +159,10 @@ def groups_of(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
 
 
 def host_rows(fleet: Fleet | None, report: Report) -> tuple[HostRow, ...]:
-    """Every host of the run: what needs attention first, else in the fleet's order.
+    """Every host of the run: those that need attention first, then the fleet's order.
 
     Args:
-        fleet: None where addresses and groups are not known.
+        fleet: None if addresses and groups are unknown.
     """
     groups, known = (groups_of(fleet), fleet.hosts()) if fleet else ({}, {})
     rows = []
@@ -173,7 +174,7 @@ def host_rows(fleet: Fleet | None, report: Report) -> tuple[HostRow, ...]:
 
 
 def filters(rows: Sequence[HostRow]) -> tuple[Filter, ...]:
-    """The filters that would show something; `all` is the first."""
+    """The filters that match some host; `All` is the first."""
     names = {"attention": "Needs attention", "smoke-failed": "Smoke test failed"}
     names |= {status: status.capitalize() for status in STATUSES}
     found = [Filter("", "All", len(rows))]
@@ -185,21 +186,21 @@ def filters(rows: Sequence[HostRow]) -> tuple[Filter, ...]:
 
 
 def troubles(rows: Iterable[HostRow]) -> tuple[Trouble, ...]:
-    """What went wrong, what hosts share told once; hosts in the order given."""
+    """The errors and failed checks, each once with all its hosts; hosts in the order given."""
     shared: dict[tuple[str, str, str], list[tuple[HostRow, str, str]]] = defaultdict(list)
     for row in rows:
         host = row.report
-        found = [("smoke-failed", _words(check), "") for check in host.failed_checks]
+        found = [("smoke-failed", _check_text(check), "") for check in host.failed_checks]
         if host.error or host.status not in ("unchanged", "changed"):
             found.insert(0, (host.status, host.error, host.hint))
         for status, message, hint in found:
-            alike = (status, _placeless(message, row), _placeless(hint, row))
+            alike = (status, _without_host(message, row), _without_host(hint, row))
             shared[alike].append((row, message, hint))
     return tuple(_trouble(alike, found) for alike, found in shared.items())
 
 
 def matrices(rows: Sequence[HostRow]) -> tuple[Matrix, ...]:
-    """The smoke test, registry by registry."""
+    """The smoke test's results, one matrix for each registry."""
     checks: dict[str, dict[HostRow, dict[str, Check]]] = defaultdict(lambda: defaultdict(dict))
     refusals: dict[str, list[tuple[str, Check]]] = defaultdict(list)
     for row in rows:
@@ -236,12 +237,12 @@ def _trouble(alike: tuple[str, str, str], found: Sequence[tuple[HostRow, str, st
     return Trouble(status, message, hint, hosts, _taken_back(hosts, status))
 
 
-def _words(check: Check) -> str:
+def _check_text(check: Check) -> str:
     return f"{check.name}: {check.detail}" if check.detail else check.name
 
 
-def _placeless(text: str, row: HostRow) -> str:
-    """The text with `HOST` for the host's name and address: hosts that share it are told once."""
+def _without_host(text: str, row: HostRow) -> str:
+    """The text with `HOST` in place of the host's name and address, to find equal errors."""
     names = sorted(filter(None, (row.report.name, row.address)), key=len, reverse=True)
     pattern = "|".join(map(re.escape, names))
     return re.sub(rf"(?<![\w.-])(?:{pattern})(?![\w-]|\.\w)", "HOST", text)
@@ -252,5 +253,7 @@ def _taken_back(rows: Iterable[HostRow], status: str) -> tuple[str, ...]:
         return ()
     plans = [row.report.plan for row in rows]
     return tuple(
-        dict.fromkeys(change.resource for plan in plans if plan for change in plan.changes)
+        dict.fromkeys(
+            resource_text(change.resource) for plan in plans if plan for change in plan.changes
+        )
     )

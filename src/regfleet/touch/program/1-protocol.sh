@@ -2,43 +2,55 @@
 # POSIX sh and coreutils (or busybox); fed by standard input, followed by one function
 # `plan` that calls `step` for each thing to do. The shell reads that function to its end
 # before it runs any of it, so a cut connection means that nothing has happened.
-# Output: lines that begin with @ are for the controller (see outcome.py).
+# Output: between `@begin MARK` and `@end MARK`, lines that begin with @ are for the controller (see
+# outcome.py). They are kept in two places for a controller that has to ask again: beside the
+# record, which outlives a restart, and in /run, which outlives a touch that takes everything out.
 # shellcheck shell=sh disable=SC2016,SC2034  # shared variables; backquotes are for people
 DEBIAN_FRONTEND=noninteractive
 export DEBIAN_FRONTEND
 
 BASE=/var/lib/regfleet
-TAB=$(printf '\t')
-NL='
-'
+RUNS=/run/regfleet
+[ -d /run ] || RUNS=/var/run/regfleet
+mark=             # this touch's own, which frames what it says
 failed=           # set once something went wrong: later steps are passed over
 changed=          # set once something outside BASE was changed
 whose=            # the fleet that this touch is for
 locked=           # set once the lock is ours
+told=             # file in RUNS: what this run said
 staged=           # lines: temporary file TAB target TAB mode
 dropped=          # lines: target
+held=             # lines like those of `staged`, and
+held_drop=        # one like those of `dropped`: for when an engine has read another text there
 made=             # lines: directories made
 saved=            # directory of this generation
+from=             # directory of the generation that is put back
 recovered=        # number of the generation that was put back first, after a kill
 undo_daemon=      # text, in base64, that makes the daemon forget what it took up
 units=            # lines: engine TAB its service TAB what is done to it
 daemon_path=
-daemon_final=keep # keep | remove | the text that stays, in base64
 activation=none
 wants=
 refusals=
-aside=            # lines: containers that stand aside as NAME-before
+aside=            # lines: services that stand aside TAB their kind
 kept=             # lines: originals kept aside by this touch
 spent=            # lines: originals that came back, and go at the end
-unused=           # lines: images that go at the end
-doomed=           # lines: data directories that go at the end
+unused=           # lines: images that go at the end TAB their engine
+spooled=          # lines: archives that go with this touch, however it ends
+doomed=           # lines: directories whose data goes at the end TAB whether they are ours
+undoing=          # lines: functions that take back what a job did, the last first
+of_run='0
+'                 # lines: this run's number and id, and who makes it
+notes=            # what is changed, in base64: lines of action and resource
 count=0
 began=$(date +%s)
 
 # Said to the controller, and kept for a controller that has to ask again.
 say() {
   printf '@%s\n' "$*"
-  if [ -n "$locked" ]; then printf '@%s\n' "$*" >>"$BASE/last" 2>/dev/null; fi
+  if [ -n "$told" ]; then printf '@%s\n' "$*" >>"$told"; fi 2>/dev/null
+  if [ -n "$locked" ]; then printf '@%s\n' "$*" >>"$BASE/last"; fi 2>/dev/null
+  return 0
 }
 
 fail() { # MESSAGE [HINT]
@@ -47,6 +59,17 @@ fail() { # MESSAGE [HINT]
   say "failed $(printf '%s' "$1" | flat)"
   [ -n "${2:-}" ] && say "hint $2"
   return 1
+}
+
+# What a job found, for its Python file to read: `read` of jobs/interface.py. A field is one line.
+result() { # KEY FIELD...
+  answer_line=$1
+  shift
+  for field; do
+    case $field in *[[:cntrl:]]*) field=$(printf '%s' "$field" | tr '[:cntrl:]' ' ') ;; esac
+    answer_line="$answer_line$TAB$field"
+  done
+  say "result $answer_line"
 }
 
 # Fault injection redefines this; it is told of every boundary before what follows it.
@@ -93,9 +116,10 @@ each() { # FUNCTION LINES
   done
 }
 
-begin() { # RUN WHO, which ends in "fleet NAME"
+begin() { # RUN WHO, which ends in "fleet NAME", then archives that may wait for this touch
   whose=${2##*fleet }
-  if ! mkdir -p "$BASE/containers" 2>/dev/null || ! chmod 0700 "$BASE"; then
+  keep_answer "$1" || return 1
+  if ! mkdir -p "$BASE/services" 2>/dev/null || ! chmod 0700 "$BASE"; then
     fail "$BASE cannot be made or written" "is the disk full or read-only? see \`df -h /var/lib\`"
     return 1
   fi
@@ -109,16 +133,32 @@ begin() { # RUN WHO, which ends in "fleet NAME"
     return 1
   fi
   locked=1
+  sweep
+  find_engine
   # What a touch that was killed left beside its targets; under the lock nobody else's is there.
-  rm -f /etc/docker/.regfleet.* /etc/docker/certs.d/*/.regfleet.* /etc/regfleet/*/.regfleet.* \
-    /etc/containers/registries.conf.d/.regfleet.* /etc/containers/certs.d/*/.regfleet.* \
-    /etc/containerd/.regfleet.* /etc/containerd/certs.d/*/.regfleet.* /etc/sysconfig/.regfleet.* \
-    /etc/rancher/*/.regfleet.* /etc/rancher/*/certs.d/*/.regfleet.* \
-    /etc/buildkit/.regfleet.* /etc/buildkit/certs.d/*/.regfleet.* \
-    /etc/crio/crio.conf.d/.regfleet.* /etc/default/.regfleet.* \
-    /etc/systemd/system/.regfleet.* /etc/systemd/system/docker.service.d/.regfleet.* \
-    "$BASE"/.regfleet.* "$BASE"/containers/.regfleet.*
+  if [ -f "$BASE/beside" ]; then
+    each clear_beside "$(sort -u "$BASE/beside")"
+    rm -f "$BASE/beside"
+  fi
   rm -rf "$BASE/generations/spent"
+  shift 2
+  for archive; do spooled="$spooled$archive$NL"; done
+}
+
+keep_answer() { # RUN: where what is said is kept; those of earlier days go
+  [ -d "$RUNS" ] || mkdir -m 0700 "$RUNS" 2>/dev/null
+  if [ ! -d "$RUNS" ] || [ -L "$RUNS" ]; then return 0; fi
+  find "$RUNS" -type f -mtime +0 -exec rm -f {} \; 2>/dev/null
+  if [ -e "$RUNS/$1" ]; then
+    fail 'the controller gave this run up before it began: nothing was touched' 'run it again'
+    return 1
+  fi
+  if (set -C && printf '@run %s\n' "$1" >"$RUNS/$1") 2>/dev/null; then told=$RUNS/$1; fi
+}
+
+noted() { # RUN-NUMBER RUN-ID WHO CHANGES-IN-BASE64: for the generation that is saved
+  of_run="$1$NL$2$NL$(date -u +%Y-%m-%dT%H:%M:%SZ)$NL$3"
+  notes=$4
 }
 
 # One touch at a time; a lock whose holder is dead is nobody's. The kernel's lock where there is

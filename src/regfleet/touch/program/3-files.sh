@@ -27,8 +27,12 @@ directory() { # PATH MODE
 
 # A new file beside its target: unpredictable name, 0600, no suffix that certs.d would read.
 beside() { # PATH
+  # Its directory is noted first: what is left there after a kill, the next touch removes.
+  { printf '%s\n' "${1%/*}" >>"$BASE/beside"; } 2>/dev/null
   mktemp "${1%/*}/.regfleet.XXXXXXXXXX" 2>&1
 }
+
+clear_beside() { rm -f "$1"/.regfleet.??????????; return 0; } # DIRECTORY
 
 write() { # TEMPORARY BASE64: written and on the disk
   printf '%s' "$2" | base64 -d >"$1" 2>/dev/null && flush "$1"
@@ -89,28 +93,6 @@ drop_directory() { # PATH: only when nothing is left in it
   return 0
 }
 
-daemon() { # PATH ACTIVE FINAL|same|remove UNDO ACTIVATION
-  daemon_path=$1 activation=$5
-  if [ -f "$1" ] && [ ! -e "$BASE/owned.json" ]; then
-    keep_original "$1" || return 1
-  fi
-  mode=0644
-  [ -f "$1" ] && mode=$(stat -c %a "$1")
-  stage "$1" "$mode" "$2" || return 1
-  validate "$fresh" || return 1
-  undo_daemon=$4
-  case $3 in
-    same) daemon_final=keep ;;
-    remove) daemon_final=remove ;;
-    *) daemon_final=$3 ;;
-  esac
-}
-
-daemon_stays() { # PATH ACTIVATION: it is as it was, and something else is to be taken up
-  activation=$2
-  if [ -f "$1" ]; then validate "$1"; else validate ''; fi
-}
-
 record() { # BASE64: the ownership record is a file like any other, but goes first
   if [ -n "$1" ]; then
     stage "$BASE/owned.json" 0600 "$1" || return 1
@@ -152,15 +134,25 @@ swap() { # everything staged goes into place
   each drop_one "$dropped" || { fail 'a file cannot be removed'; return 1; }
 }
 
-settle() { # after all is verified: daemon.json as it stays
-  case $daemon_final in
-    keep) ;;
-    remove) rm -f "$daemon_path" ;;
-    *)
-      mode=$(stat -c %a "$daemon_path")
-      stage "$daemon_path" "$mode" "$daemon_final" || return 1
-      each swap_one "$staged" || return 1
-      staged=
-      ;;
-  esac
+# What is prepared for a file may wait until an engine has read another text there.
+hold() { # PATH
+  held_path=$1 before=$staged staged=
+  each hold_staged "$before"
+  before=$dropped dropped=
+  each hold_dropped "$before"
+}
+
+hold_staged() { # TEMPORARY TARGET MODE
+  entry=$1$TAB$2$TAB$3$NL
+  if [ "$2" = "$held_path" ]; then held=$held$entry; else staged=$staged$entry; fi
+}
+
+hold_dropped() { # TARGET
+  if [ "$1" = "$held_path" ]; then held_drop=$1$NL; else dropped=$dropped$1$NL; fi
+}
+
+settle() { # after all is verified: the file that was held as it stays
+  each swap_one "$held" || return 1
+  held=
+  each drop_one "$held_drop"
 }

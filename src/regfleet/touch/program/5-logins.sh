@@ -1,36 +1,86 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2154  # shared variables; backquotes are for people
-# Logins in accounts' configurations. The engine's own functions make them, with the file, the
-# endpoint and the user; the password comes on standard input: ENGINE_login, ENGINE_logout.
+# Logins in accounts' homes. Root proves one with the engine's client, in a directory of its own;
+# the account itself puts it into its file (home.sh). The engine's function is given a file of logins
+# in that directory, the endpoint and the user, and the password on standard input: ENGINE_login.
 
-login_file() { # ACCOUNT FILE
-  home=$(home_of "$1")
-  [ -n "$home" ] && echo "$home/$2"
+keep_home() { # ACCOUNT FILE: its present state into this generation, once
+  grep -q -x -F "$2" "$saved/present" "$saved/absent" 2>/dev/null && return 0
+  copy=$saved/files$2
+  note_home "$1" "$2" && mkdir -p "${copy%/*}" && in_home "$1" save "$2" </dev/null >"$copy.new" || return 1
+  answer=$(head -n 1 "$copy.new" | cut -c1-300)
+  case $answer in
+    present' '*)
+      mode=${answer#present }
+      case $mode in [0-7][0-7][0-7]) ;; *) mode=600 ;; esac
+      tail -n +2 "$copy.new" >"$copy" && chmod "$mode" "$copy" &&
+        printf '%s\n' "$2" >>"$saved/present" || return 1
+      ;;
+    absent) printf '%s\n' "$2" >>"$saved/absent" || return 1 ;;
+    *) fail "$(obstacle "$answer" "$2" "$1")" "mend that file as $1, then run this again" ;;
+  esac
+  rm -f "$copy.new"
+  [ -z "$failed" ]
 }
 
-# Directories on the way to a login are its account's, and noted as ours.
-login_directory() { # ACCOUNT DIRECTORY
-  [ ! -d "$2" ] || return 0
-  login_directory "$1" "$(dirname "$2")" || return 1
-  if ! mkdir -m 0700 "$2" || ! chown "$1:" "$2"; then
-    fail "$2 cannot be made"
+note_home() { # ACCOUNT PATH: whoever puts it back does so as that account
+  printf '%s\t%s\n' "$2" "$1" >>"$saved/homes"
+}
+
+# Directories on the way to a login are noted before they are there, the deepest first.
+keep_ways() { # ACCOUNT FILE
+  ways=
+  each note_way "$(in_home "$1" missing "$2" </dev/null | head -n 20)" || return 1
+  [ -n "$ways" ] || return 0
+  printf '%s%s' "$ways" "$(cat "$saved/made")" >"$saved/made.new" &&
+    mv -f "$saved/made.new" "$saved/made"
+}
+
+note_way() { # DIRECTORY
+  on_the_way "$1" || return 0
+  ways="$ways$1$NL"
+  note_home "$account" "$1"
+}
+
+# Whoever is noted for a path is given what was saved of it: an account may name none but its own.
+on_the_way() { # DIRECTORY: whether it is one between `home` and `file`
+  case $1 in "$home"/?*) ;; *) return 1 ;; esac
+  case $file in "$1"/?*) ;; *) return 1 ;; esac
+}
+
+# With @proxies for an endpoint: what the account's containers are told of proxies, in base64.
+login() { # ENGINE FILE ACCOUNT ENDPOINT USER PASSWORD-IN-BASE64
+  engine=$1 account=$3 endpoint=$4 user=$5
+  find_account "$account" || { fail "there is no account $account"; return 1; }
+  file=$home/$2
+  login_key "$2" "$endpoint"
+  if ! keep_home "$account" "$file" || ! keep_ways "$account" "$file"; then
+    fail "$file cannot be saved"
     return 1
   fi
-  # The deepest first, as they have to go.
-  printf '%s\n%s' "$2" "$(cat "$saved/made")" >"$saved/made.new" && mv -f "$saved/made.new" "$saved/made"
+  case $endpoint in
+    @proxies)
+      changed=1
+      answer=$(printf '%s' "$6" | base64 -d | in_home "$account" put "$file" "$key")
+      [ "$answer" = ok ] || fail "the proxies of $account's containers cannot be kept: $(obstacle "$answer" "$file" "$account")" \
+        "see what $account may do there, then run this again"
+      [ -z "$failed" ]
+      return
+      ;;
+  esac
+  if ! private_directory || ! mkdir -p "$private/login"; then
+    fail "no directory of our own can be made: $said"
+    return 1
+  fi
+  proof=$private/login/${2##*/}
+  changed=1
+  if prove "$6" && keep "$6"; then rm -rf "$private/login"; else rm -rf "$private/login"; return 1; fi
 }
 
-login() { # ENGINE FILE ACCOUNT ENDPOINT USER PASSWORD-IN-BASE64
-  file=$(login_file "$3" "$2")
-  engine=$1
-  shift 2
-  [ -n "$file" ] || { fail "there is no account $1"; return 1; }
-  save "$file" || { fail "$file cannot be saved"; return 1; }
-  login_directory "$1" "${file%/*}" || return 1
-  changed=1
+prove() { # PASSWORD-IN-BASE64: that the registry takes it; sets `value` to what is to be kept of it
   tries=30
   while :; do
     # A registry that was started just now, perhaps on another host, is given a little time.
-    if said=$(printf '%s' "$4" | base64 -d | "${engine}_login" "$file" "$2" "$3" 2>&1 9>&-); then
+    if said=$(printf '%s' "$1" | base64 -d | "${engine}_login" "$proof" "$endpoint" "$user" 2>&1 9>&-); then
       break
     fi
     case $said in
@@ -38,13 +88,46 @@ login() { # ENGINE FILE ACCOUNT ENDPOINT USER PASSWORD-IN-BASE64
       *) tries=0 ;;
     esac
     if [ "$tries" -le 0 ]; then
-      fail "$engine login $2 as $3 is refused: $(printf '%s' "$said" | grep -v '^WARNING' | tail -n 2 | flat)" "$(login_hint "$said" "$engine")"
+      fail "$engine login $endpoint as $user is refused: $(printf '%s' "$said" | grep -v '^WARNING' | tail -n 2 | flat)" "$(login_hint "$said" "$engine")"
       return 1
     fi
     sleep 1
   done
-  chown "$1:" "$file" && chmod 0600 "$file"
+  # A registry may have answered with a token to keep in the place of the password.
+  answer=$(here get "$proof" "$key" </dev/null)
+  case $answer in
+    auth' '*' '*) answer=${answer#auth } && login_value "${answer%% *}" "${answer#* }" && return 0 ;;
+  esac
+  login_value "$({ printf '%s:' "$user"; printf '%s' "$1" | base64 -d; } | base64 | tr -d '\n')"
 }
+
+keep() { # PASSWORD-IN-BASE64: by the account's credential helper where its file names one
+  credible "$(in_home "$account" helper "$file" "$key" </dev/null)"
+  case $answer in
+    helper' '*)
+      name=docker-credential-${answer#helper }
+      said=$({
+        printf '{"ServerURL":"%s","Username":"%s","Secret":"' "$key" "$(printf '%s' "$user" | json_text)"
+        printf '%s' "$1" | base64 -d | json_text
+        printf '"}'
+      } | in_home "$account" ask / "$name" store)
+      case $said in
+        *'ok') ;;
+        *)
+          fail "$name, which $file names, does not keep the login: $(printf '%s' "$said" | flat)" \
+            "try it as $account: $engine login $endpoint"
+          return 1
+          ;;
+      esac
+      value='{}' # as the Docker client marks what a helper keeps
+      ;;
+  esac
+  answer=$(printf '%s\n' "$value" | in_home "$account" put "$file" "$key")
+  [ "$answer" = ok ] || fail "the login of $account at $endpoint cannot be kept: $(obstacle "$answer" "$file" "$account")" \
+    "see what $account may do there, then run this again"
+}
+
+json_text() { sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e "s/$TAB/\\\\t/g"; } # what is a line long
 
 login_hint() { # OUTPUT ENGINE
   case $1 in
@@ -58,28 +141,43 @@ login_hint() { # OUTPUT ENGINE
 }
 
 logout() { # ENGINE FILE ACCOUNT ENDPOINT
-  file=$(login_file "$3" "$2")
-  [ -n "$file" ] && [ -f "$file" ] || return 0
-  if ! command -v "$1" >/dev/null 2>&1; then
-    say "note there is no $1 here to log $3 out of $4: see $file"
-    return 0
-  fi
-  save "$file" || return 1
-  changed=1
-  try "$1 logout $4" "$1_logout" "$file" "$4"
-  # A configuration that says nothing any more is one that was not there before.
-  case $(tr -d ' \t\r\n' <"$file") in
-    '{}' | '{"auths":{}}')
-      rm -f "$file"
-      directory=$(dirname "$file")
-      home=$(home_of "$3")
-      while [ "$directory" != "$home" ]; do
-        leave "$directory" || break
-        rmdir "$directory" 2>/dev/null || break
-        directory=$(dirname "$directory")
-      done
+  account=$3
+  find_account "$account" || return 0
+  file=$home/$2
+  login_key "$2" "$4"
+  verb=look what="the login of $account at $4"
+  case $4 in @proxies) verb=value what="the proxies of $account's containers" ;; esac
+  credible "$(in_home "$account" "$verb" "$file" "$key" </dev/null)"
+  there=$answer
+  case $there in
+    absent | none | 'auth '* | 'helper '* | 'value '*) ;;
+    *)
+      fail "$what cannot be taken out: $(obstacle "$there" "$file" "$account")" \
+        "mend that file as $account, or move it away, then run this again"
+      return 1
       ;;
-    *) chown "$3:" "$file" ;;
   esac
-  return 0
+  [ "$there" != absent ] || return 0
+  keep_home "$account" "$file" || { fail "$file cannot be saved"; return 1; }
+  changed=1
+  case $there in
+    helper' '*)
+      name=docker-credential-${there#helper }
+      said=$(printf '%s' "$key" | in_home "$account" ask / "$name" erase)
+      case $said in *'ok') ;; *) say "note $name did not forget the login of $account at $4: $(printf '%s' "$said" | flat)" ;; esac
+      ;;
+  esac
+  each leave_way "$(in_home "$account" way "$file" </dev/null | head -n 20)"
+  answer=$(in_home "$account" drop "$file" "$key" </dev/null)
+  case $answer in
+    # A configuration that says nothing any more is one that was not there before.
+    empty) in_home "$account" tidy "$file" </dev/null ;;
+    ok | same | absent) ;;
+    *) fail "$what cannot be taken out: $(obstacle "$answer" "$file" "$account")" ;;
+  esac
+}
+
+leave_way() { # DIRECTORY MODE: that it was there, for it may go with what was in it
+  on_the_way "$1" || return 0
+  note_home "$account" "$1" && printf '%s\t%s\t%s\n' "$1" "$2" "$account" >>"$saved/left"
 }

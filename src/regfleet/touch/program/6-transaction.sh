@@ -10,7 +10,8 @@ generation() { # a directory for what is about to be replaced
     fail "$saved cannot be made" 'is the disk full? see `df -h` on the host'
     return 1
   fi
-  if ! printf '%s\n' "$whose" >"$saved/fleet" || ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
+  if ! printf '%s\n' "$of_run" >"$saved/run" || ! printf '%s' "$notes" | base64 -d >"$saved/changes" ||
+    ! printf '%s\n' "$whose" >"$saved/fleet" || ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
     ! printf '%s' "$units" >"$saved/units" ||
     ! printf '%s' "$undo_daemon" >"$saved/undo" || ! printf '%s\n' "$daemon_path" >"$saved/daemon"
   then
@@ -47,19 +48,59 @@ commit_to() { # GENERATION-DIRECTORY: from here on a touch that is cut off is pu
     mv -f "$1/pending" "$BASE/pending" && flush "$BASE" && rm -f "$1/unfinished" "$BASE/making"
 }
 
-forget_unfinished() { # what a touch that never came to change anything began to save
-  for old in "$BASE"/generations/*/unfinished; do
-    rm -rf "${old%/unfinished}"
-  done
+# What lies in a home is put back as its account. Where that cannot be done it is said, and does not
+# hold up the rest: no account has a say in whether a host can be put back.
+at_home() { # PATH: whether it does; sets `account`
+  account=
+  if [ -f "$from/homes" ]; then
+    while IFS=$TAB read -r kept_path kept_account; do
+      if [ "$kept_path" = "$1" ]; then account=$kept_account; fi
+    done <"$from/homes"
+    [ -n "$account" ]
+    return
+  fi
+  # A generation from before there was that list: logins lay at these places, and nothing else.
+  case $1 in
+    */.docker | */.docker/config.json) at=${1%/.docker*} ;;
+    */.config | */.config/containers | */.config/containers/auth.json) at=${1%/.config*} ;;
+    *) return 1 ;;
+  esac
+  account=$({ getent passwd || cat /etc/passwd; } 2>/dev/null | awk -F: -v at="$at" '$6 == at { print $1; exit }')
+  [ -n "$account" ] || account=nobody # the worst that can come of it is that it is not put back
+}
+
+not_back() { # PATH WHY
+  say "note $1 of $account was not put back: $(printf '%s' "$2" | flat)"
+}
+
+restore_home() { # PATH
+  find_account "$account" || { not_back "$1" 'there is no such account'; return 0; }
+  # One that root saved before then may have been a link to anything.
+  if [ ! -f "$from/homes" ] && [ "$(stat -c %U "$from/files$1")" != "$account" ]; then
+    not_back "$1" 'it was not a file of that account'
+    return 0
+  fi
+  mode=$(stat -c %a "$from/files$1")
+  saw=$(in_home "$account" save "$1" </dev/null | sha256sum)
+  [ "$saw" = "$({ printf 'present %s\n' "$mode" && cat "$from/files$1"; } | sha256sum)" ] && return 0
+  answer=$(in_home "$account" restore "$1" "$mode" <"$from/files$1")
+  [ "$answer" = ok ] || not_back "$1" "$(obstacle "$answer" "$1" "$account")"
+}
+
+do_home() { # VERB PATH ARGUMENT...
+  if find_account "$account"; then answer=$(in_home "$account" "$@" </dev/null); else answer=ok; fi
+  [ "$answer" = ok ] || not_back "$2" "$(obstacle "$answer" "$2" "$account")"
 }
 
 remake_one() { # DIRECTORY MODE OWNER
+  if at_home "$1"; then do_home make "$1" "$2"; return 0; fi
   [ -d "$1" ] || { mkdir -p "$1" && chmod "$2" "$1" && chown "$3" "$1"; } ||
     broken="$1 could not be made again"
 }
 
 # One that cannot be restored does not keep the others from it.
 restore_one() { # PATH
+  if at_home "$1"; then restore_home "$1"; return 0; fi
   as_it_was "$1" "$from/files$1" && return 0 # where nothing can be written, nothing was
   if spare=$(beside "$1") && cp -p "$from/files$1" "$spare" && mv -f "$spare" "$1"; then return 0; fi
   [ -f "$spare" ] && rm -f "$spare"
@@ -71,29 +112,20 @@ as_it_was() { # PATH SAVED
     [ "$(stat -c '%a %u:%g' "$1")" = "$(stat -c '%a %u:%g' "$2")" ]
 }
 
-forget_one() { rm -f "$1" || broken="$1 could not be removed"; }
-unmake() { rmdir "$1" 2>/dev/null; return 0; }
+forget_one() {
+  if at_home "$1"; then do_home remove "$1"; return 0; fi
+  rm -f "$1" || broken="$1 could not be removed"
+}
+
+unmake() { # DIRECTORY, where it is empty
+  if [ -n "$from" ] && at_home "$1"; then do_home unmake "$1"; else rmdir "$1" 2>/dev/null; fi
+  return 0
+}
 discard() { rm -f "$1"; return 0; }
 
-back_container() { # NAME: the one that stood aside, or one like it
-  name=$1 port=
-  run docker rm -f "$name" >/dev/null 2>&1
-  if [ -s "$BASE/containers/$name" ]; then
-    # PORT TLS ARGUMENT..., written by ourselves, every word quoted, readable by root alone.
-    eval "set -- \"\$name\" $(cat "$BASE/containers/$name")"
-    port=$2 tls=$3
-    shift 3
-  fi
-  if exists "$name-before"; then
-    run docker rename "$name-before" "$name" || return 1
-    run docker update --restart always "$name" >/dev/null || return 1
-    run docker start "$name" >/dev/null || return 1
-  elif [ -n "$port" ]; then
-    run docker run -d --name "$name" "$@" >/dev/null 2>&1 || return 1
-  fi
-  # Back it is; whether it ever answered is another question.
-  [ -z "$port" ] || serving "$name" "$port" "$tls" ||
-    say "note $name is as it was before, and does not answer /v2/ on port $port"
+services_of() { # GENERATION-DIRECTORY: lines of NAME TAB KIND; those of version 0.1 are all containers
+  sed "s/\$/${TAB}container/" "$1/containers" 2>/dev/null
+  cat "$1/services" 2>/dev/null
 }
 
 # Whether the engine took the change up is known for a touch that failed (`activated`); after a
@@ -136,10 +168,13 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
     restart | reload | start) answers 60 || broken='the engine does not answer' ;;
   esac
   if [ "$2" = yes ] || [ -e "$from/activated" ]; then each back_unit "$(cat "$from/units" 2>/dev/null)"; fi
-  boundary containers
+  boundary services
+  each aside_again "$(cat "$from/returned" 2>/dev/null)"
   # The last first: one that went may want the port of one that came.
-  each back_container "$(sed '1!G;h;$!d' "$from/containers" 2>/dev/null)" ||
-    broken='a container did not come back'
+  each back_service "$(services_of "$from" | sed '1!G;h;$!d')" ||
+    broken='a service did not come back'
+  each forget_copied "$(cat "$from/copied" 2>/dev/null)"
+  each back_adopted "$(cat "$from/adopted" 2>/dev/null)"
   each unmake "$(cat "$from/made" 2>/dev/null)"
   boundary forget
   if [ -z "$broken" ]; then
@@ -153,57 +188,30 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   fi
 }
 
-recover() { # a touch was cut off: the state before it comes back
-  # Before its files were in place: there is nothing but what it made on the way.
-  each unmake "$(cat "$BASE/making")"
-  rm -f "$BASE/making"
-  [ -e "$BASE/pending" ] || { forget_unfinished; return 0; }
-  number=$(cat "$BASE/pending")
-  put_back "$BASE/generations/$number" yes
-  recovered=$number
-  say 'note a change that was cut off earlier was put back first'
-  [ -z "$broken" ] || fail "the change that was cut off cannot be put back: $broken"
-}
+# For a job: FUNCTION is called when a later step fails, and sets `broken` to what it could not do.
+# After a kill nobody calls it: the job's own first step has to find what an earlier one left.
+undo_with() { undoing="$1$NL$undoing"; }
 
-go_back() { # GENERATION, or 0 for the one before: the newest first, down to that one
-  # What was cut off was the way back to it, or the change that it is the way back from: no further.
-  if [ -n "$recovered" ] && { [ "$1" -eq 0 ] || [ "$1" -ge "$recovered" ]; }; then
-    changed=1
-    return 0
-  fi
-  number=$(latest)
-  target=$1
-  [ "$target" -eq 0 ] && target=$number
-  [ "$number" -eq 0 ] && return 0
-  if [ ! -d "$BASE/generations/$target" ]; then
-    # shellcheck disable=SC2012  # their names are numbers of our own
-    fail "there is no generation $target here" "kept are: $(ls "$BASE/generations" | sort -n | flat)"
-    return 1
-  fi
-  while [ "$number" -ge "$target" ]; do
-    other=$(cat "$BASE/generations/$number/fleet" 2>/dev/null)
-    if [ "$other" != "$whose" ]; then
-      fail "generation $number is of the fleet $other" 'go back with its fleet file first, or change what is declared and apply'
-      return 1
-    fi
-    # A way back that is cut off is gone to its end by the next run.
-    commit_to "$BASE/generations/$number" || { fail 'the way back cannot be noted' 'is the disk full? see `df -h` on the host'; return 1; }
-    put_back "$BASE/generations/$number" yes
-    [ -z "$broken" ] || { fail "generation $number cannot be put back: $broken"; return 1; }
-    say "note generation $number was put back"
-    number=$(latest)
-    [ "$number" -eq 0 ] && break
-  done
-  changed=1
-}
-
-rollback() { # of a touch that failed
-  each discard "$staged"
-  if [ -z "$saved" ]; then each discard "$kept"; fi
+undo_steps() {
   broken=
+  while [ -n "$undoing" ]; do
+    undo=${undoing%%"$NL"*}
+    undoing=${undoing#*"$NL"}
+    boundary "$undo"
+    "$undo" || broken=${broken:-"$undo did not succeed"}
+  done
+  not_undone=$broken
+  [ -z "$broken" ] || say "failed and taking it back did not succeed: $broken"
+}
+
+rollback() { # of a touch or job that failed
+  each discard "$staged$held"
+  if [ -z "$saved" ]; then each discard "$kept"; fi
+  undo_steps
   if [ -n "$saved" ]; then put_back "$saved" no; fi
+  broken=${broken:-$not_undone}
   each unmake "$made"
-  if [ -n "$locked" ]; then rm -f "$BASE/making"; fi
+  if [ -n "$locked" ]; then rm -f "$BASE/making" "$BASE/beside"; fi
   if [ -n "$broken" ]; then
     say 'outcome failed'
   elif [ -n "$changed" ]; then
@@ -212,12 +220,15 @@ rollback() { # of a touch that failed
     say 'outcome failed'
   fi
   # A first touch that failed leaves no trace of itself.
-  if [ -n "$locked" ] && [ -z "$broken" ] && [ ! -e "$BASE/owned.json" ]; then rm -rf "$BASE"; fi
+  if [ -n "$locked" ] && [ -z "$broken" ]; then leave_host; fi
 }
 
-forget_before() { run docker rm -f "$1-before" >/dev/null 2>&1; return 0; }
-forget_image() { run docker rmi "$1" >/dev/null 2>&1; return 0; }
-forget_data() { rm -rf "$1"; }
+# Where no fleet owns anything any more. Images that cannot be removed here stay on their list.
+leave_host() {
+  [ ! -e "$BASE/owned.json" ] || return 0
+  each forget_brought "$(cat "$BASE/brought" 2>/dev/null)"
+  [ -e "$BASE/brought" ] || rm -rf "$BASE"
+}
 
 prune() { # the last ten generations stay
   # shellcheck disable=SC2012  # their names are numbers of our own
@@ -227,25 +238,33 @@ prune() { # the last ten generations stay
 }
 
 finish() {
+  if [ -n "$locked" ]; then
+    each discard "$spooled"
+    rmdir "$BASE/spool" 2>/dev/null
+  fi
   if [ -n "$failed" ]; then
     rollback
     return
   fi
   boundary finish
+  # Of an engine that does not run, and was not started either.
+  if changed_units && [ ! -e "$saved/activated" ]; then run systemctl daemon-reload >/dev/null 2>&1; fi
   each forget_before "$aside"
   boundary tidy
-  rm -f "$BASE/making" "$BASE/pending" # all is verified: from here on there is no way back by itself
+  rm -f "$BASE/making" "$BASE/beside" "$BASE/pending" # all is verified: from here on there is no way back by itself
   each forget_image "$unused"
   each discard "$spent"
   each forget_data "$doomed"
   prune
   if [ -n "$changed" ]; then say 'outcome changed'; else say 'outcome unchanged'; fi
-  [ -e "$BASE/owned.json" ] || rm -rf "$BASE" # nothing of ours is left on this host
+  leave_host
 }
 
 touch_host() { # runs `plan`, come what may of the connection
   trap '' HUP PIPE INT TERM
+  printf '\n@begin %s\n' "$mark"
   plan
   finish
   if [ -n "$locked" ]; then rm -f "$BASE/lock.pid"; fi
+  printf '@end %s\n' "$mark"
 }

@@ -1,0 +1,141 @@
+"""The HTTP proxy of an engine that systemd runs: a drop-in, and a file of variables. Pure.
+
+The variables stand in a file of their own, which root alone reads: systemd tells everybody what
+`Environment=` says (systemd.exec(5), "Environment": "exposed to unprivileged clients via D-Bus").
+Names and meaning: golang.org/x/net/http/httpproxy, FromEnvironment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from regfleet.engines.interface import EnginePlan, EngineProxy
+from regfleet.errors import HostError
+from regfleet.model.desired import DesiredHost
+from regfleet.model.files import Directory, File
+from regfleet.model.observed import ObservedHost
+from regfleet.model.plan import ActivateUnit, Change
+from regfleet.model.resource import Resource
+from regfleet.record import Owned
+
+UNITS = "/etc/systemd/system"
+_OURS = re.compile(rf"{UNITS}/[^/]+\.service\.d/regfleet-[^/]+-proxy\.(conf|env)")
+_LOGIN = re.compile(r"://[^/@\s]*@")
+
+
+def without_login(text: str) -> str:
+    """A text without users and passwords in URLs."""
+    return _LOGIN.sub("://***@", text)
+
+
+def variables(proxy: EngineProxy, prefix: str = "") -> dict[str, str]:
+    """The variables that tell a program of Go's of a proxy, with its password.
+
+    Args:
+        prefix: before each name; k3s and RKE2 hand on what begins with `CONTAINERD_`.
+    """
+    given = {
+        "HTTP_PROXY": proxy.http.reveal(),
+        "HTTPS_PROXY": proxy.https.reveal(),
+        "NO_PROXY": proxy.no_proxy,
+    }
+    return {f"{prefix}{name}": value for name, value in given.items() if value}
+
+
+def drop_ins(
+    proxy: EngineProxy | None, fleet: str, units: Iterable[str], prefix: str = ""
+) -> tuple[tuple[Directory, ...], tuple[File, ...]]:
+    """The drop-ins of some units, and their directories; nothing without a proxy.
+
+    Args:
+        fleet: the fleet's name; each fleet has files of its own.
+        units: without `.service`.
+        prefix: as for `variables`.
+    """
+    if proxy is None:
+        return (), ()
+    lines = [f'{name}="{value}"\n' for name, value in variables(proxy, prefix).items()]
+    text = "".join(lines)
+    directories, files = [], []
+    for unit in units:
+        directory = f"{UNITS}/{unit}.service.d"
+        stem = f"{directory}/regfleet-{fleet}-proxy"
+        conf = (
+            f"# Written by regfleet for the fleet {fleet}: changes here are overwritten.\n"
+            f"[Service]\nEnvironmentFile=-{stem}.env\n"
+        )
+        directories.append(Directory(directory, 0o755, proxy.reason))
+        files += [
+            File(f"{stem}.conf", conf.encode(), 0o644, proxy.reason),
+            File(
+                f"{stem}.env",
+                text.encode(),
+                0o600,
+                proxy.reason,
+                secret=proxy.secret,
+                shown=without_login(text) if proxy.secret else "",
+            ),
+        ]
+    return tuple(directories), tuple(files)
+
+
+def is_drop_in(path: str) -> bool:
+    """Whether a path is a drop-in's, its file's of variables, or its directory's."""
+    return bool(_OURS.fullmatch(path)) or path.startswith(f"{UNITS}/")
+
+
+def changes(files: Iterable[File], seen: ObservedHost, owned: Owned) -> bool:
+    """Whether a drop-in comes, goes or changes.
+
+    Args:
+        files: all files that are wanted.
+    """
+    wanted = {file.path: file.digest for file in files if _OURS.fullmatch(file.path)}
+    gone = any(_OURS.fullmatch(path) and path not in wanted for path in owned.files)
+    found: Mapping[str, str] = {
+        path: seen.paths[path].digest for path in wanted if path in seen.paths
+    }
+    return gone or any(found.get(path) != digest for path, digest in wanted.items())
+
+
+def taken_up(
+    plan: EnginePlan,
+    want: DesiredHost,
+    seen: ObservedHost,
+    owned: Owned,
+    *,
+    engine: str,
+    unit: str,
+    runs: bool,
+) -> EnginePlan:
+    """An engine's plan with the restart that a changed proxy needs.
+
+    Args:
+        engine: its shell word.
+        unit: what is restarted.
+        runs: whether it runs; one that does not reads its proxy when it starts.
+
+    Raises:
+        HostError: systemd does not run the host's services.
+    """
+    wanted = [file for file in want.files if _OURS.fullmatch(file.path)]
+    if wanted and seen.init != "systemd":
+        raise HostError(
+            want.name,
+            f"{unit} gets its proxy from a drop-in of systemd's, and systemd does not run there",
+            "set HTTP_PROXY, HTTPS_PROXY and NO_PROXY where the service script reads variables, "
+            f"and take {wanted[0].reason} out of the fleet file",
+        )
+    if not runs or not changes(want.files, seen, owned):
+        return plan
+    others = tuple(
+        step
+        for step in plan.configure
+        if not (isinstance(step, ActivateUnit) and step.unit == unit)
+    )
+    restart = ActivateUnit(engine, unit, "restart", stops=False)
+    reason = wanted[0].reason if wanted else want.why_gone
+    change = Change(Resource("service", unit), "run", f"{reason}: read at the start", "restart")
+    return replace(plan, changes=(*plan.changes, change), configure=(*others, restart))

@@ -1,0 +1,117 @@
+"""Warnings of what a fleet file may declare although it is dangerous. Pure.
+
+A warning changes no exit code. A fleet file with mistakes gets no warnings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from regfleet.fleet.addresses import HUB
+from regfleet.fleet.findings import Finding
+from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.fleet.storage import is_in_home, is_volatile
+
+LEAST_MEMORY = 128 << 20
+
+
+def warnings(fleet: Fleet) -> list[Finding]:
+    """Everything in a checked fleet that is allowed but dangerous, in no order."""
+    found: list[Finding] = []
+    for registry in fleet.registries.values():
+        found += _registry_warnings(registry)
+        found += _cache_warnings(registry)
+    for client in fleet.clients.values():
+        found += _mirror_warnings(client, fleet)
+        found += _daemon_warnings(client)
+    return found
+
+
+def _registry_warnings(registry: Registry) -> Iterator[Finding]:
+    place = ("registry", registry.name)
+    where = registry.endpoint
+    if registry.listen and _is_loopback(registry.listen[0]):
+        where = "localhost"  # only its own host reaches it, whatever its endpoint is called
+    elif not registry.external and registry.proxy is None and not registry.users:
+        may = "push to it, overwrite and delete its images"
+        if not registry.delete:
+            may = "push to it and overwrite its images"
+        message = f"has no users: anyone who reaches {where} can {may}"
+        yield Finding(place, message, 'declare some, as in users.ci.password = "generate"')
+    memory = registry.limits.memory
+    if memory and _parse_bytes(memory) < LEAST_MEMORY:
+        message = f"{memory} is little: the kernel kills a registry that needs more, even in a push"
+        yield Finding((*place, "limits", "memory"), message, "256m or more")
+    if registry.tls.source == "none" and not _is_loopback(where):
+        message = "is none: anyone on the network path can read and change images"
+        if registry.users:
+            message += ", and read the passwords"
+        yield Finding((*place, "tls", "source"), message, 'leave it out, or write "files"')
+    if not registry.external and is_volatile(registry.storage):
+        message = f"{registry.storage} is emptied when the host starts: all images are lost then"
+        yield Finding((*place, "storage"), message, "as in /var/lib/registry")
+    if not registry.external and is_in_home(registry.storage):
+        message = f"{registry.storage} is in a home: its owner can redirect what root writes there"
+        yield Finding((*place, "storage"), message, "as in /var/lib/registry")
+
+
+def _cache_warnings(registry: Registry) -> Iterator[Finding]:
+    place = ("registry", registry.name)
+    if registry.proxy_user and not registry.users:
+        where = registry.endpoint
+        if not _is_loopback(registry.listen[0] if registry.listen else where):
+            message = f"logs in to {registry.proxy}: anyone who reaches {where} reads what it may"
+            hint = "use a login that may read public images alone, or declare users of the cache"
+            yield Finding((*place, "proxy", "user"), message, hint)
+    if registry.proxy and not registry.delete:
+        message = "is false: the cache cannot remove what has expired, and its disk fills"
+        yield Finding((*place, "delete"), message, "leave it out")
+
+
+def _mirror_warnings(client: Client, fleet: Fleet) -> Iterator[Finding]:
+    """Mirrors that could serve other images than the registry's, or serve none."""
+    logins = {login.registry for login in client.logins}
+    for mirror in client.mirrors:
+        place = ("client", client.name, *mirror.place)
+        whose = {HUB: "Docker Hub", "*": "every registry"}.get(mirror.of, mirror.of)
+        url = urlsplit(mirror.url)
+        registry = fleet.registries[mirror.registry] if mirror.registry else None
+        if registry is None:
+            if url.scheme == "http" and not _is_loopback(url.netloc):
+                message = f"is plain HTTP: anyone on the network path can replace {whose}'s images"
+                yield Finding(place, message, "use a mirror with https://")
+        elif registry.users and registry.name not in logins:
+            message = f"{registry.endpoint} has users, and {client.engine} has no login for it here"
+            hint = f"declare a login: without one the mirror refuses, and {whose} is asked instead"
+            yield Finding(place, message, hint)
+
+
+def _daemon_warnings(client: Client) -> Iterator[Finding]:
+    hosts = client.daemon.get("hosts")
+    open_ = [
+        text
+        for text in (hosts if isinstance(hosts, list) else [])
+        if isinstance(text, str) and text.startswith("tcp://") and not _is_loopback(text[6:])
+    ]
+    if open_ and client.daemon.get("tlsverify") is not True:
+        message = f"has {open_[0]} without tlsverify: anyone who reaches it is root on these hosts"
+        hint = "leave it out, or set tlsverify, tlscacert, tlscert and tlskey too"
+        yield Finding(("client", client.name, "daemon", "hosts"), message, hint)
+
+
+def _parse_bytes(amount: str) -> int:
+    return int(amount[:-1]) << {"k": 10, "m": 20, "g": 30}[amount[-1].lower()]
+
+
+def _is_loopback(authority: str) -> bool:
+    host = authority
+    if not authority.startswith("::"):
+        host = urlsplit(f"//{authority}").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,47 @@
+"""Files and directories that a host should have."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that regfleet owns as a whole.
+
+    Attributes:
+        content: the bytes; never shown when `secret`.
+        mode: permission bits, such as 0o444.
+        reason: the place in the fleet file that asks for it, such as `client.build.registries`.
+        shown: the text that may be shown in place of a `secret` file's content.
+        users: whether it is an htpasswd file; the plan then compares user by user.
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
+    reason: str
+    secret: bool = False
+    shown: str = ""
+    users: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory that must exist and belong to root. What others put into it stays.
+
+    Attributes:
+        own: regfleet removes it with the fleet when it is empty, even if it existed before. For
+            directories that regfleet names.
+    """
+
+    path: str
+    mode: int
+    reason: str
+    own: bool = False

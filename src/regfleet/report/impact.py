@@ -1,0 +1,54 @@
+"""The impact of one change, in words; and its diff without passwords. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import get_args
+
+from regfleet.model.names import counted
+from regfleet.model.plan import Change, Plan, RunService
+from regfleet.model.resource import Resource
+from regfleet.model.service import ServiceKind
+
+SERVICES = frozenset(get_args(ServiceKind))  # kinds of resources
+# Seconds that a registry is away while its runtime changes, rounded up: tests/fleet/test_compose.py
+# and test_runtimes.py measure it on hosts.
+AWAY = 3
+_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^/@\s]*(?=@)")  # RFC 3986, 3.2.1: userinfo
+
+
+def disturbed(plan: Plan, change: Change) -> str | None:
+    """The impact of a change on its host; None if nothing stops or is removed.
+
+    The engine is reloaded or restarted once for all changes that need it.
+    """
+    kind = change.resource.kind
+    if change.activation == "restart":
+        stopping = plan.containers_affected
+        verb = "stops" if stopping == 1 else "stop"
+        words = f"{counted(stopping, 'container')} {verb}" if stopping else "no container stops"
+        return f"restart, {words}"
+    if change.activation == "reload":
+        return "reload, or a restart" if plan.may_restart else "reload, no container stops"
+    if kind in SERVICES and change.action == "update":
+        return f"its registry is away {away(plan, change)}"
+    if kind in SERVICES and change.action == "delete":
+        return "its registry is gone"
+    return "its images are deleted" if kind == "data" else None
+
+
+def away(plan: Plan, change: Change) -> str:
+    """How long the registry of a service that is replaced answers nobody."""
+    slow = {
+        Resource(step.service.kind, step.service.name)
+        for step in plan.steps
+        if isinstance(step, RunService)
+        # A unit is stopped before its successor starts, whether Podman or a package runs either.
+        and (step.replaces != step.service.kind or step.service.kind == "unit")
+    }
+    return f"for about {AWAY} s" if change.resource in slow else "for a moment"
+
+
+def inside(change: Change) -> str:
+    """A change's diff without passwords in URLs; secret files have none."""
+    return _PASSWORD.sub(r"\1:***", change.diff)

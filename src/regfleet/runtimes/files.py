@@ -1,0 +1,128 @@
+"""What a registry needs on its host, and its service, whatever runs it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regfleet.fleet.model import Instance, Registry
+from regfleet.materials import RegistryMaterial
+from regfleet.model.files import Directory, File
+from regfleet.model.service import Image, Run, Service, registry_probe
+from regfleet.runtimes import configuration
+
+BASE = "/etc/regfleet"
+# A pull-through cache trusts its upstream as Go's programs trust servers: by the system's bundle,
+# and by each file in the directories of this variable (crypto/x509, root_unix.go, loadSystemRoots).
+_TRUST = "SSL_CERT_DIR"
+_SYSTEM_TRUST = "/etc/ssl/certs"
+_TRUSTED = "upstream"  # below a registry's directory of configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the running registry sees what it needs; by default as in its container.
+
+    Attributes:
+        seen_at: its directory of configuration; empty for where that is on the host.
+        storage: its data; empty for where that is on the host.
+        listen: address and port, as the configuration's `http.addr`.
+    """
+
+    seen_at: str = ""
+    storage: str = configuration.STORAGE
+    listen: str = f":{configuration.LISTEN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Files and directories of one registry.
+
+    Attributes:
+        home: its directory of configuration on the host.
+        read_at_start: digests of the files that it reads at start alone: new ones mean a restart.
+        environment: variables of its process.
+    """
+
+    home: str
+    files: tuple[File, ...]
+    directories: tuple[Directory, ...]
+    read_at_start: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Needs:
+    """What a registry needs on its host.
+
+    htpasswd is read again when it changes; the certificate and the configuration are read at start.
+    """
+    reason = f"registry.{registry.name}"
+    home = f"{BASE}/{registry.name}"
+    text = configuration.render(
+        registry,
+        material,
+        places.seen_at or home,
+        storage=places.storage or registry.storage,
+        listen=places.listen,
+    )
+    shown = configuration.shown(text)
+    files = [File(f"{home}/config.yml", text.encode(), 0o600, reason, secret=True, shown=shown)]
+    if material.pair:
+        key = material.pair.key_pem.reveal().encode()
+        why = f"{reason}.tls"
+        if material.pair.reason:
+            why += f": {material.pair.reason}"
+        files += [
+            File(f"{home}/registry.crt", material.pair.certificate_pem, 0o444, why),
+            File(f"{home}/registry.key", key, 0o600, why, secret=True),
+        ]
+    environment: tuple[tuple[str, str], ...] = ()
+    directories = [
+        Directory(BASE, 0o755, reason, own=True),
+        Directory(home, 0o700, reason, own=True),
+        Directory(registry.storage, 0o700, f"{reason}.storage"),
+    ]
+    if material.upstream_ca:
+        why = f"{reason}.proxy"
+        directories.insert(2, Directory(f"{home}/{_TRUSTED}", 0o700, why, own=True))
+        files.append(File(f"{home}/{_TRUSTED}/ca.crt", material.upstream_ca, 0o444, why))
+        environment = ((_TRUST, f"{_SYSTEM_TRUST}:{places.seen_at or home}/{_TRUSTED}"),)
+    read_at_start = tuple(file.digest for file in files)
+    if material.htpasswd is not None:
+        users = material.htpasswd.encode()
+        why = f"{reason}.users"
+        files.append(File(f"{home}/htpasswd", users, 0o600, why, secret=True, users=True))
+    return Needs(home, tuple(files), tuple(directories), read_at_start, environment)
+
+
+def service(
+    fleet: str,
+    registry: Registry,
+    instance: Instance,
+    needs: Needs,
+    run: Run,
+    *,
+    image: Image | None = None,
+) -> Service:
+    """The service of one instance of a registry.
+
+    Args:
+        run: how it is run; all else follows from the declaration.
+        image: what it runs, where that is an image.
+    """
+    return Service(
+        name=f"regfleet-{registry.name}",
+        run=run,
+        probe=registry_probe(tls=registry.tls.source != "none"),
+        image=image,
+        storage=registry.storage,
+        inputs=needs.read_at_start,
+        address=instance.address,
+        port=instance.port,
+        everywhere=registry.listen is None,
+        registry=registry.name,
+        fleet=fleet,
+        reason=f"registry.{registry.name}",
+        files=needs.files,
+        directories=needs.directories,
+        adopt=registry.adopt,
+    )

@@ -1,0 +1,49 @@
+"""A registry as a container of Podman's, which the host's service manager runs: no Docker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regfleet.fleet.model import EngineName, Instance, Registry
+from regfleet.materials import RegistryMaterial
+from regfleet.model.service import Image, Service, UnitRun
+from regfleet.runtimes import configuration, files
+from regfleet.runtimes.container import CONFINED, INSIDE, published
+from regfleet.services.unit import for_podman
+
+
+@dataclass(frozen=True, slots=True)
+class Podman:
+    """The runtime `podman`; see `interface.Runtime`."""
+
+    engine: EngineName = "podman"
+
+    def services(
+        self,
+        fleet: str,
+        registry: Registry,
+        instance: Instance,
+        material: RegistryMaterial,
+        image: Image,
+    ) -> tuple[Service, ...]:
+        """One container, confined as Docker's is."""
+        needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
+        arguments = (
+            f"--publish={published(registry)}:{configuration.LISTEN}",
+            # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
+            "--env=OTEL_TRACES_EXPORTER=none",
+            *(f"--env={name}={value}" for name, value in needs.environment),
+            "--entrypoint=registry",
+            *CONFINED,
+        )
+        run = UnitRun(
+            command=("serve", f"{INSIDE}/config.yml"),
+            arguments=arguments,
+            mounts=(
+                (needs.home, INSIDE, "ro"),
+                (registry.storage, configuration.STORAGE, ""),
+            ),
+            pids=registry.limits.pids,
+            memory=registry.limits.memory or "",
+        )
+        return (files.service(fleet, registry, instance, needs, run, image=for_podman(image)),)

@@ -1,0 +1,176 @@
+"""What an earlier version set up on real hosts, this one takes over: nothing to do, all ways back.
+
+The earlier versions are built into wheels from the repository's own history, and run from there.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from regfleet.plan.services import CONFINED_NOW
+from regfleet.rehearse.twin import HostSpec
+
+pytestmark = pytest.mark.long
+ROOT = Path(__file__).resolve().parents[2]
+# The last one whose record had containers and daemon.json apart from other files, and the last one
+# whose containers had all rights.
+WITH_CONTAINERS = "dcdc01b"
+WITH_RIGHTS = "afc501d"
+FLEET = """
+[registry.main]
+hosts = [$reg1]
+endpoint = "registry.test:5000"
+image_archive = "$registry_tar"
+users.ci = { password = "generate" }
+[registry.plain]
+hosts = [$reg1]
+endpoint = "registry.test:5001"
+image_archive = "$registry_tar"
+storage = "/srv/plain"
+tls.source = "none"
+
+[client.docker]
+hosts = [$reg1]
+registries = ["main", "plain"]
+login = { main = "ci" }
+daemon = { debug = true }
+[client.podman]
+hosts = [$pod1]
+engine = "podman"
+registries = ["main", "plain"]
+login = { main = "ci" }
+
+[smoke]
+image_archive = "$busybox_tar"
+"""
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """`earlier(COMMIT)` is the directory in which a wheel of that version is unpacked."""
+
+    def build(commit):
+        place = tmp_path_factory.mktemp("earlier")
+        there = subprocess.run(
+            ["git", "cat-file", "-e", f"{commit}^{{commit}}"], cwd=ROOT, check=False
+        )
+        if there.returncode:
+            pytest.skip(f"the history of this checkout does not reach {commit}")
+        packed = subprocess.run(
+            ["git", "archive", commit], cwd=ROOT, capture_output=True, check=True
+        ).stdout
+        subprocess.run(["tar", "-x", "-C", place], input=packed, check=True)
+        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        made = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", place, place]
+        subprocess.run(made, check=True)
+        (wheel,) = place.glob("*.whl")
+        target = place / "installed"
+        subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True)
+        return target
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module(
+        HostSpec("reg1", aliases=("registry.test",)), HostSpec("pod1", "trixie", "bare")
+    )
+
+
+def as_before(place, *words):
+    """A command of the earlier version; what it prints with --json."""
+    done = subprocess.run(
+        [sys.executable, "-m", "regfleet", *map(str, words), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(place)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def now(regfleet):
+    """A command of this version; what it prints with --json."""
+
+    def run(*words, code=0):
+        done = regfleet(*words, "--json", REGFLEET_NEW_IDENTITY="")
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def changes(document):
+    return {
+        name: [(each["action"], each["resource"], each["reason"]) for each in host["changes"]]
+        for name, host in document["hosts"].items()
+    }
+
+
+def everything(twin):
+    """What is on the hosts that regfleet could have put there."""
+    names = "/etc/docker /etc/regfleet /etc/containers/certs.d /root/.docker /var/lib/regfleet"
+    listing = f"find {names} -type f 2>/dev/null | sort"
+    return {
+        name: host.read(f"{listing}; docker ps -aq 2>/dev/null || :")
+        for name, host in twin.hosts.items()
+    }
+
+
+def test_there_is_nothing_to_do_behind_an_earlier_version(twin, write_fleet, now, earlier):
+    fleet = write_fleet(twin, FLEET)
+    before = everything(twin)
+    place = earlier(WITH_CONTAINERS)
+    applied = as_before(place, "apply", fleet, "--yes")
+    assert {host["status"] for host in applied["hosts"].values()} == {"changed"}
+    record = twin.hosts["reg1"].read("cat /var/lib/regfleet/owned.json")
+    assert json.loads(record)["version"] == 1
+
+    assert changes(now("plan", fleet, "--detailed-exitcode")) == {"reg1": [], "pod1": []}
+    assert now("status", fleet)["registries"]["main"]["error"] is None
+    assert twin.hosts["reg1"].read("cat /var/lib/regfleet/owned.json") == record
+
+    # A change by this version, and back over it to what the earlier one had.
+    text = fleet.read_text()
+    fleet.write_text(
+        text.replace("debug = true", "debug = false").replace("/srv/plain", "/srv/other")
+    )
+    now("apply", fleet, "--yes")
+    assert json.loads(twin.hosts["reg1"].read("cat /var/lib/regfleet/owned.json"))["version"] > 1
+    now("rollback", fleet, "--yes")
+    assert twin.hosts["reg1"].read("cat /var/lib/regfleet/owned.json") == record
+    fleet.write_text(text)
+    assert changes(now("plan", fleet, "--detailed-exitcode")) == {"reg1": [], "pod1": []}
+
+    # And over what the earlier one did itself.
+    fleet.write_text(text.replace("debug = true", "debug = false"))
+    as_before(place, "apply", fleet, "--yes")
+    now("rollback", fleet, "--yes")
+    fleet.write_text(text)
+    assert changes(now("plan", fleet, "--detailed-exitcode")) == {"reg1": [], "pod1": []}
+
+    now("destroy", fleet, "--yes", "--delete-data")
+    assert everything(twin) == before
+
+
+def test_containers_with_all_rights_are_the_one_change(twin, write_fleet, now, earlier):
+    fleet = write_fleet(twin, FLEET)
+    as_before(earlier(WITH_RIGHTS), "apply", fleet, "--yes")
+    found = changes(now("plan", fleet))
+    assert found["pod1"] == []
+    assert [each[1] for each in found["reg1"]] == [
+        "container regfleet-main",
+        "container regfleet-plain",
+    ]
+    assert all(CONFINED_NOW in reason for _, _, reason in found["reg1"])
+    now("apply", fleet, "--yes")
+    assert changes(now("plan", fleet, "--detailed-exitcode")) == {"reg1": [], "pod1": []}
+    now("destroy", fleet, "--yes", "--delete-data")
