@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from regfleet import archives, htpasswd, passwords, state_paths
-from regfleet.errors import StateError
+from regfleet.errors import StateError, UsageError
 from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.model.service import Image
 from regfleet.pki.certificates import FleetCertificates, ServerPair
@@ -175,6 +175,9 @@ def _gather_registry(
     save: bool,
 ) -> RegistryMaterial:
     here = any(host.name in hosts for host in registry.hosts)
+    if here and registry.gateway is not None:
+        message = f"the roles in projects of registry {registry.name!r} cannot be enforced yet"
+        raise UsageError(message, "take projects, admins and gateway out of the fleet file")
     users = [user for user in registry.users if here or user.name in needed]
     known = {
         user.name: passwords.resolve(

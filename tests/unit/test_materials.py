@@ -10,8 +10,8 @@ from making import NOW, client, fleet, host, registry, with_login
 
 from regfleet import archives
 from regfleet.desired.resolve import resolve
-from regfleet.errors import CertificateError, PasswordError, StateError
-from regfleet.fleet.model import PasswordSource, Smoke, Tls, User
+from regfleet.errors import CertificateError, PasswordError, StateError, UsageError
+from regfleet.fleet.model import Gateway, PasswordSource, Project, Smoke, Tls, User
 from regfleet.materials import gather
 from regfleet.report.resource_text import resource_text
 from regfleet.run import known
@@ -109,6 +109,12 @@ def test_a_password_that_cannot_be_had_is_an_error(state, monkeypatch):
     users = (User("ci", PasswordSource("env", "NO_SUCH_PASSWORD")),)
     with pytest.raises(PasswordError, match="NO_SUCH_PASSWORD"):
         gather(fleet([registry(users=users)]), state, save=True, now=NOW)
+
+
+def test_roles_that_nothing_enforces_are_refused(state):
+    held = registry(projects=(Project("a"),), gateway=Gateway("nginx:stable"))
+    with pytest.raises(UsageError, match="registry 'main' cannot be enforced yet"):
+        gather(fleet([held]), state, save=False, now=NOW)
 
 
 def test_no_secret_prints(state):

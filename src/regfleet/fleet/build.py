@@ -13,11 +13,14 @@ from regfleet.fleet.model import (
     LOCAL,
     Client,
     Fleet,
+    Gateway,
     Host,
     Limits,
     Login,
+    Member,
     Mirror,
     PasswordSource,
+    Project,
     Proxy,
     Registry,
     Rollout,
@@ -104,7 +107,14 @@ class _Builder:
             limits=Limits(
                 **{"memory": None, **defaults.with_defaults("limits", settings.get("limits"))}
             ),
+            admins=tuple(settings["admins"]),
+            projects=tuple(_build_projects(settings["projects"])),
+            gateway=self._build_gateway(settings["gateway"]) if settings["projects"] else None,
         )
+
+    def _build_gateway(self, table: Table) -> Gateway:
+        settings = defaults.with_defaults("gateway", table)
+        return Gateway(settings["image"], self._resolve_path(settings.get("image_archive")))
 
     def _build_tls(self, settings: Table) -> Tls:
         return Tls(
@@ -181,6 +191,13 @@ class _Builder:
 
     def _resolve_path(self, text: str | None) -> Path | None:
         return None if text is None else defaults.local_path(text, self._folder)
+
+
+def _build_projects(table: Table) -> Iterator[Project]:
+    for name, written in table.items():
+        settings = defaults.with_defaults("project", written)
+        members = tuple(Member(user, role) for user, role in settings["members"].items())
+        yield Project(name, settings["public"], members)
 
 
 def _build_mirror(each: defaults.WrittenMirror, registries: dict[str, Registry]) -> Mirror:

@@ -25,6 +25,7 @@ _PERCENT = re.compile(r"([1-9][0-9]?|100)%", re.ASCII)
 # distribution/reference, grammar: path-component, tag, digest.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_LONGEST_REPOSITORY = 255  # distribution/reference, RepositoryNameTotalLengthMax
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 
@@ -168,6 +169,20 @@ def check_image(text: str) -> None:
         raise RefusedError(f"{shown(text)} is not an image", hint or "as in registry:2")
 
 
+def check_repository(text: str) -> None:
+    """A repository's path, as images name it behind the registry's endpoint."""
+    if not _REPOSITORY.fullmatch(text):
+        hint = "as in team-a or team-a/infra"
+        if text != text.lower():
+            hint = f"repositories are written in lower case, {hint}"
+        raise RefusedError(f"{shown(text)} is not the path of a repository", hint)
+    if len(text) > _LONGEST_REPOSITORY:
+        raise RefusedError(
+            f"{shown(text)} is longer than the path of a repository can be",
+            f"{_LONGEST_REPOSITORY} characters at most, with the registry's endpoint",
+        )
+
+
 def check_mirror(text: str) -> None:
     """A mirror's URL. The cross-checks look up names of registries later."""
     if "://" in text:
@@ -252,6 +267,7 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "permitted": check_permitted,
     "proxy": check_proxy,
     "registry-user": check_registry_user,
+    "repository": check_repository,
     "secret": check_secret,
     "tls-name": addresses.check_tls_name,
     "ttl": check_ttl,

@@ -18,6 +18,7 @@ Runtime: TypeAlias = str  # one of the runtimes in the schema
 EngineName: TypeAlias = str  # one of the engines in the schema
 TlsSource = Literal["fleet-ca", "files", "public", "none"]
 PasswordKind = Literal["env", "file", "command", "generate"]
+Role = Literal["guest", "developer", "admin"]
 
 _REACHED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
 LOCAL = "@local"  # pyinfra's name for the machine that it runs on; here the name of a host
@@ -113,6 +114,36 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """What one user is in one project."""
+
+    user: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Repositories with members: that of the project's name, and all below it.
+
+    Attributes:
+        name: `team-a` or `team-a/infra`, as images name it.
+        public: whether anybody may pull without a login.
+    """
+
+    name: str
+    public: bool = False
+    members: tuple[Member, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What enforces the roles in projects: nginx with njs, on the registry's own host."""
+
+    image: str
+    image_archive: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One running copy of a registry.
 
@@ -142,6 +173,9 @@ class Registry:
         serves_docker_hub: whether the upstream is Docker Hub, or a mirror of it.
         listen: the host's address (without brackets) and the port that it listens on; None for
             all addresses and the endpoint's port.
+        admins: the users who may do everything where there are projects.
+        projects: who may do what in which repositories; without any, every user may do everything.
+        gateway: what enforces these roles; None without projects.
     """
 
     name: str
@@ -164,6 +198,9 @@ class Registry:
     proxy_user: User | None = None
     proxy_ttl: str = ""
     adopt: bool = False
+    admins: tuple[str, ...] = ()
+    projects: tuple[Project, ...] = ()
+    gateway: Gateway | None = None
 
     @property
     def instances(self) -> tuple[Instance, ...]:

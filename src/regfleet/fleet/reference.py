@@ -245,8 +245,10 @@ def _type_words(subschema: Table) -> str:
         item = _type_words(resolved(subschema["items"]))
         listed = f"list of {' or '.join(f'{each}s' for each in item.split(' or '))}"
         return ", or ".join([listed, *(_PLAIN_TYPES[each] for each in names if each != "array")])
-    if names == ["object"] and isinstance(subschema.get("additionalProperties"), Mapping):
-        return "table of tables"
+    held = subschema.get("additionalProperties")
+    if names == ["object"] and isinstance(held, Mapping):
+        plain = "properties" not in resolved(held)
+        return f"table of {_type_words(resolved(held))}" if plain else "table of tables"
     return _join_with_or([f"{_PLAIN_TYPES[each]}{_limit_words(each, subschema)}" for each in names])
 
 

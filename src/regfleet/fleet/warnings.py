@@ -23,6 +23,7 @@ def warnings(fleet: Fleet) -> list[Finding]:
     for registry in fleet.registries.values():
         found += _registry_warnings(registry)
         found += _cache_warnings(registry)
+        found += _role_warnings(registry)
     for client in fleet.clients.values():
         found += _mirror_warnings(client, fleet)
         found += _daemon_warnings(client)
@@ -68,6 +69,30 @@ def _cache_warnings(registry: Registry) -> Iterator[Finding]:
     if registry.proxy and not registry.delete:
         message = "is false: the cache cannot remove what has expired, and its disk fills"
         yield Finding((*place, "delete"), message, "leave it out")
+
+
+def _role_warnings(registry: Registry) -> Iterator[Finding]:
+    """Declared roles that say something else than what holds."""
+    place = ("registry", registry.name)
+    if not registry.projects:
+        return
+    if not registry.admins:
+        message = "has no admins: nobody may list its repositories, or reach those of no project"
+        yield Finding(place, message, f'as in admins = ["{registry.users[0].name}"]')
+    for project in registry.projects:
+        for member in project.members:
+            if member.user in registry.admins and member.role != "admin":
+                where = (*place, "projects", project.name, "members", member.user)
+                message = f"{member.user} is an admin of the registry, and may do everything"
+                yield Finding(where, message, "leave it out, or take it from admins")
+    members = {member.user for project in registry.projects for member in project.members}
+    for user in registry.users:
+        if user.name not in members and user.name not in registry.admins:
+            may = "pull from public projects only"
+            if not any(project.public for project in registry.projects):
+                may = "do nothing"
+            message = f"is a member of no project: this user may {may}"
+            yield Finding((*place, "users", user.name), message, "make it a member, or leave it so")
 
 
 def _mirror_warnings(client: Client, fleet: Fleet) -> Iterator[Finding]:

@@ -10,9 +10,11 @@ from regfleet.fleet.model import (
     ALL_AT_ONCE,
     Client,
     Fleet,
+    Gateway,
     Host,
     Json,
     PasswordSource,
+    Project,
     Proxy,
     Registry,
     Tls,
@@ -104,8 +106,25 @@ def _registry(registry: Registry) -> Table:
         **({"listen": at(*registry.listen)} if registry.listen else {}),
         **_image(registry),
         **_given(proxy=_upstream(registry)),
+        **_roles(registry),
         **common,
     }
+
+
+def _roles(registry: Registry) -> Table:
+    if registry.gateway is None:
+        return {}
+    gateway: Gateway = registry.gateway
+    return {
+        "admins": list(registry.admins),
+        "projects": {each.name: _project(each) for each in registry.projects},
+        "gateway": _given(image=gateway.image, image_archive=_path(gateway.image_archive)),
+    }
+
+
+def _project(project: Project) -> Table:
+    members: Table = {each.user: each.role for each in project.members}
+    return {"public": project.public, "members": members}
 
 
 def _upstream(registry: Registry) -> Json:

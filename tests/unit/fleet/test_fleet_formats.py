@@ -225,6 +225,11 @@ PASS_AND_FAIL: list[tuple[str, list[str], list[str]]] = [
             "**",
         ],
     ),
+    (
+        "repository",
+        ["a", "team-a", "team-a/infra", "a.b/c__d/e-f", "a" * 255],
+        ["", "A", "a/", "/a", "a//b", "a/../b", "a b", "a:1", "-a", "a_", "ä", "a\n", "a" * 256],
+    ),
     ("secret", [], ["", "generate", "hunter2"]),
     ("memory", ["512m", "2g", "1K"], ["", "512", "0m", "-1m", "1.5g", "1t", "1g ", "\uff11g"]),
     ("host", ["a", "@local", "a[1:2]", "::1"], ["", "@", "@ssh/a", "a;b", "a\n", "$(a)"]),

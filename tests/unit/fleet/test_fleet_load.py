@@ -12,10 +12,13 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
     Fleet,
+    Gateway,
     Host,
     Login,
+    Member,
     Mirror,
     PasswordSource,
+    Project,
     Rollout,
     Smoke,
     Ssh,
@@ -168,6 +171,37 @@ def test_clients(whole: Fleet) -> None:
     assert build.daemon == {"live-restore": True, "log-opts": {"max-size": "10m"}}
 
 
+ROLES = """\
+admins = ["root"]
+users.root.password = "generate"
+users."al ice".password = "generate"
+[registry.main.projects."team-a/infra"]
+public = true
+[registry.main.projects.team-a]
+members = { "al ice" = "developer" }
+"""
+
+
+def test_projects_and_their_gateway(fleet_of: Loads) -> None:
+    main = fleet_of(f'{HEAD}[registry.main]\nhosts = ["reg1"]\n{ROLES}').registries["main"]
+    assert main.admins == ("root",)
+    assert main.projects == (
+        Project("team-a/infra", public=True),
+        Project("team-a", members=(Member("al ice", "developer"),)),
+    )
+    assert main.gateway == Gateway("nginx:stable")
+
+
+def test_an_included_file_may_declare_projects(fleet_of: Loads, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/nginx.tar").touch()
+    gateway = '[registry.main.gateway]\nimage = "nginx:1.28"\nimage_archive = "nginx.tar"\n'
+    (tmp_path / "sub/r.toml").write_text(f'[registry.main]\nhosts = ["reg1"]\n{ROLES}{gateway}')
+    main = fleet_of(f'{HEAD}include = ["sub/*.toml"]\n').registries["main"]
+    assert len(main.projects) == 2
+    assert main.gateway == Gateway("nginx:1.28", tmp_path / "sub/nginx.tar")
+
+
 @pytest.mark.parametrize(
     ("table", "rollout"),
     [
@@ -199,6 +233,7 @@ def test_defaults(fleet_of: Loads) -> None:
     assert (main.storage, main.delete) == ("/var/lib/registry", True)
     assert (main.tls, main.users) == (Tls("fleet-ca"), ())
     assert (main.allow_plaintext_passwords, main.smoke) == (False, True)
+    assert (main.admins, main.projects, main.gateway) == ((), (), None)
     assert hub.smoke is False
     client = fleet.clients["all"]
     assert (client.engine, client.install) == ("docker", True)

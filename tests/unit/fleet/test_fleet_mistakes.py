@@ -11,6 +11,7 @@ from regfleet.errors import Mistake
 HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'
 USER = MAIN + '[registry.main.users]\nci = { password = "generate" }\n'
+TEAM = USER + "[registry.main.projects.team-a]\n"
 HUB = '[registry.hub]\nexternal = true\nendpoint = "hub.example.com"\n'
 CACHE = '[registry.hub]\nhosts = ["reg1.example.com"]\nendpoint = "hub.lan:5000"\n'
 UPSTREAM = MAIN + 'endpoint = "main.lan:5001"\n' + CACHE + 'storage = "/srv/hub"\n'
@@ -368,6 +369,134 @@ MISTAKES = [
     ),
     (HEAD + MAIN + 'tls.names = ["a", "b c"]\n', 5, "registry.main.tls.names[1]", "host name"),
     (HEAD + MAIN + 'tls.names = ["fe80::1%0"]\n', 5, "registry.main.tls.names[0]", "zone"),
+    # --- projects and roles
+    (
+        HEAD + TEAM + 'members = { ic = "guest" }\n',
+        8,
+        "registry.main.projects.team-a.members.ic",
+        'registry.main has no user "ic" its users are ci',
+    ),
+    (
+        HEAD + TEAM + 'members = { ci = "reader" }\n',
+        8,
+        "registry.main.projects.team-a.members.ci",
+        'must be one of "guest", "developer", "admin" for example: "developer"',
+    ),
+    (
+        HEAD + TEAM + 'members = { ci = "develper" }\n',
+        8,
+        "registry.main.projects.team-a.members.ci",
+        "did you mean developer?",
+    ),
+    (
+        HEAD + TEAM + 'members = ["ci"]\n',
+        8,
+        "registry.main.projects.team-a.members",
+        'must be a table, not an array for example: { alice = "developer"',
+    ),
+    (HEAD + TEAM + "public = 1\n", 8, "registry.main.projects.team-a.public", "true or false"),
+    (
+        HEAD + TEAM + "[registry.main.projects.Team-B]\n",
+        8,
+        "registry.main.projects.Team-B",
+        '"Team-B" is not the path of a repository ... written in lower case',
+    ),
+    *(
+        (
+            HEAD + TEAM + f'[registry.main.projects."{name}"]\n',
+            8,
+            f'registry.main.projects."{name}"',
+            f'"{name}" is not the path of a repository as in team-a or team-a/infra',
+        )
+        for name in ("", "a/", "/a", "a//b", "a/../b", "a b", "a:1", "a/*", "ä", "a%2fb")
+    ),
+    (
+        HEAD + TEAM + f"[registry.main.projects.{'a' * 256}]\n",
+        8,
+        f"registry.main.projects.{'a' * 60}…",
+        "longer than the path of a repository can be 255",
+    ),
+    (
+        HEAD + MAIN + 'admins = ["ci"]\n' + USER.replace(MAIN, ""),
+        5,
+        "registry.main.admins",
+        "has no effect ... declare [registry.main.projects.NAME], or leave admins out",
+    ),
+    (
+        HEAD + MAIN + "gateway = {}\n" + USER.replace(MAIN, ""),
+        5,
+        "registry.main.gateway",
+        "has no effect ... leave gateway out",
+    ),
+    (
+        HEAD + USER + "[registry.main.projects]\n",
+        7,
+        "registry.main.projects",
+        "declares no project: every user of the registry may do everything ... leave projects out",
+    ),
+    (
+        HEAD + MAIN + 'admins = ["ci", "root"]\n' + TEAM.replace(MAIN, ""),
+        5,
+        "registry.main.admins[1]",
+        'registry.main has no user "root" its users are ci',
+    ),
+    (
+        HEAD + MAIN + 'admins = ["ci", "ci"]\n' + TEAM.replace(MAIN, ""),
+        5,
+        "registry.main.admins[1]",
+        "is the same as registry.main.admins[0]",
+    ),
+    (
+        HEAD + MAIN + "[registry.main.projects.team-a]\n",
+        5,
+        "registry.main.projects",
+        "needs users: without them nobody could push",
+    ),
+    *(
+        (
+            HEAD + MAIN + f'runtime = "{runtime}"\n' + TEAM.replace(MAIN, ""),
+            8,
+            "registry.main.projects",
+            f"cannot be enforced yet where runtime is {runtime} use the runtime container",
+        )
+        for runtime in ("compose", "podman", "package")
+    ),
+    (
+        HEAD + MAIN + 'proxy = "https://docker.io"\n' + TEAM.replace(MAIN, ""),
+        8,
+        "registry.main.projects",
+        "does not go with proxy",
+    ),
+    (
+        HEAD + MAIN + 'tls.source = "none"\n' + TEAM.replace(MAIN, ""),
+        6,
+        "registry.main.users",
+        "would send their passwords in plain text",
+    ),
+    (
+        HEAD + HUB + "[registry.hub.projects.team-a]\n",
+        6,
+        "registry.hub.projects",
+        "does not go with external = true",
+    ),
+    (
+        HEAD + TEAM + "[registry.main.gateway]\nvip = '10.0.0.10/24'\n",
+        9,
+        "registry.main.gateway.vip",
+        "is not a known key known here: image, image_archive",
+    ),
+    (
+        HEAD + TEAM + "[registry.main.gateway]\nimage = 'Nginx'\n",
+        9,
+        "registry.main.gateway.image",
+        "is not an image",
+    ),
+    (
+        HEAD + TEAM + "[registry.main.gateway]\nimage_archive = 'no.tar'\n",
+        9,
+        "registry.main.gateway.image_archive",
+        "does not exist",
+    ),
     # --- users
     (HEAD + MAIN + 'users.a = "hunter2"\n', 5, "registry.main.users.a", "a table, not a string"),
     (HEAD + MAIN + "users.a = {}\n", 5, "registry.main.users.a.password", "is missing"),

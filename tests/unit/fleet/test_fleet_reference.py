@@ -71,6 +71,8 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "limits": "registry.limits",
         "tls": "registry.tls",
         "user": "registry.users",
+        "project": "registry.projects",
+        "gateway": "registry.gateway",
         "client": "client",
         "login": "client.login",
         "proxy": "client.proxy",

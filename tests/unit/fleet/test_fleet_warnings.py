@@ -25,6 +25,8 @@ LOGIN = (
 )
 BUILD = '[client.build]\nhosts = ["web1"]\n'
 
+TEAM = 'admins = ["ci"]\n' + USERS + "[registry.main.projects.a]\n"
+
 # Text behind the head, and line, path and part of the message of each warning.
 CASES = [
     (MAIN + USERS, []),
@@ -50,6 +52,24 @@ CASES = [
         ],
     ),
     (LOGIN + USERS, []),
+    (MAIN + TEAM, []),
+    (MAIN + TEAM + 'members.ci = "admin"\n', []),
+    (
+        MAIN + TEAM + 'members.ci = "guest"\n',
+        [(8, "projects.a.members.ci", "ci is an admin of the registry, and may do everything")],
+    ),
+    (
+        MAIN + USERS + '[registry.main.projects.a]\nmembers.ci = "guest"\n',
+        [(3, "registry.main", "has no admins: nobody may list its repositories")],
+    ),
+    (
+        MAIN + 'users.x.password = "generate"\n' + TEAM,
+        [(5, "registry.main.users.x", "a member of no project: this user may do nothing")],
+    ),
+    (
+        MAIN + 'users.x.password = "generate"\n' + TEAM + "public = true\n",
+        [(5, "registry.main.users.x", "this user may pull from public projects only")],
+    ),
     (LOGIN + 'endpoint = "r.lan:1"\nlisten = "127.0.0.1:5000"\n', []),
     (CACHE + "delete = false\n", [(6, "registry.hub.delete", "cannot remove what has expired")]),
     (CACHE + PLAIN, [(6, "registry.hub.tls.source", "can read and change images")]),

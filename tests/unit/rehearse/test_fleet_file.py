@@ -13,11 +13,14 @@ from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
     Client,
+    Gateway,
     Host,
     Limits,
     Login,
+    Member,
     Mirror,
     PasswordSource,
+    Project,
     Proxy,
     Registry,
     Rollout,
@@ -48,6 +51,12 @@ TWO = registry(
         User("c", PasswordSource("command", "pass show 'a b' | head -n 1")),
     ),
     smoke=False,
+    admins=("ci",),
+    projects=(
+        Project("team-a/infra", public=True),
+        Project("team-a", members=(Member('o\'brien "x"', "guest"), Member("f", "developer"))),
+    ),
+    gateway=Gateway("nginx:1.28", Path("/images/nginx.tar")),
 )
 PLAIN = registry(
     "plain-1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regfleet.fleet.check import authority, clients, files, hosts, registries
+from regfleet.fleet.check import authority, clients, files, hosts, projects, registries
 from regfleet.fleet.findings import Finding, Table
 
 
@@ -24,6 +24,7 @@ def check(
         hint = "write a [registry.NAME] or a [client.NAME]; regfleet init shows how"
         found.append(Finding((), "declares neither a registry nor a client", hint))
     found += registries.check(document, claims)
+    found += projects.check(document)
     found += clients.check(document, claims)
     found += authority.check(document, claims)
     found += files.check(document, folder, needed=files_needed, keys=keys_needed)

@@ -103,4 +103,5 @@ def _paths_needed_now(document: Table) -> Iterator[tuple[Place, str]]:
         place = ("registry", name)
         yield from _paths_in(place, registry, ("image_archive",))
         yield from _paths_in((*place, "tls"), registry.get("tls"), _TLS)
+        yield from _paths_in((*place, "gateway"), registry.get("gateway"), ("image_archive",))
     yield from _paths_in(("smoke",), document.get("smoke"), ("image_archive",))

@@ -27,6 +27,9 @@ _PROVISIONED_ONLY = (
     "delete",
     "listen",
     "limits",
+    "admins",
+    "projects",
+    "gateway",
 )
 _SERVER_FILES = ("certificate", "key")
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
