@@ -109,6 +109,12 @@ class StateError(RegfleetError):
     sort = "state"
 
 
+class NotApprovedError(RegfleetError):
+    """The hosts need changes that an approved plan does not have."""
+
+    sort = "not-approved"
+
+
 class DeclinedError(RegfleetError):
     """The user answered a question with no, or did not answer."""
 

@@ -129,6 +129,25 @@ def test_json_is_alone_on_standard_output(regfleet, fleet, tmp_path):
     assert nothing.returncode == 0
 
 
+def test_nothing_but_an_approved_plan_is_applied_and_without_a_question(regfleet, fleet, tmp_path):
+    fleet.write_text(fleet.read_text() + 'daemon = { "max-concurrent-uploads" = 4 }\n')
+    planned = regfleet("plan", fleet, "--json", "--diff", "--detailed-exitcode")
+    approved = tmp_path / "plan.json"
+    approved.write_text(planned.stdout)
+    declared = fleet.read_text()
+    fleet.write_text(declared.replace("= 4 }", '= 4, "debug" = true }'))
+    refused = regfleet("apply", fleet, "--approved", approved)
+    assert refused.returncode == 1
+    assert "one: daemon.json debug (create)" in refused.stderr
+    assert regfleet("plan", fleet, "--detailed-exitcode").returncode == 3
+    fleet.write_text(declared)
+    applied = regfleet("apply", fleet, "--approved", approved)
+    assert applied.returncode == 0, applied.stderr
+    assert regfleet("plan", fleet, "--detailed-exitcode").returncode == 0
+    lost = regfleet("apply", fleet, "--approved", tmp_path / "none.json")
+    assert lost.returncode == 2
+
+
 def test_a_second_run_is_refused_by_name_of_the_first(regfleet, fleet):
     with StateDirectory.beside(fleet, "test").lock("apply"):
         done = regfleet("apply", fleet, "--yes")

@@ -70,10 +70,14 @@ def simple_commands(line: str) -> Iterator[list[str]]:
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
     words: list[str] = []
+    before = ""
     for token in [*lexer, "|"]:
         if not set(token) <= set("|&;<>"):
-            words.append(token)
+            if not (before and set(before) <= set("<>")):  # else the name of a file
+                words.append(token)
+            before = token
             continue
+        before = token
         while words and re.match(r"[A-Z_]+=", words[0]):
             words.pop(0)
         if words and set(token) <= set("|&;"):

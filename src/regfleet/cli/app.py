@@ -134,6 +134,12 @@ def plan(**given: object) -> NoReturn:
 @options.fleet_file
 @options.yes
 @click.option("--smoke/--no-smoke", default=None, help="Smoke-test all clients, or none.")
+@click.option(
+    "--approved",
+    type=options.FILE,
+    metavar="PLAN",
+    help="Make no change but those of this plan (of `plan --json --diff`); does not ask.",
+)
 @options.prune
 @click.option("--forget", multiple=True, metavar="HOST", help="Forget a host that is gone.")
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import sys
@@ -31,6 +32,7 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.model.names import counted, listed
 from regfleet.plan.storages import amount
+from regfleet.report import approved as approved_plan
 from regfleet.report import as_json as documents
 from regfleet.report import html
 from regfleet.report.access_text import show_access
@@ -149,25 +151,33 @@ def apply(
     new_identity: bool = False,
     prune: bool = False,
     forget: Sequence[str] = (),
+    approved: Path | None = None,
     **options: object,
 ) -> int:
     """Plan, ask, touch, smoke, report.
 
     Args:
+        approved: a file with a plan; nothing else is changed than it has, and nobody is asked.
         how_to_log_in: print how to log in even if no registry is new.
     """
     common = Common.of(options)
+    allowed = approved_plan.read(approved) if approved else None
     with running(common, locked="apply", prune=prune, forget=forget) as (runner, state):
         runner.plan()
         _tell_machines(common, runner, state)
         _tell_notes(common, runner)
         if not new_identity and (error := _new_identity(runner, state)):
             raise error
-        common.show_plan(runner, diff=diff, asking=bool(runner.to_do) and not yes)
+        if allowed:
+            now = json.loads(documents.plan_document(runner.report, diff=True))
+            if refused := approved_plan.refused(allowed, now):
+                raise refused
+        agreed = yes or allowed is not None
+        common.show_plan(runner, diff=diff, asking=bool(runner.to_do) and not agreed)
         common.show_warnings(runner.fleet)
         recording = Recording(state, runner.work, runner.proof, "apply")
         if runner.to_do:
-            confirm(yes or runner.session.stopped, "Apply this?")
+            confirm(agreed or runner.session.stopped, "Apply this?")
         if runner.to_do or runner.report.ok:  # otherwise no host uses the new passwords and CA
             gone.note(runner.fleet, state, gone.planned(runner.report), runner.work.desired)
             state.keep()
