@@ -29,13 +29,14 @@ from regfleet.model.plan import Plan
 from regfleet.model.service import Image
 from regfleet.registry_api.tunnel import Dial
 from regfleet.report.resource_text import resource_text
-from regfleet.run import gone, machines, remote, sudo_password
+from regfleet.run import gone, machines
 from regfleet.run.identity import OPTION, VARIABLE, Identity
 from regfleet.run.proof import Proof
 from regfleet.run.recording import Recording
 from regfleet.run.registries import Registries
 from regfleet.run.wanted import declared
 from regfleet.run.work import Work
+from regfleet.ssh import remote, sudo_password
 from regfleet.state import StagedState, StateDirectory
 from regfleet.terminal.cleaning import clean
 

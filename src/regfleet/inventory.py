@@ -10,8 +10,8 @@ from pyinfra.api.exceptions import PyinfraError
 from regfleet.errors import RegfleetError, UnreachableError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Host
-from regfleet.run import ways
-from regfleet.run.connection import CONNECTOR, ERROR, connection_data
+from regfleet.ssh import ways
+from regfleet.ssh.connection import CONNECTOR, ERROR, connection_data
 
 FLEET_DATA = "regfleet_fleet"
 VARIABLE = "REGFLEET_FLEET"

@@ -51,8 +51,8 @@ def main(file, name, directory, *more):
     from regfleet.desired.resolve import emptied
     from regfleet.fleet.load import load
     from regfleet.materials import Materials
-    from regfleet.run.session import Session
     from regfleet.run.work import Work
+    from regfleet.ssh.session import Session
 
     fleet = load(Path(file))
     session = Session(fleet, [name])

@@ -447,7 +447,7 @@ import json, sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from regfleet.fleet.load import load
-from regfleet.run.session import Session
+from regfleet.ssh.session import Session
 from regfleet.run.survey import survey
 from regfleet.state import StateDirectory
 

@@ -5,8 +5,8 @@ from pyinfra.api import Inventory
 from pyinfra.api.exceptions import PyinfraError
 
 from regfleet.inventory import FLEET_DATA, VARIABLE, from_environment, groups
-from regfleet.run import openssh_files, openssh_kept
-from regfleet.run.client import Connector
+from regfleet.ssh import openssh_files, openssh_kept
+from regfleet.ssh.client import Connector
 
 FLEET = """
 version = 1

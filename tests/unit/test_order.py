@@ -21,7 +21,7 @@ ORDER = (
     "engines runtimes",
     "desired look",
     "plan smoke touch",
-    "jobs",
+    "jobs ssh",
     "run",
     "doctor inventory",
     "report",

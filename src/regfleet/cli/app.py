@@ -302,14 +302,14 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
     _take_sudo_password(asked=bool(given.pop("ask_sudo_password", False)))
     dialled: Sequence[str] = ()
     if "limit" in given and module in DIALLING:
-        fleet, dialled = import_module("regfleet.run.dial").begin(
+        fleet, dialled = import_module("regfleet.ssh.dial").begin(
             **{name: given[name] for name in ("file", "limit", "exclude", "parallel")}
         )
     if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
         import_module("gevent.monkey").patch_all()
         import_module("gevent").get_hub().exception_stream = FaultStream()
     if dialled and given["verbose"] in UNLOGGED:
-        import_module("regfleet.run.early").begin(
+        import_module("regfleet.ssh.early").begin(
             fleet, dialled, given["parallel"], DIALLING[module]
         )
     command = getattr(import_module(f"regfleet.cli.{module}"), function)
@@ -321,7 +321,7 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
 def _take_sudo_password(*, asked: bool) -> None:
     """Take sudo's password from its variable, or ask for it: before anything connects."""
     if asked or os.environ.get(SUDO_VARIABLE):
-        module = import_module("regfleet.run.sudo_password")
+        module = import_module("regfleet.ssh.sudo_password")
         module.take_variable()
         if asked:
             module.ask()

@@ -18,10 +18,10 @@ from regfleet.engines import REGISTRY_ENGINE
 from regfleet.errors import EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
+from regfleet.fleet.selection import select
 from regfleet.model.names import counted
 from regfleet.report import doctor_json, doctor_text
 from regfleet.report.lines import show_text, show_whole
-from regfleet.run.selection import select
 from regfleet.state import StateDirectory
 from regfleet.terminal import streams
 from regfleet.terminal.console import beside_document

@@ -13,7 +13,7 @@ from regfleet.fleet.build import build
 from regfleet.fleet.findings import Table
 from regfleet.look import imported
 from regfleet.report import fleet_file
-from regfleet.run.limits import LOOK_SECONDS
+from regfleet.ssh.limits import LOOK_SECONDS
 from regfleet.terminal.cleaning import clean_lines
 from regfleet.terminal.streams import out, say
 

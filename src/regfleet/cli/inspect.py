@@ -12,14 +12,15 @@ from regfleet.cli.runs import Common
 from regfleet.errors import EXIT_FAILED, EXIT_OK, InterruptedCommandError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
+from regfleet.fleet.selection import select
 from regfleet.model.names import counted
 from regfleet.report import images_json, images_text, status_json, status_text
 from regfleet.report.error_json import error_document
-from regfleet.run import early, known
 from regfleet.run import images as registry_images
-from regfleet.run.selection import select
-from regfleet.run.session import Session
+from regfleet.run import known
 from regfleet.run.survey import survey
+from regfleet.ssh import early
+from regfleet.ssh.session import Session
 from regfleet.state import StateDirectory
 from regfleet.terminal import streams
 from regfleet.terminal.console import beside_document

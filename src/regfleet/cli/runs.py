@@ -30,6 +30,7 @@ from regfleet.errors import (
 )
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
+from regfleet.fleet.selection import select
 from regfleet.model.names import counted, listed
 from regfleet.plan.storages import amount
 from regfleet.report import approved as approved_plan
@@ -40,12 +41,12 @@ from regfleet.report.lines import show_text
 from regfleet.report.plan_text import show_plan
 from regfleet.report.summary_text import show_summary, show_troubles
 from regfleet.report.warnings_text import show_warnings
-from regfleet.run import build, early, gone, identity, machines, samples, ways
+from regfleet.run import build, gone, identity, machines, samples
 from regfleet.run.apply import Runner
 from regfleet.run.recording import Recording
-from regfleet.run.selection import select
-from regfleet.run.session import Session
 from regfleet.run.wanted import Wanted, declared, nothing
+from regfleet.ssh import early, ways
+from regfleet.ssh.session import Session
 from regfleet.state import StagedState, StateDirectory
 from regfleet.terminal import streams
 from regfleet.terminal.console import beside_document, people

@@ -33,7 +33,7 @@ HOST_SECONDS = 300  # each command of the program has 20 seconds
 
 
 class Examining(Protocol):
-    """Connections to hosts, used in parallel: `run.session.Session`."""
+    """Connections to hosts, used in parallel: `ssh.session.Session`."""
 
     def connect(self, name: str) -> None:
         """Connect, if not connected."""

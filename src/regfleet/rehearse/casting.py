@@ -9,8 +9,8 @@ from difflib import get_close_matches
 
 from regfleet.errors import UsageError
 from regfleet.fleet.model import Client, Fleet
+from regfleet.fleet.selection import matching, select
 from regfleet.rehearse.images import NOT_TO_BE_HAD, SUITES
-from regfleet.run.selection import matching, select
 
 MOST_HOSTS = 200  # a twin's network is a /24
 

@@ -19,8 +19,8 @@ from regfleet.report.plan_text import impact
 from regfleet.run import build
 from regfleet.run import progress as run_progress
 from regfleet.run.apply import Runner
-from regfleet.run.session import Session
 from regfleet.run.wanted import Wanted, declared, nothing
+from regfleet.ssh.session import Session
 from regfleet.state import StateDirectory
 
 

@@ -1,4 +1,4 @@
-"""Connections to hosts over pyinfra, and the runs that look, touch, smoke-test and report.
+"""The runs that look, touch, smoke-test and report, over the connections of `ssh`.
 
 Other packages decide what to do (`plan`, `desired`); this one carries it out.
 """

@@ -25,9 +25,9 @@ from regfleet.run.drift import origin
 from regfleet.run.progress import Progress, Stage, State, Verdict, behind, wave_title
 from regfleet.run.proof import Proof, to_prove
 from regfleet.run.rollout import phases, schedule
-from regfleet.run.session import Session
 from regfleet.run.work import Work
 from regfleet.smoke.render import subjects
+from regfleet.ssh.session import Session
 from regfleet.touch.generations import Generations
 from regfleet.touch.outcome import Outcome
 

@@ -13,10 +13,10 @@ from regfleet.model.report import HostReport, Report
 from regfleet.run.apply import Runner
 from regfleet.run.progress import Progress, Watch
 from regfleet.run.proof import Proof, SharedProof
-from regfleet.run.session import Session
 from regfleet.run.wanted import Wanted
 from regfleet.run.watched import Watched
 from regfleet.run.work import Work
+from regfleet.ssh.session import Session
 from regfleet.state import StateDirectory
 
 

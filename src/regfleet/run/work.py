@@ -29,11 +29,11 @@ from regfleet.model.plan import InstallEngine, InstallProgram, Plan
 from regfleet.model.service import Image
 from regfleet.plan.diff import diff
 from regfleet.registry_api.tunnel import Dial
-from regfleet.run.limits import LOOK_SECONDS, SMOKE_SECONDS, TOUCH_SECONDS
 from regfleet.run.wanted import Wanted
 from regfleet.shell.frame import framed, stray
 from regfleet.smoke import outcome as smoke_outcome
 from regfleet.smoke import render as smoke_render
+from regfleet.ssh.limits import LOOK_SECONDS, SMOKE_SECONDS, TOUCH_SECONDS
 from regfleet.touch import archive, generations, packages, render
 from regfleet.touch.generations import Generations
 from regfleet.touch.outcome import Outcome

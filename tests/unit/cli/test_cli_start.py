@@ -59,7 +59,7 @@ def test_a_command_that_asks_before_it_connects_dials_nobody():
         """
         import sys
         from regfleet.cli import main
-        from regfleet.run import dial
+        from regfleet.ssh import dial
 
         dial.begin = lambda **options: print("dialled") or (None, [])
         for command in ("plan", "rollback", "apply"):

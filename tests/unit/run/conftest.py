@@ -2,7 +2,7 @@
 
 import pytest
 
-from regfleet.run import openssh_files, openssh_kept
+from regfleet.ssh import openssh_files, openssh_kept
 
 
 @pytest.fixture(autouse=True)
