@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
@@ -177,8 +177,9 @@ class Service:
         depends: names of services that must answer before it is started.
         registry, fleet: the registry and the fleet that it belongs to.
         adopt: whether it takes over from a registry that regfleet did not make.
-        formerly: the specification that an earlier version of regfleet gave to the same
-            declaration; empty when that version did not know such a declaration.
+        formerly: specifications that earlier versions of regfleet gave to the same declaration,
+            with what this version does otherwise, in words.
+        inputs_before: the same by `inputs`, of versions that differ in their files alone.
     """
 
     name: str
@@ -197,7 +198,8 @@ class Service:
     depends: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
     directories: tuple[Directory, ...] = ()
-    formerly: str = ""
+    formerly: Mapping[str, str] = field(default_factory=dict, hash=False)
+    inputs_before: Mapping[tuple[str, ...], str] = field(default_factory=dict, hash=False)
     adopt: bool = False
 
     @property
@@ -219,6 +221,15 @@ class Service:
         reference = self.image.reference if self.image else ""
         parts = [self.name, reference, *self.run.specified, self.inputs]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32] + self.archive_mark
+
+    @property
+    def earlier(self) -> dict[str, str]:
+        """What earlier versions ran for the same declaration: specifications, and what changed."""
+        by_files = {
+            replace(self, inputs=inputs).specification: words
+            for inputs, words in self.inputs_before.items()
+        }
+        return {**self.formerly, **by_files}
 
     @property
     def archive_mark(self) -> str:

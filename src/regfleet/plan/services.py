@@ -26,10 +26,6 @@ from regfleet.plan.part import PlanPart
 from regfleet.record import Owned, OwnedService
 from regfleet.services import KINDS, shell_of
 
-CONFINED_NOW = (
-    "this version runs it with fewer rights, limits and log rotation; what it serves stays"
-)
-
 
 def kinds(want: DesiredHost, owned: Owned) -> tuple[ServiceKind, ...]:
     """The kinds whose shell functions are needed: of services that are wanted, or are there.
@@ -153,9 +149,8 @@ def _reason(
         return f"{service.reason}.runtime: {before} before, {service.kind} now"
     if found is None:
         return "it was removed by hand" if service.name in ours else service.reason
-    if found.specification == service.formerly:
-        return f"{service.reason}: {CONFINED_NOW}"
-    return f"{service.reason}: its specification changed"
+    what = service.earlier.get(found.specification, "its specification changed")
+    return f"{service.reason}: {what}"
 
 
 def services_to_remove(want: DesiredHost, seen: ObservedHost, owned: Owned) -> PlanPart:

@@ -76,7 +76,7 @@ def _by_service_inputs(case: _Case, wanted: File) -> Origin:
     for service in case.want.services:
         made = case.seen.services.get(service.name)
         if made and wanted.digest in service.inputs:
-            known = {service.specification, service.formerly}
+            known = {service.specification, *service.earlier}
             return "host" if made.specification in known else "unclear"
     return "unclear"
 

@@ -28,11 +28,16 @@ def render(
     *,
     storage: str = STORAGE,
     listen: str = f":{LISTEN}",
+    cached: bool = False,
 ) -> str:
     """config.yml, written as JSON, which is YAML too (YAML 1.2, section 1.3): nothing to escape.
 
     Shipped whole, because images bring defaults of their own (v3's turns on `delete` and a debug
     port). Keys as in distribution's "Configuring a registry".
+
+    There is no cache of blobs: the one in memory keeps entries of blobs that a collection or
+    another instance has deleted, also in version 3. HEAD then answers 200 for them, so that clients
+    do not upload them again, and what they push cannot be pulled.
 
     Args:
         registry: whose.
@@ -41,6 +46,7 @@ def render(
         directory: where the file's neighbours (certificate, htpasswd) are seen by the registry.
         storage: where the registry sees the directory of its data.
         listen: address and port at which it listens; without an address at all of them.
+        cached: as earlier versions wrote it, with the cache in memory.
     """
     http: dict[str, Json] = {
         "addr": listen,
@@ -59,7 +65,7 @@ def render(
         "storage": {
             "filesystem": {"rootdirectory": storage},
             "delete": {"enabled": registry.delete},
-            "cache": {"blobdescriptor": "inmemory"},
+            **({"cache": {"blobdescriptor": "inmemory"}} if cached else {}),
         },
         "http": http,
     }

@@ -20,6 +20,9 @@ CONFINED = (
     # neither the configuration (0600) nor the storage belongs.
     "--userns=host",
 )
+CONFINED_NOW = (
+    "this version runs it with fewer rights, limits and log rotation; what it serves stays"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ def _service(
         ),
     )
     made = files.service(fleet, registry, instance, needs, run, image=image)
-    return replace(made, formerly=replace(made, run=replace(run, arguments=mounted)).specification)
+    before = replace(made, run=replace(run, arguments=mounted), inputs=needs.formerly_read)
+    return replace(made, formerly={before.specification: CONFINED_NOW})
 
 
 def published(registry: Registry) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regfleet.fleet.model import Instance, Registry
 from regfleet.materials import RegistryMaterial
@@ -16,6 +16,7 @@ BASE = "/etc/regfleet"
 _TRUST = "SSL_CERT_DIR"
 _SYSTEM_TRUST = "/etc/ssl/certs"
 _TRUSTED = "upstream"  # below a registry's directory of configuration
+UNCACHED_NOW = "this version runs it without the cache in memory, which knows blobs that are gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Needs:
     Attributes:
         home: its directory of configuration on the host.
         read_at_start: digests of the files that it reads at start alone: new ones mean a restart.
+        formerly_read: the same for the configuration that an earlier version wrote.
         environment: variables of its process.
     """
 
@@ -47,6 +49,7 @@ class Needs:
     files: tuple[File, ...]
     directories: tuple[Directory, ...]
     read_at_start: tuple[str, ...]
+    formerly_read: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -57,15 +60,20 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
     """
     reason = f"registry.{registry.name}"
     home = f"{BASE}/{registry.name}"
-    text = configuration.render(
-        registry,
-        material,
-        places.seen_at or home,
-        storage=places.storage or registry.storage,
-        listen=places.listen,
+    text, former = (
+        configuration.render(
+            registry,
+            material,
+            places.seen_at or home,
+            storage=places.storage or registry.storage,
+            listen=places.listen,
+            cached=cached,
+        )
+        for cached in (False, True)
     )
     shown = configuration.shown(text)
-    files = [File(f"{home}/config.yml", text.encode(), 0o600, reason, secret=True, shown=shown)]
+    config = File(f"{home}/config.yml", text.encode(), 0o600, reason, secret=True, shown=shown)
+    files = [config]
     if material.pair:
         key = material.pair.key_pem.reveal().encode()
         why = f"{reason}.tls"
@@ -87,11 +95,13 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
         files.append(File(f"{home}/{_TRUSTED}/ca.crt", material.upstream_ca, 0o444, why))
         environment = ((_TRUST, f"{_SYSTEM_TRUST}:{places.seen_at or home}/{_TRUSTED}"),)
     read_at_start = tuple(file.digest for file in files)
+    formerly_read = (replace(config, content=former.encode()).digest, *read_at_start[1:])
     if material.htpasswd is not None:
         users = material.htpasswd.encode()
         why = f"{reason}.users"
         files.append(File(f"{home}/htpasswd", users, 0o600, why, secret=True, users=True))
-    return Needs(home, tuple(files), tuple(directories), read_at_start, environment)
+    made = tuple(directories)
+    return Needs(home, tuple(files), made, read_at_start, formerly_read, environment)
 
 
 def service(
@@ -125,4 +135,5 @@ def service(
         files=needs.files,
         directories=needs.directories,
         adopt=registry.adopt,
+        inputs_before={needs.formerly_read: UNCACHED_NOW},
     )

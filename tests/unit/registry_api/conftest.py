@@ -14,6 +14,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 import paramiko
 import pytest
@@ -59,6 +60,7 @@ class Running:
     ca: bytes | None
     has_users: bool
     process: subprocess.Popen
+    storage: Path
 
     @property
     def endpoint(self):
@@ -129,8 +131,17 @@ def start_registry(registry_binary, authority, tmp_path_factory):
     processes = []
 
     def start(
-        *, tls=True, users=True, delete=True, names=("127.0.0.1",), at=None, minimum=None, page=None
+        *,
+        tls=True,
+        users=True,
+        delete=True,
+        names=("127.0.0.1",),
+        at=None,
+        minimum=None,
+        page=None,
+        render=None,
     ):
+        """`render(storage, listen)`: the configuration's text; the others make one here."""
         directory = tmp_path_factory.mktemp("registry")
         port = free_port()
         config = {
@@ -160,14 +171,16 @@ def start_registry(registry_binary, authority, tmp_path_factory):
             text = htpasswd.update(None, {USER: Secret(PASSWORD)}, lambda _user: 4)
             (directory / "htpasswd").write_text(text)
             config["auth"] = {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}}
-        (directory / "config.yml").write_text(json.dumps(config))
+        text = render(str(directory / "data"), f"127.0.0.1:{port}") if render else ""
+        (directory / "config.yml").write_text(text or json.dumps(config))
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
                 [registry_binary, "serve", directory / "config.yml"], stdout=log, stderr=log
             )
         processes.append(process)
         wait_for(port, process)
-        return Running(port, authority.certificate_pem if tls else None, users, process)
+        ca = authority.certificate_pem if tls else None
+        return Running(port, ca, users, process, directory / "data")
 
     yield start
     for process in processes:

@@ -11,6 +11,8 @@ from regfleet.fleet.model import Limits, Tls
 from regfleet.model.service import ContainerRun, Image
 from regfleet.runtimes import RUNTIMES
 from regfleet.runtimes.configuration import render
+from regfleet.runtimes.container import CONFINED_NOW
+from regfleet.runtimes.files import UNCACHED_NOW
 from regfleet.secret import Secret
 
 HOME = "/etc/regfleet/main"
@@ -109,13 +111,32 @@ def test_where_it_listens(listen, published, where):
     assert container.where == where
 
 
-def test_what_an_earlier_version_ran_is_known():
-    """Its arguments ended before the rights were taken; nothing else of it may differ."""
+def test_what_earlier_versions_ran_is_known():
+    """They had a cache in memory; the arguments of the first ended before the rights were taken."""
+    made = registry()
+    text = render(made, material(), "/etc/regfleet", cached=True)
     container = wants()
-    before = replace(
-        container, run=ContainerRun(container.run.arguments[:5], container.run.command)
+    (config, *others) = container.files
+    cached = (replace(config, content=text.encode()).digest, *container.inputs[1:])
+    before = replace(container, inputs=cached)
+    with_rights = ContainerRun(container.run.arguments[:5], container.run.command)
+    assert container.earlier == {
+        before.specification: UNCACHED_NOW,
+        replace(before, run=with_rights).specification: CONFINED_NOW,
+    }
+    assert others
+    assert '"blobdescriptor": "inmemory"' in text
+
+
+@pytest.mark.parametrize("runtime", ["compose", "package", "podman"])
+def test_every_runtime_knows_its_earlier_configuration(runtime):
+    made = registry(runtime=runtime)
+    (instance,) = made.instances
+    (service,) = RUNTIMES[runtime].services(
+        "acme", made, instance, material(), Image(made.image, None, "")
     )
-    assert container.formerly == before.specification
+    assert list(service.earlier.values()) == [UNCACHED_NOW]
+    assert service.specification not in service.earlier
 
 
 @pytest.mark.parametrize(
@@ -160,7 +181,6 @@ def test_the_whole_configuration():
         "storage": {
             "filesystem": {"rootdirectory": "/var/lib/registry"},
             "delete": {"enabled": True},
-            "cache": {"blobdescriptor": "inmemory"},
         },
         "http": {
             "addr": ":5000",
