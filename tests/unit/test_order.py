@@ -14,7 +14,7 @@ ORDER = (
     "errors",
     "resources seed shell state",
     "fleet kept",
-    "archives htpasswd members passwords pki record unproven",
+    "archives htpasswd members passwords pki record roles unproven",
     "model",
     "documents journal materials registry_api",
     "services",

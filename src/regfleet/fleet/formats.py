@@ -169,9 +169,14 @@ def check_image(text: str) -> None:
         raise RefusedError(f"{shown(text)} is not an image", hint or "as in registry:2")
 
 
+def is_repository(text: str) -> bool:
+    """Whether a text has the form of a repository's path, however long."""
+    return _REPOSITORY.fullmatch(text) is not None
+
+
 def check_repository(text: str) -> None:
     """A repository's path, as images name it behind the registry's endpoint."""
-    if not _REPOSITORY.fullmatch(text):
+    if not is_repository(text):
         hint = "as in team-a or team-a/infra"
         if text != text.lower():
             hint = f"repositories are written in lower case, {hint}"
