@@ -203,6 +203,20 @@ def images(**given: object) -> NoReturn:
     _run_command("inspect", "images", **given)
 
 
+@cli.command(short_help="Who may pull, push and delete what.")
+@options.fleet_file
+@click.argument(
+    "what",
+    metavar="[USER|REPOSITORY]",
+    default="",
+    shell_complete=options.completion("users_and_projects"),
+)
+@options.as_json
+def who(**given: object) -> NoReturn:
+    """Who may pull, push and delete what: all of it, or of one USER or REPOSITORY."""
+    _run_command("who", "who", **given)
+
+
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")
 @options.fleet_file
 @click.argument("registry", default="")

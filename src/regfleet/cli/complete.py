@@ -1,4 +1,4 @@
-"""Shell completion: fleet files, hosts and groups, sections of the reference.
+"""Shell completion: fleet files, hosts and groups, users and projects, the reference's sections.
 
 Called by click's completion (`_REGFLEET_COMPLETE=bash_source regfleet` and so on). It never fails:
 on an error it offers nothing.
@@ -71,6 +71,21 @@ def hosts(context: click.Context, incomplete: str) -> list[CompletionItem]:
         CompletionItem(f"{before}{comma}{name}", help=what)
         for name, what in told.items()
         if name.startswith(begun) and name not in taken
+    ]
+
+
+def users_and_projects(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Users and projects of all registries of the fleet file on the command line."""
+    fleet = _fleet(_file(context))
+    registries = fleet.registries.values() if fleet else ()
+    told = {user.name: f"user of {each.name}" for each in registries for user in each.users}
+    for each in registries:
+        for project in each.projects:
+            told.setdefault(project.name, f"project in {each.name}")
+    return [
+        CompletionItem(name, help=what)
+        for name, what in told.items()
+        if name.startswith(incomplete)
     ]
 
 

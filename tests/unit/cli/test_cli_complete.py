@@ -16,6 +16,9 @@ version = 1
 name = "acme"
 [registry.main]
 hosts = ["reg1.example.com"]
+users.ci.password = "generate"
+users.carol.password = "generate"
+projects.team-a.members = { ci = "guest" }
 [client.build]
 hosts = ["build[1:3].example.com", { name = "extra", address = "192.0.2.7" }]
 registries = ["main"]
@@ -82,6 +85,8 @@ def offered(here: Path, line: str) -> list[str]:
         ("regfleet smoke acme.toml --limit extra,build1", ["plain,extra,build1.example.com"]),
         ("regfleet plan acme.toml --limit extra,ext", []),
         ("regfleet plan acme.toml --limit nobody", []),
+        ("regfleet who acme.toml c", ["plain,carol", "plain,ci"]),
+        ("regfleet who acme.toml team", ["plain,team-a"]),
         ("regfleet docs roll", ["plain,rollout"]),
         ("regfleet docs registry.t", ["plain,registry.tls"]),
     ],
