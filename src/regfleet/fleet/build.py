@@ -8,6 +8,7 @@ from pathlib import Path
 from regfleet.fleet import defaults, hosts
 from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.findings import Table
+from regfleet.fleet.formats import interval_seconds
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
@@ -23,6 +24,7 @@ from regfleet.fleet.model import (
     Project,
     Proxy,
     Registry,
+    Replication,
     Rollout,
     Smoke,
     Ssh,
@@ -72,6 +74,10 @@ class _Builder:
                 image=smoke["image"], image_archive=self._resolve_path(smoke.get("image_archive"))
             ),
             ca_permitted=tuple(defaults.with_defaults("ca", document.get("ca"))["permitted"]),
+            replications={
+                name: _build_replication(name, table)
+                for name, table in document.get("replication", {}).items()
+            },
         )
 
     def _build_registry(self, name: str, table: Table) -> Registry:
@@ -191,6 +197,25 @@ class _Builder:
 
     def _resolve_path(self, text: str | None) -> Path | None:
         return None if text is None else defaults.local_path(text, self._folder)
+
+
+def _build_replication(name: str, table: Table) -> Replication:
+    settings = defaults.with_defaults("replication", table)
+    return Replication(
+        name=name,
+        source=settings["from"],
+        targets=tuple(settings["to"]),
+        repositories=tuple(settings["repositories"]),
+        exclude=tuple(settings["exclude"]),
+        tags=tuple(settings["tags"]),
+        every=interval_seconds(settings["every"]) if "every" in settings else 0,
+        delete=settings["delete"],
+        max_delete=settings["max_delete"],
+        conflict=settings["conflict"],
+        parallel=settings["parallel"],
+        run_on=settings["run_on"],
+        logins=dict(settings["login"]),
+    )
 
 
 def _build_projects(table: Table) -> Iterator[Project]:

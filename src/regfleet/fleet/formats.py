@@ -252,14 +252,73 @@ def check_ttl(text: str) -> None:
         raise RefusedError(f"{shown(text)} is not a duration", "as in 720h or 1h30m; 0 for ever")
 
 
+_INTERVAL = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
+_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
+_LONGEST_INTERVAL = 30 * 24 * 60  # minutes
+
+
+def interval_seconds(text: str) -> int:
+    """The seconds of an interval, as in `5m`.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    found = _INTERVAL.fullmatch(text)
+    minutes = int(found[1]) * _MINUTES[found[2]] if found else 0
+    if not 0 < minutes <= _LONGEST_INTERVAL:
+        raise RefusedError(f"{shown(text)} is not an interval", "as in 5m, 12h or 1d; up to 30d")
+    return minutes * 60
+
+
+def check_interval(text: str) -> None:
+    """How often something is done, in minutes, hours or days."""
+    interval_seconds(text)
+
+
+def check_deletions(text: str) -> None:
+    """The most tags that one run may delete, as a percentage."""
+    if not _PERCENT.fullmatch(text):
+        raise RefusedError(f"{shown(text)} is no limit", 'a number of tags, or "1%" to "100%"')
+
+
+_PATTERN = re.compile(r"(?:[^\[\]]|\[!?[^\[\]!]+\])+")
+_OF_REPOSITORY = re.compile(r"[a-z0-9._/*?\[\]!-]+", re.ASCII)
+_OF_TAG = re.compile(r"[A-Za-z0-9._*?\[\]!-]+", re.ASCII)
+
+
+def check_repository_pattern(text: str) -> None:
+    """A repository's name, or a shell pattern of such names."""
+    if not any(mark in text for mark in "*?["):
+        check_repository(text)
+    elif not (_OF_REPOSITORY.fullmatch(text) and _PATTERN.fullmatch(text)):
+        raise RefusedError(
+            f"no repository can match {shown(text)}",
+            "lower-case letters, digits, . _ - and /, with *, ? or [a-z], as in prod/*",
+        )
+
+
+def check_tag_pattern(text: str) -> None:
+    """A tag, or a shell pattern of tags."""
+    if not any(mark in text for mark in "*?["):
+        if not _TAG.fullmatch(text):
+            raise RefusedError(f"{shown(text)} cannot be a tag", "as in latest or v1.2")
+    elif not (_OF_TAG.fullmatch(text) and _PATTERN.fullmatch(text)):
+        raise RefusedError(
+            f"no tag can match {shown(text)}",
+            "letters, digits, . _ and -, with *, ? or [a-z], as in v*",
+        )
+
+
 FORMATS: Mapping[str, Callable[[str], None]] = {
     "absolute-path": check_absolute_path,
     "account": check_account,
     "address": hosts.check_host_address,
     "command": check_command,
+    "deletions": check_deletions,
     "endpoint": addresses.check_endpoint,
     "host": hosts.check_host,
     "image": check_image,
+    "interval": check_interval,
     "listen": addresses.check_listen,
     "memory": check_memory,
     "mirror": check_mirror,
@@ -273,7 +332,9 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "proxy": check_proxy,
     "registry-user": check_registry_user,
     "repository": check_repository,
+    "repository-pattern": check_repository_pattern,
     "secret": check_secret,
+    "tag-pattern": check_tag_pattern,
     "tls-name": addresses.check_tls_name,
     "ttl": check_ttl,
     "upstream": check_upstream,

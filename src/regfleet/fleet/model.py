@@ -18,6 +18,8 @@ Runtime: TypeAlias = str  # one of the runtimes in the schema
 EngineName: TypeAlias = str  # one of the engines in the schema
 TlsSource = Literal["fleet-ca", "files", "public", "none"]
 PasswordKind = Literal["env", "file", "command", "generate"]
+Conflict = Literal["overwrite", "keep"]
+RunOn = Literal["target", "source", "controller"]
 Role = Literal["guest", "developer", "admin"]
 
 _REACHED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing is bound here
@@ -333,6 +335,34 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Replication:
+    """Copies of images from one registry to others.
+
+    Attributes:
+        source, targets: declared registries' names.
+        repositories, exclude, tags: shell patterns; `*` stands for slashes too.
+        every: seconds between runs of its own; 0 for none.
+        delete: whether deletions follow.
+        max_delete: the most tags that a run may delete: a number, or percent of what was brought.
+        logins: the user at each registry that wants one.
+    """
+
+    name: str
+    source: str
+    targets: tuple[str, ...]
+    repositories: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ("*",)
+    every: int = 0
+    delete: bool = False
+    max_delete: int | str = "20%"
+    conflict: Conflict = "overwrite"
+    parallel: int = 8
+    run_on: RunOn = "target"
+    logins: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """How a change spreads.
 
@@ -366,6 +396,7 @@ class Fleet:
         registries, clients: by name, in the file's order.
         warnings: what the file declares that is allowed but dangerous; see `fleet.warnings`.
         ca_permitted: domains and networks that the fleet's CA may sign for; empty for all.
+        replications: by name, in the file's order.
     """
 
     name: str
@@ -376,6 +407,7 @@ class Fleet:
     smoke: Smoke
     warnings: tuple[Mistake, ...] = field(default=(), compare=False)
     ca_permitted: tuple[str, ...] = ()
+    replications: Mapping[str, Replication] = field(default_factory=dict)
 
     def hosts(self) -> dict[str, Host]:
         """Every host by name, registries' first, each once."""

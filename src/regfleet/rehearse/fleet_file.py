@@ -17,6 +17,7 @@ from regfleet.fleet.model import (
     Project,
     Proxy,
     Registry,
+    Replication,
     Tls,
 )
 from regfleet.model.service import at
@@ -38,6 +39,8 @@ def render(fleet: Fleet) -> str:
         tables[f"registry.{toml_text.key(registry.name)}"] = _registry(registry)
     for client in fleet.clients.values():
         tables[f"client.{toml_text.key(client.name)}"] = _client(client)
+    for policy in fleet.replications.values():
+        tables[f"replication.{toml_text.key(policy.name)}"] = _replication(policy)
     if fleet.rollout != ALL_AT_ONCE:
         rollout = fleet.rollout
         tables["rollout"] = _given(
@@ -170,6 +173,24 @@ def _client(client: Client) -> Table:
         "daemon": dict(client.daemon),
         "migrate_flags": client.migrate_flags,
         **({"proxy": _proxy(client.proxy)} if client.proxy else {}),
+    }
+
+
+def _replication(policy: Replication) -> Table:
+    logins: Table = dict(policy.logins)
+    return {
+        "from": policy.source,
+        "to": list(policy.targets),
+        "repositories": list(policy.repositories),
+        "exclude": list(policy.exclude),
+        "tags": list(policy.tags),
+        **_given(every=f"{policy.every // 60}m" if policy.every else None),
+        "delete": policy.delete,
+        **({"max_delete": policy.max_delete} if policy.delete else {}),
+        "conflict": policy.conflict,
+        "parallel": policy.parallel,
+        "run_on": policy.run_on,
+        "login": logins,
     }
 
 

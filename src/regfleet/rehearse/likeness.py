@@ -19,6 +19,7 @@ from regfleet.fleet.model import (
     Host,
     PasswordSource,
     Registry,
+    Replication,
     Smoke,
     Tls,
     User,
@@ -163,7 +164,31 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
         for name, registry in fleet.registries.items()
         if members(registry.hosts) or (registry.external and name in used)
     }
-    return replace(fleet, registries=registries, clients=clients)
+    return replace(
+        fleet,
+        registries=registries,
+        clients=clients,
+        replications=_replications(fleet, registries),
+    )
+
+
+def _replications(fleet: Fleet, played: Mapping[str, Registry]) -> dict[str, Replication]:
+    """The policies between registries in play; a rehearsal copies from and to nobody else's."""
+    ours = {name for name, registry in played.items() if not registry.external}
+    return {
+        policy.name: replace(
+            policy,
+            targets=targets,
+            logins={
+                name: user
+                for name, user in policy.logins.items()
+                if name in (policy.source, *targets)
+            },
+        )
+        for policy in fleet.replications.values()
+        if policy.source in ours
+        and (targets := tuple(each for each in policy.targets if each in ours))
+    }
 
 
 def engine_of(fleet: Fleet, host: str) -> str:

@@ -76,6 +76,7 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "client": "client",
         "login": "client.login",
         "proxy": "client.proxy",
+        "replication": "replication",
         "secret": "registry.proxy.password",
         "ca": "ca",
         "rollout": "rollout",

@@ -23,6 +23,7 @@ from regfleet.fleet.model import (
     Project,
     Proxy,
     Registry,
+    Replication,
     Rollout,
     Smoke,
     Ssh,
@@ -88,6 +89,14 @@ WHOLE = fleet(
     ],
     rollout=Rollout(2, 5, 3),
     smoke=Smoke("alpine:3", Path("/images/alpine.tar")),
+    replications={
+        "north": Replication("north", "main", ("two",), ("prod/*",), ("prod/x",), ("v*", "l"), 7200,
+                             conflict="keep", parallel=3, run_on="source",
+                             logins={"main": "ci", "two": "ci"}),
+        "plain": Replication("plain", "plain-1", ("two",), repositories=("dev/*",),
+                             run_on="controller", logins={"plain-1": "ci", "two": "ci"}),
+        "away": Replication("away", "out", ("plain-1",)),
+    },
 )  # fmt: skip
 
 

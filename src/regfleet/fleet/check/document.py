@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from regfleet.fleet.check import authority, clients, files, hosts, projects, registries
+from regfleet.fleet.check import (
+    authority,
+    clients,
+    files,
+    hosts,
+    projects,
+    registries,
+    replications,
+)
 from regfleet.fleet.findings import Finding, Table
 
 
@@ -26,6 +34,7 @@ def check(
     found += registries.check(document, claims)
     found += projects.check(document)
     found += clients.check(document, claims)
+    found += replications.check(document)
     found += authority.check(document, claims)
     found += files.check(document, folder, needed=files_needed, keys=keys_needed)
     return list(dict.fromkeys(found))

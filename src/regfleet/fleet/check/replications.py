@@ -1,0 +1,213 @@
+"""Cross-checks of `[replication.NAME]`: what is copied where, and whether that can end well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from regfleet.fleet import defaults, patterns
+from regfleet.fleet.check import tables
+from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
+from regfleet.fleet.toml_text import place as written
+from regfleet.fleet.toml_text import shown
+
+
+class Edge(NamedTuple):
+    """One policy's copies to one target.
+
+    Attributes:
+        position: the target's place in `to`.
+    """
+
+    policy: str
+    source: str
+    target: str
+    position: int
+    repositories: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+    @property
+    def place(self) -> Place:
+        """Where the target is written."""
+        return ("replication", self.policy, "to", self.position)
+
+
+def check(document: Table) -> Iterator[Finding]:
+    """The mistakes in the policies that the schema cannot find."""
+    registries = dict(tables.named(document, "registry"))
+    edges: list[Edge] = []
+    for name, policy in tables.named(document, "replication"):
+        place = ("replication", name)
+        yield from _registries(place, policy, registries)
+        yield from _deletion(place, policy, registries)
+        yield from _logins(place, policy, registries)
+        yield from _timer(place, policy, registries)
+        edges += _edges(name, policy, registries)
+    yield from _two_for_one(edges)
+    yield from _cycles(edges, dict(tables.named(document, "replication")))
+
+
+def _edges(name: str, policy: Table, registries: Mapping[str, Table]) -> Iterator[Edge]:
+    if tables.is_broken(policy, "repositories") or tables.is_broken(policy, "exclude"):
+        return
+    settings = defaults.with_defaults("replication", policy)
+    for index, target in tables.items(policy, "to"):
+        both = target in registries and policy.get("from") in registries
+        if both and target != policy["from"]:
+            yield Edge(
+                name,
+                policy["from"],
+                target,
+                index,
+                tuple(each for each in settings["repositories"] if each is not None),
+                tuple(each for each in settings["exclude"] if each is not None),
+            )
+
+
+def meet(one: Edge, two: Edge) -> bool:
+    """Whether both may copy one repository."""
+
+    def left(edge: Edge, other: Edge) -> list[str]:
+        """The patterns that the other one's `exclude` does not take away as a whole."""
+        return [
+            each
+            for each in edge.repositories
+            if not any(patterns.covers(out, each) for out in (*edge.exclude, *other.exclude))
+        ]
+
+    return patterns.meet(left(one, two), left(two, one))
+
+
+def _registries(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
+    known = f"declared are {', '.join(registries)}" if registries else "none is declared"
+    seen: dict[str, int] = {}
+    named = [(("from",), policy["from"])] if policy.get("from") is not None else []
+    targets = [(("to", index), target) for index, target in tables.items(policy, "to")]
+    for where, name in (*named, *targets):
+        if name not in registries:
+            message = f"no registry {shown(name)} is declared"
+            yield Finding((*place, *where), message, did_you_mean(name, registries, known))
+    for index, target in tables.items(policy, "to"):
+        where = (*place, "to", index)
+        if target == policy.get("from"):
+            yield Finding(where, "is the registry that the images come from", "leave it out")
+        elif seen.setdefault(target, index) != index:
+            message = f"is the same as {written((*place, 'to', seen[target]))}"
+            yield Finding(where, message, "leave one out")
+        elif "proxy" in registries.get(target, {}):
+            message = f"{target} is a pull-through cache: it takes no pushes"
+            yield Finding(where, message, "it fetches what it is asked for by itself")
+
+
+def _deletion(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
+    if not policy.get("delete"):
+        broken = any(tables.is_broken(policy, key) for key in ("delete", "max_delete"))
+        if "max_delete" in policy and not broken:
+            message = "has no effect: delete is false"
+            yield Finding((*place, "max_delete"), message, "write delete = true, or leave it out")
+        return
+    for _, target in tables.items(policy, "to"):
+        registry = registries.get(target)
+        if registry and not registry.get("external") and registry.get("delete") is False:
+            message = f"registry {target} forbids deletion: registry.{target}.delete is false"
+            yield Finding((*place, "delete"), message, "allow it there, or leave delete out here")
+
+
+def _logins(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
+    if tables.is_broken(policy, "login"):
+        return
+    logins = policy.get("login") or {}
+    taking_part = [policy.get("from"), *(target for _, target in tables.items(policy, "to"))]
+    for name, user in tables.pairs(policy, "login"):
+        where = (*place, "login", name)
+        if name not in taking_part:
+            message = f"{shown(name)} takes no part in this policy"
+            hint = did_you_mean(name, [each for each in taking_part if each], "leave it out")
+            yield Finding(where, message, hint)
+            continue
+        registry = registries.get(name, {})
+        users = registry.get("users")
+        if (
+            name in registries
+            and user not in (users or {})
+            and not tables.is_broken(registry, "users")
+        ):
+            known = f"its users are {', '.join(users)}" if users else "it has no users"
+            message = f"{written(('registry', name))} has no user {shown(user)}"
+            yield Finding(where, message, did_you_mean(user, users or (), known))
+    for name in dict.fromkeys(str(each) for each in taking_part if each in registries):
+        registry = registries[name]
+        if registry.get("users") and name not in logins and not registry.get("external"):
+            first = next(iter(registry["users"]))
+            message = f"registry {name} has users, and this policy no login there"
+            hint = f'as in login.{name} = "{first}"'
+            yield Finding((*place, "login"), message, hint)
+
+
+def _timer(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
+    """`every` where no host of the fleet could run it."""
+    if policy.get("every") is None:
+        return
+    run_on = defaults.with_defaults("replication", policy)["run_on"]
+    if run_on == "controller":
+        message = 'does not go with run_on = "controller": regfleet runs only when it is called'
+        hint = f"call `regfleet replicate FILE {place[1]}` by cron there, or leave every out"
+        yield Finding((*place, "every"), message, hint)
+        return
+    asked = (
+        [policy.get("from")]
+        if run_on == "source"
+        else [target for _, target in tables.items(policy, "to")]
+    )
+    for name in asked:
+        if registries.get(str(name), {}).get("external"):
+            message = f"registry {name} is external: regfleet has no host there to run it"
+            other = "source" if run_on == "target" else "target"
+            yield Finding(
+                (*place, "every"), message, f'write run_on = "{other}", or leave every out'
+            )
+
+
+def _two_for_one(edges: list[Edge]) -> Iterator[Finding]:
+    for number, edge in enumerate(edges):
+        for before in edges[:number]:
+            if before.target == edge.target and before.policy != edge.policy and meet(before, edge):
+                message = (
+                    f"{edge.target} gets the same repositories by replication.{before.policy}:"
+                    " one would overwrite and delete what the other has brought"
+                )
+                hint = "give them other repositories, or write exclude in one of the two"
+                yield Finding(edge.place, message, hint)
+
+
+def _cycles(edges: list[Edge], policies: Mapping[str, Table]) -> Iterator[Finding]:
+    told: set[frozenset[tuple[str, str]]] = set()
+
+    def walk(path: tuple[Edge, ...]) -> Iterator[tuple[Edge, ...]]:
+        for following in edges:
+            if following.source != path[-1].target or not meet(path[-1], following):
+                continue
+            if following.target == path[0].source:
+                yield (*path, following)
+            elif following.target not in {each.source for each in path}:
+                yield from walk((*path, following))
+
+    for edge in edges:
+        for cycle in walk((edge,)):
+            key = frozenset((each.policy, each.target) for each in cycle)
+            if key in told or (len(cycle) == 2 and _agree(cycle, policies)):  # noqa: PLR2004
+                continue
+            told.add(key)
+            way = " -> ".join((cycle[0].source, *(each.target for each in cycle)))
+            message = f"images would go round for ever: {way}"
+            hint = (
+                "two registries may copy each other where both policies have delete = false and"
+                " say conflict; longer circles need repositories of their own"
+            )
+            yield Finding(cycle[-1].place, message, hint)
+
+
+def _agree(cycle: tuple[Edge, ...], policies: Mapping[str, Table]) -> bool:
+    """Whether two policies that copy back and forth say which side wins, and delete nothing."""
+    both = [policies[edge.policy] for edge in cycle]
+    return all("conflict" in each and not each.get("delete") for each in both)
