@@ -264,6 +264,8 @@ look_users() { # PATH: an htpasswd file's users, each with its hash's salt, neve
   [ ! -f "$1" ] || request users "users:$1" "$1"
 }
 
+look_roles() { request_content "roles:$1" "$1"; } # PATH: a record of who has which role
+
 look_port() { # PORT: the addresses of its listeners (proc(5), /proc/net/tcp; 0A is LISTEN)
   request port "$(printf '%04X' "$1")" "$1"
 }

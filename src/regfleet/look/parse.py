@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, cast, get_args
 
-from regfleet import htpasswd, record
+from regfleet import htpasswd, record, roles
 from regfleet.errors import HostError, cut
 from regfleet.model.observed import (
     ADDRESS,
@@ -153,6 +153,7 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         originals=_texts(host, whole, "original:"),
         data=dict(storage_data(value) for value in fields["data"]),
         users=_users(whole),
+        roles=_roles(whole),
         holds=dict(_directory_entries(value) for value in fields["holds"]),
         listening=_listening(fields["port"]),
     )
@@ -234,6 +235,18 @@ def _users(whole: dict[str, str]) -> dict[str, dict[str, str]]:
         for name, value in whole.items()
         if name.startswith("users:")
     }
+
+
+def _roles(whole: dict[str, str]) -> dict[str, roles.Roles]:
+    """The roles on record, by path; what is no record is left out."""
+    found = {
+        name.removeprefix("roles:"): roles.parse(
+            base64.b64decode(value, validate=True).decode(errors="replace")
+        )
+        for name, value in whole.items()
+        if name.startswith("roles:")
+    }
+    return {path: each for path, each in found.items() if each}
 
 
 def _failed_shell(host: str, text: str) -> HostError:

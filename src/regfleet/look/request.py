@@ -66,6 +66,7 @@ def define(want: DesiredHost, salt: str) -> str:
     images |= {(words[-1], image.reference) for image in want.images}
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
     calls += [f"look_users {quote(file.path)}" for file in want.files if file.users]
+    calls += [f"look_roles {quote(file.path)}" for file in want.files if file.roles]
     calls += [f"look_port {service.port}" for service in want.services]
     storages = sorted({each.storage for each in want.services if each.storage})
     calls += [" ".join(["look_space", *map(quote, storages)])] if storages else []

@@ -16,6 +16,7 @@ class File:
         reason: the place in the fleet file that asks for it, such as `client.build.registries`.
         shown: the text that may be shown in place of a `secret` file's content.
         users: whether it is an htpasswd file; the plan then compares user by user.
+        roles: whether it is a record of roles; the plan then compares role by role.
     """
 
     path: str
@@ -25,6 +26,7 @@ class File:
     secret: bool = False
     shown: str = ""
     users: bool = False
+    roles: bool = False
 
     @property
     def digest(self) -> str:

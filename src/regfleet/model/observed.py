@@ -9,6 +9,7 @@ from typing import Literal
 from regfleet.model.foreign import Foreign
 from regfleet.model.service import ServiceKind
 from regfleet.record import DAEMON_JSON, BroughtImage, Owned
+from regfleet.roles import Roles
 
 DOCKER_PLACE = "/etc/docker"
 ADDRESS = (
@@ -212,6 +213,7 @@ class ObservedHost:
         space: the file systems that registries keep their data on, by directory.
         images: the identifiers of images that the host has, by reference.
         users: the users of htpasswd files, by path: see `htpasswd.marks_of_users`.
+        roles: the roles that records of a registry's projects have, by path.
         listening: the addresses on which a program listens, by TCP port.
         holds: the first 1000 names in each directory of regfleet's that is no longer desired.
         logins: by account and endpoint: a salted digest, `helper` or `no-account`.
@@ -241,6 +243,7 @@ class ObservedHost:
     originals: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, ObservedData] = field(default_factory=dict)
     users: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    roles: Mapping[str, Roles] = field(default_factory=dict)
     listening: Mapping[int, frozenset[str]] = field(default_factory=dict)
     holds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     brought: frozenset[BroughtImage] = frozenset()

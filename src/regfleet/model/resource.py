@@ -25,6 +25,7 @@ Kind = Literal[
     "package",
     "password",
     "proxies",
+    "role",
     "service",
     "user",
 ]
@@ -37,8 +38,9 @@ class Resource:
     Attributes:
         kind: `data` is what a registry keeps in a directory, `daemon.json` one key of it,
             `interrupted` a change that was cut off, `user` and `password` those of an htpasswd
-            file, `proxies` the HTTP proxies that an account's containers are told of; `other` is
-            what a note says that this version does not know.
+            file, `role` what somebody is in a project (`team-a: bob guest`), `proxies` the HTTP
+            proxies that an account's containers are told of; `other` is what a note says that this
+            version does not know.
         name: a path, a key, a container's or user's name, an image's reference; of a login
             ACCOUNT@ENDPOINT (see `login_resource`); of `other` the whole note.
     """

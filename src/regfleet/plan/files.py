@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from regfleet import htpasswd
+from regfleet import htpasswd, roles
 from regfleet.errors import HostError
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import File
@@ -12,7 +12,9 @@ from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Change, Part, PutFile, RemovePath
 from regfleet.model.resource import Resource
 from regfleet.plan.part import ROOT, PlanPart, Shared
+from regfleet.plan.roles import role_changes
 from regfleet.record import Owned
+from regfleet.roles import Roles
 
 
 def files_to_write(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: Shared) -> PlanPart:
@@ -28,7 +30,7 @@ def files_to_write(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: 
         foreign = not ours and file.path not in shared.files
         if found is None:
             reason = "it was deleted by hand" if ours else file.reason
-            parts = () if ours else _user_changes(file, {})
+            parts = () if ours else _parts(file, {}, Roles())
             change = Change(resource, "create", reason, diff=_added_lines(file), parts=parts)
             part.add(change, PutFile(file, foreign=False))
         elif found.directory:
@@ -38,7 +40,7 @@ def files_to_write(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: 
                 "move it away by hand, then run this again",
             )
         elif found.digest != file.digest:
-            parts = _user_changes(file, seen.users.get(file.path))
+            parts = _parts(file, seen.users.get(file.path), seen.roles.get(file.path))
             change = Change(resource, "update", file.reason, diff=_added_lines(file), parts=parts)
             part.add(change, PutFile(file, foreign=foreign))
         elif (found.mode, found.owner) != (file.mode, ROOT) and (ours or file.secret):
@@ -65,14 +67,24 @@ def _added_lines(file: File) -> str:
     return "\n".join(f"+{line}" for line in text.splitlines())
 
 
-def _user_changes(file: File, there: Mapping[str, str] | None) -> tuple[Part, ...]:
+def _parts(file: File, users: Mapping[str, str] | None, there: Roles | None) -> tuple[Part, ...]:
+    """What changes in a file of users or roles, one by one; nothing for other files.
+
+    Args:
+        users, there: of the file on the host, as in `ObservedHost`; None if unknown.
+    """
+    if file.users and users is not None:
+        return _user_changes(file, users)
+    wanted = roles.parse(file.content.decode()) if file.roles and there else None
+    return role_changes(wanted, there) if wanted and there else ()
+
+
+def _user_changes(file: File, there: Mapping[str, str]) -> tuple[Part, ...]:
     """The users that an htpasswd file gains or loses, and the passwords that change.
 
     Args:
-        there: `htpasswd.marks_of_users` of the file on the host; None if unknown.
+        there: `htpasswd.marks_of_users` of the file on the host.
     """
-    if not file.users or there is None:
-        return ()
     wanted = htpasswd.marks_of_users(file.content.decode())
     parts = [Part(Resource("user", name), "create") for name in wanted if name not in there]
     parts += [

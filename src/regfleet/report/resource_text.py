@@ -8,8 +8,8 @@ from regfleet.model.resource import Resource
 
 
 def resource_text(resource: Resource) -> str:
-    """A resource as text: `file /etc/docker/daemon.json`, `password of alice`."""
-    if resource.kind == "other":
+    """A resource as text: `file /etc/docker/daemon.json`, `team-a: bob guest`."""
+    if resource.kind in ("other", "role"):
         return resource.name
     if resource.kind == "password":
         return f"password of {resource.name}"

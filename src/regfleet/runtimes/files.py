@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from regfleet import roles
 from regfleet.fleet.model import Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import Directory, File
@@ -11,6 +12,8 @@ from regfleet.model.service import Image, Run, Service, registry_probe
 from regfleet.runtimes import configuration
 
 BASE = "/etc/regfleet"
+# Below a registry's directory: who has which role. Only the next plan reads it.
+ROLES = "roles.json"
 # A pull-through cache trusts its upstream as Go's programs trust servers: by the system's bundle,
 # and by each file in the directories of this variable (crypto/x509, root_unix.go, loadSystemRoots).
 _TRUST = "SSL_CERT_DIR"
@@ -100,6 +103,10 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
         users = material.htpasswd.encode()
         why = f"{reason}.users"
         files.append(File(f"{home}/htpasswd", users, 0o600, why, secret=True, users=True))
+    if registry.projects:
+        kept = roles.record(registry).encode()
+        why = f"{reason}.projects"
+        files.append(File(f"{home}/{ROLES}", kept, 0o600, why, roles=True))
     made = tuple(directories)
     return Needs(home, tuple(files), made, read_at_start, formerly_read, environment)
 

@@ -17,13 +17,15 @@ import pytest
 import shells
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from making import MARK, desired, login, parse_look
+from making import MARK, desired, login, parse_look, registry
 
-from regfleet import record
+from regfleet import record, roles
 from regfleet.engines import ENGINES
+from regfleet.fleet.model import Member, Project
 from regfleet.look import ports, request
 from regfleet.model.files import Directory, File
 from regfleet.record import Owned, OwnedEdit, OwnedValue
+from regfleet.roles import Roles
 
 SALT = "5a17"
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
@@ -156,6 +158,18 @@ def test_of_a_registrys_users_their_names_are_told_and_never_a_hash(shell, tmp_p
             "zoë": "",
         }
     }
+
+
+@EVERY_SHELL
+def test_the_roles_that_a_host_has_on_record(shell, tmp_path):
+    held = Roles(frozenset({"root"}), {"team-a": {"bob": "guest"}, "x": {}}, frozenset({"x"}))
+    projects = (Project("team-a", members=(Member("bob", "guest"),)), Project("x", public=True))
+    kept, odd = tmp_path / "roles.json", tmp_path / "odd"
+    kept.write_text(roles.record(registry(admins=("root",), projects=projects)))
+    odd.write_text("{}")
+    said = look(shell, *(f"look_roles {path}" for path in (kept, odd, tmp_path / "absent")))
+    found = parse_look("h", ["@uid 0", *said, "@end"]).roles
+    assert found == {str(kept): held}
 
 
 @EVERY_SHELL

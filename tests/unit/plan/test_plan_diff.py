@@ -15,14 +15,15 @@ from making import (
     engine,
     login,
     observed,
+    registry,
     seen_container,
 )
 
-from regfleet import record
+from regfleet import record, roles
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.model import Member, Mirror, Project
 from regfleet.look.request import login_digest
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File
@@ -45,6 +46,7 @@ from regfleet.model.service import Image, UnitRun
 from regfleet.plan.diff import diff
 from regfleet.record import BroughtImage, Owned, OwnedLogin, OwnedService
 from regfleet.report.resource_text import resource_text
+from regfleet.roles import Roles
 
 ENDPOINTS = ("a.example:5000", "b.example:5000", "c.example")
 CAS = (b"CA one\n", b"CA two\n")
@@ -717,6 +719,63 @@ class TestUsers:
     def test_where_no_user_differs_the_file_stands_for_itself(self):
         same = {"alice": self.mark("A")}
         assert self.change(same, same).parts == ()
+
+
+class TestRoles:
+    """A record of roles: who comes into a project, who goes, who gets another role."""
+
+    PATH = "/etc/regfleet/main/roles.json"
+    HELD = (
+        Project("team-a", members=(Member("bob", "developer"), Member("dave", "guest"))),
+        Project("open", public=True),
+        Project("new", public=True, members=(Member("bob", "guest"),)),
+        Project("shut"),
+    )
+
+    def change(self, there, *, digest="other", ours=False):
+        text = roles.record(registry(admins=("root",), projects=self.HELD)).encode()
+        file = File(self.PATH, text, 0o600, "registry.main.projects", roles=True)
+        found = ObservedPath(self.PATH, directory=False, mode=0o600, owner=(0, 0), digest=digest)
+        seen = observed(
+            paths={} if there is None else {self.PATH: found},
+            roles={self.PATH: there} if isinstance(there, Roles) else {},
+            owned={"acme": Owned(files=(self.PATH,))} if ours else {},
+        )
+        (change,) = diff(desired(files=(file,)), seen, SALT).changes
+        return [(part.action, resource_text(part.resource)) for part in change.parts]
+
+    def test_each_is_told_by_name(self):
+        there = Roles(
+            frozenset({"eve"}),
+            {"team-a": {"bob": "guest", "carol": "admin"}, "open": {}, "gone": {"bob": "guest"}},
+            frozenset({"gone"}),
+        )
+        assert self.change(there) == [
+            ("create", "all repositories: root admin"),
+            ("delete", "all repositories: eve admin"),
+            ("update", "team-a: bob guest -> developer"),
+            ("create", "team-a: dave guest"),
+            ("delete", "team-a: carol admin"),
+            ("update", "open: public"),
+            ("create", "new: bob guest"),
+            ("create", "new: public"),
+            ("create", "shut: admins only"),
+            ("delete", "gone: bob guest"),
+            ("delete", "gone: public"),
+        ]
+
+    def test_a_project_that_closes(self):
+        there = roles.parse(roles.record(registry(admins=("root",), projects=self.HELD)))
+        opened = replace(there, public=there.public | {"team-a"})
+        assert self.change(opened) == [("update", "team-a: not public")]
+        assert self.change(there) == []
+
+    def test_a_new_record_brings_all(self):
+        assert ("create", "team-a: bob developer") in self.change(None)
+        assert self.change(None, ours=True) == []
+
+    def test_what_is_no_record_is_not_compared(self):
+        assert self.change("no record") == []
 
 
 STAYS = "kept, because it holds"
