@@ -16,7 +16,7 @@ from regfleet import __version__
 from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
-CONNECTING = {"doctor", "history", "importing", "inspect", "rehearse", "runs", "up"}
+CONNECTING = {"deletion", "doctor", "history", "importing", "inspect", "rehearse", "runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -215,6 +215,20 @@ def images(**given: object) -> NoReturn:
 def who(**given: object) -> NoReturn:
     """Who may pull, push and delete what: all of it, or of one USER or REPOSITORY."""
     _run_command("who", "who", **given)
+
+
+@cli.command(short_help="Delete tags; other tags of the same image stay.")
+@options.fleet_file
+@click.argument("images", metavar="REGISTRY/REPOSITORY:TAG...", nargs=-1)
+@options.yes
+@options.dry_run
+@options.ask_sudo_password
+@options.state_dir
+@options.as_json
+@options.verbose
+def delete(**given: object) -> NoReturn:
+    """Delete tags, or digests with all their tags (REGISTRY/REPOSITORY@sha256:...)."""
+    _run_command("deletion", "delete", **given)
 
 
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")

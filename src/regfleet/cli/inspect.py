@@ -74,12 +74,21 @@ def images(
 
 @contextmanager
 def reading(
-    fleet: Fleet, parallel: int | None, verbose: int, *, as_json: bool
+    fleet: Fleet,
+    parallel: int | None,
+    verbose: int,
+    *,
+    as_json: bool,
+    interrupted: InterruptedCommandError = INTERRUPTED,
 ) -> Iterator[Session]:
-    """A session for commands that only read. Ctrl-C ends it at once: nothing has to finish."""
+    """A session for commands that change no host. Ctrl-C ends it at once: nothing has to finish.
+
+    Args:
+        interrupted: what to print then.
+    """
     if verbose > 1:
         streams.log()
-    streams.die_of_interrupt(error_document(INTERRUPTED) if as_json else "")
+    streams.die_of_interrupt(error_document(interrupted) if as_json else "")
     session = early.session(fleet, parallel)
     try:
         yield session

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+from regfleet.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -29,6 +31,21 @@ def file_and_name(file: Path, name: str) -> tuple[Path, str]:
     if name or str(file) == "-" or file.suffix == ".toml" or file.exists():
         return file, name
     return USUAL_FILE, str(file)
+
+
+def file_and_names(file: Path, names: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+    """The fleet file and the names behind it, where the file may be left out before them.
+
+    Raises:
+        UsageError: there is no name.
+    """
+    if str(file) == "-" or file.suffix == ".toml" or file.is_file():
+        found = (file, tuple(names))
+    else:
+        found = (USUAL_FILE, (str(file), *names))
+    if not found[1]:
+        raise UsageError("name what to delete", "REGISTRY/REPOSITORY:TAG, or …@sha256:…")
+    return found
 
 
 def completion(
@@ -90,5 +107,6 @@ junit = click.option("--junit", type=FILE, help="Write the checks as JUnit XML."
 prune = click.option(
     "--prune", is_flag=True, help="Also take out hosts that are no longer in the file."
 )
+dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 diff = click.option("--diff", is_flag=True, help="Show what changes inside files.")

@@ -187,6 +187,9 @@ def refusal(answer: Answer, endpoint: str, asked: str, user: str | None) -> Regi
             "tls", f"{endpoint} speaks TLS, and was asked without", "is tls.source right?"
         )
     kind, hint = _STATUS.get(answer.status, ("protocol", "see the registry's log"))
+    # `storage.maintenance.readonly` takes the methods away: no error in JSON, as of other causes.
+    if kind == "unsupported" and not said and asked.startswith(("PUT", "POST", "DELETE")):
+        kind, hint = "read-only", "is a collection at work (`regfleet gc`)? then try again later"
     return RegistryError(kind, f"{endpoint}: {asked}: {answer.status}{said}", hint)
 
 

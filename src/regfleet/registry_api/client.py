@@ -108,9 +108,7 @@ class RegistryClient:
         Raises:
             RegistryError: `not-found`; `protocol` for a wrong digest; as `request`.
         """
-        if not answers.is_reference(reference):
-            raise RegistryError("protocol", f"{reference!r} is neither a tag nor a digest")
-        path = f"/v2/{_checked_repository(repository)}/manifests/{reference}"
+        path = _manifest_path(repository, reference)
         answer = self.request("GET", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
         self._require_success(answer, f"GET {path}")
         return answers.manifest(answer, self._target.endpoint, reference)
@@ -129,6 +127,63 @@ class RegistryClient:
         self._require_success(answer, f"GET {path}")
         answers.require_digest(answer.body, digest, self._target.endpoint)
         return answer.body
+
+    def digest(self, repository: str, reference: str) -> str | None:
+        """The digest behind a tag or digest; None when there is none.
+
+        Raises:
+            RegistryError: as `request`; `protocol` for an answer without a valid digest.
+        """
+        path = _manifest_path(repository, reference)
+        answer = self.request("HEAD", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
+        if answer.status == 404:  # noqa: PLR2004
+            return None
+        self._require_success(answer, f"HEAD {path}")
+        found = answer.headers.get("docker-content-digest", "")
+        if not answers.is_digest(found):
+            raise RegistryError("protocol", f"{self._target.endpoint}: HEAD {path}: no digest")
+        return found
+
+    def raw_manifest(self, repository: str, reference: str) -> tuple[bytes, str] | None:
+        """The bytes and the media type behind a tag or digest; None when there is none.
+
+        Raises:
+            RegistryError: as `request`.
+        """
+        path = _manifest_path(repository, reference)
+        answer = self.request("GET", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
+        if answer.status == 404:  # noqa: PLR2004
+            return None
+        self._require_success(answer, f"GET {path}")
+        return answer.body, answer.headers.get("content-type", "")
+
+    def put_manifest(self, repository: str, tag: str, content: bytes, media_type: str) -> None:
+        """Store a manifest under a tag, which moves there if it exists.
+
+        Raises:
+            RegistryError: `read-only`, `unsupported`; as `request`.
+        """
+        path = _manifest_path(repository, tag)
+        answer = self.request("PUT", path, {"Content-Type": media_type}, content)
+        self._require_success(answer, f"PUT {path}")
+
+    def untag(self, repository: str, tag: str) -> bool | None:
+        """Delete one tag, where the registry can: distribution 3, but not 2.
+
+        Returns:
+            Whether the tag existed; None if this registry deletes by digest only.
+
+        Raises:
+            RegistryError: `unsupported` when deletion is off, `read-only`; as `request`.
+        """
+        path = _manifest_path(repository, tag)
+        answer = self.request("DELETE", path)
+        if answer.status == 404:  # noqa: PLR2004
+            return False
+        if answer.status == 400:  # noqa: PLR2004 - distribution 2: DIGEST_INVALID
+            return None
+        self._require_success(answer, f"DELETE {path}")
+        return True
 
     def delete(self, repository: str, digest: str) -> bool:
         """Delete a manifest, and with it every tag that points to it.
@@ -154,31 +209,47 @@ class RegistryClient:
         self._require_success(answer, f"DELETE {path}")
         return True
 
-    def request(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
         """Send one request. Redirects are not followed.
 
         Raises:
             RegistryError: no answer, an answer that exceeds its bounds, or one that is not HTTP.
         """
-        return self._request_with_retry(method, path, headers or {}, self._whole)
+        return self._request_with_retry(method, path, headers or {}, self._whole, body)
 
     def _request_with_retry(
-        self, method: str, path: str, headers: Mapping[str, str], within: Allowance
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        within: Allowance,
+        body: bytes | None = None,
     ) -> Answer:
         what = f"{self._target.endpoint}: {method} {cut(path)}"
         allowance = Allowance(bounds.REQUEST, what, within)
         used_before = self._connection.sock is not None
         with only_registry_errors(self._target.endpoint):
             try:
-                return self._request_once(method, path, headers, allowance)
+                return self._request_once(method, path, headers, allowance, body)
             except BrokenConnectionError:
                 # A server may close a kept connection at any time (RFC 9112, 9.3.1 and 9.3.2).
                 if not used_before or method == "DELETE":
                     raise
-                return self._request_once(method, path, headers, allowance)
+                return self._request_once(method, path, headers, allowance, body)
 
     def _request_once(
-        self, method: str, path: str, headers: Mapping[str, str], allowance: Allowance
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        allowance: Allowance,
+        body: bytes | None,
     ) -> Answer:
         """Send a request once; the body is not decompressed, so that it cannot grow."""
         connection = self._connection
@@ -195,12 +266,12 @@ class RegistryClient:
             with only_registry_errors(self._target.endpoint):
                 connection.allow(allowance)
                 connection.request(
-                    method, path, headers=every, preload_content=False, decode_content=False
+                    method, path, body, every, preload_content=False, decode_content=False
                 )
                 response = connection.getresponse()
                 # Read to the end: only there urllib3 reports a body that is too short. The
                 # allowance bounds it.
-                body = b"".join(iter(lambda: response.read(_PART), b""))
+                content = b"".join(iter(lambda: response.read(_PART), b""))
             finished = True
         finally:
             if not finished:
@@ -213,7 +284,7 @@ class RegistryClient:
                 "request forbids it",
                 "does a proxy in between compress answers?",
             )
-        return Answer(response.status, lower, body)
+        return Answer(response.status, lower, content)
 
     def _read_pages(
         self, path: str, fallback: str, key: str, is_one: Callable[[str], bool]
@@ -284,6 +355,12 @@ class _Connection(HTTPConnection):
         if self._target.tls:
             self.sock = self._target.wrap(self._stream)
             self.is_verified = True
+
+
+def _manifest_path(repository: str, reference: str) -> str:
+    if not answers.is_reference(reference):
+        raise RegistryError("protocol", f"{cut(reference)!r} is neither a tag nor a digest")
+    return f"/v2/{_checked_repository(repository)}/manifests/{reference}"
 
 
 def _checked_repository(name: str) -> str:

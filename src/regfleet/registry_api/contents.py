@@ -92,6 +92,17 @@ def images(client: RegistryClient, repository: str) -> Iterator[Tag]:
         yield replace(read[found.digest], name=name)
 
 
+def size_of(client: RegistryClient, repository: str, reference: str) -> int:
+    """Bytes of an image's blobs, each once; of an index, those of all its images.
+
+    Raises:
+        RegistryError: as `RegistryClient.manifest`, except `not-found`.
+    """
+    counter = _SizeCounter(client, MOST)
+    counter.weigh(repository, reference)
+    return sum(counter.sizes.values())
+
+
 class _SizeCounter:
     """Adds up the sizes of images' blobs, reading each manifest and adding each blob once."""
 

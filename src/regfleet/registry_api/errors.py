@@ -23,6 +23,7 @@ Kind = Literal[
     "forbidden",  # 403
     "not-found",  # 404
     "unsupported",  # 405, deletion is off
+    "read-only",  # 405 of the router: no writing at all
     "not-a-registry",
     "protocol",  # an answer that no registry should give
 ]

@@ -140,6 +140,7 @@ def start_registry(registry_binary, authority, tmp_path_factory):
         minimum=None,
         page=None,
         render=None,
+        binary=None,
     ):
         """`render(storage, listen)`: the configuration's text; the others make one here."""
         directory = tmp_path_factory.mktemp("registry")
@@ -175,7 +176,9 @@ def start_registry(registry_binary, authority, tmp_path_factory):
         (directory / "config.yml").write_text(text or json.dumps(config))
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
-                [registry_binary, "serve", directory / "config.yml"], stdout=log, stderr=log
+                [binary or registry_binary, "serve", directory / "config.yml"],
+                stdout=log,
+                stderr=log,
             )
         processes.append(process)
         wait_for(port, process)

@@ -1,0 +1,194 @@
+"""Deletes one tag of a registry, while other tags of the same image stay.
+
+Distribution 3 deletes a tag by its name. Distribution 2 deletes by digest only, and every tag of
+that digest goes (distribution, registry/handlers/manifests.go, `DeleteManifest`). There the tag is
+first moved to an empty index that nothing else has, whose digest is then deleted. The index says
+by an annotation what it is: when the program is interrupted between the two steps, the next
+deletion of the tag finds it and does the second one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Mapping
+
+from regfleet.model.deletions import Deletion
+from regfleet.registry_api import answers
+from regfleet.registry_api.client import RegistryClient
+from regfleet.registry_api.contents import size_of
+from regfleet.registry_api.errors import RegistryError
+
+_INDEX = "application/vnd.oci.image.index.v1+json"
+_NONCE = "io.regfleet.deleting"  # annotations of an index that takes a tag's place
+_WAS = "io.regfleet.was"
+_NOWHERE = f"sha256:{'0' * 64}"  # a digest of nothing: finding such content is not feasible
+# cosign's tags, and those of OCI 1.1 for registries without the referrers API: they name a digest
+# (OCI distribution specification, "Referrers Tag Schema").
+_ATTACHED = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")
+
+
+def subject_of(tag: str) -> str | None:
+    """The digest that a tag of a signature or attestation belongs to; None for other tags."""
+    found = _ATTACHED.fullmatch(tag)
+    return f"sha256:{found[1]}" if found else None
+
+
+def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> None:
+    """Find what goes and what stays; an image that cannot be deleted gets its error.
+
+    Args:
+        deletions: those of this repository.
+
+    Raises:
+        RegistryError: the registry cannot be asked.
+    """
+    tags = client.tags(repository)
+    digests = {tag: found for tag in tags if (found := client.digest(repository, tag))}
+    for each in deletions:
+        if each.image.tag:
+            _plan_tag(client, each, digests)
+    going = {tag for each in deletions for tag in each.tags}
+    for each in deletions:
+        if each.image.digest:
+            _plan_digest(client, each, digests)
+            going |= set(each.tags)
+    for each in deletions:
+        if each.status != "planned" or each.unfinished:
+            continue
+        each.others = tuple(
+            tag for tag, digest in digests.items() if digest == each.digest and tag not in going
+        )
+        if not each.others:
+            each.attached = tuple(
+                tag for tag in digests if subject_of(tag) == each.digest and tag not in going
+            )
+            going |= set(each.attached)
+        each.size = size_of(client, repository, each.digest)
+
+
+def delete(client: RegistryClient, deletion: Deletion) -> None:
+    """Delete what was planned, if it is still so.
+
+    Raises:
+        RegistryError: as `delete_tag`; or the tag moved to another image since the plan.
+    """
+    repository, image = deletion.image.repository, deletion.image
+    if image.tag:
+        found = client.digest(repository, image.tag)
+        if found is not None and found != deletion.digest:
+            raise RegistryError(
+                "protocol",
+                f"{image} was pushed anew since the plan: it is {found} now",
+                "nothing was deleted; run the command again to see what it is",
+            )
+    # An interruption leaves signatures of an image that is there, not an image without them.
+    for tag in (*deletion.tags, *deletion.attached):
+        delete_tag(client, repository, tag)
+    if image.digest:
+        client.delete(repository, image.digest)
+
+
+def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:
+    """Delete one tag; other tags of its image stay.
+
+    Returns:
+        Whether the tag existed.
+
+    Raises:
+        RegistryError: `unsupported` when deletion is off, `read-only`; as
+            `RegistryClient.request`.
+    """
+    deleted = client.untag(repository, tag)
+    if deleted is not None:
+        return deleted
+    before = client.raw_manifest(repository, tag)
+    if before is None:
+        return False
+    content, media_type = before
+    if _unfinished(content) is not None:
+        return client.delete(repository, _digest(content))
+    # Deletion that is off is found out before the tag is moved: 405 also for what is not there.
+    client.delete(repository, _NOWHERE)
+    index = _empty_index(_digest(content))
+    client.put_manifest(repository, tag, index, _INDEX)
+    try:
+        client.delete(repository, _digest(index))
+    except RegistryError:
+        # Where the registry lives, the tag goes back to its image.
+        client.put_manifest(repository, tag, content, media_type)
+        raise
+    return True
+
+
+def _plan_tag(client: RegistryClient, each: Deletion, digests: Mapping[str, str]) -> None:
+    image = each.image
+    if image.tag not in digests:
+        each.fail(f"{image.registry} has no tag {image.repository}:{image.tag}")
+        return
+    each.digest, each.tags = digests[image.tag], (image.tag,)
+    found = client.raw_manifest(image.repository, image.tag)
+    was = _unfinished(found[0]) if found else None
+    each.unfinished = was is not None
+
+
+def _plan_digest(client: RegistryClient, each: Deletion, digests: Mapping[str, str]) -> None:
+    """Plan the deletion of a digest: refused if an index with a tag lists it."""
+    image = each.image
+    if client.digest(image.repository, image.digest) is None:
+        each.fail(f"{image.registry} has no image {image.repository}@{image.digest}")
+        return
+    each.digest = image.digest
+    each.tags = tuple(tag for tag, digest in digests.items() if digest == image.digest)
+    read: set[str] = set()
+    for tag, digest in digests.items():
+        if digest in read or digest == image.digest:
+            continue
+        read.add(digest)
+        try:
+            members = client.manifest(image.repository, digest).members
+        except RegistryError as error:
+            if error.kind == "not-found":
+                continue
+            raise
+        if image.digest in members:
+            each.fail(
+                f"{image} is a part of the index {image.repository}:{tag}, which would be broken",
+                f"delete {image.registry}/{image.repository}:{tag} instead",
+            )
+            return
+
+
+def _empty_index(was: str) -> bytes:
+    """An index that no other tag can have.
+
+    Args:
+        was: the digest that the tag had.
+    """
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": _INDEX,
+            "manifests": [],
+            "annotations": {_NONCE: secrets.token_hex(16), _WAS: was},
+        }
+    ).encode()
+
+
+def _unfinished(content: bytes) -> str | None:
+    """The digest that a tag had before a deletion that was interrupted; None for an image."""
+    try:
+        found = json.loads(content)
+        annotations = found.get("annotations") or {}
+        if found.get("manifests") != [] or _NONCE not in annotations:
+            return None
+        was = annotations.get(_WAS)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return None
+    return was if isinstance(was, str) and answers.is_digest(was) else ""
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

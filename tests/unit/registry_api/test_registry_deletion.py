@@ -1,0 +1,322 @@
+"""One tag goes and others of the same image stay, on a real registry that refuses it by name."""
+
+import dataclasses
+import json
+import os
+import shutil
+import tarfile
+from contextlib import suppress
+
+import pytest
+import urllib3
+from making import fleet as make_fleet
+from making import registry as declared
+
+from regfleet.errors import UsageError
+from regfleet.model.deletions import Deletion, ImageName
+from regfleet.registry_api import deletion
+from regfleet.registry_api.errors import RegistryError
+from regfleet.run.deletion import named
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+@pytest.fixture(scope="module")
+def running(start_registry):
+    return start_registry(tls=False, users=False)
+
+
+@pytest.fixture
+def client(running):
+    with running.client() as made:
+        yield made
+
+
+def put(running, repository, tag, document):
+    """A manifest under a tag, as it is."""
+    with urllib3.PoolManager() as pool:
+        url = f"http://{running.endpoint}/v2/{repository}/manifests/{tag}"
+        content = json.dumps(document).encode()
+        answer = pool.request("PUT", url, body=content, headers={"content-type": INDEX})
+        assert answer.status == 201, answer.data
+        return answer.headers["docker-content-digest"]
+
+
+def index_of(client, repository, *digests):
+    manifests = [client.manifest(repository, digest) for digest in digests]
+    return {
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [
+            {"mediaType": each.media_type, "digest": each.digest, "size": each.size}
+            for each in manifests
+        ],
+    }
+
+
+def planned(client, repository, *references):
+    """What is planned for tags and digests of one repository."""
+    made = [
+        Deletion(ImageName("main", repository, **{"digest" if ":" in each else "tag": each}))
+        for each in references
+    ]
+    deletion.plan(client, repository, made)
+    return made
+
+
+def test_one_tag_goes_and_others_of_the_digest_stay(running, client):
+    digest, _ = running.push("one", "1.0", "stable", "latest", content=b'{"one": 1}')
+    (found,) = planned(client, "one", "1.0")
+    assert (found.digest, found.tags, found.status) == (digest, ("1.0",), "planned")
+    assert set(found.others) == {"stable", "latest"}
+    assert found.size == len(b'{"one": 1}')
+    deletion.delete(client, found)
+    assert set(client.tags("one")) == {"stable", "latest"}
+    assert client.digest("one", "stable") == client.digest("one", "latest") == digest
+    assert client.manifest("one", digest).digest == digest
+    # Of the index that took the tag's place nothing can be had.
+    revisions = running.storage / "docker/registry/v2/repositories/one/_manifests/revisions/sha256"
+    assert [each.parent.name for each in revisions.glob("*/link")] == [digest.partition(":")[2]]
+
+
+def test_several_tags_of_one_digest(running, client):
+    running.push("several", "a", "b", "c", content=b'{"several": 1}')
+    first, second = planned(client, "several", "a", "b")
+    assert (first.others, second.others) == (("c",), ("c",))
+    for each in (first, second):
+        deletion.delete(client, each)
+    assert client.tags("several") == ("c",)
+
+
+@pytest.mark.parametrize("step", ["put", "delete"])
+def test_an_interrupted_deletion_is_finished_by_the_next(running, client, monkeypatch, step):
+    repository = f"cut-{step}"
+    digest, _ = running.push(repository, "1", "2", content=step.encode())
+    (found,) = planned(client, repository, "1")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_words):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        # The client of the first run ends right before this request.
+        patch.setattr(type(client), "put_manifest" if step == "put" else "delete", killed)
+        if step == "delete":
+            patch.setattr(deletion, "_NOWHERE", "")
+            patch.setattr(
+                type(client), "delete", lambda _c, _r, which: None if not which else killed()
+            )
+        with pytest.raises(Killed):
+            deletion.delete(client, found)
+    moved = client.digest(repository, "1") != digest
+    assert moved == (step == "delete")
+    (again,) = planned(client, repository, "1")
+    assert again.unfinished == moved
+    deletion.delete(client, again)
+    assert client.tags(repository) == ("2",)
+    assert client.digest(repository, "2") == digest
+
+
+def test_a_deletion_that_fails_gives_the_tag_back(running, client, monkeypatch):
+    digest, _ = running.push("fails", "1", content=b'{"fails": 1}')
+    (found,) = planned(client, "fails", "1")
+    real = type(client).delete
+
+    def refused(self, repository, which):
+        if which == deletion._NOWHERE:
+            return real(self, repository, which)
+        raise RegistryError("protocol", "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "delete", refused)
+        with pytest.raises(RegistryError):
+            deletion.delete(client, found)
+    assert client.digest("fails", "1") == digest
+
+
+def test_a_tag_that_moved_since_the_plan_stays(running, client):
+    running.push("moved", "1", content=b'{"moved": 1}')
+    (found,) = planned(client, "moved", "1")
+    digest, _ = running.push("moved", "1", content=b'{"moved": 2}')
+    with pytest.raises(RegistryError, match="pushed anew"):
+        deletion.delete(client, found)
+    assert client.digest("moved", "1") == digest
+
+
+def test_a_digest_goes_with_all_its_tags(running, client):
+    digest, _ = running.push("whole", "1", "2", content=b'{"whole": 1}')
+    other, _ = running.push("whole", "3", content=b'{"whole": 3}')
+    (found,) = planned(client, "whole", digest)
+    assert set(found.tags) == {"1", "2"}
+    deletion.delete(client, found)
+    assert client.tags("whole") == ("3",)
+    assert client.digest("whole", digest) is None
+    assert client.digest("whole", "3") == other
+
+
+def test_a_part_of_an_index_with_a_tag_is_refused(running, client):
+    child, _ = running.push("parts", "child", content=b'{"parts": 1}')
+    put(running, "parts", "whole", index_of(client, "parts", child))
+    (found,) = planned(client, "parts", child)
+    assert found.status == "failed"
+    assert "part of the index parts:whole" in found.error
+    # Its tag may go: the index keeps it.
+    (tag,) = planned(client, "parts", "child")
+    deletion.delete(client, tag)
+    assert client.manifest("parts", child).digest == child
+
+
+def test_signatures_go_with_the_last_tag(running, client):
+    digest, _ = running.push("signed", "1", "2", content=b'{"signed": 1}')
+    signature = f"sha256-{digest.partition(':')[2]}.sig"
+    running.push("signed", signature, content=b'{"signature": 1}')
+    (found,) = planned(client, "signed", "1")
+    assert found.attached == ()
+    deletion.delete(client, found)
+    (found,) = planned(client, "signed", "2")
+    assert found.attached == (signature,)
+    deletion.delete(client, found)
+    assert client.tags("signed") == ()
+
+
+def test_an_empty_index_of_somebody_else_is_an_image(running, client):
+    digest = put(running, "empty", "1", {"schemaVersion": 2, "mediaType": INDEX, "manifests": []})
+    (found,) = planned(client, "empty", "1")
+    assert (found.unfinished, found.digest) == (False, digest)
+
+
+def test_what_is_not_there(running, client):
+    running.push("there", "1", content=b'{"there": 1}')
+    nothing = f"sha256:{'1' * 64}"
+    for found in planned(client, "there", "2", nothing):
+        assert found.status == "failed"
+        assert "has no" in found.error
+    assert client.tags("there") == ("1",)
+
+
+def test_deletion_that_is_off_moves_no_tag(start_registry):
+    off = start_registry(tls=False, users=False, delete=False)
+    digest, _ = off.push("app", "1", content=b"{}")
+    with off.client() as client:
+        (found,) = planned(client, "app", "1")
+        with pytest.raises(RegistryError) as caught:
+            deletion.delete(client, found)
+        assert caught.value.kind == "unsupported"
+        assert client.digest("app", "1") == digest
+
+
+def test_a_registry_that_is_read_only_says_so(start_registry):
+    def render(storage, listen):
+        filesystem = {"filesystem": {"rootdirectory": storage}, "delete": {"enabled": True}}
+        read_only = {"maintenance": {"readonly": {"enabled": True}}}
+        return json.dumps(
+            {"version": "0.1", "storage": {**filesystem, **read_only}, "http": {"addr": listen}}
+        )
+
+    writing = start_registry(tls=False, users=False)
+    digest, _ = writing.push("app", "1", content=b"{}")
+    reading = start_registry(tls=False, users=False, render=render)
+    shutil.copytree(writing.storage, reading.storage, dirs_exist_ok=True)
+    with reading.client() as client:
+        (found,) = planned(client, "app", "1")
+        assert found.digest == digest
+        with pytest.raises(RegistryError) as caught:
+            deletion.delete(client, found)
+        assert caught.value.kind == "read-only"
+        assert "regfleet gc" in caught.value.hint
+
+
+SUBJECTS = [
+    (f"sha256-{'a' * 64}", f"sha256:{'a' * 64}"),
+    (f"sha256-{'a' * 64}.sig", f"sha256:{'a' * 64}"),
+    (f"sha256-{'a' * 64}.att", f"sha256:{'a' * 64}"),
+    (f"sha256-{'a' * 63}.sig", None),
+    ("latest", None),
+]
+
+
+@pytest.mark.parametrize(("tag", "subject"), SUBJECTS)
+def test_tags_of_signatures(tag, subject):
+    assert deletion.subject_of(tag) == subject
+
+
+# ---- what the command line names ----
+
+FLEET = make_fleet(
+    [
+        declared(),
+        dataclasses.replace(declared("off", "off.example.com"), delete=False),
+        dataclasses.replace(
+            declared("hub", "hub.example.com"), proxy="https://registry-1.docker.io"
+        ),
+    ]
+)
+DIGEST = f"sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("main/app:1", ImageName("main", "app", "1")),
+        ("reg.example.com:5000/team/app:1.0-rc1", ImageName("main", "team/app", "1.0-rc1")),
+        (f"main/app@{DIGEST}", ImageName("main", "app", digest=DIGEST)),
+    ],
+)
+def test_named(asked, expected):
+    assert named(FLEET, [asked, asked]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("mian/app:1", "did you mean main?"),
+        ("main/app", "the tag or the digest is missing"),
+        ("main", "the tag or the digest is missing"),
+        ("main/:1", "the tag or the digest is missing"),
+        ("main/App:1", "cannot be a repository's name"),
+        ("main/app:-1", "is no tag"),
+        ("main/app@sha256:12", "is no digest"),
+        ("off/app:1", "set `delete = true` in [registry.off]"),
+        ("hub/library/busybox:1", "pull-through cache"),
+    ],
+)
+def test_what_cannot_be_named(asked, words):
+    with pytest.raises(UsageError) as caught:
+        named(FLEET, [asked])
+    assert words in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(UsageError) as caught:
+        named(FLEET, ["mian/app:1", "main/app", "main/app:1"])
+    assert str(caught.value).count("hint: ") == 2
+
+
+# ---- version 3 ----
+
+
+@pytest.fixture
+def third(start_registry, tmp_path, monkeypatch):
+    """The program in the archive of registry:3, which the variable names; it is one static file."""
+    if "REGFLEET_REGISTRY_3" not in os.environ:
+        pytest.skip("no registry of version 3: REGFLEET_REGISTRY_3 names an archive of registry:3")
+    with tarfile.open(os.environ["REGFLEET_REGISTRY_3"]) as archive:
+        for member in filter(tarfile.TarInfo.isfile, archive):
+            content = archive.extractfile(member)
+            with suppress(tarfile.ReadError), tarfile.open(fileobj=content) as layer:
+                for name in {"bin/registry", "usr/bin/registry"} & {*layer.getnames()}:
+                    (tmp_path / "registry").write_bytes(layer.extractfile(name).read())
+    (tmp_path / "registry").chmod(0o755)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    return start_registry(tls=False, users=False, binary=tmp_path / "registry")
+
+
+def test_version_3_deletes_a_tag_by_its_name(third):
+    digest, _ = third.push("one", "1.0", "stable", content=b'{"one": 1}')
+    with third.client() as client:
+        (found,) = planned(client, "one", "1.0")
+        deletion.delete(client, found)
+        assert client.tags("one") == ("stable",)
+        assert client.digest("one", "stable") == digest
