@@ -22,6 +22,7 @@ How it works, with a class for each part:
 
 import argparse
 import base64
+import contextlib
 import fcntl
 import fnmatch
 import hashlib
@@ -615,7 +616,9 @@ class Registry:
         answer = self.ask("PUT", path, push(repository), raw, {"Content-Type": kind})
         if answer.status == 201:
             return
-        raise Problem(
+        # The digest was checked: 2.x says so where it reads a link that is just being written.
+        torn = answer.status == 400 and b"DIGEST_INVALID" in answer.body
+        raise (Away if torn else Problem)(
             f"{self.name}: PUT {repository}:{reference}: {answer.status} {said(answer.body)}"
         )
 
@@ -880,7 +883,7 @@ class Copier:
     ) -> None:
         self._source, self._target, self._clock, self._count = source, target, clock, count
         self._known = {}  # type: Dict[str, str]
-        self._busy = {}  # type: Dict[str, threading.Event]
+        self._busy = {}  # type: Dict[Any, threading.Event]
         self._lock = threading.Lock()
         self._one_registry = source.netloc == target.netloc
 
@@ -909,7 +912,8 @@ class Copier:
             digest: the manifest's, which the content is checked against.
             reference: the tag or digest to store it under.
         """
-        self._tree(repository, to, digest, reference, 0, [0])
+        with self._alone((to, digest)):
+            self._tree(repository, to, digest, reference, 0, [0])
 
     def _tree(
         self, repository: str, to: str, digest: str, reference: str, depth: int, seen: List[int]
@@ -926,8 +930,9 @@ class Copier:
                 " again with a client of today"
             )
         for child in descriptors(parsed, "manifests"):
-            if self._target.digest(to, child["digest"]) is None:
-                self._tree(repository, to, child["digest"], child["digest"], depth + 1, seen)
+            with self._alone((to, child["digest"])):
+                if self._target.digest(to, child["digest"]) is None:
+                    self._tree(repository, to, child["digest"], child["digest"], depth + 1, seen)
         done = set()  # type: Set[str]
         config = {"config": [parsed["config"]]} if parsed.get("config") else {}
         for blob in (
@@ -949,18 +954,31 @@ class Copier:
             ) from error
         self._add(manifests=1)
 
-    def _blob_once(self, repository: str, to: str, blob: Dict[str, Any]) -> None:
-        """Copy a blob; of threads that want the same one, the first does, the others mount it."""
-        digest = blob["digest"]
+    @contextlib.contextmanager
+    def _alone(self, what: Any) -> Iterator[None]:
+        """Only one thread at a time copies this; the others wait, and find it there.
+
+        Nobody waits in a circle: a manifest waits for its children and blobs, which are never
+        its parents.
+        """
         while True:
             with self._lock:
-                busy = self._busy.get(digest)
+                busy = self._busy.get(what)
                 if busy is None:
-                    mine = self._busy[digest] = threading.Event()
+                    mine = self._busy[what] = threading.Event()
                     break
             while not busy.wait(1.0):
                 self._clock.check()
         try:
+            yield
+        finally:
+            with self._lock:
+                del self._busy[what]
+            mine.set()
+
+    def _blob_once(self, repository: str, to: str, blob: Dict[str, Any]) -> None:
+        """Copy a blob; of threads that want the same one, the first does, the others mount it."""
+        with self._alone(blob["digest"]):
             for tried in range(TRIES):
                 try:
                     self._blob(repository, to, blob)
@@ -969,10 +987,6 @@ class Copier:
                     if tried + 1 == TRIES:
                         raise
                     self._clock.pause(0.5 * 2**tried)
-        finally:
-            with self._lock:
-                del self._busy[digest]
-            mine.set()
 
     def _blob(self, repository: str, to: str, blob: Dict[str, Any]) -> None:
         digest, size = blob["digest"], blob["size"]
@@ -1165,6 +1179,10 @@ class Run:
         state = "ok"
         held = None
         try:
+            if not self.dry:
+                for key in ("lock", "ledger", "record"):
+                    if self.settings.get(key):
+                        os.makedirs(os.path.dirname(self.settings[key]), 0o700, exist_ok=True)
             if not self.dry and self.settings.get("lock"):
                 held = take_lock(self.settings["lock"])
                 if held is None:
