@@ -14,6 +14,7 @@ from pathlib import Path
 
 from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.errors import StateError, UsageError
+from regfleet.fleet.copies import logins_on
 from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.model.service import Image
 from regfleet.pki.certificates import FleetCertificates, ServerPair
@@ -156,8 +157,9 @@ def upstream_ca(
 
 
 def _login_users(fleet: Fleet, registry: Registry, hosts: frozenset[str]) -> frozenset[str]:
-    """The users of a registry whose logins clients on these hosts keep."""
-    return frozenset(
+    """The users of a registry whose logins clients on these hosts keep, or copies there use."""
+    copying = (user for name, user in logins_on(fleet, hosts) if name == registry.name)
+    return frozenset(copying) | frozenset(
         login.user
         for client in fleet.clients.values()
         for login in client.logins

@@ -16,7 +16,8 @@ from regfleet import __version__
 from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
-CONNECTING = {"deletion", "doctor", "history", "importing", "inspect", "rehearse", "runs", "up"}
+CONNECTING = {"deletion", "doctor", "history", "importing", "inspect", "rehearse", "replicate"}
+CONNECTING |= {"runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -229,6 +230,16 @@ def who(**given: object) -> NoReturn:
 def delete(**given: object) -> NoReturn:
     """Delete tags, or digests with all their tags (REGISTRY/REPOSITORY@sha256:...)."""
     _run_command("deletion", "delete", **given)
+
+
+@cli.command(short_help="Copy images between registries, as declared, now.")
+@options.fleet_file
+@click.argument("name", metavar="[NAME]", default="")
+@options.dry_run
+@options.hosts
+def replicate(**given: object) -> NoReturn:
+    """Run the replication NAME of the fleet file now, or every one: copy what differs."""
+    _run_command("replicate", "replicate", **given)
 
 
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")

@@ -16,6 +16,7 @@ from pathlib import Path
 from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.desired.resolve import resolve
 from regfleet.errors import CertificateError, PasswordError, RegfleetError
+from regfleet.fleet.copies import copies
 from regfleet.fleet.model import Fleet, Registry, User
 from regfleet.look.request import login_digest
 from regfleet.materials import (
@@ -289,7 +290,7 @@ def _wanted_users(fleet: Fleet, registry: Registry) -> Iterator[User]:
         for client in fleet.clients.values()
         for login in client.logins
         if login.registry == registry.name
-    }
+    } | {user for copy in copies(fleet) for name, user in copy.users if name == registry.name}
     return (user for user in registry.users if not registry.external or user.name in needed)
 
 

@@ -16,6 +16,7 @@ from regfleet import shell
 from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
 from regfleet.look import request
+from regfleet.replication import now
 from regfleet.services import KINDS
 from regfleet.smoke import render as smoke
 from regfleet.touch import protocol
@@ -30,6 +31,7 @@ PROGRAMS = {
     "look": LOOK,
     "touch": f"{protocol.program(*WORDS)}\n{JOBS}",
     "doctor": f"{doctor.program(*EXAMINED, services=tuple(KINDS))}\n{LOOK}",
+    "replicate": now.program(),
     **{f"smoke by {word}": smoke.program(word) for word in WORDS},
 }
 

@@ -1,0 +1,79 @@
+"""One run of a copy on its host: the program for standard input, and its answer. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from shlex import quote
+
+from regfleet import shell
+from regfleet.errors import HostError
+from regfleet.fleet.model import Json
+from regfleet.replication import outcome
+from regfleet.replication.outcome import CopyOutcome
+from regfleet.replication.settings import text
+from regfleet.shell import frame
+
+NO_PYTHON = "it has no Python 3.6 or later, which a replication on this host needs"
+PYTHON_HINT = (
+    "install python3 there, or write run_on: regfleet's machine (controller) needs none on hosts"
+)
+MOST_RESULT = 1 << 20  # characters
+
+
+@cache
+def engine_text() -> str:
+    """The engine's file, as hosts get it."""
+    return files("regfleet.replication").joinpath("engine.py").read_text("utf-8")
+
+
+@cache
+def program() -> str:
+    """The functions of a run."""
+    return shell.program("regfleet.replication", "host.sh")
+
+
+def render(settings: Mapping[str, Json], mark: str, *, dry: bool) -> str:
+    """The program that runs a copy once; `mark` frames its answer."""
+    words = [_encoded(engine_text()), _encoded(text(settings)), *(["--dry-run"] if dry else [])]
+    call = " ".join(["replicate_now", *map(quote, words)])
+    return f"{program()}\n{frame.around(mark, call)}"
+
+
+def parse(host: str, lines: Sequence[str], mark: str) -> CopyOutcome:
+    """How the run ended.
+
+    Raises:
+        HostError: there is none.
+    """
+    answer = frame.framed(lines, mark)
+    for line in answer.lines:
+        word, _, rest = line.partition(" ")
+        if line == "@python none":
+            raise HostError(host, NO_PYTHON, PYTHON_HINT)
+        if word == "@error":
+            raise HostError(host, f"the copy did not run: {rest}", "see `df -h` on the host")
+        if word == "@result" and len(rest) <= MOST_RESULT:
+            return _outcome(host, rest)
+    raise HostError(
+        host,
+        f"the copy gave no result: {frame.stray(answer) or 'no output'}",
+        "run it again: it goes on where it was",
+    )
+
+
+def _outcome(host: str, line: str) -> CopyOutcome:
+    try:
+        found = json.loads(line)
+        if isinstance(found, dict):
+            return outcome.parse(found)
+    except (ValueError, RecursionError):
+        pass
+    raise HostError(host, "the copy's result cannot be parsed", "run it again")
+
+
+def _encoded(content: str) -> str:
+    return base64.b64encode(content.encode()).decode()

@@ -1,0 +1,83 @@
+"""The engine's settings for a copy. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from regfleet.fleet.copies import Copy
+from regfleet.fleet.model import Json, Registry
+from regfleet.materials import RegistryMaterial
+from regfleet.model.service import at
+from regfleet.replication import engine
+
+DEADLINE = 6 * 3600  # seconds of one run
+STATE = "/var/lib/regfleet/replication"  # ledgers, locks and last records on a host
+
+
+def settings(
+    copy: Copy,
+    materials: Mapping[str, RegistryMaterial],
+    *,
+    state: str = STATE,
+    connect: Mapping[str, str] | None = None,
+) -> dict[str, Json]:
+    """The engine's settings for a copy (see `engine.SETTINGS`); they hold passwords.
+
+    Args:
+        state: the directory of its ledger, lock and last record.
+        connect: HOST:PORT of registries that are not reached by their endpoint; by default the
+            instance on the host that runs it.
+    """
+    runner = copy.runner
+    if connect is None:
+        connect = {}
+        for registry in (copy.source, copy.target):
+            own = registry.instance((runner.host.name,)) if runner else None
+            if own:
+                connect = {**connect, registry.name: at(own.address, own.port)}
+    policy = copy.policy
+    base = f"{state}/{copy.file_name}"
+    return {
+        "version": engine.VERSION,
+        "policy": copy.name,
+        "source": _side(copy, copy.source, materials, connect),
+        "target": _side(copy, copy.target, materials, connect),
+        "repositories": list(policy.repositories),
+        "exclude": list(policy.exclude),
+        "tags": list(policy.tags),
+        "delete": policy.delete,
+        "max_delete": policy.max_delete,
+        "conflict": policy.conflict,
+        "two_way": copy.two_way,
+        "parallel": policy.parallel,
+        "deadline": DEADLINE,
+        "ledger": f"{base}.ledger",
+        "lock": f"{base}.lock",
+        "record": f"{base}.json",
+    }
+
+
+def text(found: Mapping[str, Json]) -> str:
+    """Settings as the engine reads them."""
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _side(
+    copy: Copy,
+    registry: Registry,
+    materials: Mapping[str, RegistryMaterial],
+    connect: Mapping[str, str],
+) -> dict[str, Json]:
+    material = materials[registry.name]
+    scheme = "http" if registry.tls.source == "none" else "https"
+    found: dict[str, Json] = {"name": registry.name, "url": f"{scheme}://{registry.endpoint}"}
+    if registry.name in connect:
+        found["connect"] = connect[registry.name]
+    if material.ca and scheme == "https":
+        found["ca"] = material.ca.decode("ascii")
+    user = copy.policy.logins.get(registry.name)
+    if user is not None:
+        found["user"] = user
+        found["password"] = material.passwords[user].reveal()
+    return found

@@ -1,0 +1,204 @@
+"""Run copies now: on their hosts, or from this machine through the ways that `images` uses."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from regfleet import state_paths
+from regfleet.errors import HostError, RegfleetError, UsageError
+from regfleet.fleet.copies import Copy, copies
+from regfleet.fleet.findings import did_you_mean
+from regfleet.fleet.model import Fleet, Registry
+from regfleet.registry_api.bounds import Allowance, Bounds
+from regfleet.registry_api.tunnel import Dial
+from regfleet.replication import engine, now, outcome
+from regfleet.replication.outcome import CopyOutcome
+from regfleet.replication.settings import DEADLINE, settings
+from regfleet.run.asking import Asking
+from regfleet.run.known import Known
+from regfleet.state import StateDirectory
+
+T = TypeVar("T")
+
+_WHOLE = Bounds(2 * DEADLINE, 1 << 60)  # the engine has bounds of its own
+
+
+class Hosts(Protocol):
+    """Connections to hosts: `session.Session`."""
+
+    def run(self, name: str, program: str, seconds: float) -> list[str]:
+        """Run a program; the lines of its output."""
+
+    def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
+        """A tunnel to a port at an address of the host; None if the host is this machine."""
+
+    def each(
+        self, work: Callable[[str], T], names: Iterable[str]
+    ) -> Iterator[tuple[str, T | RegfleetError]]:
+        """Do the work for each host; an error is that host's result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one copy.
+
+    Attributes:
+        outcome: None if it did not run; then `error` and `hint` say why.
+    """
+
+    copy: Copy
+    outcome: CopyOutcome | None = None
+    error: str = ""
+    hint: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the target has everything."""
+        return self.outcome is not None and self.outcome.ok
+
+
+def chosen(fleet: Fleet, name: str, hosts: Sequence[str] | None) -> list[Copy]:
+    """The copies to run.
+
+    Args:
+        name: a policy, or `POLICY.TARGET`; empty for all.
+        hosts: only copies that run on these hosts; None for all, those from here included.
+
+    Raises:
+        UsageError: there is no such policy, or none is left.
+    """
+    every = copies(fleet)
+    found = copies(fleet, [name] if name else ())
+    if name and not found:
+        known = list(dict.fromkeys((*fleet.replications, *(each.name for each in every))))
+        raise UsageError(
+            f"there is no replication {name} in {fleet.path.name}",
+            did_you_mean(name, known, f"declared are {', '.join(known)}" if known else ""),
+        )
+    if not found:
+        raise UsageError(
+            f"{fleet.path.name} declares no replication", "write [replication.NAME] with from, to"
+        )
+    if hosts is None:
+        return found
+    left = [each for each in found if each.host and each.host.name in hosts]
+    if not left:
+        runners = sorted({each.host.name for each in found if each.host}) or ["this machine"]
+        message = "none of these copies runs on the chosen hosts"
+        raise UsageError(message, f"they run on {', '.join(runners)}")
+    return left
+
+
+def replicate(
+    chosen_copies: Sequence[Copy],
+    known: Known,
+    hosts: Hosts,
+    state: StateDirectory,
+    *,
+    dry: bool,
+    tell: Callable[[Copy, Mapping[str, int]], None],
+) -> list[Result]:
+    """Run copies: those of each host one after another, hosts in parallel, then those from here.
+
+    Args:
+        tell: called now and then with the counts of a copy from this machine.
+    """
+    by_host: dict[str, list[Copy]] = {}
+    for each in chosen_copies:
+        if each.host:
+            by_host.setdefault(each.host.name, []).append(each)
+
+    def on_host(name: str) -> list[Result]:
+        return [_result(each, lambda each=each: _on_host(each, known, hosts, dry=dry))  # type: ignore[misc] # bound at once
+                for each in by_host[name]]  # fmt: skip
+
+    results: dict[str, Result] = {}
+    for name, found in hosts.each(on_host, list(by_host)):
+        ended = (
+            [Result(each, None, found.message, found.hint) for each in by_host[name]]
+            if isinstance(found, RegfleetError)
+            else found
+        )
+        results |= {each.copy.name: each for each in ended}
+    for copy in chosen_copies:
+        if copy.name not in results:
+            results[copy.name] = _result(
+                copy, lambda copy=copy: _from_here(copy, known, hosts, state, dry=dry, tell=tell)  # type: ignore[misc] # bound at once
+            )  # fmt: skip
+    return [results[each.name] for each in chosen_copies]
+
+
+def _result(copy: Copy, run: Callable[[], CopyOutcome]) -> Result:
+    try:
+        return Result(copy, run())
+    except RegfleetError as error:
+        return Result(copy, None, error.message, error.hint)
+
+
+def _check_known(copy: Copy, known: Known) -> None:
+    """Raise why a CA or a password is not known, if one that the copy needs is not."""
+    for registry in (copy.source, copy.target):
+        known.registries[registry.name].trusted()
+    for name, user in copy.users:
+        found = known.registries[name]
+        if user not in found.passwords:
+            raise next(
+                iter(found.password_errors),
+                UsageError(f"the password of {user} at registry {name} is not known", ""),
+            )
+
+
+def _on_host(copy: Copy, known: Known, hosts: Hosts, *, dry: bool) -> CopyOutcome:
+    _check_known(copy, known)
+    if copy.host is None:
+        raise TypeError(copy.name)
+    mark = secrets.token_hex(8)
+    program = now.render(settings(copy, known.materials().registries), mark, dry=dry)
+    lines = hosts.run(copy.host.name, program, DEADLINE + 120)
+    return now.parse(copy.host.name, lines, mark)
+
+
+def _from_here(
+    copy: Copy,
+    known: Known,
+    hosts: Hosts,
+    state: StateDirectory,
+    *,
+    dry: bool,
+    tell: Callable[[Copy, Mapping[str, int]], None],
+) -> CopyOutcome:
+    _check_known(copy, known)
+    asking = Asking(known.registries, hosts)
+    found = settings(
+        copy,
+        known.materials().registries,
+        state=str(state.path_of(state_paths.REPLICATION)),
+        connect={},
+    )
+    dials = tuple(
+        None if each.external else _dial(asking, each) for each in (copy.source, copy.target)
+    )
+    try:
+        run = engine.Run(found, dry, lambda counts: tell(copy, counts), (dials[0], dials[1]))
+        return outcome.parse(run.run())
+    except (engine.Problem, OSError, ValueError) as error:
+        raise HostError(copy.name, f"the copy did not run: {error}") from error
+
+
+def _dial(asking: Asking, registry: Registry) -> Callable[[], object]:
+    """Opens connections to a registry of the fleet for the engine, which knows OSError alone."""
+    target = asking.target(registry)
+
+    def dial() -> object:
+        allowance = Allowance(_WHOLE, registry.endpoint)
+        try:
+            return (
+                target.connect_tls(allowance=allowance) if target.tls else target.connect(allowance)
+            )
+        except RegfleetError as error:
+            raise OSError(error.message) from error
+
+    return dial
