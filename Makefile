@@ -16,6 +16,7 @@ PACKAGES := python3-ensurepip:python3-venv dockerd:docker.io docker:docker-cli \
 # awk of the Red Hat and SUSE families.
 TEST_PACKAGES := $(PACKAGES) gawk:gawk htpasswd:apache2-utils chromium:chromium vagrant:vagrant
 REGISTRY := $(BUILD)/docker-registry/usr/bin/docker-registry
+NGINX := $(BUILD)/nginx/usr/sbin/nginx
 
 # Tests on hosts mostly wait, so that more run at a time than there are cores (see tests/conftest.py).
 WORKERS ?= 4
@@ -35,9 +36,9 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 	@$(MAKE) --no-print-directory .venv/complete
 	@$(SUDO) $(BIN)/python demo --build $(BUILD) up
 
-test: packages .venv/complete $(REGISTRY) ## Everything: lint, unit tests, tests on real hosts
+test: packages .venv/complete $(REGISTRY) $(NGINX) ## Everything: lint, unit tests, tests on real hosts
 	@$(MAKE) --no-print-directory lint; linted=$$?; \
-	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) $(PYTEST) $(SPREAD) tests && exit $$linted
+	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) REGFLEET_NGINX=$(NGINX) $(PYTEST) $(SPREAD) tests && exit $$linted
 
 soak: packages .venv/complete ## The faults at length: a controller killed 100 times, each boundary on each engine
 	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} $(PYTEST) $(SPREAD) tests/faults
@@ -66,6 +67,12 @@ $(REGISTRY):
 	@mkdir -p $(BUILD)/docker-registry
 	@cd $(BUILD)/docker-registry && apt-get -qq -o APT::Sandbox::User=root download docker-registry \
 		&& dpkg-deb --extract docker-registry_*.deb . || echo "docker-registry cannot be had" >&2
+
+$(NGINX):
+	@mkdir -p $(BUILD)/nginx
+	@cd $(BUILD)/nginx && apt-get -qq -o APT::Sandbox::User=root download nginx libnginx-mod-http-js \
+		&& for each in *.deb; do dpkg-deb --extract "$$each" . || exit 1; done \
+		|| echo "nginx with njs cannot be had" >&2
 
 # The dependencies of pyproject.toml at the versions that requirements.lock pins.
 .venv/complete: requirements.lock pyproject.toml

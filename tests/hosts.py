@@ -108,7 +108,7 @@ def host_image(images):
 
 @pytest.fixture(scope="session")
 def seeds(images):
-    """Paths of the archives: `seeds.registry` (registry:2) and `seeds.busybox`."""
+    """Paths of the archives: `seeds.registry` (registry:2), `seeds.busybox` and `seeds.nginx`."""
     try:
         return images.seeds()
     except RegfleetError as error:
@@ -166,7 +166,8 @@ def write_fleet(tmp_path, seeds):
     """`write_fleet(twin, body, user="root", name="fleet.toml")` writes a fleet file.
 
     `version`, `name` and `[ssh]` come by themselves (`head=` replaces them). In the body stand
-    `$NAME` for a host (`{ name = ..., address = ... }`), `$registry_tar` and `$busybox_tar`.
+    `$NAME` for a host (`{ name = ..., address = ... }`), `$registry_tar`,
+    `$busybox_tar` and `$nginx_tar`.
     """
 
     def write(twin, body, *, user="root", name="fleet.toml", head=None):
@@ -180,7 +181,10 @@ def write_fleet(tmp_path, seeds):
                 f'known_hosts = "{twin.known_hosts}"\nsudo = {str(user != "root").lower()}\n\n'
             )
         text = Template(textwrap.dedent(body)).substitute(
-            hosts, registry_tar=seeds.registry, busybox_tar=seeds.busybox
+            hosts,
+            registry_tar=seeds.registry,
+            busybox_tar=seeds.busybox,
+            nginx_tar=seeds.nginx,
         )
         path = tmp_path / name
         path.write_text(head + text)

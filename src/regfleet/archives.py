@@ -25,6 +25,7 @@ def digests(fleet: Fleet, state: StateDirectory | None, *, save: bool) -> dict[P
         save: whether to keep the digests for the next run.
     """
     given = [registry.image_archive for registry in fleet.registries.values()]
+    given += [each.gateway.image_archive for each in fleet.registries.values() if each.gateway]
     paths = [path for path in dict.fromkeys((*given, fleet.smoke.image_archive)) if path]
     before = _parse_digests(state.read_text(state_paths.ARCHIVES)) if state else {}
     _known.update(before)

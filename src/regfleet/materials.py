@@ -13,11 +13,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from regfleet import archives, htpasswd, passwords, state_paths
-from regfleet.errors import StateError, UsageError
+from regfleet.errors import StateError
 from regfleet.fleet.copies import logins_on
 from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.model.service import Image
 from regfleet.pki.certificates import FleetCertificates, ServerPair
+from regfleet.pki.tokens import TokenKeys, token_keys
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
 
@@ -39,6 +40,7 @@ class RegistryMaterial:
         upstream_password: of the login at its upstream, for a pull-through cache that has one.
         upstream_ca: PEM of the CA by which a pull-through cache knows its upstream, where that is
             a declared registry with one.
+        tokens: what its gateway signs tokens with; None without a gateway.
     """
 
     pair: ServerPair | None
@@ -49,6 +51,7 @@ class RegistryMaterial:
     retired: Mapping[str, Secret] = field(default_factory=dict, repr=False)
     upstream_password: Secret | None = None
     upstream_ca: bytes | None = None
+    tokens: TokenKeys | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +95,24 @@ def gather(
         CertificateError: the user's certificate cannot be used.
         StateError: the state directory cannot be used.
     """
+    now = now or datetime.now(timezone.utc)
     certificates = FleetCertificates(
         state,
         fleet.name,
-        now or datetime.now(timezone.utc),
+        now,
         save=save,
         permitted=fleet.ca_permitted,
     )
     part = frozenset(fleet.hosts() if hosts is None else hosts)
     registries = {
         registry.name: _gather_registry(
-            registry, _login_users(fleet, registry, part), state, certificates, part, save=save
+            registry,
+            _login_users(fleet, registry, part),
+            state,
+            certificates,
+            part,
+            save=save,
+            now=now,
         )
         for registry in fleet.registries.values()
     }
@@ -175,11 +185,9 @@ def _gather_registry(
     hosts: frozenset[str],
     *,
     save: bool,
+    now: datetime,
 ) -> RegistryMaterial:
     here = any(host.name in hosts for host in registry.hosts)
-    if here and registry.gateway is not None:
-        message = f"the roles in projects of registry {registry.name!r} cannot be enforced yet"
-        raise UsageError(message, "take projects, admins and gateway out of the fleet file")
     users = [user for user in registry.users if here or user.name in needed]
     known = {
         user.name: passwords.resolve(
@@ -201,6 +209,7 @@ def _gather_registry(
         ),
         passwords=known,
         retired=passwords.retired(state, registry.name, known),
+        tokens=token_keys(state, registry.name, now, save=save) if registry.gateway else None,
     )
 
 

@@ -1,9 +1,10 @@
 """Builds image archives from Debian packages, for machines that cannot reach Docker Hub.
 
-It builds `registry:2` from docker-registry and `busybox:latest` from busybox-static, each a tar
-for `docker load`. It needs no engine and no docker client: `apt-get download` fetches the packages
-from the machine's own sources and checks their signatures, and dpkg-deb unpacks them. The same
-packages give the same bytes, so an image's digest is stable.
+It builds `registry:2` from docker-registry, `busybox:latest` from busybox-static and `nginx:stable`
+from nginx with its module njs, each a tar for `docker load`. It needs no engine and no docker
+client: `apt-get download` fetches the packages from the machine's own sources and checks their
+signatures, and dpkg-deb unpacks them. The same packages give the same bytes, so an image's digest
+is stable.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -138,12 +139,7 @@ def build_registry(out: Path) -> Seed:
             "var/lib/registry": _Node(mode=0o755, directory=True),
         }
     )
-    for package in libraries:
-        tree.update(
-            (path, node)
-            for path, node in package.files.items()
-            if ".so" in PurePosixPath(path).name and "gconv" not in path and "audit" not in path
-        )
+    _add_libraries(tree, libraries)
     settings = {
         "Entrypoint": ["/bin/registry", "serve"],
         "Cmd": ["/etc/docker/registry/config.yml"],
@@ -151,6 +147,50 @@ def build_registry(out: Path) -> Seed:
         "Volumes": {"/var/lib/registry": {}},
     }
     return _write_archive(out, "registry:2", tree, settings, (registry, *libraries))
+
+
+def build_nginx(out: Path) -> Seed:
+    """Write an image that behaves like `nginx:stable`, built from nginx and libnginx-mod-http-js.
+
+    Program, module and the user `nginx` are where the official image has them; its configuration
+    and its entry point's scripts are not there.
+
+    Raises:
+        RegfleetError: not Debian or Ubuntu, or the packages cannot be downloaded.
+    """
+    with _workspace() as work:
+        packages = [_download(name, work) for name in ("nginx", "libnginx-mod-http-js")]
+        libraries: dict[str, _Package] = {}
+        wanted = [name for package in packages for name in package.depends]
+        while wanted:
+            name = wanted.pop()
+            if name.startswith(("lib", "zlib")) and name not in libraries:
+                libraries[name] = _download(name, work)
+                wanted += libraries[name].depends
+    program, module = "usr/sbin/nginx", "usr/lib/nginx/modules/ngx_http_js_module.so"
+    tree = _rooted({program: _file_of(packages[0], program), module: _file_of(packages[1], module)})
+    for path, line in (
+        ("etc/passwd", b"nginx:x:101:101:nginx:/nonexistent:/bin/false\n"),
+        ("etc/group", b"nginx:x:101:\n"),
+    ):
+        tree[path] = _Node(ACCOUNTS[path] + line)
+    _add_libraries(tree, libraries.values())
+    settings = {
+        "Cmd": ["nginx", "-g", "daemon off;"],
+        "ExposedPorts": {"80/tcp": {}},
+        "StopSignal": "SIGQUIT",
+    }
+    made_of = (*packages, *sorted(libraries.values(), key=lambda each: each.name))
+    return _write_archive(out, "nginx:stable", tree, settings, made_of)
+
+
+def _add_libraries(tree: dict[str, _Node], packages: Iterable[_Package]) -> None:
+    for package in packages:
+        tree.update(
+            (path, node)
+            for path, node in package.files.items()
+            if ".so" in PurePosixPath(path).name and "gconv" not in path and "audit" not in path
+        )
 
 
 def build_busybox(out: Path) -> Seed:

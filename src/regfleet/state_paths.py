@@ -57,6 +57,16 @@ def http_secret(registry: str) -> str:
     return _registry_file(registry, "http-secret")
 
 
+def token_key(registry: str) -> str:
+    """The key by which a registry's gateway signs tokens."""
+    return _registry_file(registry, "token-key")
+
+
+def token_certificates(registry: str) -> str:
+    """The certificates of tokens that a registry accepts: first that of the key."""
+    return _registry_file(registry, "token-crt")
+
+
 def _registry_file(registry: str, what: str) -> str:
     return f"registry/{registry}.{what}"
 

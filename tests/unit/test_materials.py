@@ -10,7 +10,7 @@ from making import NOW, client, fleet, host, registry, with_login
 
 from regfleet import archives
 from regfleet.desired.resolve import resolve
-from regfleet.errors import CertificateError, PasswordError, StateError, UsageError
+from regfleet.errors import CertificateError, PasswordError, StateError
 from regfleet.fleet.model import Gateway, PasswordSource, Project, Smoke, Tls, User
 from regfleet.materials import gather
 from regfleet.report.resource_text import resource_text
@@ -111,10 +111,14 @@ def test_a_password_that_cannot_be_had_is_an_error(state, monkeypatch):
         gather(fleet([registry(users=users)]), state, save=True, now=NOW)
 
 
-def test_roles_that_nothing_enforces_are_refused(state):
-    held = registry(projects=(Project("a"),), gateway=Gateway("nginx:stable"))
-    with pytest.raises(UsageError, match="registry 'main' cannot be enforced yet"):
-        gather(fleet([held]), state, save=False, now=NOW)
+def test_the_keys_of_a_gateway_are_kept(state):
+    whole = fleet([registry(projects=(Project("a"),), gateway=Gateway("nginx:stable"))])
+    assert gather(fleet(), state, save=True, now=NOW).registries["main"].tokens is None
+    gather(whole, state, save=False, now=NOW)
+    assert state.read("registry/main.token-key") is None
+    first = gather(whole, state, save=True, now=NOW).registries["main"].tokens
+    assert gather(whole, state, save=False, now=NOW).registries["main"].tokens == first
+    assert "PRIVATE KEY" in first.key_pem.reveal()
 
 
 def test_no_secret_prints(state):

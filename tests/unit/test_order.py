@@ -17,7 +17,7 @@ ORDER = (
     "archives htpasswd members passwords pki record roles unproven",
     "model",
     "documents journal materials registry_api",
-    "replication services",
+    "gateway replication services",
     "engines runtimes",
     "desired look",
     "plan smoke touch",

@@ -10,7 +10,7 @@ import tarfile
 import pytest
 
 from regfleet.errors import RegfleetError
-from regfleet.seed import build_busybox, build_registry
+from regfleet.seed import build_busybox, build_nginx, build_registry
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("apt-get", "dpkg-deb", "dpkg"))), reason="needs apt and dpkg"
@@ -115,6 +115,25 @@ def test_registry(repository, tmp_path):
     assert tree["lib64"][0].linkname == "usr/lib64"
     assert b"rootdirectory: /var/lib/registry" in tree["etc/docker/registry/config.yml"][1]
     assert not [path for path in tree if "gconv" in path or "doc" in path.split("/")]
+
+
+def test_nginx(repository, tmp_path):
+    """With all libraries that it takes, and those that these take."""
+    module = "usr/lib/nginx/modules/ngx_http_js_module.so"
+    repository("nginx", {"usr/sbin/nginx": "program"}, depends="libz (>= 1), zlib1g, iproute2")
+    repository("libnginx-mod-http-js", {module: "njs", "usr/lib/x.so": "other"}, depends="libz")
+    repository("libz", {"usr/lib/a/libz.so": "z"}, depends="libdeep")
+    repository("libdeep", {"usr/lib/a/libdeep.so": "deep"}, depends="libz")
+    repository("zlib1g", {"usr/lib/a/zlib.so": "zlib"})
+    seed = build_nginx(tmp_path / "nginx.tar")
+    manifest, image, tree = opened(seed.path)
+    assert manifest["RepoTags"] == ["nginx:stable"]
+    assert list(seed.packages) == ["nginx", "libnginx-mod-http-js", "libdeep", "libz", "zlib1g"]
+    assert tree["usr/sbin/nginx"][1] == b"program"
+    assert tree[module][1] == b"njs"
+    assert {"libz.so", "libdeep.so", "zlib.so"} <= {path.rpartition("/")[2] for path in tree}
+    assert b"\nnginx:x:101:101:" in tree["etc/passwd"][1]
+    assert image["config"]["StopSignal"] == "SIGQUIT"
 
 
 def test_busybox(repository, tmp_path):

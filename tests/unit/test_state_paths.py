@@ -26,6 +26,8 @@ KEPT = {
     state_paths.htpasswd("main"): "registry/main.htpasswd",
     state_paths.fitting("main"): "registry/main.fitting",
     state_paths.http_secret("main"): "registry/main.http-secret",
+    state_paths.token_key("main"): "registry/main.token-key",
+    state_paths.token_certificates("main"): "registry/main.token-crt",
     state_paths.password("main", "ci"): "passwords/main/ci",
     state_paths.password("main", "a/b c"): "passwords/main/a%2Fb%20c",
     state_paths.password("main", ".."): "passwords/main/%2E%2E",

@@ -12,6 +12,7 @@ from regfleet.fleet.model import Client, EngineName, Fleet, Json, Mirror, Regist
 from regfleet.materials import Materials
 from regfleet.model.desired import DesiredHost, LoginEntry
 from regfleet.model.files import Directory
+from regfleet.model.service import Image
 from regfleet.runtimes import RUNTIMES
 from regfleet.secret import Secret
 
@@ -99,6 +100,7 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
             instance,
             materials.registries[registry.name],
             materials.image(registry.image, registry.image_archive),
+            gateway=_gateway_image(materials, registry),
         )
     ]
     want = DesiredHost(
@@ -128,6 +130,11 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         logins=wants.logins,
         images=(materials.image(fleet.smoke.image, archive),) if archive else (),
     )
+
+
+def _gateway_image(materials: Materials, registry: Registry) -> Image | None:
+    gateway = registry.gateway
+    return materials.image(gateway.image, gateway.image_archive) if gateway else None
 
 
 def _client_needs(

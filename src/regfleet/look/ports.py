@@ -62,7 +62,8 @@ def in_question(want: DesiredHost, seen: ObservedHost) -> Iterator[Service]:
     for service in want.services:
         found = seen.services.get(service.name)
         ours = found and found.running and found.fleet == want.fleet
-        elsewhere = found and found.ports is not None and service.port not in found.ports
+        # One in the host's own network publishes none: it is taken to listen where it should.
+        elsewhere = found and found.ports and service.port not in found.ports
         if _meets(service, seen.listening.get(service.port, ())) and (not ours or elsewhere):
             yield service
 

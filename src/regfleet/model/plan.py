@@ -182,6 +182,13 @@ class StartService:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadService:
+    """Have a service read its files again, while it goes on with what it is at."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveService:
     """Stop and remove regfleet's service; its data stays unless `delete` names its directory.
 
@@ -262,6 +269,7 @@ Step: TypeAlias = (
     | PullImage
     | RunService
     | StartService
+    | ReloadService
     | RemoveService
     | Adopt
     | ReturnAdopted

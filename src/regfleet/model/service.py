@@ -175,6 +175,7 @@ class Service:
         made_from: path of the file among `files` from which its containers are made; the plan
             makes them again when somebody has edited that file. Empty for none.
         depends: names of services that must answer before it is started.
+        reloads: paths of those among `files` that it reads again when it is told to.
         registry, fleet: the registry and the fleet that it belongs to.
         adopt: whether it takes over from a registry that regfleet did not make.
         formerly: specifications that earlier versions of regfleet gave to the same declaration,
@@ -196,6 +197,7 @@ class Service:
     inputs: tuple[str, ...] = ()
     made_from: str = ""
     depends: tuple[str, ...] = ()
+    reloads: tuple[str, ...] = ()
     files: tuple[File, ...] = ()
     directories: tuple[Directory, ...] = ()
     formerly: Mapping[str, str] = field(default_factory=dict, hash=False)

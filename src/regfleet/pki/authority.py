@@ -24,6 +24,10 @@ SERVER_LIFE = timedelta(days=397)
 """How long a server certificate lasts. Apple and the CA/Browser Forum's Baseline Requirements
 (6.3.2) allow 398 days and recommend 397."""
 
+TOKEN_LIFE = timedelta(days=7300)
+"""How long the certificate of a gateway's tokens lasts: its own registry alone trusts it, and it
+goes with its key."""
+
 CLOCK_SKEW = timedelta(hours=1)
 """How long before now a certificate begins, for hosts whose clock is behind; part of its life."""
 
@@ -176,6 +180,22 @@ def _refuse_no_authority(certificate: x509.Certificate, where: Path) -> None:
         f"{where} is not the certificate of a CA",
         f"restore it from a backup; or remove {where.name}, and regfleet makes a new one for the "
         "key",
+    )
+
+
+def token_certificate(
+    common_name: str, key: ec.EllipticCurvePrivateKey, now: datetime
+) -> x509.Certificate:
+    """A self-signed certificate for the key that signs tokens; nothing else is to be signed by it.
+
+    Registries trust it by itself, and so no other certificate under it (Go, crypto/x509, Verify).
+    """
+    return (
+        _builder(common_name, key, *_validity(now, TOKEN_LIFE))
+        .issuer_name(_name(common_name))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .sign(key, hashes.SHA256())
     )
 
 

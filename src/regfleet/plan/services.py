@@ -12,6 +12,7 @@ from regfleet.model.plan import (
     Action,
     Change,
     PullImage,
+    ReloadService,
     RemoveImage,
     RemoveService,
     RunService,
@@ -79,14 +80,7 @@ def services_to_run(
         if found and found.fleet != want.fleet:
             raise _of_somebody_else(want, service, found)
         if found and found.specification == service.specification:
-            altered = _edited(service, seen) or KINDS[service.kind].altered(service, seen)
-            if altered:
-                _adopt(part, want, seen, service)
-                part.add(Change(resource, "run", altered), RunService(service, found.kind))
-            elif not found.running:
-                _adopt(part, want, seen, service)
-                change = Change(resource, "run", "it does not run")
-                part.add(change, StartService(service))
+            _as_specified(part, want, seen, service)
             continue
         image = service.image
         if image:
@@ -110,6 +104,22 @@ def services_to_run(
     return part, tuple(archives.values())
 
 
+def _as_specified(part: PlanPart, want: DesiredHost, seen: ObservedHost, service: Service) -> None:
+    """Add what brings a service about whose specification has not changed, where that is needed."""
+    found, resource = seen.services[service.name], Resource(service.kind, service.name)
+    altered = _edited(service, seen) or KINDS[service.kind].altered(service, seen)
+    if altered:
+        _adopt(part, want, seen, service)
+        part.add(Change(resource, "run", altered), RunService(service, found.kind))
+        return
+    if not found.running:
+        _adopt(part, want, seen, service)
+        part.add(Change(resource, "run", "it does not run"), StartService(service))
+    if fresh := _to_take_up(service, seen):
+        change = Change(resource, "update", f"it reads {', '.join(fresh)} again")
+        part.add(change, ReloadService(service))
+
+
 def _adopt(part: PlanPart, want: DesiredHost, seen: ObservedHost, service: Service) -> None:
     """Add what takes over from a registry made by hand, right before the one that follows it."""
     adopting = adoption(want, seen, service)
@@ -123,6 +133,17 @@ def _edited(service: Service, seen: ObservedHost) -> str:
     found = seen.paths.get(service.made_from)
     edited = any(found is None or found.digest != file.digest for file in wanted)
     return f"{service.made_from} was edited by hand" if edited else ""
+
+
+def _to_take_up(service: Service, seen: ObservedHost) -> list[str]:
+    """The names of files that the service reads when it is told to, and that will be new."""
+    found = {path: seen.paths.get(path) for path in service.reloads}
+    return [
+        file.path.rpartition("/")[2]
+        for file in service.files
+        if file.path in found
+        and ((there := found[file.path]) is None or there.digest != file.digest)
+    ]
 
 
 def _of_somebody_else(want: DesiredHost, service: Service, found: ObservedService) -> HostError:

@@ -10,7 +10,14 @@ from regfleet.fleet.model import LOCAL, Fleet
 from regfleet.model.names import counted, listed
 from regfleet.rehearse.casting import Cast
 from regfleet.rehearse.images import FALLBACK, variant_for
-from regfleet.rehearse.likeness import SMOKE, ImageStandIn, Likeness, StandIns, in_play
+from regfleet.rehearse.likeness import (
+    SMOKE,
+    ImageStandIn,
+    Likeness,
+    StandIns,
+    gateway_of,
+    in_play,
+)
 from regfleet.rehearse.resolving import foreign_mirrors
 
 _NAMES = 60  # columns for names
@@ -137,6 +144,9 @@ def _installs(fleet: Fleet) -> Iterator[str]:
 def _images(fleet: Fleet, stand_ins: StandIns) -> Iterator[str]:
     declared = {name: registry.image for name, registry in fleet.registries.items()}
     declared[SMOKE] = fleet.smoke.image
+    for name, registry in fleet.registries.items():
+        if registry.gateway:
+            declared[gateway_of(name)] = registry.gateway.image
     shared: defaultdict[tuple[str, ImageStandIn], list[str]] = defaultdict(list)
     for whose, image in stand_ins.images.items():
         shared[declared[whose], image].append(whose or "the smoke test")

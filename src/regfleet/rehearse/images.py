@@ -22,7 +22,7 @@ from filelock import BaseFileLock, FileLock
 from regfleet import resources
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.rehearse.docker import Docker
-from regfleet.seed import build_busybox, build_registry
+from regfleet.seed import Seed, build_busybox, build_nginx, build_registry
 
 SUITES = ("bookworm", "trixie", "sid")  # the first is the default
 VARIANTS = ("docker", "bare", "sysv", "openrc", "light")
@@ -51,10 +51,11 @@ def variant_for(engine: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """docker-archives of the two images that every fleet needs (see `regfleet.seed`)."""
+    """docker-archives of the images that fleets need (see `regfleet.seed`)."""
 
     registry: Path
     busybox: Path
+    nginx: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +126,20 @@ class Images:
         return self.docker.try_run("image", "inspect", tag).returncode == 0
 
     def seeds(self) -> Seeds:
-        """The archives of registry and busybox, built when missing."""
+        """The archives of registry, busybox and nginx, built when missing."""
         self.cache.mkdir(parents=True, exist_ok=True)
-        seeds = Seeds(self.cache / "registry.tar", self.cache / "busybox.tar")
+        made: tuple[tuple[str, str, Callable[[Path], Seed]], ...] = (
+            ("registry", "registry:2", build_registry),
+            ("busybox", "busybox", build_busybox),
+            ("nginx", "nginx with njs", build_nginx),
+        )
+        seeds = Seeds(*(self.cache / f"{name}.tar" for name, _, _ in made))
         with FileLock(self.cache / "seeds.lock"):
-            if not seeds.registry.exists():
-                self.progress("packing registry:2 from the distribution's packages")
-                build_registry(seeds.registry)
-            if not seeds.busybox.exists():
-                self.progress("packing busybox from the distribution's packages")
-                build_busybox(seeds.busybox)
+            for name, what, build in made:
+                path = self.cache / f"{name}.tar"
+                if not path.exists():
+                    self.progress(f"packing {what} from the distribution's packages")
+                    build(path)
         return seeds
 
 

@@ -32,6 +32,13 @@ from regfleet.rehearse.twin import HostSpec
 from regfleet.runtimes import RUNTIMES
 
 SMOKE = ""  # among images, the smoke test's
+
+
+def gateway_of(registry: str) -> str:
+    """Among images, that of a registry's gateway."""
+    return f"{registry}.gateway"
+
+
 _UPSTREAM_PORT = 5999
 
 
@@ -57,7 +64,7 @@ class StandIns:
     Attributes:
         passwords: by registry and user.
         certificates: by registry; of an external one, its CA.
-        images: by registry; `SMOKE` is the smoke test's.
+        images: by registry; `SMOKE` is the smoke test's, `gateway_of` a gateway's.
     """
 
     passwords: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -268,11 +275,15 @@ def _registry(
         found = (*tls.names, *(address for address in real if canonical(address)))
         tls = replace(tls, names=tuple(dict.fromkeys(found)))
     image = stand_ins.images.get(registry.name)
+    gateway, front = registry.gateway, stand_ins.images.get(gateway_of(registry.name))
+    if gateway and front:
+        gateway = replace(gateway, image=front.image, image_archive=front.archive)
     return replace(
         registry,
         hosts=tuple(_host(host, names, user) for host in registry.hosts),
         image=image.image if image else registry.image,
         image_archive=image.archive if image else registry.image_archive,
+        gateway=gateway,
         listen=_listen(registry),
         tls=tls,
         users=tuple(

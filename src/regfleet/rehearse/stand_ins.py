@@ -13,9 +13,11 @@ from regfleet.fleet.addresses import HUB_HOSTS
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.pki import given
 from regfleet.rehearse.images import Seeds
-from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns
+from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, gateway_of
 from regfleet.seed import hub_reachable
 from regfleet.state import StateDirectory
+
+NGINX = "nginx:stable"
 
 
 def find(
@@ -32,7 +34,7 @@ def find(
     Args:
         fleet: the fleet in play.
         state: the twin's.
-        seeds: makes the archives of registry and busybox; called only where they are needed.
+        seeds: makes the archives of all images; called only where they are needed.
         now: with a time zone.
         hub: whether Docker Hub can be reached; asked once, where that matters.
 
@@ -96,6 +98,10 @@ class _Images:
             for each in fleet.registries.values()
             if not each.external
         }
+        for each in fleet.registries.values():
+            if each.gateway:
+                gateway = each.gateway
+                wanted[gateway_of(each.name)] = (gateway.image, gateway.image_archive, NGINX)
         if any(registry.smoke and not registry.external for registry in fleet.registries.values()):
             wanted[SMOKE] = (fleet.smoke.image, fleet.smoke.image_archive, "busybox:latest")
         found = {whose: self._one(*each) for whose, each in wanted.items()}
@@ -115,7 +121,7 @@ class _Images:
             missing = f"{missing}, and " if missing else ""
             missing += "Docker Hub cannot be reached"
         seeds = self._seeds()
-        path = seeds.registry if seed == "registry:2" else seeds.busybox
+        path = {"registry:2": seeds.registry, NGINX: seeds.nginx}.get(seed, seeds.busybox)
         return ImageStandIn(seed, path, missing)
 
 

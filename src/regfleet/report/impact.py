@@ -6,9 +6,9 @@ import re
 from typing import get_args
 
 from regfleet.model.names import counted
-from regfleet.model.plan import Change, Plan, RunService
+from regfleet.model.plan import Change, Plan, ReloadService, RunService
 from regfleet.model.resource import Resource
-from regfleet.model.service import ServiceKind
+from regfleet.model.service import Service, ServiceKind
 
 SERVICES = frozenset(get_args(ServiceKind))  # kinds of resources
 # Seconds that a registry is away while its runtime changes, rounded up: tests/fleet/test_compose.py
@@ -30,23 +30,41 @@ def disturbed(plan: Plan, change: Change) -> str | None:
         return f"restart, {words}"
     if change.activation == "reload":
         return "reload, or a restart" if plan.may_restart else "reload, no container stops"
+    if kind in SERVICES and change.resource in reloaded(plan):
+        return "reload, no request is lost"
     if kind in SERVICES and change.action == "update":
         return f"its registry is away {away(plan, change)}"
     if kind in SERVICES and change.action == "delete":
-        return "its registry is gone"
+        stays = change.resource.name.partition(".")[0] in {each.name for each in _run(plan)}
+        return f"its registry is away for about {AWAY} s" if stays else "its registry is gone"
     return "its images are deleted" if kind == "data" else None
 
 
 def away(plan: Plan, change: Change) -> str:
     """How long the registry of a service that is replaced answers nobody."""
+    waited_for = {name for service in _run(plan) for name in service.depends}
     slow = {
         Resource(step.service.kind, step.service.name)
         for step in plan.steps
         if isinstance(step, RunService)
         # A unit is stopped before its successor starts, whether Podman or a package runs either.
-        and (step.replaces != step.service.kind or step.service.kind == "unit")
+        and (
+            step.replaces != step.service.kind
+            or step.service.kind == "unit"
+            or step.service.name in waited_for
+        )
     }
     return f"for about {AWAY} s" if change.resource in slow else "for a moment"
+
+
+def _run(plan: Plan) -> list[Service]:
+    return [step.service for step in plan.steps if isinstance(step, RunService)]
+
+
+def reloaded(plan: Plan) -> set[Resource]:
+    """The services that read their files again, and go on with what they are at."""
+    reloads = (step.service for step in plan.steps if isinstance(step, ReloadService))
+    return {Resource(service.kind, service.name) for service in reloads}
 
 
 def inside(change: Change) -> str:

@@ -132,6 +132,7 @@ class Runner:
             service.registry
             for name in self.names
             for service in self.work.desired[name].services
+            if service.storage  # one of a gateway may be new where the registry is not
             if (name, Resource(service.kind, service.name)) in made
         ]
 

@@ -38,8 +38,11 @@ class Compose:
         instance: Instance,
         material: RegistryMaterial,
         image: Image,
+        *,
+        gateway: Image | None = None,
     ) -> tuple[Service, ...]:
         """One container that Compose makes from `compose.yaml` in the registry's directory."""
+        del gateway  # no registry with one is declared so (fleet.check.projects)
         needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
         limits = registry.limits
         path = f"{needs.home}/compose.yaml"

@@ -7,10 +7,14 @@ import re
 
 from regfleet.documents.yaml_text import printable
 from regfleet.fleet.model import Json, Registry
+from regfleet.gateway import files as gateway
 from regfleet.materials import RegistryMaterial
 
 LISTEN = 5000  # inside the container; the endpoint's port is published to it
 STORAGE = "/var/lib/registry"  # inside the container
+TOKENS = "tokens.crt"  # the certificates of tokens that it takes, beside its configuration
+USERS = "users.yml"  # the configuration of the process that checks passwords, beside that
+DRAIN = "8s"  # Docker kills after 10 s what it stops
 
 # How distribution calls the values that nobody may see: http.secret, and proxy.password.
 _SECRET = re.compile(r'^(\s*"(?:secret|password)": )".*?"(,?)$', re.MULTILINE)
@@ -53,7 +57,9 @@ def render(
         "secret": material.http_secret.reveal(),
         "headers": {"X-Content-Type-Options": ["nosniff"]},
     }
-    if material.pair:
+    if registry.gateway:  # which ends TLS, and whose restarts are to tear nothing
+        http["draintimeout"] = DRAIN
+    elif material.pair:
         http["tls"] = {
             "certificate": f"{directory}/registry.crt",
             "key": f"{directory}/registry.key",
@@ -71,10 +77,52 @@ def render(
     }
     if registry.proxy:
         document["proxy"] = _proxy(registry, material)
-    if material.htpasswd is not None:
+    if registry.gateway:
+        scheme = "http" if registry.tls.source == "none" else "https"
         document["auth"] = {
-            "htpasswd": {"realm": registry.endpoint, "path": f"{directory}/htpasswd"}
+            "token": {
+                "realm": f"{scheme}://{registry.endpoint}/auth/token",
+                "service": registry.endpoint,
+                "issuer": gateway.ISSUER,
+                "rootcertbundle": f"{directory}/{TOKENS}",
+            }
         }
+    elif material.htpasswd is not None:
+        document["auth"] = _htpasswd(registry, directory)
+    return _text(document)
+
+
+def render_users(
+    registry: Registry, material: RegistryMaterial, directory: str, listen: str
+) -> str:
+    """The configuration of the process that checks passwords behind a gateway.
+
+    It is a registry without images, which nobody can push to: whom it lets in at `/v2/` has given
+    the right password.
+    """
+    return _text(
+        {
+            "version": "0.1",
+            "log": {
+                "level": "error",
+                "accesslog": {"disabled": True},
+                "fields": {"registry": f"{registry.name}.users"},
+            },
+            "storage": {
+                "inmemory": {},
+                "maintenance": {"readonly": {"enabled": True}, "uploadpurging": {"enabled": False}},
+            },
+            "http": {"addr": listen, "secret": material.http_secret.reveal()},
+            "auth": _htpasswd(registry, directory),
+        }
+    )
+
+
+def _htpasswd(registry: Registry, directory: str) -> dict[str, Json]:
+    return {"htpasswd": {"realm": registry.endpoint, "path": f"{directory}/htpasswd"}}
+
+
+def _text(document: dict[str, Json]) -> str:
     return printable(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 

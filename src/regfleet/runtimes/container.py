@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from regfleet.fleet.model import EngineName, Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import ContainerRun, Image, Service, at
-from regfleet.runtimes import configuration, files
+from regfleet.runtimes import configuration, files, fronted
+from regfleet.services.unit import LEAST_PORT
 
 INSIDE = "/etc/regfleet"  # where the container sees its configuration
 # What every registry does without; see docs/how-it-works.md.
@@ -24,6 +25,10 @@ CONFINED_NOW = (
     "this version runs it with fewer rights, limits and log rotation; what it serves stays"
 )
 
+# nginx gives its workers another user, and them their directories.
+GATEWAY_RIGHTS = ("CHOWN", "SETGID", "SETUID")
+GATEWAY_STOPS = 3  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Container:
@@ -38,8 +43,14 @@ class Container:
         instance: Instance,
         material: RegistryMaterial,
         image: Image,
+        *,
+        gateway: Image | None = None,
     ) -> tuple[Service, ...]:
-        """One container of Docker's."""
+        """One container of Docker's; three in the host's network where there is a gateway."""
+        if gateway:
+            return _behind_gateway(
+                fleet, registry, instance, material, image=image, gateway=gateway
+            )
         return (_service(fleet, registry, instance, material, image),)
 
 
@@ -75,6 +86,72 @@ def _service(
     made = files.service(fleet, registry, instance, needs, run, image=image)
     before = replace(made, run=replace(run, arguments=mounted), inputs=needs.formerly_read)
     return replace(made, formerly={before.specification: CONFINED_NOW})
+
+
+def _behind_gateway(
+    fleet: str,
+    registry: Registry,
+    instance: Instance,
+    material: RegistryMaterial,
+    *,
+    image: Image,
+    gateway: Image,
+) -> tuple[Service, ...]:
+    made = fronted.fronted(
+        registry,
+        instance,
+        material,
+        fronted.Seen(registry=INSIDE, gateway=INSIDE, storage=configuration.STORAGE),
+    )
+    limits = registry.limits
+    memory = (f"--memory={limits.memory}",) if limits.memory else ()
+    log_options = (
+        f"--log-opt=max-size={limits.log_size}",
+        f"--log-opt=max-file={limits.log_files}",
+    )
+    confined = ("--network=host", *CONFINED, f"--pids-limit={limits.pids}")
+    program = ("--env=OTEL_TRACES_EXPORTER=none", "--entrypoint=registry")
+    configured = f"--volume={made.needs.home}:{INSIDE}:ro"
+    own = ContainerRun(
+        arguments=(
+            configured,
+            f"--volume={registry.storage}:{configuration.STORAGE}",
+            *program,
+            *confined,
+            *memory,
+        ),
+        command=("serve", f"{INSIDE}/config.yml"),
+        log_options=log_options,
+    )
+    users = ContainerRun(
+        arguments=(
+            configured,
+            # Or the engine makes a volume of what the image declares as one, for nothing.
+            f"--tmpfs={configuration.STORAGE}",
+            # bcrypt for whoever guesses passwords is not to take more than one processor.
+            "--env=GOMAXPROCS=1",
+            *program,
+            *confined,
+        ),
+        command=("serve", f"{INSIDE}/{configuration.USERS}"),
+        log_options=log_options,
+    )
+    privileges = (*GATEWAY_RIGHTS, *(("NET_BIND_SERVICE",) if instance.port < LEAST_PORT else ()))
+    front = ContainerRun(
+        arguments=(
+            f"--volume={made.front.home}:{INSIDE}:ro",
+            "--entrypoint=nginx",
+            *confined,
+            *(f"--cap-add={each}" for each in privileges),
+            # It ends what it is at, for so long.
+            "--stop-signal=QUIT",
+            f"--stop-timeout={GATEWAY_STOPS}",
+        ),
+        command=("-e", "stderr", "-c", f"{INSIDE}/nginx.conf"),
+        log_options=log_options,
+    )
+    runs = fronted.Runs(own, users, front, image, gateway)
+    return fronted.services(fleet, registry, instance, made, runs)
 
 
 def published(registry: Registry) -> str:

@@ -77,7 +77,11 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
     shown = configuration.shown(text)
     config = File(f"{home}/config.yml", text.encode(), 0o600, reason, secret=True, shown=shown)
     files = [config]
-    if material.pair:
+    if material.tokens:
+        bundle = material.tokens.bundle_pem
+        why = f"{reason}.gateway"
+        files.append(File(f"{home}/{configuration.TOKENS}", bundle, 0o444, why))
+    elif material.pair:
         key = material.pair.key_pem.reveal().encode()
         why = f"{reason}.tls"
         if material.pair.reason:
@@ -120,7 +124,7 @@ def service(
     *,
     image: Image | None = None,
 ) -> Service:
-    """The service of one instance of a registry.
+    """The service of one instance of a registry that has no gateway.
 
     Args:
         run: how it is run; all else follows from the declaration.

@@ -23,10 +23,13 @@ class Runtime(Protocol):
         instance: Instance,
         material: RegistryMaterial,
         image: Image,
+        *,
+        gateway: Image | None = None,
     ) -> tuple[Service, ...]:
         """The services that make up an instance of the registry, those that others depend on first.
 
         Args:
             fleet: the fleet's name.
             image: the registry's, with the digest of its archive where it has one.
+            gateway: that of its gateway; None for a registry without one.
         """

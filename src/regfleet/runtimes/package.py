@@ -28,9 +28,11 @@ class Package:
         instance: Instance,
         material: RegistryMaterial,
         image: Image,
+        *,
+        gateway: Image | None = None,
     ) -> tuple[Service, ...]:
         """One program, with our configuration in the place of its own. The image is not used."""
-        del image
+        del image, gateway
         listen = at(*registry.listen) if registry.listen else f":{instance.port}"
         places = files.Places(seen_at="", storage="", listen=listen)
         needs = files.needs(registry, material, places)

@@ -25,8 +25,11 @@ class Podman:
         instance: Instance,
         material: RegistryMaterial,
         image: Image,
+        *,
+        gateway: Image | None = None,
     ) -> tuple[Service, ...]:
         """One container, confined as Docker's is."""
+        del gateway  # no registry with one is declared so (fleet.check.projects)
         needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
         arguments = (
             f"--publish={published(registry)}:{configuration.LISTEN}",

@@ -9,6 +9,7 @@ composer= # the words that run it
 compose_there() { container_there "$1"; } # NAME
 compose_ours() { container_ours "$1"; } # NAME
 compose_start() { container_start "$1"; } # NAME
+compose_take_up() { container_take_up "$1"; } # NAME
 compose_alive() { container_alive "$1"; } # NAME
 compose_last_words() { container_last_words "$1"; } # NAME
 compose_prepare() { container_prepare "$1"; } # NAME FILE IMAGE

@@ -50,6 +50,11 @@ container_start() { # NAME
   [ -z "$failed" ]
 }
 
+container_take_up() { # NAME
+  try "reload $1" docker kill --signal HUP "$1"
+  [ -z "$failed" ]
+}
+
 container_alive() { # NAME: it runs, and has not died twice
   state=$(run docker container inspect --format '{{.State.Running}} {{.RestartCount}}' "$1" 2>/dev/null)
   case $state in

@@ -9,6 +9,7 @@ Its shell functions begin with the kind's name. `KIND.touch.sh` has, for a servi
     KIND_prepare NAME WORD...   what can be done for it while one of another kind still runs
     KIND_run NAME WORD...       run it anew; says why where it cannot
     KIND_start NAME             start one that is as it should be
+    KIND_take_up NAME           have it read its files again
     KIND_alive NAME             whether it is worth waiting for its answer
     KIND_last_words NAME        what it said last
     KIND_gone NAME              take away what `KIND_run` made, on the way back

@@ -94,6 +94,11 @@ unit_start() { # NAME
   unit_started "$1" && unit_reload "$unit_file"
 }
 
+unit_take_up() { # NAME
+  if find_unit "$1" && find_unit_process "$1" && kill -HUP "$unit_pid"; then return 0; fi
+  fail "$1 cannot be reloaded: it does not run" "see \`$(unit_log "$1")\` on the host"
+}
+
 unit_stop() { # NAME, after find_unit
   case $unit_file in
     /etc/systemd/*)

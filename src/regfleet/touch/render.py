@@ -23,6 +23,7 @@ from regfleet.model.plan import (
     Plan,
     PullImage,
     PutFile,
+    ReloadService,
     RemoveImage,
     RemovePath,
     RemoveService,
@@ -218,10 +219,18 @@ def _(step: PullImage) -> Iterator[str]:
 
 @before_swap.register
 def _(step: RunService) -> Iterator[str]:
-    # Kept on the host, so that a later change can go back to this service.
+    yield _kept(step.service)
+
+
+@before_swap.register
+def _(step: ReloadService) -> Iterator[str]:
+    yield _kept(step.service)  # its probe asks for what it is to take up
+
+
+@after_swap.register
+def _(step: ReloadService) -> Iterator[str]:
     service = step.service
-    text = " ".join(map(quote, (service.kind, *_words(service)))) + "\n"
-    yield call("keep_service", service.name, encode(text))
+    yield call("reload_service", service.kind, service.name, service.where, service.probe.word)
 
 
 @after_swap.register
@@ -278,6 +287,12 @@ def _(step: LogIn) -> Iterator[str]:
 @after_swap.register
 def _(step: LogOut) -> Iterator[str]:
     yield call("logout", step.engine, step.file, step.account, step.endpoint)
+
+
+def _kept(service: Service) -> str:
+    """The call that keeps on the host how a service is run, so that a later change can go back."""
+    text = " ".join(map(quote, (service.kind, *_words(service)))) + "\n"
+    return call("keep_service", service.name, encode(text))
 
 
 def _words(service: Service) -> tuple[str, ...]:

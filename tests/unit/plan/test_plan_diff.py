@@ -35,6 +35,7 @@ from regfleet.model.plan import (
     Part,
     PullImage,
     PutFile,
+    ReloadService,
     RemoveImage,
     RemovePath,
     RemoveService,
@@ -437,6 +438,39 @@ CONTAINER_CASES = {
         (RunService,),
     ),
 }
+
+
+READ = File("/etc/regfleet/main.gateway/policy.js", b"new", 0o600, "registry.main.projects")
+FRONT = container("regfleet-main.gateway", storage="", files=(READ,), reloads=(READ.path,))
+FRONT_THERE = seen_container(FRONT.name, True, "registry:2", FRONT.specification, "acme")
+RELOAD_CASES = {
+    # what is there, whether it runs: actions and the kinds of steps
+    "another file": ((b"old", True), ["update", "update"], (PutFile, ReloadService)),
+    "a file that is gone": ((None, True), ["create", "update"], (PutFile, ReloadService)),
+    "the same file": ((b"new", True), [], ()),
+    "stopped": ((b"new", False), ["run"], (StartService,)),
+    # Started with the new file, and then asked whether it has taken that up.
+    "stopped, another file": (
+        (b"old", False),
+        ["update", "run", "update"],
+        (PutFile, StartService, ReloadService),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RELOAD_CASES)
+def test_files_that_a_service_reads_when_it_is_told_to(name):
+    (content, running), actions, steps = RELOAD_CASES[name]
+    digest = replace(READ, content=content or b"").digest
+    there = {} if content is None else at(READ.path, mode=0o600, digest=digest)
+    seen = observed(
+        paths=there,
+        services={FRONT.name: replace(FRONT_THERE, running=running)},
+        images={"registry:2": "sha256:1"},
+    )
+    plan = diff(desired(services=(FRONT,), files=(READ,)), seen, SALT)
+    assert [change.action for change in plan.changes] == actions
+    assert tuple(type(step) for step in plan.steps) == steps
 
 
 @pytest.mark.parametrize("name", CONTAINER_CASES)

@@ -13,7 +13,7 @@ from regfleet.rehearse.images import Seeds
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn
 from regfleet.state import StateDirectory
 
-SEEDS = Seeds(Path("/seeds/registry.tar"), Path("/seeds/busybox.tar"))
+SEEDS = Seeds(Path("/seeds/registry.tar"), Path("/seeds/busybox.tar"), Path("/seeds/nginx.tar"))
 NO_HUB = "Docker Hub cannot be reached"
 
 

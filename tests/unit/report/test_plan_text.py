@@ -5,12 +5,12 @@ import re
 from dataclasses import replace
 
 import pytest
-from making import CANARY, client, fleet, registry
+from making import CANARY, client, container, fleet, registry
 from making import host as declared
 from reports import FILE, RELOAD, everything, failed, host, planned, report
 from rich.console import Console
 
-from regfleet.model.plan import Change, Part, Plan
+from regfleet.model.plan import Change, Part, Plan, ReloadService, RunService
 from regfleet.model.report import NotCompared
 from regfleet.model.resource import Resource, login_resource
 from regfleet.report.plan_text import grouped, impact, show_plan
@@ -209,6 +209,40 @@ IMPACT = [
         [
             "no engine is reloaded or restarted",
             "regfleet-main is replaced on a: its registry is away for a moment",
+        ],
+    ),
+    (
+        [
+            Plan(
+                "a",
+                (Change(Resource("container", "regfleet-main.gateway"), "update", "why"),),
+                (ReloadService(container("regfleet-main.gateway")),),
+            ),
+        ],
+        [
+            "no engine is reloaded or restarted",
+            "regfleet-main.gateway is reloaded on a: no request is lost",
+        ],
+    ),
+    (
+        [
+            Plan(
+                "a",
+                (
+                    Change(Resource("container", "regfleet-main"), "update", "why"),
+                    Change(Resource("container", "regfleet-main.gateway"), "create", "why"),
+                ),
+                (
+                    RunService(container(), "container"),
+                    RunService(
+                        container("regfleet-main.gateway", depends=("regfleet-main",)), "container"
+                    ),
+                ),
+            ),
+        ],
+        [
+            "no engine is reloaded or restarted",
+            "regfleet-main is replaced on a: its registry is away for about 3 s",
         ],
     ),
     (

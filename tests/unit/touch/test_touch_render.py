@@ -32,6 +32,7 @@ from regfleet.model.plan import (
     Plan,
     PullImage,
     PutFile,
+    ReloadService,
     RemoveImage,
     RemovePath,
     RemoveService,
@@ -81,6 +82,7 @@ WHOLE = (
     Adopt(Foreign("container", "1f", "old", "always", source="/data"), "/srv"),
     RUN,
     StartService(MAIN),
+    ReloadService(MAIN),
     RemoveImage("registry:2"),
     LogIn(login()),
     LogOut("root", "a.example", *DOCKER),
@@ -92,9 +94,10 @@ ORDER = [
     "begin", "noted", "settled_before", "expect", "protect", "storage", "storage",
     "install_packages", "docker_installed", "install_program", "directory", "put", "drop", "edit",
     "accepted", "want", "refuse", "will_take_up", "will_activate", "drop_service", "keep_service",
-    "record", "swap", "activate", "start_engine", "load", "activate_unit", "remove_service",
-    "return_adopted", "pull", "adopt", "adopt_images", "run_service",
-    "start_service", "remove_image", "login", "logout", "drop_directory", "settle",
+    "keep_service", "record", "swap", "activate", "start_engine", "load", "activate_unit",
+    "remove_service", "return_adopted", "pull", "adopt", "adopt_images", "run_service",
+    "start_service", "reload_service", "remove_image", "login", "logout", "drop_directory",
+    "settle",
 ]  # fmt: skip
 
 

@@ -38,6 +38,28 @@ start_service() { # KIND NAME ADDRESS:PORT PROBE
   "$1_start" "$2" && serves "$@"
 }
 
+reload_service() { # KIND NAME ADDRESS:PORT PROBE: it has taken up its files when it answers
+  changed=1
+  where=$3
+  printf '%s\n' "$2$TAB$1" >>"$saved/reloaded" || { fail "$saved cannot be written"; return 1; }
+  boundary reload
+  # nginx's old workers go on with the old files for a tenth of a second.
+  "$1_take_up" "$2" && serves "$@" && nap
+}
+
+reload_back() { # NAME KIND: the files are as they were before
+  if ! "$2_there" "$1"; then return 0; fi
+  failing=$failed
+  failed=1 # what there is to say is said below
+  "$2_take_up" "$1"
+  failed=$failing
+  kept=$(kept_service "$1")
+  [ -n "$kept" ] || return 0
+  eval "set -- $1 $kept"
+  answering "$2" "$1" "$3" "$4" ||
+    say "note $1 is as it was before, and does not answer $(asked "$4") at $3"
+}
+
 remove_service() { # KIND NAME DATA-DIRECTORY MADE: the data stays unless the directory is named
   changed=1
   if "$1_there" "$2"; then

@@ -173,6 +173,7 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   # The last first: one that went may want the port of one that came.
   each back_service "$(services_of "$from" | sed '1!G;h;$!d')" ||
     broken='a service did not come back'
+  each reload_back "$(cat "$from/reloaded" 2>/dev/null)"
   each forget_copied "$(cat "$from/copied" 2>/dev/null)"
   each back_adopted "$(cat "$from/adopted" 2>/dev/null)"
   each unmake "$(cat "$from/made" 2>/dev/null)"

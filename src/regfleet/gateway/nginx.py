@@ -1,0 +1,175 @@
+"""A gateway's nginx configuration, whole: `nginx.conf` of this package, filled. Pure.
+
+Directives are those of nginx 1.22 and later with njs 0.7.9 and later (nginx.org, "Alphabetical
+index of directives").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from textwrap import dedent
+
+from regfleet.gateway.places import Places
+from regfleet.model.service import at
+
+MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so"
+"""Where the official image, Debian, Ubuntu and Alpine have njs."""
+SCRIPTS = ("gateway.js", "rights.js", "tokens.js")
+POLICY = "policy.js"
+CERTIFICATE = "registry.crt"
+KEY = "registry.key"
+
+_MANIFEST = "5m"  # distribution takes manifests of up to 4 MiB (registry/handlers/manifests.go)
+
+# `proxy_set_header` is inherited only where a location sets none of its own: so all say them all.
+_HEADERS = """\
+proxy_set_header Connection "";
+proxy_set_header Host $http_host;
+proxy_set_header X-Real-IP $remote_addr;
+proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+proxy_set_header X-Forwarded-Proto $scheme;"""
+_AS_SENT = """\
+proxy_set_header Authorization $http_authorization;"""
+_AS_EXCHANGED = """\
+proxy_set_header Authorization "Bearer $bearer";"""
+_EXCHANGE = """\
+set $cred $http_authorization;
+auth_request /_mint;
+auth_request_set $bearer $upstream_http_x_bearer;
+auth_request_set $why $upstream_http_x_why;"""
+_ANSWERS = """\
+proxy_buffering off;
+proxy_intercept_errors on;
+error_page 401 = @denied;
+error_page 413 = @too_large;"""
+_REQUEST = f"""\
+proxy_pass http://registry$forward;
+client_max_body_size {_MANIFEST};
+client_body_buffer_size 128k;
+proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
+proxy_next_upstream_tries 4;
+proxy_next_upstream_timeout 30s;
+error_page 500 502 503 504 = @gone;"""
+_BEGIN = """\
+proxy_pass http://registry$forward;
+proxy_request_buffering off;
+proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
+proxy_next_upstream_tries 4;
+proxy_next_upstream_timeout 30s;
+error_page 500 502 503 504 = @gone;"""
+_UPLOAD = """\
+proxy_pass http://uploads$forward;
+proxy_request_buffering off;
+proxy_next_upstream error timeout;
+error_page 500 503 = @gone;
+error_page 502 504 = @torn;"""
+_CHECK = """\
+proxy_pass http://@INNER@/check;
+proxy_pass_request_body off;
+proxy_set_header Content-Length "";
+proxy_set_header Authorization $cred;
+proxy_cache logins;
+proxy_cache_key "check $check_key";
+proxy_cache_valid 200 60s;
+proxy_cache_valid 401 5s;
+proxy_cache_lock on;
+proxy_ignore_headers Cache-Control Expires;"""
+_QUESTION = """\
+proxy_pass_request_body off;
+proxy_set_header Content-Length "";"""
+
+_PLACE = re.compile(r"^( *)?@([A-Z_]+)@$|@([A-Z_]+)@", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What a gateway's nginx is to be.
+
+    Attributes:
+        name: the registry's name.
+        home: the directory of its configuration, as nginx sees it.
+        temporary: a directory for what need not last, which nginx may write to: better in memory.
+        user: the account of its workers.
+        places: where it finds what is behind it.
+        port: at which it listens.
+        address: the one address that it listens at, without brackets; empty for all addresses.
+        ipv6: whether all addresses are also those of IPv6.
+        tls: whether it speaks TLS.
+        module: the path of njs; empty where it is built in.
+    """
+
+    name: str
+    home: str
+    temporary: str
+    user: str
+    places: Places
+    port: int
+    address: str = ""
+    ipv6: bool = True
+    tls: bool = True
+    module: str = MODULE
+
+
+def render(front: Front) -> str:
+    """The whole `nginx.conf`."""
+    inner = front.places.inner
+    fills = {
+        "NAME": front.name,
+        "LOAD_MODULE": f"load_module {front.module};" if front.module else "",
+        "USER": front.user,
+        "TEMPORARY": front.temporary,
+        "HOME": front.home,
+        "REGISTRY": front.places.registry,
+        "USERS": front.places.users,
+        "INNER": inner,
+        "LISTEN": "\n".join(_listens(front)),
+        "TLS": "\n".join(_tls(front)) if front.tls else "",
+        "EXCHANGE": _EXCHANGE,
+        "QUESTION": _QUESTION,
+        "CHECK": _CHECK.replace("@INNER@", inner),
+    }
+    for where, headers in (("", _AS_SENT), ("_EXCHANGED", _AS_EXCHANGED)):
+        for name, what in (("REQUEST", _REQUEST), ("BEGIN", _BEGIN), ("UPLOAD", _UPLOAD)):
+            fills[f"{name}{where}"] = f"{what}\n{_ANSWERS}\n{_HEADERS}\n{headers}"
+    return fill(files(__package__).joinpath("nginx.conf").read_text("utf-8"), fills)
+
+
+def fill(template: str, fills: Mapping[str, str]) -> str:
+    """The template with each `@NAME@` replaced; one that has a line to itself may be many lines.
+
+    Raises:
+        KeyError: nothing is given for a name.
+    """
+
+    def filled(found: re.Match[str]) -> str:
+        indent, line, within = found.groups()
+        if within:
+            return fills[within]
+        return "\n".join(f"{indent}{each}" for each in dedent(fills[line]).splitlines())
+
+    return _PLACE.sub(filled, template)
+
+
+def script(name: str) -> str:
+    """The text of one of `SCRIPTS`."""
+    return files(__package__).joinpath("njs", name).read_text("utf-8")
+
+
+def _listens(front: Front) -> Iterable[str]:
+    how = " ssl" if front.tls else ""
+    if front.address:
+        return [f"listen {at(front.address, front.port)}{how};"]
+    every = [f"listen {front.port}{how};"]
+    return [*every, f"listen [::]:{front.port}{how};"] if front.ipv6 else every
+
+
+def _tls(front: Front) -> Iterable[str]:
+    return (
+        f"ssl_certificate {front.home}/{CERTIFICATE};",
+        f"ssl_certificate_key {front.home}/{KEY};",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_session_cache shared:tls:10m;",
+    )

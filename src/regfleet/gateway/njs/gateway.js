@@ -1,0 +1,314 @@
+// What nginx asks of us: who may do what at the registry behind it, and what to say where it is no.
+// nginx.conf names every function that is exported here. njs 0.7.9 and later.
+//
+// The registry itself takes tokens alone, and checks them. So nothing here keeps anybody out: who is
+// let through without a right is refused by the registry.
+import qs from 'querystring';
+import hash from 'crypto';
+import policy from 'policy.js';
+import rights from 'rights.js';
+import tokens from 'tokens.js';
+
+const SCOPES = 100; // of one token
+const ACTIONS = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' }; // all others push
+const HOST = /^[A-Za-z0-9._:[\]-]+$/;
+const BASIC = 'Basic realm="' + policy.service + '"';
+
+// ---- answers ----
+
+function json(r, status, document) {
+    r.headersOut['Content-Type'] = 'application/json';
+    r.headersOut['Docker-Distribution-Api-Version'] = 'registry/2.0';
+    r.return(status, JSON.stringify(document) + '\n');
+}
+
+// As registries do (OCI distribution specification, "Error Codes"): clients show the message.
+function refuse(r, status, code, message) {
+    json(r, status, { errors: [{ code: code, message: message, detail: null }] });
+}
+
+function challenge(r, message, how) {
+    r.headersOut['WWW-Authenticate'] = how;
+    refuse(r, 401, 'UNAUTHORIZED', message);
+}
+
+function wrong(r, user) {
+    r.warn('wrong password or no such user: ' + JSON.stringify(user.slice(0, 64)));
+    challenge(r, 'incorrect username or password', BASIC);
+}
+
+function slowed(r) {
+    r.headersOut['Retry-After'] = '10';
+    refuse(r, 429, 'TOOMANYREQUESTS', 'too many logins with wrong passwords: try again later');
+}
+
+function unavailable(r, message) {
+    r.headersOut['Retry-After'] = '5';
+    refuse(r, 503, 'UNAVAILABLE', message);
+}
+
+// ---- what a request is about ----
+
+function authorization(r) {
+    return r.headersIn['Authorization'] || '';
+}
+
+function isBearer(r) {
+    return /^bearer /i.test(authorization(r));
+}
+
+// Whom the credentials name: checked by nobody yet.
+function named(r) {
+    return isBearer(r) ? tokens.subject(authorization(r)) : r.variables.remote_user || '';
+}
+
+function query(r) {
+    const uri = r.variables.request_uri;
+    const cut = uri.indexOf('?');
+    return cut < 0 ? '' : uri.slice(cut + 1);
+}
+
+// The repository, or the catalog, as the beginning of a scope; '' for neither. From the request line
+// as it was sent: the registry gets that, too.
+function target(r) {
+    const path = r.variables.request_uri.split('?')[0];
+    if (path === '/v2/_catalog') {
+        return 'registry:catalog';
+    }
+    const found = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\/.+$/.exec(path)
+        || /^\/v2\/(.+)\/blobs\/uploads\/?$/.exec(path);
+    return found ? 'repository:' + found[1] : '';
+}
+
+// The repository that a blob is to be mounted from; '' where none is.
+function source(r) {
+    const from = qs.parse(query(r)).from;
+    return typeof from === 'string' ? from : '';
+}
+
+// What the registry is asked for. A mount from where somebody may not pull becomes a plain upload,
+// which is what a registry makes of a mount that it cannot do (202).
+function forward(r) {
+    const from = source(r);
+    if (from === '' || rights.rights(named(r), from).indexOf('pull') >= 0) {
+        return r.variables.request_uri;
+    }
+    const rest = query(r).split('&').filter((pair) => !('from' in qs.parse(pair)) && !('mount' in qs.parse(pair)));
+    return r.variables.request_uri.split('?')[0] + (rest.length ? '?' + rest.join('&') : '');
+}
+
+// A name for credentials in the cache that does not tell them; a new policy makes new names.
+function key(r, about) {
+    return hash.createHmac('sha256', policy.key)
+        .update([policy.version, r.variables.cred || ''].concat(about).join('\n')).digest('hex');
+}
+
+function checkKey(r) {
+    return key(r, []);
+}
+
+function mintKey(r) {
+    return key(r, [target(r), source(r)]);
+}
+
+// Who guesses, for the limit: an address, of IPv6 the network that one customer has (RFC 6177).
+function guesser(r) {
+    const address = r.headersIn['X-Real-IP'] || '';
+    if (address.indexOf(':') < 0) {
+        return address;
+    }
+    const halves = address.split('::');
+    const first = halves[0] === '' ? [] : halves[0].split(':');
+    const last = halves.length < 2 || halves[1] === '' ? [] : halves[1].split(':');
+    while (halves.length > 1 && first.length + last.length < 8) {
+        first.push('0');
+    }
+    return first.concat(last).slice(0, 4).join(':');
+}
+
+// ---- the token service ----
+
+function wantedScopes(value) {
+    const list = Array.isArray(value) ? value : [value === undefined ? '' : value];
+    return list.join(' ').split(' ').filter((scope) => scope !== '').slice(0, SCOPES);
+}
+
+async function answer(r, user, scopes) {
+    const access = rights.access(user, wantedScopes(scopes));
+    const token = await tokens.sign(user, access);
+    const document = {
+        token: token,
+        access_token: token,
+        expires_in: policy.ttl,
+        issued_at: new Date().toISOString(),
+    };
+    if (r.method === 'POST') {
+        document.scope = access
+            .map((each) => each.type + ':' + each.name + ':' + each.actions.join(',')).join(' ');
+    }
+    r.headersOut['Cache-Control'] = 'no-store';
+    json(r, 200, document);
+}
+
+// The status of what `cred` is worth: 200, 401, 429, or anything else where nobody could tell.
+async function checked(r, credentials) {
+    r.variables.cred = credentials;
+    return (await r.subrequest('/_check', { method: 'GET' })).status;
+}
+
+function unchecked(r, status) {
+    return status === 429 ? slowed(r) : unavailable(r, 'passwords cannot be checked now: try again');
+}
+
+// "Token Authentication Specification" for GET, "Oauth2 Token Authentication" for POST.
+async function token(r) {
+    if (r.method === 'GET') {
+        const credentials = authorization(r);
+        if (credentials === '') {
+            return answer(r, '', r.args.scope);
+        }
+        const user = r.variables.remote_user || '';
+        const status = /^basic /i.test(credentials) ? await checked(r, credentials) : 401;
+        if (status === 200) {
+            return answer(r, user, r.args.scope);
+        }
+        return status === 401 ? wrong(r, user) : unchecked(r, status);
+    }
+    if (r.method !== 'POST') {
+        return json(r, 405, { error: 'invalid_request' });
+    }
+    const form = qs.parse(r.requestText || '');
+    const user = form.username;
+    if (form.grant_type !== 'password' || typeof user !== 'string'
+        || typeof form.password !== 'string' || user.indexOf(':') >= 0) {
+        return json(r, 400, { error: 'unsupported_grant_type' });
+    }
+    const pair = Buffer.from(user + ':' + form.password).toString('base64');
+    const status = await checked(r, 'Basic ' + pair);
+    if (status === 200) {
+        return answer(r, user, form.scope);
+    }
+    if (status !== 401) {
+        return unchecked(r, status);
+    }
+    r.warn('wrong password or no such user: ' + JSON.stringify(user.slice(0, 64)));
+    json(r, 401, { error: 'invalid_grant', error_description: 'incorrect username or password' });
+}
+
+// Behind the password check: a token with all that this user may do in this repository.
+async function mint(r) {
+    const scopes = [];
+    if (r.headersIn['X-Target']) {
+        scopes.push(r.headersIn['X-Target'] + ':*');
+    }
+    if (r.headersIn['X-Source']) {
+        scopes.push('repository:' + r.headersIn['X-Source'] + ':pull');
+    }
+    const user = r.variables.remote_user || '';
+    r.headersOut['X-Bearer'] = await tokens.sign(user, rights.access(user, scopes));
+    r.return(204);
+}
+
+// The password check said neither yes nor no.
+function unsure(r) {
+    r.headersOut['X-Why'] = r.variables.known_status === '429' ? 'slowed' : 'users';
+    r.return(503);
+}
+
+// ---- what the registry, or the password check, said no to ----
+
+// At /v2/ clients ask how to log in: by tokens, which all of them know.
+function ping(r) {
+    const host = r.variables.http_host || '';
+    const realm = r.variables.scheme + '://' + (HOST.test(host) ? host : policy.service) + '/auth/token';
+    challenge(r, 'authentication required', 'Bearer realm="' + realm + '",service="' + policy.service + '"');
+}
+
+function denied(r) {
+    if (authorization(r) === '') {
+        // Not by a token: Docker 28 and 29 with the containerd store do not trust a private CA there
+        // (moby#52361), and containerd 1.x sends what hosts.toml gives it to the registry alone.
+        return challenge(r, 'authentication required', BASIC);
+    }
+    const said = String(r.headersOut['WWW-Authenticate'] || '');
+    if (!/^basic /i.test(authorization(r))) {
+        // Only of a token whose signature the registry has checked is it known whose it is.
+        const known = isBearer(r) && said.indexOf('error="insufficient_scope"') >= 0;
+        const user = known ? named(r) : '';
+        if (user === '') {
+            return challenge(r, 'authentication required', said);
+        }
+        return explain(r, user, () => challenge(r, 'another token is needed', said));
+    }
+    const user = r.variables.remote_user || '';
+    if (!r.variables.bearer) {
+        return wrong(r, user);
+    }
+    return explain(r, user, () => forbid(r, user + ' may not pull from ' + source(r)));
+}
+
+// Why a user whose token is a good one was refused; `otherwise` where it is for no lack of a right.
+function explain(r, user, otherwise) {
+    const scope = target(r);
+    if (scope.slice(0, 11) !== 'repository:') {
+        return forbid(r, user + ' may not list all repositories');
+    }
+    const repository = scope.slice(11);
+    const may = rights.rights(user, repository);
+    if (may.indexOf(ACTIONS[r.variables.request_method] || 'push') >= 0) {
+        return otherwise();
+    }
+    const what = may.length ? ' may only ' + may.join(' and ') + ' in ' : ' has no rights in ';
+    forbid(r, user + what + repository);
+}
+
+function forbid(r, message) {
+    delete r.headersOut['WWW-Authenticate'];
+    refuse(r, 403, 'DENIED', message);
+}
+
+function gone(r) {
+    if (r.variables.why === 'slowed') {
+        return slowed(r);
+    }
+    if (r.variables.why === 'users') {
+        return unavailable(r, 'passwords cannot be checked now: try again');
+    }
+    const status = String(r.variables.upstream_status || '').split(/[ ,:]+/).pop();
+    unavailable(r, /^5\d\d$/.test(status) && status !== '502' && status !== '504'
+        ? 'the registry answered ' + status + ': its log says why'
+        : 'the registry behind the gateway does not answer: try again');
+}
+
+function tooLarge(r) {
+    refuse(r, 413, 'SIZE_INVALID', 'a manifest may have 4 MB');
+}
+
+// ---- for who watches over us ----
+
+// Whether all of it works, with the policy of that version: the registry takes our tokens, and the
+// password check refuses who is nobody.
+async function ready(r) {
+    if (r.uri !== '/auth/ready/' + policy.version) {
+        return json(r, 404, { ready: false, policy: policy.version });
+    }
+    r.variables.cred = 'Bearer ' + await tokens.sign('', []);
+    const registry = (await r.subrequest('/_registry', { method: 'GET' })).status;
+    if (registry !== 200) {
+        r.error('not ready: ' + (registry === 401
+            ? 'the registry refuses the tokens of this gateway: their key is not in its bundle, or the clocks differ'
+            : 'the registry answers ' + registry));
+        return json(r, 503, { ready: false, registry: registry });
+    }
+    const users = (await r.subrequest('/_users', { method: 'GET' })).status;
+    if (users !== 401) {
+        r.error('not ready: the password check answers ' + users);
+        return json(r, 503, { ready: false, users: users });
+    }
+    json(r, 200, { ready: true });
+}
+
+export default {
+    target, source, forward, checkKey, mintKey, guesser,
+    token, mint, unsure, ping, denied, gone, tooLarge, ready,
+};

@@ -1,0 +1,86 @@
+"""What a gateway decides by: who is in which project, and the key that signs tokens. Pure.
+
+It is a module of njs, and holds the key: 0600, root's alone. nginx reads it as root at its start
+and at each reload.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from regfleet.fleet.model import Json
+from regfleet.pki.tokens import TokenKeys
+
+TTL = 300
+"""Seconds that a token is good for: so long may pull who was taken out of a project."""
+
+_HEAD = "// Written by regfleet. It holds the key that signs tokens.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The whole policy of one registry.
+
+    Attributes:
+        issuer, service: as the registry's `auth.token` has them.
+        keys: what tokens are signed with.
+        decided: who may do what, as `roles.document` gives it.
+        beside: a digest over all else that nginx reads with it, and over the registry's users, so
+            that a changed password counts at once.
+    """
+
+    issuer: str
+    service: str
+    keys: TokenKeys = field(repr=False)
+    decided: Mapping[str, Json]
+    beside: str = ""
+
+    @property
+    def version(self) -> str:
+        """Another one for each other policy; tells nothing of the key."""
+        return hashlib.sha256(f"policy {_text(self, '')}".encode()).hexdigest()[:16]
+
+
+def render(policy: Policy) -> str:
+    """The module `policy.js`, with the key."""
+    text = json.dumps(_text(policy, policy.version))
+    return f"{_HEAD}export default JSON.parse({text});\n"
+
+
+def shown(policy: Policy) -> str:
+    """The policy as people may see it, without the key."""
+    return json.dumps(policy.decided, indent=1, ensure_ascii=False) + "\n"
+
+
+def _text(policy: Policy, version: str) -> str:
+    """As JSON in ASCII. It is parsed as such: in an object of JavaScript `__proto__` is no name."""
+    header = {
+        "typ": "JWT",
+        "alg": "ES256",
+        "x5c": [base64.b64encode(policy.keys.certificate_der).decode()],
+    }
+    document = {
+        "version": version,
+        "issuer": policy.issuer,
+        "service": policy.service,
+        "ttl": TTL,
+        "header": _url(json.dumps(header, separators=(",", ":")).encode()),
+        "key": _der(policy.keys.key_pem.reveal()),
+        "beside": policy.beside,
+        **policy.decided,
+    }
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _url(data: bytes) -> str:
+    """base64url without padding (RFC 7515, 2)."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _der(pem: str) -> str:
+    """The base64 text of a PEM block (RFC 7468)."""
+    return "".join(line for line in pem.splitlines() if not line.startswith("-----"))

@@ -1,0 +1,101 @@
+"""The key by which a gateway signs tokens, and the certificates by which its registry knows them.
+
+The certificate is of its own: any certificate under the fleet's CA could sign tokens, were that
+the one to trust. Of several certificates the first is that of the key; the others are of the key
+before, whose tokens are good for as long as they last, or of the key to come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from regfleet import state_paths
+from regfleet.errors import CertificateError
+from regfleet.pki import pem
+from regfleet.pki.authority import nearly_over, token_certificate
+from regfleet.secret import Secret
+from regfleet.state import StateDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """What one gateway signs tokens with, and what its registry checks them by.
+
+    Attributes:
+        key_pem: an EC key on P-256, PKCS #8, unencrypted.
+        certificate_der: its certificate.
+        bundle_pem: all certificates whose tokens the registry accepts, that one first.
+    """
+
+    key_pem: Secret
+    certificate_der: bytes
+    bundle_pem: bytes
+
+
+def token_keys(state: StateDirectory, registry: str, now: datetime, *, save: bool) -> TokenKeys:
+    """The keys of a registry's gateway, as the state directory has them; made where it has none.
+
+    A key that cannot be read, or is not that of the first certificate, is made anew. A certificate
+    that is nearly over is made anew for the same key.
+
+    Args:
+        now: with a time zone.
+        save: whether to write what was made to the state directory.
+
+    Raises:
+        StateError: the state directory cannot be used.
+    """
+    key, chain = _read(state, registry)
+    if key is not None and chain and not nearly_over(chain[0], now):
+        return _keys(key, chain)
+    if key is None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        chain = []
+    chain = [token_certificate(f"regfleet tokens of {registry}", key, now), *chain[1:]]
+    if save:
+        write(state, registry, key, chain)
+    return _keys(key, chain)
+
+
+def write(
+    state: StateDirectory,
+    registry: str,
+    key: ec.EllipticCurvePrivateKey,
+    chain: list[x509.Certificate],
+) -> None:
+    """Keep a key and its certificates, the key's own first."""
+    state.write_text(state_paths.token_key(registry), pem.key_to_pem(key))
+    state.write(state_paths.token_certificates(registry), pem.certificates_to_pem(*chain))
+
+
+def _read(
+    state: StateDirectory, registry: str
+) -> tuple[ec.EllipticCurvePrivateKey | None, list[x509.Certificate]]:
+    """What is kept: no key where it is missing, broken, or not that of the first certificate."""
+    key_name = state_paths.token_key(registry)
+    chain_name = state_paths.token_certificates(registry)
+    kept_key, kept_chain = state.read(key_name), state.read(chain_name)
+    if kept_key is None or kept_chain is None:
+        return None, []
+    try:
+        key = pem.private_key(kept_key, Path(key_name))
+        chain = pem.certificates(kept_chain, Path(chain_name))
+    except CertificateError:
+        return None, []
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        return None, []
+    return (key, chain) if pem.same_key(chain[0], key) else (None, [])
+
+
+def _keys(key: ec.EllipticCurvePrivateKey, chain: list[x509.Certificate]) -> TokenKeys:
+    return TokenKeys(
+        Secret(pem.key_to_pem(key)),
+        chain[0].public_bytes(Encoding.DER),
+        pem.certificates_to_pem(*chain),
+    )

@@ -1,0 +1,167 @@
+"""A registry behind a gateway: three services on its host, whatever runs them. Pure.
+
+The process that checks passwords, the registry, and nginx, which depends on both. The checker
+comes first: it takes nobody's port, so that a registry which gets a gateway is away only while the
+other two start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from regfleet.fleet.model import Instance, Registry
+from regfleet.gateway import files as gateway
+from regfleet.gateway import nginx
+from regfleet.gateway.places import REGISTRY_PORT, USERS_PORT, Places, behind
+from regfleet.materials import RegistryMaterial
+from regfleet.model.files import File
+from regfleet.model.service import Image, Probe, Run, Service, registry_probe
+from regfleet.runtimes import configuration, files
+
+USERS = "users"
+GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Where the three see what they need.
+
+    Attributes:
+        registry: the directory of the registry's configuration; empty for its place on the host.
+        gateway: that of nginx; empty likewise.
+        storage: the registry's data; empty likewise.
+        temporary: where nginx may write what need not last.
+        user: the account of nginx's workers.
+        module: the path of njs.
+    """
+
+    registry: str = ""
+    gateway: str = ""
+    storage: str = ""
+    temporary: str = "/tmp"  # noqa: S108 - a file system of its own
+    user: str = "nginx"
+    module: str = nginx.MODULE
+
+
+@dataclass(frozen=True, slots=True)
+class Fronted:
+    """What a registry behind a gateway needs on its host.
+
+    Attributes:
+        needs: of the registry; its files have those of the checker among them.
+        front: of the gateway.
+    """
+
+    places: Places
+    needs: files.Needs
+    users: File
+    front: gateway.GatewayNeeds
+
+
+def fronted(
+    registry: Registry, instance: Instance, material: RegistryMaterial, seen: Seen
+) -> Fronted:
+    """The files and directories of the registry, the checker and the gateway."""
+    places = places_of(registry, instance)
+    needs = files.needs(
+        registry,
+        material,
+        files.Places(seen_at=seen.registry, storage=seen.storage, listen=places.registry),
+    )
+    home = seen.registry or needs.home
+    text = configuration.render_users(registry, material, home, places.users)
+    users = File(
+        f"{needs.home}/{configuration.USERS}",
+        text.encode(),
+        0o600,
+        f"registry.{registry.name}.gateway",
+        secret=True,
+        shown=configuration.shown(text),
+    )
+    where = gateway.home(files.BASE, registry.name)
+    front = nginx.Front(
+        name=registry.name,
+        home=seen.gateway or where,
+        temporary=seen.temporary,
+        user=seen.user,
+        places=places,
+        port=instance.port,
+        address=_one_address(registry),
+        tls=registry.tls.source != "none",
+        module=seen.module,
+    )
+    return Fronted(places, needs, users, gateway.needs(registry, material, front, where))
+
+
+def places_of(registry: Registry, instance: Instance) -> Places:
+    """Where what is behind the registry's gateway listens."""
+    return behind(instance.port, _one_address(registry))
+
+
+def _one_address(registry: Registry) -> str:
+    """The one address that the registry is to listen at; empty for all of them."""
+    return registry.listen[0] if registry.listen else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """How each of the three is run, and of which image, where it is one."""
+
+    registry: Run
+    users: Run
+    gateway: Run
+    image: Image | None = None
+    gateway_image: Image | None = None
+
+
+def services(
+    fleet: str, registry: Registry, instance: Instance, made: Fronted, runs: Runs
+) -> tuple[Service, ...]:
+    """The services: the checker, the registry, the gateway."""
+    name, reason = f"regfleet-{registry.name}", f"registry.{registry.name}"
+    own = Service(
+        name=name,
+        run=runs.registry,
+        probe=registry_probe(tls=False),
+        image=runs.image,
+        storage=registry.storage,
+        inputs=made.needs.read_at_start,
+        address=made.places.address,
+        port=REGISTRY_PORT,
+        registry=registry.name,
+        fleet=fleet,
+        reason=reason,
+        files=made.needs.files,
+        directories=made.needs.directories,
+        adopt=registry.adopt,
+    )
+    users = Service(
+        name=f"{name}.{USERS}",
+        run=runs.users,
+        probe=Probe("http", "/v2/", (401,)),
+        image=runs.image,
+        inputs=(made.users.digest,),
+        address=made.places.address,
+        port=USERS_PORT,
+        registry=registry.name,
+        fleet=fleet,
+        reason=reason,
+        files=(made.users,),
+    )
+    front = Service(
+        name=f"{name}.{GATEWAY}",
+        run=runs.gateway,
+        probe=Probe("http" if registry.tls.source == "none" else "https", made.front.ready),
+        image=runs.gateway_image,
+        address=instance.address,
+        port=instance.port,
+        everywhere=registry.listen is None,
+        depends=(users.name, own.name),
+        registry=registry.name,
+        fleet=fleet,
+        reason=f"{reason}.gateway",
+        files=made.front.files,
+        directories=made.front.directories,
+        reloads=tuple(file.path for file in made.front.files),
+    )
+    return users, own, front

@@ -1,0 +1,252 @@
+"""A real gateway when something behind it fails, changes, or is asked too often."""
+
+import http.client
+import json
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from gateway_stand import PROJECTS
+
+from regfleet.fleet.model import Member, Project, Tls
+
+
+@pytest.fixture(scope="module")
+def own(stands):
+    """A gateway for tests that leave it as it was."""
+    stand = stands()
+    assert stand.push("team-a/app", user="root").status == 201
+    assert stand.push("open/app", user="root").status == 201
+    return stand
+
+
+def test_the_password_check_is_down(own):
+    """That is no wrong password; tokens that are there go on."""
+    token = own.token("repository:team-a/app:pull", user="bob")
+    own.end("users")
+    try:
+        asked = (
+            ("GET", "/v2/team-a/app/manifests/1"),
+            ("GET", "/v2/"),
+            ("POST", "/v2/team-a/app/blobs/uploads/"),
+            ("PATCH", "/v2/team-a/app/blobs/uploads/x"),
+            ("GET", "/auth/token"),
+        )
+        for method, path in asked:
+            answer = own.ask(method, path, user="carol")
+            assert (answer.status, answer.said) == (
+                503, "passwords cannot be checked now: try again",
+            )  # fmt: skip
+            assert answer.headers["Retry-After"] == "5"
+        assert own.pull("team-a/app", token=token).status == 200
+        assert own.pull("open/app").status == 200
+        assert own.ask("GET", own.needs.ready).json == {"ready": False, "users": 502}
+    finally:
+        own.start_users()
+        own.wait()
+    assert own.pull("team-a/app", user="carol").status == 200
+
+
+def test_the_registry_is_down(own):
+    token = own.token("repository:team-a/app:pull,push", user="alice")
+    own.end("registry")
+    try:
+        for who in ({"user": "alice"}, {"token": token}, {}):
+            answer = own.pull("team-a/app", **who)
+            assert answer.status == 503
+            assert answer.said == "the registry behind the gateway does not answer: try again"
+        assert own.ask("POST", "/v2/team-a/app/blobs/uploads/", token=token).status == 503
+        # A torn upload is not answered: then clients try again.
+        for who in ({"user": "alice"}, {"token": token}):
+            with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+                own.ask("PATCH", "/v2/team-a/app/blobs/uploads/x", body=b"x", **who)
+        assert own.ask("GET", own.needs.ready).status == 503
+    finally:
+        own.start_registry()
+        own.wait()
+
+
+def test_what_the_registry_says_of_itself_is_kept(own):
+    answer = own.pull("team-a/app", tag="none", user="bob")
+    assert (answer.status, answer.json["errors"][0]["code"]) == (404, "MANIFEST_UNKNOWN")
+    answer = own.ask("PUT", "/v2/team-a/app/manifests/1", user="alice", body="no manifest")
+    assert (answer.status, answer.json["errors"][0]["code"]) == (400, "MANIFEST_INVALID")
+
+
+def test_large_things(own):
+    answer = own.ask("PUT", "/v2/team-a/app/manifests/1", user="alice", body=b"x" * (6 << 20))
+    assert (answer.status, answer.json["errors"][0]["code"]) == (413, "SIZE_INVALID")
+    assert own.upload("team-a/app", b"y" * (20 << 20), user="alice").status == 201
+    token = own.token("repository:team-a/app:pull,push", user="alice")
+    assert own.upload("team-a/app", b"z" * (20 << 20), token=token).status == 201
+
+
+def test_a_role_is_changed_without_a_lost_request(own):
+    failures, stop = [], threading.Event()
+
+    def pull():
+        while not stop.is_set():
+            found = ["nothing"]
+            with suppress(OSError):
+                found = [own.pull("open/app", **who) for who in ({}, {"user": "bob"})]
+                found.append(own.ask("GET", "/v2/", token=own.token(user="alice")))
+            failures.extend(each for each in found if getattr(each, "status", 0) != 200)
+
+    assert own.push("team-a/app", tag="2", user="bob").status == 403
+    threads = [threading.Thread(target=pull) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    before = own.processes["nginx"].pid
+    old = own.token("repository:team-a/app:pull", user="bob")
+    try:
+        own.changes["projects"] = with_bob("developer")
+        own.reload()
+        assert own.push("team-a/app", tag="2", user="bob").status == 201
+        own.changes["projects"] = with_bob(None)
+        own.reload()
+        assert own.pull("team-a/app", user="bob").status == 403
+        new = own.token("repository:team-a/app:pull", user="bob")
+        assert own.pull("team-a/app", token=new).status == 403
+        # A token that is out is good until it ends: 5 minutes.
+        assert own.pull("team-a/app", token=old).status == 200
+    finally:
+        own.changes["projects"] = PROJECTS
+        own.reload()
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert own.processes["nginx"].pid == before
+    assert failures == []
+
+
+def with_bob(role):
+    members = (Member("alice", "developer"), Member("carol", "admin"))
+    bob = (Member("bob", role),) if role else ()
+    return (Project("team-a", members=(*members, *bob)), *PROJECTS[1:])
+
+
+def test_a_password_is_changed_at_once(own):
+    assert own.pull("team-a/app", user="bob").status == 200
+    own.passwords["bob"] = "another"
+    own.reload()
+    try:
+        assert own.pull("team-a/app", user="bob", password="bob-password").status == 401
+        assert own.pull("team-a/app", user="bob").status == 200
+        assert own.ask("GET", "/auth/token", user="bob", password="bob-password").status == 401
+    finally:
+        own.passwords["bob"] = "bob-password"
+        own.reload()
+
+
+def test_a_broken_configuration_leaves_the_old_one_at_work(own):
+    conf = own.directory / "gateway" / "policy.js"
+    text = conf.read_text()
+    conf.write_text("export default {")
+    own.processes["nginx"].send_signal(1)
+    time.sleep(1)
+    assert own.pull("team-a/app", user="bob").status == 200
+    conf.write_text(text)
+    own.reload()
+
+
+def test_a_long_upload_outlives_a_reload(own):
+    """The token ends meanwhile, too: what began with a good one goes on."""
+    token = own.token("repository:team-a/app:pull,push", user="alice")
+    begun = own.ask("POST", "/v2/team-a/app/blobs/uploads/", token=token)
+    where = begun.headers["Location"].partition(f":{own.port}")[2]
+    connection = http.client.HTTPSConnection("localhost", own.port, context=own.trust(), timeout=30)
+    connection.putrequest("PATCH", where)
+    connection.putheader("Authorization", f"Bearer {token}")
+    connection.putheader("Content-Length", str(3 << 20))
+    connection.endheaders()
+    connection.send(b"a" * (1 << 20))
+    own.changes["projects"] = with_bob("developer")
+    own.reload()
+    connection.send(b"a" * (1 << 20))
+    own.changes["projects"] = PROJECTS
+    own.reload()
+    connection.send(b"a" * (1 << 20))
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["Range"]) == (202, f"0-{(3 << 20) - 1}")
+    connection.close()
+
+
+def test_guesses_are_slowed(stands):
+    """Of one who guesses at a name; others are not held up, and he is told in the end."""
+    stand = stands()
+    found, began = [], time.monotonic()
+
+    def guess(number):
+        path = "/auth/token" if number % 2 else "/v2/team-a/app/tags/list"
+        found.append(stand.ask("GET", path, user="bob", password=f"no{number}"))
+
+    threads = [threading.Thread(target=guess, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    assert stand.ask("GET", "/v2/", user="carol").status == 200
+    assert any(thread.is_alive() for thread in threads)
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - began > 9
+    slowed = [answer for answer in found if answer.status == 429]
+    assert len(slowed) >= 15
+    assert {answer.json["errors"][0]["code"] for answer in slowed} == {"TOOMANYREQUESTS"}
+    assert {answer.headers["Retry-After"] for answer in slowed} == {"10"}
+    wrong = [answer for answer in found if answer.status == 401]
+    assert len(wrong) + len(slowed) == 30
+    assert stand.log("nginx").count("wrong password or no such user") == len(wrong)
+
+
+def test_who_is_known_is_not_asked_again(own):
+    """bcrypt is paid once a minute, whatever is pulled."""
+    own.ask("GET", "/v2/", user="dave")
+    own.end("users")
+    try:
+        for repository in ("open/app", "open/other", "team-b/app"):
+            assert own.pull(repository, user="dave").status in (200, 404)
+        assert own.ask("GET", "/auth/token", user="dave").status == 200
+        assert own.ask("GET", "/auth/token", user="dave", password="wrong").status == 503
+    finally:
+        own.start_users()
+        own.wait()
+
+
+def test_the_cache_has_no_credentials(own):
+    own.ask("GET", "/v2/", user="dave")
+    cache = own.directory / "temporary" / "cache"
+    texts = [path.read_bytes() for path in cache.rglob("*") if path.is_file()]
+    assert texts
+    for secret in (b"dave-password", b"ZGF2ZT", b"dave:"):
+        assert not any(secret in text for text in texts)
+
+
+def test_without_tls(stands):
+    stand = stands(changes={"tls": Tls("none"), "allow_plaintext_passwords": True})
+    answer = stand.ask("GET", "/v2/")
+    assert answer.headers["WWW-Authenticate"].startswith(
+        f'Bearer realm="http://localhost:{stand.port}/auth/token"'
+    )
+    assert stand.push("team-a/app", user="root").status == 201
+    assert stand.pull("team-a/app", user="bob").status == 200
+
+
+def test_a_thousand_projects(stands):
+    members = tuple(Member(f"user{number}", "developer") for number in range(20))
+    projects = tuple(Project(f"project{number}", members=members) for number in range(1000))
+    stand = stands(passwords={"user7": "x", "root": "y"}, changes={"projects": projects})
+    scopes = [f"repository:project{number}/app:pull,push" for number in (0, 500, 999)]
+    assert stand.push("project999/app", user="user7").status == 201
+    token = stand.token(*scopes, user="user7")
+    assert stand.pull("project999/app", token=token).status == 200
+
+
+def test_the_policy_as_people_see_it(own):
+    (policy,) = (file for file in own.needs.files if file.path.endswith("policy.js"))
+    key = own.material.tokens.key_pem.reveal().splitlines()[1]
+    assert policy.secret
+    assert policy.mode == 0o600
+    assert key in policy.content.decode()
+    assert key not in policy.shown
+    assert json.loads(policy.shown)["projects"]["team-b"]["members"] == {"dave": "developer"}

@@ -1,0 +1,182 @@
+"""Tokens that a real registry must not take, and keys that follow one another."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import datetime, timezone
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from regfleet.pki import tokens
+from regfleet.pki.authority import token_certificate
+
+NOW = datetime.now(timezone.utc)
+ACCESS = [{"type": "repository", "name": "team-a/secret", "actions": ["pull", "push", "delete"]}]
+
+
+def url(data):
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def made(stand, *, key=None, certificate=None, algorithm="ES256", header=None, **claims):
+    """A token as the gateway makes them, unless told otherwise; a claim of None is left out."""
+    keys = stand.material.tokens
+    key = key or load_pem_private_key(keys.key_pem.reveal().encode(), None)
+    shown = keys.certificate_der if certificate is None else certificate
+    heading = {"typ": "JWT", "alg": algorithm, "x5c": [base64.b64encode(shown).decode()]}
+    heading = {**heading, **(header or {})}
+    now = int(time.time())
+    body = {
+        "iss": "regfleet",
+        "sub": "carol",
+        "aud": f"localhost:{stand.port}",
+        "iat": now,
+        "nbf": now - 30,
+        "exp": now + 300,
+        "jti": "x",
+        "access": ACCESS,
+        **claims,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    text = f"{url(json.dumps(heading).encode())}.{url(json.dumps(body).encode())}"
+    if algorithm == "none":
+        return f"{text}."
+    if algorithm == "HS256":  # with what everybody knows of the key
+        return f"{text}.{url(hmac.digest(shown, text.encode(), hashlib.sha256))}"
+    first, second = decode_dss_signature(key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{text}.{url(first.to_bytes(32, 'big') + second.to_bytes(32, 'big'))}"
+
+
+def foreign():
+    """Another key, with a certificate that says what ours says."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = token_certificate("regfleet tokens of main", key, NOW)
+    return key, certificate.public_bytes(Encoding.DER)
+
+
+def test_one_made_like_the_gateways_is_taken(stand):
+    assert stand.pull("team-a/secret", token=made(stand)).status == 200
+
+
+@pytest.mark.parametrize("behind", [30, 45])
+def test_clocks_may_differ_by_less_than_a_minute(stand, behind):
+    """The gateway gives 30 s and the registry 60 s to one that is behind, 60 s to one ahead."""
+    now = int(time.time())
+    ahead = made(stand, iat=now + behind, nbf=now - 30 + behind, exp=now + 300 + behind)
+    assert stand.pull("team-a/secret", token=ahead).status == 200
+    late = made(stand, iat=now - 300 - behind, nbf=now - 330 - behind, exp=now - behind)
+    assert stand.pull("team-a/secret", token=late).status == 200
+
+
+LONG = 3600
+REFUSED = {
+    "expired": {"exp": -90, "nbf": -LONG, "iat": -LONG},
+    "not yet": {"nbf": LONG, "iat": LONG, "exp": 2 * LONG},
+    "wrong issuer": {"iss": "somebody"},
+    "no issuer": {"iss": None},
+    "wrong audience": {"aud": "other.test:5000"},
+    "no audience": {"aud": None},
+    "no end": {"exp": None},
+    "unsigned": {"algorithm": "none"},
+    "signed with the certificate": {"algorithm": "HS256"},
+    "no certificate": {"header": {"x5c": []}},
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(stand, what):
+    now = int(time.time())
+    how = {
+        name: now + value if name in ("exp", "nbf", "iat") and value is not None else value
+        for name, value in REFUSED[what].items()
+    }
+    refused(stand, made(stand, **how))
+
+
+def refused(stand, token):
+    for method, path in (
+        ("GET", "/v2/"),
+        ("GET", "/v2/team-a/secret/manifests/1"),
+        ("POST", "/v2/team-a/secret/blobs/uploads/"),
+        ("GET", "/v2/_catalog"),
+    ):
+        answer = stand.ask(method, path, token=token)
+        assert answer.status == 401, (method, path)
+        assert answer.said == "authentication required"
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+def test_forged(stand):
+    key, certificate = foreign()
+    refused(stand, made(stand, key=key))
+    refused(stand, made(stand, key=key, certificate=certificate))
+    # A registry's own certificate is under the fleet's CA, which nobody may sign tokens with.
+    served, own = stand.authority.issue("main", ["localhost"], NOW)
+    refused(stand, made(stand, key=own, certificate=served.public_bytes(Encoding.DER)))
+    good = made(stand).split(".")
+    other = made(
+        stand, sub="root", access=[{"type": "registry", "name": "catalog", "actions": ["*"]}]
+    )
+    refused(stand, ".".join((good[0], other.split(".")[1], good[2])))
+    refused(stand, ".".join(good[:2]) + ".")
+    for rubbish in ("", ".", "..", "a.b.c", "a.b.c.d", f"{'A' * 9000}.e30.A", '{"sub":"root"}'):
+        refused(stand, rubbish)
+
+
+def test_a_forged_token_strips_nothing_but_gets_nothing(stand):
+    """Whose it says it is decides what becomes of a mount; the registry decides on the rest."""
+    key, certificate = foreign()
+    token = made(stand, key=key, certificate=certificate, sub="root")
+    digest = "sha256:" + "0" * 64
+    path = f"/v2/team-b/x/blobs/uploads/?mount={digest}&from=team-a/secret"
+    assert stand.ask("POST", path, token=token).status == 401
+
+
+def test_another_key_without_a_failed_pull(stands):
+    """Both are known first, then the other one signs, then the first is forgotten."""
+    stand = stands()
+    assert stand.push("team-a/app", user="root").status == 201
+    before = stand.token("repository:team-a/app:pull", user="bob")
+    old = tokens._read(stand.state, "main")
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = token_certificate("regfleet tokens of main", key, NOW)
+    tokens.write(stand.state, "main", old[0], [*old[1], certificate])
+    restarted(stand)
+    assert stand.pull("team-a/app", token=before).status == 200
+    tokens.write(stand.state, "main", key, [certificate, *old[1]])
+    stand.reload()
+    after = stand.token("repository:team-a/app:pull", user="bob")
+    for token in (before, after):
+        assert stand.pull("team-a/app", token=token).status == 200
+    tokens.write(stand.state, "main", key, [certificate])
+    restarted(stand)
+    assert stand.pull("team-a/app", token=after).status == 200
+    assert stand.pull("team-a/app", token=before).status == 401
+
+
+def restarted(stand):
+    stand.write()
+    stand.end("registry")
+    stand.start_registry()
+    stand.reload()
+
+
+def test_a_key_that_does_not_match_is_said(stands):
+    stand = stands()
+    other = tokens.token_keys(stand.state, "other", NOW, save=True)
+    (stand.directory / "registry" / "tokens.crt").write_bytes(other.bundle_pem)
+    stand.end("registry")
+    stand.start_registry()
+    for _ in range(100):
+        answer = stand.ask("GET", stand.needs.ready)
+        if answer.json.get("registry") == 401:
+            break
+        time.sleep(0.05)
+    assert (answer.status, answer.json) == (503, {"ready": False, "registry": 401})
+    assert "the registry refuses the tokens of this gateway" in stand.log("nginx")

@@ -1,0 +1,189 @@
+"""A registry behind a gateway: three services, what they read, what restarts and reloads them."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from making import NOW, material, registry
+
+from regfleet.fleet.model import Gateway, Limits, Member, Project, Tls
+from regfleet.gateway import places
+from regfleet.model.service import Image
+from regfleet.pki import tokens
+from regfleet.runtimes import RUNTIMES
+from regfleet.secret import Secret
+from regfleet.services import KINDS
+from regfleet.state import StateDirectory
+
+HOME, FRONT = "/etc/regfleet/main", "/etc/regfleet/main.gateway"
+PROJECTS = (Project("team-a", members=(Member("ci", "developer"),)),)
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    state = StateDirectory(tmp_path_factory.mktemp("state"))
+    return tokens.token_keys(state, "main", NOW, save=True)
+
+
+@pytest.fixture
+def wants(keys):
+    def make(of_registry=None, **of_material):
+        settings = {"projects": PROJECTS, "gateway": Gateway("nginx:stable")}
+        made = registry(**{**settings, **(of_registry or {})})
+        (instance,) = made.instances
+        found = material(**{"tokens": keys, **of_material})
+        image, gateway = Image(made.image), Image(made.gateway.image)
+        return RUNTIMES["container"].services("acme", made, instance, found, image, gateway=gateway)
+
+    return make
+
+
+def test_three_services_the_gateway_last(wants):
+    users, own, front = wants()
+    assert [each.name for each in (users, own, front)] == [
+        "regfleet-main.users", "regfleet-main", "regfleet-main.gateway",
+    ]  # fmt: skip
+    assert front.depends == (users.name, own.name)
+    assert (own.where, users.where) == ("127.82.19.136:22500", "127.82.19.136:22501")
+    assert front.where == "127.0.0.1:5000"
+    assert (front.everywhere, own.everywhere, users.everywhere) == (True, False, False)
+    assert (own.storage, users.storage, front.storage) == ("/var/lib/registry", "", "")
+    assert [each.image.reference for each in (users, own, front)] == [
+        "registry:2", "registry:2", "nginx:stable",
+    ]  # fmt: skip
+    assert front.probe.path.startswith("/auth/ready/")
+    assert (front.probe.kind, own.probe.kind) == ("https", "http")
+
+
+def test_files_and_modes(wants):
+    services = wants()
+    found = {file.path: (file.mode, file.secret) for each in services for file in each.files}
+    assert found == {
+        f"{HOME}/users.yml": (0o600, True),
+        f"{HOME}/config.yml": (0o600, True),
+        f"{HOME}/tokens.crt": (0o444, False),
+        f"{HOME}/htpasswd": (0o600, True),
+        f"{HOME}/roles.json": (0o600, False),
+        f"{FRONT}/nginx.conf": (0o644, False),
+        f"{FRONT}/gateway.js": (0o644, False),
+        f"{FRONT}/rights.js": (0o644, False),
+        f"{FRONT}/tokens.js": (0o644, False),
+        f"{FRONT}/registry.crt": (0o444, False),
+        f"{FRONT}/registry.key": (0o600, True),
+        f"{FRONT}/policy.js": (0o600, True),
+    }
+    assert services[2].reloads == tuple(path for path in found if path.startswith(FRONT))
+
+
+def config(service, name):
+    (file,) = (file for file in service.files if file.path == f"{HOME}/{name}")
+    return yaml.safe_load(file.content)
+
+
+def test_the_registry_takes_tokens_alone_on_its_own_host_alone(wants):
+    users, own, _ = wants()
+    found = config(own, "config.yml")
+    assert found["auth"] == {
+        "token": {
+            "realm": "https://reg.example.com:5000/auth/token",
+            "service": "reg.example.com:5000",
+            "issuer": "regfleet",
+            "rootcertbundle": "/etc/regfleet/tokens.crt",
+        }
+    }
+    assert found["http"]["addr"] == "127.82.19.136:22500"
+    assert "tls" not in found["http"]
+    assert "cache" not in found["storage"]
+    checker = config(users, "users.yml")
+    assert checker["http"]["addr"] == "127.82.19.136:22501"
+    assert checker["auth"]["htpasswd"]["path"] == "/etc/regfleet/htpasswd"
+    assert checker["storage"]["inmemory"] == {}
+    assert checker["storage"]["maintenance"]["readonly"] == {"enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("of_registry", "restarted", "reloaded"),
+    [
+        ({"projects": (Project("team-a", public=True),)}, (), True),
+        ({"admins": ("ci",)}, (), True),
+        ({"delete": False}, ("regfleet-main",), False),
+        ({"limits": Limits(pids=9)},
+         ("regfleet-main.users", "regfleet-main", "regfleet-main.gateway"), False),
+        ({"limits": Limits(memory="1g")}, ("regfleet-main",), False),
+        ({"gateway": Gateway("nginx:1.28")}, ("regfleet-main.gateway",), False),
+    ],
+)  # fmt: skip
+def test_what_a_change_of_the_declaration_restarts(wants, of_registry, restarted, reloaded):
+    before, after = wants(), wants(of_registry)
+    found = [
+        old.name
+        for old, new in zip(before, after, strict=True)
+        if old.specification != new.specification
+    ]
+    assert tuple(found) == restarted
+    assert (before[2].probe != after[2].probe) == reloaded
+
+
+@pytest.mark.parametrize("what", ["htpasswd", "pair"])
+def test_passwords_and_certificates_are_taken_up_at_once(wants, what):
+    changes = {
+        "htpasswd": "ci:$2y$05$another\n",
+        "pair": replace(material().pair, key_pem=Secret("another")),
+    }
+    before, after = wants(), wants(**{what: changes[what]})
+    assert [each.specification for each in before] == [each.specification for each in after]
+    assert before[2].probe != after[2].probe
+
+
+def test_a_new_key_of_tokens_restarts_the_registry(wants, tmp_path):
+    other = tokens.token_keys(StateDirectory(tmp_path / "s"), "main", NOW, save=False)
+    before, after = wants(), wants(tokens=other)
+    changed = [
+        old.specification != new.specification for old, new in zip(before, after, strict=True)
+    ]
+    assert changed == [False, True, False]
+
+
+def test_without_tls(wants):
+    users, own, front = wants({"tls": Tls("none")}, pair=None)
+    assert front.probe.kind == "http"
+    realm = config(own, "config.yml")["auth"]["token"]["realm"]
+    assert realm == "http://reg.example.com:5000/auth/token"
+    (conf,) = (file for file in front.files if file.path.endswith("nginx.conf"))
+    assert b"ssl" not in conf.content.replace(b"ssl_", b"").replace(b"tls", b"")
+    assert {file.path.rpartition("/")[2] for file in users.files} == {"users.yml"}
+
+
+def test_how_they_are_confined(wants):
+    for service in wants():
+        words = KINDS["container"].words(service)
+        for word in ("--network=host", "--cap-drop=ALL", "--read-only", "--userns=host",
+                     "--security-opt=no-new-privileges", "--pids-limit=4096"):  # fmt: skip
+            assert word in words, (service.name, word)
+        added = {word for word in words if word.startswith("--cap-add")}
+        expected = {"CHOWN", "SETGID", "SETUID"} if service.name.endswith("gateway") else set()
+        assert added == {f"--cap-add={each}" for each in expected}
+
+
+def test_a_port_of_the_system_takes_a_right(wants):
+    front = wants({"listen": ("10.0.0.5", 443)})[2]
+    assert "--cap-add=NET_BIND_SERVICE" in front.run.arguments
+    assert front.everywhere is False
+    (conf,) = (file for file in front.files if file.path.endswith("nginx.conf"))
+    assert b"listen 10.0.0.5:443 ssl;" in conf.content
+    assert b"[::]" not in conf.content
+
+
+def test_places_are_apart():
+    """Of two ports, and of one port at two addresses."""
+    found = [
+        places.behind(5000),
+        places.behind(5001),
+        places.behind(443),
+        places.behind(65535),
+        places.behind(5000, "10.0.0.5"),
+        places.behind(5000, "10.0.0.6"),
+    ]
+    assert len({each.address for each in found}) == len(found)
+    assert places.behind(5000).inner == "127.82.19.136:22502"
+    assert places.behind(65535).address == "127.82.255.255"
