@@ -233,6 +233,7 @@ def _smoke(state: State, host: Host) -> bool:
     checks: tuple[Check, ...] = ()
     try:
         if clients_of(run.fleet, name):
+            side.give([name])
             checks = run.work.smoke(name)
             checks += side.clean({name: checks}).get(name, ())
         for registry in registries_on(run.fleet, name):

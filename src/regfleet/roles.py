@@ -11,11 +11,11 @@ The gateway enforces the same rule by a script of its own (gateway/njs/rights.js
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
-from regfleet.fleet.formats import is_repository
+from regfleet.fleet.formats import LONGEST_REPOSITORY, is_repository
 from regfleet.fleet.model import Json, Project, Registry, Role
 
 Action = Literal["pull", "push", "delete"]  # as in a token's scope (distribution, spec/auth/scope)
@@ -87,6 +87,24 @@ def document(registry: Registry) -> dict[str, Json]:
             for project in registry.projects
         },
     }
+
+
+def who_may(registry: Registry, users: Iterable[str], repository: str, action: Action) -> str:
+    """The user with the least rights who may do that there; empty when nobody may.
+
+    Of users with the same rights a member comes before an admin of the registry.
+    """
+    able = [(user, rights(registry, user, repository)) for user in users]
+    able = [(user, may) for user, may in able if action in may]
+    chosen = min(able, key=lambda each: (len(each[1]), each[0] in registry.admins), default=("", 0))
+    return chosen[0]
+
+
+def place_in(registry: Registry, project: Project, below: str) -> str:
+    """A repository below a project, for tests; empty where a name is too long, or another's."""
+    repository = f"{project.name}/{below}"
+    fits = len(f"{registry.endpoint}/{repository}") <= LONGEST_REPOSITORY
+    return repository if fits and project_of(registry, repository) == project else ""
 
 
 @dataclass(frozen=True, slots=True)

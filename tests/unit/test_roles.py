@@ -105,6 +105,32 @@ def test_without_projects_every_user_may_do_everything():
     assert roles.may_list(open_to_all, None)
 
 
+@pytest.mark.parametrize(
+    ("users", "action", "repository", "expected"),
+    [
+        (("root", "carol", "alice"), "push", "team-a/x", "alice"),
+        (("root", "carol", "alice"), "delete", "team-a/x", "carol"),
+        (("root", "alice"), "delete", "team-a/x", "root"),
+        (("alice", "bob"), "delete", "team-a/x", ""),
+        (("root", "alice", "bob"), "pull", "team-a/x", "bob"),
+        (("root", "alice"), "pull", "nobodys", "root"),
+        ((), "pull", "team-a/x", ""),
+    ],
+)
+def test_who_does_something_with_the_least_rights(users, action, repository, expected):
+    assert roles.who_may(HELD, users, repository, action) == expected
+
+
+def test_a_place_in_a_project_is_that_projects_own():
+    team, infra = HELD.projects[:2]
+    assert roles.place_in(HELD, team, "x/y") == "team-a/x/y"
+    assert roles.place_in(HELD, team, "infra/y") == ""
+    assert roles.place_in(HELD, infra, "y") == "team-a/infra/y"
+    longest = 255 - len("reg.example.com:5000/team-a/")
+    assert roles.place_in(HELD, team, "a" * longest)
+    assert roles.place_in(HELD, team, "a" * (longest + 1)) == ""
+
+
 WORD = st.sampled_from(("a", "b", "ab", "a-b", "c"))
 PATH = st.lists(WORD, min_size=1, max_size=4).map("/".join)
 NAMES = ("root", "alice", "bob", "carol")

@@ -25,7 +25,7 @@ _PERCENT = re.compile(r"([1-9][0-9]?|100)%", re.ASCII)
 # distribution/reference, grammar: path-component, tag, digest.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_LONGEST_REPOSITORY = 255  # distribution/reference, RepositoryNameTotalLengthMax
+LONGEST_REPOSITORY = 255  # distribution/reference, RepositoryNameTotalLengthMax
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 
@@ -181,10 +181,10 @@ def check_repository(text: str) -> None:
         if text != text.lower():
             hint = f"repositories are written in lower case, {hint}"
         raise RefusedError(f"{shown(text)} is not the path of a repository", hint)
-    if len(text) > _LONGEST_REPOSITORY:
+    if len(text) > LONGEST_REPOSITORY:
         raise RefusedError(
             f"{shown(text)} is longer than the path of a repository can be",
-            f"{_LONGEST_REPOSITORY} characters at most, with the registry's endpoint",
+            f"{LONGEST_REPOSITORY} characters at most, with the registry's endpoint",
         )
 
 

@@ -73,7 +73,7 @@ class RegistryClient:
                 f"{self._target.endpoint} is a web server without a registry: /v2/ is not found",
                 "is another service on that port, or a proxy that does not forward /v2/?",
             )
-        self._require_success(answer, "GET /v2/")
+        self.require_success(answer, "GET /v2/")
         if "docker-distribution-api-version" not in answer.headers:  # newer registries omit it
             answers.document(answer, self._target.endpoint)
 
@@ -110,7 +110,7 @@ class RegistryClient:
         """
         path = _manifest_path(repository, reference)
         answer = self.request("GET", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
-        self._require_success(answer, f"GET {path}")
+        self.require_success(answer, f"GET {path}")
         return answers.manifest(answer, self._target.endpoint, reference)
 
     def blob(self, repository: str, digest: str) -> bytes:
@@ -124,7 +124,7 @@ class RegistryClient:
             raise RegistryError("protocol", f"{digest!r} is not a digest")
         path = f"/v2/{_checked_repository(repository)}/blobs/{digest}"
         answer = self.request("GET", path)
-        self._require_success(answer, f"GET {path}")
+        self.require_success(answer, f"GET {path}")
         answers.require_digest(answer.body, digest, self._target.endpoint)
         return answer.body
 
@@ -138,7 +138,7 @@ class RegistryClient:
         answer = self.request("HEAD", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
         if answer.status == 404:  # noqa: PLR2004
             return None
-        self._require_success(answer, f"HEAD {path}")
+        self.require_success(answer, f"HEAD {path}")
         found = answer.headers.get("docker-content-digest", "")
         if not answers.is_digest(found):
             raise RegistryError("protocol", f"{self._target.endpoint}: HEAD {path}: no digest")
@@ -154,7 +154,7 @@ class RegistryClient:
         answer = self.request("GET", path, {"Accept": ", ".join(answers.MANIFEST_TYPES)})
         if answer.status == 404:  # noqa: PLR2004
             return None
-        self._require_success(answer, f"GET {path}")
+        self.require_success(answer, f"GET {path}")
         return answer.body, answer.headers.get("content-type", "")
 
     def put_manifest(self, repository: str, tag: str, content: bytes, media_type: str) -> None:
@@ -165,7 +165,7 @@ class RegistryClient:
         """
         path = _manifest_path(repository, tag)
         answer = self.request("PUT", path, {"Content-Type": media_type}, content)
-        self._require_success(answer, f"PUT {path}")
+        self.require_success(answer, f"PUT {path}")
 
     def untag(self, repository: str, tag: str) -> bool | None:
         """Delete one tag, where the registry can: distribution 3, but not 2.
@@ -182,7 +182,7 @@ class RegistryClient:
             return False
         if answer.status == 400:  # noqa: PLR2004 - distribution 2: DIGEST_INVALID
             return None
-        self._require_success(answer, f"DELETE {path}")
+        self.require_success(answer, f"DELETE {path}")
         return True
 
     def delete(self, repository: str, digest: str) -> bool:
@@ -206,7 +206,7 @@ class RegistryClient:
         answer = self.request("DELETE", path)
         if answer.status == 404:  # noqa: PLR2004
             return False
-        self._require_success(answer, f"DELETE {path}")
+        self.require_success(answer, f"DELETE {path}")
         return True
 
     def request(
@@ -299,7 +299,7 @@ class RegistryClient:
             answer = self._request_with_retry("GET", fallback, {}, allowance)
         page = path
         while True:
-            self._require_success(answer, f"GET {cut(page)}")
+            self.require_success(answer, f"GET {cut(page)}")
             more = answers.strings_of(answers.document(answer, self._target.endpoint).get(key))
             impossible = next((name for name in more if not is_one(name)), None)
             if impossible is not None:
@@ -328,7 +328,15 @@ class RegistryClient:
             seen.add(page)
             answer = self._request_with_retry("GET", page, {}, allowance)
 
-    def _require_success(self, answer: Answer, asked: str) -> None:
+    def require_success(self, answer: Answer, asked: str) -> None:
+        """Refuse an answer that is no success.
+
+        Args:
+            asked: method and path.
+
+        Raises:
+            RegistryError: what it says.
+        """
         if not 200 <= answer.status < 300:  # noqa: PLR2004
             user = self._credentials.user if self._credentials else None
             raise answers.refusal(answer, self._target.endpoint, asked, user)

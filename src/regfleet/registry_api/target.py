@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import ssl
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import paramiko
@@ -45,6 +46,12 @@ class Credentials:
         """The value of `Authorization`, in UTF-8 as `docker login` encodes it (RFC 7617)."""
         pair = f"{self.user}:{self.password.reveal()}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def preferred(passwords: Mapping[str, Secret], first: Collection[str]) -> Credentials | None:
+    """The first of these users, or else of all, whose password is known; None for none."""
+    users = sorted(passwords, key=lambda user: user not in first)
+    return next((Credentials(user, passwords[user]) for user in users), None)
 
 
 @dataclass(frozen=True, slots=True)

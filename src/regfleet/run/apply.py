@@ -215,6 +215,17 @@ class Runner:
             host = self.report.hosts[name]
             host.checks = (*host.checks, *result)
 
+        giving = [
+            name
+            for name in clients
+            if any(subject.only_pulls for subject in subjects(self.fleet, name))
+        ]
+        if giving:
+            from regfleet.run.registries import Registries  # noqa: PLC0415 - as below
+
+            stage.aside = "giving registries what is to be pulled"
+            Registries(self.work).give(giving)
+            stage.aside = ""
         self._each(
             stage,
             self.work.smoke,

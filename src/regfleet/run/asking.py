@@ -7,7 +7,7 @@ external registry is asked directly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -22,7 +22,7 @@ from regfleet.registry_api.answers import Answer, refusal
 from regfleet.registry_api.bounds import Bounds
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import only_registry_errors
-from regfleet.registry_api.target import Credentials, Target
+from regfleet.registry_api.target import Credentials, Target, preferred
 from regfleet.registry_api.tunnel import Dial, direct
 
 A = TypeVar("A")
@@ -49,8 +49,11 @@ class RegistryAccess(Protocol):
             RegfleetError: it is not known.
         """
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, first: Collection[str] = ()) -> Credentials | None:
         """A user to ask the registry as; None if it has no known users.
+
+        Args:
+            first: the users to be preferred: admins, where not everybody may do everything.
 
         Raises:
             RegfleetError: it has users, but no password is known.
@@ -66,11 +69,8 @@ class _MaterialAccess:
     def trusted(self) -> bytes | None:
         return self.material.ca
 
-    def credentials(self) -> Credentials | None:
-        return next(
-            (Credentials(user, password) for user, password in self.material.passwords.items()),
-            None,
-        )
+    def credentials(self, first: Collection[str] = ()) -> Credentials | None:
+        return preferred(self.material.passwords, first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Asking:
     def user(self, registry: Registry) -> tuple[Credentials | None, str]:
         """The user to ask a registry as; if unknown, None and the reason."""
         try:
-            return self.about[registry.name].credentials(), ""
+            return self.about[registry.name].credentials(registry.admins), ""
         except RegfleetError as error:
             return None, error.message
 

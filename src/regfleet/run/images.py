@@ -12,7 +12,7 @@ from regfleet.registry_api import bounds, contents
 from regfleet.registry_api.client import RegistryClient
 from regfleet.run.asking import Asking, Tunnels
 from regfleet.run.known import Known
-from regfleet.smoke.render import REPOSITORY as SMOKE
+from regfleet.smoke.render import is_of_the_test
 
 MOST_COMPARED = 1000  # names that are compared for "did you mean"
 
@@ -86,7 +86,7 @@ def _read(
         count += len(tags)
         if count > bounds.MOST_NAMES:
             raise bounds.endless(registry.endpoint, f"more than {bounds.MOST_NAMES} tags")
-        if not tags and not every and not repository and name.startswith(f"{SMOKE}/"):
+        if not tags and not every and not repository and is_of_the_test(name):
             found.hidden += 1
         else:
             found.repositories[name] = tags

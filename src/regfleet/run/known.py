@@ -32,7 +32,7 @@ from regfleet.model.files import File
 from regfleet.model.resource import Resource, login_resource
 from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
-from regfleet.registry_api.target import Credentials
+from regfleet.registry_api.target import Credentials, preferred
 from regfleet.run.wanted import Wanted
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
@@ -66,14 +66,17 @@ class KnownRegistry:
     upstream_password: Secret | None = field(default=None, repr=False)
     upstream_error: RegfleetError | None = None
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self, first: Collection[str] = ()) -> Credentials | None:
         """A user to ask the registry as; None if it has no known users.
+
+        Args:
+            first: the users to be preferred; its admins by default.
 
         Raises:
             RegfleetError: it has users, but no password is known.
         """
-        for user, password in self.passwords.items():
-            return Credentials(user, password)
+        if found := preferred(self.passwords, first or self.registry.admins):
+            return found
         if self.password_errors:
             raise self.password_errors[0]
         return None

@@ -1,20 +1,27 @@
-"""The registry side of the smoke test: check refusals, and delete the pushed tags."""
+"""The registry side of the smoke test: refusals, roles, what is put there and deleted again."""
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from regfleet.errors import RegfleetError
 from regfleet.fleet.model import Registry
 from regfleet.model.checks import Check, Verdict
+from regfleet.registry_api import tiny
 from regfleet.registry_api.checks import negative_checks
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import RegistryError, only_registry_errors
+from regfleet.registry_api.role_checks import role_checks
+from regfleet.registry_api.target import Credentials
+from regfleet.roles import who_may
 from regfleet.run.asking import Asking
 from regfleet.run.work import Work
 from regfleet.smoke.outcome import pushed_digest
-from regfleet.smoke.render import subjects
+from regfleet.smoke.render import Given, Subject, subjects
+
+_COUNT = itertools.count(1)
 
 
 class Registries:
@@ -32,23 +39,80 @@ class Registries:
         return Asking.of(self._work.materials, self._work.connections)
 
     def refusals(self, registry: Registry, host: str) -> tuple[Check, ...]:
-        """Check that a registry's instance on a host refuses the requests that it must refuse."""
+        """Check that a registry's instance on a host refuses what it must, and holds its roles."""
         user = registry.users[0].name if registry.users else None
         try:
             with only_registry_errors(registry.endpoint):
-                return negative_checks(
+                material = self._work.materials.registries[registry.name]
+                target = self._asking.target(registry, (host,))
+                refused = negative_checks(
                     registry.name,
-                    self._asking.target(registry, (host,)),
+                    target,
                     user,
-                    retired=self._work.materials.registries[registry.name].retired,
+                    retired=material.retired,
                     pushes=registry.proxy is None,
                     credentials=self._asking.user(registry)[0],
                 )
+                held = role_checks(registry, target, material.passwords, self._work.token)
+                return (*refused, *held)
         except RegfleetError as error:
             return (Check(f"{registry.name}/refusals", "skipped", error.message),)
 
+    def give(self, hosts: Iterable[str]) -> None:
+        """Put into the registries what clients on these hosts pull that may not push.
+
+        One image for each registry and repository, over one connection; it is noted in the work.
+        """
+        wanted: dict[tuple[str, str], list[tuple[str, Subject]]] = defaultdict(list)
+        for host in hosts:
+            for subject in subjects(self._work.fleet, host):
+                if subject.only_pulls:
+                    wanted[subject.registry.name, subject.repository].append((host, subject))
+        for (name, _), each in wanted.items():
+            given = self._give(each[0][1])
+            self._work.given |= {(host, name): given for host, _ in each}
+
+    def _give(self, subject: Subject) -> Given:
+        registry, repository = subject.registry, subject.repository
+        passwords = self._work.materials.registries[registry.name].passwords
+        pusher = who_may(registry, passwords, repository, "push")
+        deleter = who_may(registry, passwords, repository, "delete")
+        if not pusher or not deleter or not registry.delete:
+            what = "put anything there" if not pusher else "delete again what is put there"
+            return Given(why=f"{subject.only_pulls}, and nobody could {what}")
+        tag = f"{self._work.token}-{next(_COUNT)}"
+        image = tiny.make(tag)
+        try:
+            with self._asking.client(registry, Credentials(pusher, passwords[pusher])) as client:
+                tiny.push(client, repository, tag, image)
+        except RegfleetError as error:
+            why = f"{subject.only_pulls}, and nothing could be put there to pull: {error.message}"
+            return Given(why=why)
+        return Given(tag, image.digests)
+
+    def _take(self, hosts: Iterable[str]) -> dict[str, tuple[Check, ...]]:
+        """Delete what was put there for these hosts; a check for each of them."""
+        taken: dict[tuple[str, str], Check] = {}
+        verdicts: dict[str, tuple[Check, ...]] = defaultdict(tuple)
+        for host in hosts:
+            for subject in subjects(self._work.fleet, host):
+                registry = subject.registry
+                if not subject.only_pulls:
+                    continue
+                given = self._work.given.pop((host, registry.name), None)
+                if given is None or given.why:
+                    continue
+                key = registry.name, given.tag
+                if key not in taken:
+                    entries = [("", subject.repository, digest) for digest in given.digests]
+                    found = [check for _, check in self._delete(registry, entries)]
+                    bad = (check for check in found if check.verdict != "passed")
+                    taken[key] = next(bad, found[0])
+                verdicts[host] = (*verdicts[host], taken[key])
+        return verdicts
+
     def clean(self, checks: Mapping[str, Sequence[Check]]) -> dict[str, tuple[Check, ...]]:
-        """Delete the tags that clients pushed, over one connection a registry.
+        """Delete the tags that clients pushed, and what was put there for others to pull.
 
         Args:
             checks: each client's checks, which name the digests that it pushed.
@@ -62,10 +126,10 @@ class Registries:
                 digest = pushed_digest(found, subject.registry.name)
                 if digest:
                     pushed[subject.registry.name].append((name, subject.repository, digest))
-        verdicts: dict[str, tuple[Check, ...]] = defaultdict(tuple)
+        verdicts = self._take(checks)
         for registry, entries in pushed.items():
             for name, check in self._delete(self._work.fleet.registries[registry], entries):
-                verdicts[name] = (*verdicts[name], check)
+                verdicts[name] = (*verdicts.get(name, ()), check)
         return verdicts
 
     def _delete(
@@ -76,16 +140,32 @@ class Registries:
             skip = Check(what, "skipped", "deletion is off in this registry")
             return [(name, skip) for name, _, _ in entries]
         verdicts = []
-        user, _ = self._asking.user(registry)
+        by_user: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+        for entry in entries:
+            by_user[self._deleter(registry, entry[1])].append(entry)
+        if registry.projects:
+            why = "no declared user may delete there"
+            verdicts += [(name, Check(what, "skipped", why)) for name, _, _ in by_user.pop("", ())]
         try:
-            with self._asking.client(registry, user) as client:
-                for name, repository, digest in entries:
-                    verdict, detail = _deleted(client, registry, repository, digest)
-                    verdicts.append((name, Check(what, verdict, detail)))
+            for user, its in by_user.items():
+                with self._asking.client(registry, self._credentials(registry, user)) as client:
+                    for name, repository, digest in its:
+                        verdict, detail = _deleted(client, registry, repository, digest)
+                        verdicts.append((name, Check(what, verdict, detail)))
         except RegfleetError as error:  # no way to the registry from here
             skip = Check(what, "skipped", error.message)
             return [(name, skip) for name, _, _ in entries]
         return verdicts
+
+    def _deleter(self, registry: Registry, repository: str) -> str:
+        """The user who deletes there; empty for the registry's usual one, or where nobody may."""
+        passwords = self._work.materials.registries[registry.name].passwords
+        return who_may(registry, passwords, repository, "delete") if registry.projects else ""
+
+    def _credentials(self, registry: Registry, user: str) -> Credentials | None:
+        if not user:
+            return self._asking.user(registry)[0]
+        return Credentials(user, self._work.materials.registries[registry.name].passwords[user])
 
 
 def _deleted(

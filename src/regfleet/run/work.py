@@ -72,6 +72,7 @@ class Work:
         number: this run's number in the state directory; 0 until it has one.
         gone: by host, registries that are not there or not set up there any more, after a
             rollback: they are not smoke-tested.
+        given: by host and registry, what `registries.Registries.give` has put there to be pulled.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Work:
         self.token = f"run-{secrets.token_hex(6)}"
         self.number = 0
         self.gone: dict[str, frozenset[str]] = {}
+        self.given: dict[tuple[str, str], smoke_render.Given] = {}
         self._marks = itertools.count(1)
         self._who = f"{_user()}@{socket.gethostname()}: regfleet, fleet {fleet.name}"
 
@@ -252,16 +254,13 @@ class Work:
             Check(f"{registry.name}/push", "skipped", "the fleet file does not let it be pushed to")
             for registry in smoke_render.skipped(self.fleet, name)
         )
-        gone = self.gone.get(name, frozenset())
-        tests = smoke_render.subjects(self.fleet, name)
+        reasons = [
+            (test, self._why_not(name, test)) for test in smoke_render.subjects(self.fleet, name)
+        ]
         skipped += tuple(
-            Check(
-                f"{test.registry.name}/push", "skipped", "it is not set up there after the rollback"
-            )
-            for test in tests
-            if test.registry.name in gone
+            Check(f"{test.registry.name}/push", "skipped", why) for test, why in reasons if why
         )
-        tests = tuple(test for test in tests if test.registry.name not in gone)
+        tests = tuple(test for test, why in reasons if not why)
         if not tests:
             return skipped
         engine = ENGINES[self.desired[name].engines[-1]]
@@ -273,7 +272,8 @@ class Work:
         if not tests:
             return skipped
         brought = False
-        for image in self.desired[name].images:
+        pushes = any(not test.only_pulls for test in tests)
+        for image in self.desired[name].images if pushes else ():
             if name not in self.seen:
                 self.look(name)
             if image.reference not in self.seen[name].images:
@@ -281,7 +281,12 @@ class Work:
                 self.connections.send(name, image, load=load)
                 brought = True
         program = smoke_render.render(
-            tests, self.fleet.smoke.image, self.token, engine=engine.shell, brought=brought
+            tests,
+            self.fleet.smoke.image,
+            self.token,
+            engine=engine.shell,
+            brought=brought,
+            given={test.registry.name: self._given(name, test) for test in tests},
         )
         lines = self.connections.run(name, program, SMOKE_SECONDS)
         checks = smoke_outcome.parse(lines, self.token, [test.registry.name for test in tests])
@@ -293,6 +298,18 @@ class Work:
                 "log in by hand and see whether `docker info` works",
             )
         return (*checks, *skipped)
+
+    def _why_not(self, name: str, test: smoke_render.Subject) -> str:
+        """Why a registry is not tested from a host; empty where it is."""
+        if test.registry.name in self.gone.get(name, frozenset()):
+            return "it is not set up there after the rollback"
+        return test.untestable or self._given(name, test).why
+
+    def _given(self, name: str, test: smoke_render.Subject) -> smoke_render.Given:
+        if not test.only_pulls:
+            return smoke_render.Given()
+        missing = smoke_render.Given(why=f"{test.only_pulls}, and nothing was put there to pull")
+        return self.given.get((name, test.registry.name), missing)
 
 
 def _user() -> str:

@@ -1,7 +1,7 @@
 # regfleet's smoke test on a client: tags, pushes, removes and pulls an image with the client's
 # own engine and the login that it keeps. Leaves no image that was not there before.
 # POSIX sh and coreutils (or busybox); fed by standard input, behind the functions of the client's
-# engine (engines/ENGINE.smoke.sh), followed by calls of `registry`. Those functions leave what
+# engine (engines/ENGINE.smoke.sh), followed by calls of `registry` and `pull_only`. Those functions leave what
 # the engine said in `said`, and digests in `pushed` and `pulled`:
 #   ENGINE_has IMAGE           ENGINE_fetch IMAGE        ENGINE_tag IMAGE TARGET
 #   ENGINE_push TARGET         ENGINE_pull TARGET        ENGINE_remove IMAGE
@@ -146,6 +146,27 @@ round_trip() { # IMAGE TARGET TOKEN
   # The engine may have warned before it (of another platform, of a missing cgroup).
   if [ "$(printf '%s\n' "$said" | tail -n 1)" = "$3" ]; then passed run; else failed run "it printed: $said"; return; fi
   if [ -n "$brought" ]; then "${engine}_tag" "$2" "$1"; fi
+}
+
+# Where the login may pull and not push: pulls what regfleet has put there, which has no program to run.
+pull_only() { # NAME ENDPOINT REPOSITORY TAG ACCOUNT DIGESTS WHY
+  name=$1 endpoint=$2
+  target=$2/$3:$4
+  for check in present push remove; do skipped "$check" "$7"; done
+  pulled=
+  if ! "${engine}_kept" "$5"; then
+    failed pull "the login to $endpoint cannot be used: $said"
+  elif ! "${engine}_pull" "$target"; then
+    failed pull "$said"
+  else
+    passed pull
+    case " $6 " in
+      *" ${pulled:-none} "*) passed digest "$pulled" && skipped run 'what was pulled has no program' ;;
+      *) failed digest "pulled ${pulled:-no digest}, and there is $6" ;;
+    esac
+  fi
+  "${engine}_remove" "$target"
+  target=
 }
 
 clean() { # remove the image that this test brought

@@ -60,9 +60,20 @@ def test_a_run_asks_as_the_first_of_its_users():
     assert asking.user(whole.registries["none"]) == (None, "")
 
 
+@pytest.mark.parametrize(
+    ("admins", "user"), [((), "ci"), (("root",), "root"), (("gone", "root"), "root")]
+)
+def test_an_admin_is_preferred_where_not_everybody_may_do_everything(admins, user):
+    passwords = {"ci": Secret("1"), "root": Secret("2")}
+    held = registry(admins=admins)
+    known = materials(fleet([held]), main=material(passwords=passwords))
+    asking = Asking.of(known, Nowhere())
+    assert asking.user(held) == (Credentials(user, passwords[user]), "")
+
+
 def test_where_no_password_is_known_nobody_asks_and_the_reason_is_told():
     class Unknown:
-        def credentials(self):
+        def credentials(self, first=()):  # noqa: ARG002 - as the others
             raise RegfleetError("the variable X is not set")
 
     assert Asking({"main": Unknown()}, Nowhere()).user(EXTERNAL) == (

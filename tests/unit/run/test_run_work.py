@@ -4,14 +4,16 @@ What it does on hosts is shown by tests/fleet. Here it has no way to any: whatev
 """
 
 import pytest
-from making import client, container, desired, fleet, host, observed, registry
+from making import client, container, desired, fleet, host, observed, registry, with_login
 
 from regfleet.errors import HostError
+from regfleet.fleet.model import Member, Project
 from regfleet.model.checks import Check
 from regfleet.model.files import File
 from regfleet.model.observed import OtherEngine
 from regfleet.model.resource import Resource
 from regfleet.run.work import Work, _user
+from regfleet.smoke.render import Given
 
 CA = File("/etc/docker/certs.d/reg.example.com:5000/ca.crt", b"CA\n", 0o444, "why")
 
@@ -105,6 +107,33 @@ def test_what_is_not_smoke_tested_is_skipped_for_a_reason(engines, gone, pushed,
     assert checks == {
         f"{name}/push": Check(f"{name}/push", "skipped", why) for name, why in expected.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("projects", "given", "why"),
+    [
+        ((Project("a"),), {}, "ci has no role in main"),
+        (
+            (Project("a", members=(Member("ci", "guest"),)),),
+            {
+                ("web1", "main"): Given(
+                    why="ci may only pull in a, and nobody could put anything there"
+                )
+            },
+            "ci may only pull in a, and nobody could put anything there",
+        ),
+        (
+            (Project("a", members=(Member("ci", "guest"),)),),
+            {("web2", "main"): Given("t", ("sha256:x",))},
+            "ci may only pull in a, and nothing was put there to pull",
+        ),
+    ],
+)
+def test_what_a_role_does_not_let_be_tested_is_skipped_for_that_reason(projects, given, why):
+    whole = fleet([registry(projects=projects)], [client(logins=with_login())])
+    made = work(desired(engine="docker", engines=("docker",)), whole)
+    made.given = given
+    assert made.smoke("web1") == (Check("main/push", "skipped", why),)
 
 
 def test_who_is_no_client_has_no_checks():

@@ -7,9 +7,10 @@ import pytest
 import yaml
 from making import CANARY, material, registry
 
-from regfleet.fleet.model import Limits, Tls
+from regfleet import roles
+from regfleet.fleet.model import Limits, Member, Project, Tls
 from regfleet.model.service import ContainerRun, Image
-from regfleet.runtimes import RUNTIMES
+from regfleet.runtimes import RUNTIMES, files
 from regfleet.runtimes.configuration import render
 from regfleet.runtimes.container import CONFINED_NOW
 from regfleet.runtimes.files import UNCACHED_NOW
@@ -225,3 +226,16 @@ def test_the_configuration_is_shown_without_its_secret(secret):
     del expected["http"]["secret"]
     assert shown == expected
     assert secret not in file.shown
+
+
+def test_the_roles_are_kept_beside_the_configuration_and_hold_no_secret():
+    held = registry(projects=(Project("a", members=(Member("ci", "guest"),)),), admins=("root",))
+    found = files.needs(held, material(), files.Places())
+    (kept,) = [file for file in found.files if file.roles]
+    assert (kept.path, kept.mode) == ("/etc/regfleet/main/roles.json", 0o600)
+    assert roles.parse(kept.content.decode()) == roles.Roles(
+        frozenset({"root"}), {"a": {"ci": "guest"}}
+    )
+    assert CANARY.encode() not in kept.content
+    assert kept.digest not in found.read_at_start
+    assert not any(file.roles for file in files.needs(registry(), material(), files.Places()).files)

@@ -122,6 +122,29 @@ def test_each_check_has_one_verdict_where_the_image_cannot_be_had(shell):
     assert [check.verdict for check in found] == ["failed", *["skipped"] * 5] * 3
 
 
+PULLS = 'docker_kept() { [ "$1" != broken ]; }; docker_remove() { :; }'
+PULL_ONLY = "pull_only main e r t {account} '{digests}' 'ci may only pull in a'"
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize(
+    ("account", "pull", "digests", "verdicts"),
+    [
+        ("root", "pulled=sha256:b", "sha256:a sha256:b", ["passed", "passed", "skipped"]),
+        ("root", "pulled=sha256:c", "sha256:a sha256:b", ["passed", "failed", "skipped"]),
+        ("root", ":", "sha256:a", ["passed", "failed", "skipped"]),
+        ("root", "said=no; return 1", "sha256:a", ["failed", "skipped", "skipped"]),
+        ("broken", "pulled=sha256:a", "sha256:a", ["failed", "skipped", "skipped"]),
+    ],
+)
+def test_a_client_that_may_only_pull(shell, account, pull, digests, verdicts):
+    call = PULL_ONLY.format(account=account, digests=digests)
+    found = said(shell, PULLS, f"docker_pull() {{ {pull}; }}", "engine=docker", call)
+    assert [check.name for check in found] == [f"main/{step}" for step in STEPS]
+    assert [check.verdict for check in found] == ["skipped"] * 3 + verdicts
+    assert [check.detail for check in found[:3]] == ["ci may only pull in a"] * 3
+
+
 @EVERY_SHELL
 def test_a_reason_stays_on_one_line(shell):
     (check, *_) = said(shell, "name=main", "failed run \"$(printf 'a\\n@check x y passed\\tb')\"")

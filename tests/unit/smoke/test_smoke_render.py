@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import client, fleet, registry, with_login
 
-from regfleet.fleet.model import Tls
+from regfleet.fleet.model import Member, Project, Tls
+from regfleet.roles import GRANTED, rights
 from regfleet.shell import frame
 from regfleet.smoke import render
-from regfleet.smoke.render import Subject, repository_name, skipped, subjects
+from regfleet.smoke.render import Given, Subject, repository_name, skipped, subjects
 
 WEB1 = "web1"
 REPOSITORY = "regfleet-smoke/web1"
@@ -45,6 +46,86 @@ def test_subjects(name):
     else:
         without = "" if expected else "web1 declares no login to main"
         assert found == (Subject(main, REPOSITORY, expected, without),)
+
+
+ROLES = {
+    # login, projects, admins -> repository, why it only pulls, why it is not tested
+    "admin": ("ci", {}, ("ci",), REPOSITORY, "", ""),
+    "developer": ("ci", {"a": "developer"}, (), f"a/{REPOSITORY}", "", ""),
+    "developer in the second": (
+        "ci", {"a": "guest", "b": "developer"}, (), f"b/{REPOSITORY}", "", "",
+    ),
+    "guest": ("ci", {"a": "guest"}, (), "a/regfleet-smoke/given", "ci may only pull in a", ""),
+    "nobody": ("ci", {"a": None}, (), REPOSITORY, "", "ci has no role in main"),
+    "nobody, and one is public": (
+        "ci", {"a": None, "open": "public"}, (), "open/regfleet-smoke/given",
+        "ci may only pull in open", "",
+    ),
+    "a guest rather pulls as one": (
+        "ci", {"open": "public", "z": "guest"}, (), "z/regfleet-smoke/given",
+        "ci may only pull in z", "",
+    ),
+    "no login, and one is public": (
+        "", {"a": "developer", "open": "public"}, (), "open/regfleet-smoke/given",
+        "web1 declares no login to main: it may only pull", "",
+    ),
+    "no login": ("", {"a": "developer"}, (), REPOSITORY, "", ""),
+    "another project has the name": (
+        "ci", {"a": "developer", "a/regfleet-smoke": None, "b": "developer"}, (),
+        f"b/{REPOSITORY}", "", "",
+    ),
+    "a project of the test's own": (
+        "ci", {"a": "guest", "regfleet-smoke": "developer"}, (), REPOSITORY, "", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_where_there_are_roles_they_say_what_is_tested(name):
+    user, declared, admins, repository, only_pulls, untestable = ROLES[name]
+    projects = tuple(
+        Project(
+            each,
+            public=role == "public",
+            members=(Member("ci", role),) if role in GRANTED else (),
+        )
+        for each, role in declared.items()
+    )
+    main = registry(projects=projects, admins=admins)
+    made = fleet([main], [client(logins=with_login() if user else ())])
+    (found,) = subjects(made, WEB1)
+    assert (found.repository, found.only_pulls, found.untestable) == (
+        repository,
+        only_pulls,
+        untestable,
+    )
+    assert (found.account, bool(found.without)) == (("root", False) if user else ("", True))
+    wanted = "pull" if only_pulls else "push"
+    if user and not untestable:
+        assert wanted in rights(main, user, found.repository)
+
+
+@pytest.mark.parametrize(
+    ("repository", "expected"),
+    [
+        (REPOSITORY, True),
+        ("a/regfleet-smoke/web1", True),
+        ("a/b/regfleet-smoke/given", True),
+        ("regfleet-smoke", False),
+        ("a/regfleet-smoke2/x", False),
+        ("team/app", False),
+    ],
+)
+def test_which_repositories_are_the_tests(repository, expected):
+    assert render.is_of_the_test(repository) is expected
+
+
+def test_a_name_that_would_be_too_long_is_not_used():
+    long = "a" * 225
+    projects = (Project(long, members=(Member("ci", "developer"),)),)
+    made = fleet([registry(projects=projects)], [client(logins=with_login())])
+    (found,) = subjects(made, WEB1)
+    assert found.untestable == "ci has no role in main"
 
 
 def test_a_host_in_two_groups_tests_each_registry_once():
@@ -121,6 +202,24 @@ def test_a_subject_is_one_call():
     whole = render.render((SUBJECT,), "busybox:latest", "run-1", engine="docker", brought=False)
     assert calls(whole) == [
         ["engine=docker"],
+        [
+            "registry", "main", "reg.example.com:5000", REPOSITORY, "run-1", "busybox:latest",
+            "", WITHOUT,
+        ],
+    ]  # fmt: skip
+
+
+def test_a_subject_that_only_pulls_is_told_what_is_there():
+    subject = Subject(registry(), "a/regfleet-smoke/given", "root", only_pulls="ci may only pull")
+    given = {"main": Given("run-1-1", ("sha256:a", "sha256:b"))}
+    whole = render.render(
+        (subject, SUBJECT), "busybox:latest", "run-1", engine="docker", brought=False, given=given
+    )
+    assert calls(whole)[1:] == [
+        [
+            "pull_only", "main", "reg.example.com:5000", "a/regfleet-smoke/given", "run-1-1",
+            "root", "sha256:a sha256:b", "ci may only pull",
+        ],
         [
             "registry", "main", "reg.example.com:5000", REPOSITORY, "run-1", "busybox:latest",
             "", WITHOUT,
