@@ -8,11 +8,14 @@ from urllib.parse import quote
 
 from regfleet.engines import ENGINES
 from regfleet.engines.interface import ClientNeeds, EngineProxy, Trust
+from regfleet.fleet.copies import Copy, copies
 from regfleet.fleet.model import Client, EngineName, Fleet, Json, Mirror, Registry, User
 from regfleet.materials import Materials
 from regfleet.model.desired import DesiredHost, LoginEntry
-from regfleet.model.files import Directory
+from regfleet.model.files import Directory, File
 from regfleet.model.service import Image
+from regfleet.replication import timers
+from regfleet.replication.settings import settings
 from regfleet.runtimes import RUNTIMES
 from regfleet.secret import Secret
 
@@ -103,6 +106,8 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
             gateway=_gateway_image(materials, registry),
         )
     ]
+    running = [each for each in copies(fleet) if each.host and each.host.name == name]
+    by_itself = [each for each in running if each.policy.every]
     want = DesiredHost(
         name,
         fleet.name,
@@ -110,9 +115,18 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         engines=_engines_of_host(fleet, name),
         install=bool(services) or any(client.install for client in clients),
         vendor=any(client.vendor for client in clients),
-        directories=_unique_by_path(item for service in services for item in service.directories),
-        files=tuple(file for service in services for file in service.files),
+        directories=_unique_by_path(
+            (
+                *(item for service in services for item in service.directories),
+                *(item for each in by_itself for item in timers.directories(each)),
+            )
+        ),
+        files=(
+            *(file for service in services for file in service.files),
+            *_copying(by_itself, materials),
+        ),
         services=tuple(services),
+        timers=tuple(map(timers.timer, running)),
     )
     if not clients:
         return want
@@ -135,6 +149,16 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
 def _gateway_image(materials: Materials, registry: Registry) -> Image | None:
     gateway = registry.gateway
     return materials.image(gateway.image, gateway.image_archive) if gateway else None
+
+
+def _copying(running: Iterable[Copy], materials: Materials) -> tuple[File, ...]:
+    """The files of copies that a host runs by itself; their program once."""
+    found = {
+        file.path: file
+        for each in running
+        for file in timers.files(each, settings(each, materials.registries))
+    }
+    return tuple(found.values())
 
 
 def _client_needs(

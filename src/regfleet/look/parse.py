@@ -21,6 +21,7 @@ from regfleet.model.observed import (
     EngineState,
     Holds,
     Machine,
+    ObservedCopy,
     ObservedData,
     ObservedEngine,
     ObservedHost,
@@ -112,6 +113,14 @@ def parse(host: str, lines: Iterable[str], mark: str) -> ObservedHost:
         ) from error
 
 
+def _copy(value: str) -> tuple[str, ObservedCopy]:
+    name, timer, kept = (*value.split(" "), "", "")[:3]
+    state = cast(
+        "Literal['active', 'inactive', 'none']", _one_of(timer, ("active", "inactive", "none"))
+    )
+    return name, ObservedCopy(state, base64.b64decode(kept).decode("utf-8", "replace"))
+
+
 def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
     _expand_api_answers(fields)
     whole = dict(_split_once(value) for value in fields["whole"])
@@ -156,6 +165,9 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         roles=_roles(whole),
         holds=dict(_directory_entries(value) for value in fields["holds"]),
         listening=_listening(fields["port"]),
+        copies=dict(map(_copy, fields["copy"])),
+        python=(fields["python"] or [""])[0],
+        cron="cron" in fields,
     )
 
 

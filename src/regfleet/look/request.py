@@ -12,6 +12,7 @@ from regfleet.engines import ENGINES, REGISTRY_ENGINE
 from regfleet.look.parse import API_IMAGE, API_IMAGES
 from regfleet.model.desired import PROXIES, STORE_DIRECTORIES, DesiredHost, LoginEntry
 from regfleet.model.files import Directory, File
+from regfleet.replication import timers
 from regfleet.services import KINDS, shell_of
 from regfleet.shell import frame
 
@@ -19,15 +20,20 @@ from regfleet.shell import frame
 OBSTACLE = "obstacle "
 
 
-def program(*engines: str, kinds: Sequence[str] = (), data: bool = False) -> str:
+def program(
+    *engines: str, kinds: Sequence[str] = (), data: bool = False, copies: bool = False
+) -> str:
     """The look's shell functions, with those of engines (their shell words).
 
     Args:
         kinds: of the services that it looks at.
         data: whether it is to count what registries keep.
+        copies: whether it is to tell of copies that the host runs.
     """
     names = ("look.sh", "data.sh") if data else ("look.sh",)
-    return shell.program("regfleet.look", *names, engines=engines, services=kinds)
+    whole = shell.program("regfleet.look", *names, engines=engines, services=kinds)
+    more = [shell.text("regfleet.replication", name) for name in ("python.sh", "look.sh") if copies]
+    return "\n".join([whole, *more])
 
 
 def render(want: DesiredHost, salt: str, mark: str) -> str:
@@ -57,6 +63,7 @@ def define(want: DesiredHost, salt: str) -> str:
     paths |= dict.fromkeys(
         path for service in want.services for path in KINDS[service.kind].paths(service)
     )
+    paths |= dict.fromkeys(path for timer in want.timers for path in timers.paths(timer))
     words = [ENGINES[name].shell for name in want.engines]
     images = {
         (service.image.engine, service.image.reference)
@@ -85,11 +92,18 @@ def define(want: DesiredHost, salt: str) -> str:
         for word, name in zip(words, want.engines, strict=True)
     ]
     calls += [call for each in want.services for call in KINDS[each.kind].looks(each)]
+    calls += ["look_python"] if want.timers else []
+    calls += [f"look_copy {quote(each.name)} {quote(each.record)}" for each in want.timers]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
     calls += [f"look_data {quote(path)}" for path in want.delete_storage]
     body = "\n  ".join([*calls, "answer_requests", "say end"])
     kinds = {service.kind for service in want.services}
-    functions = program(*words, kinds=shell_of(sorted(kinds)), data=bool(want.delete_storage))
+    functions = program(
+        *words,
+        kinds=shell_of(sorted(kinds)),
+        data=bool(want.delete_storage),
+        copies=bool(want.timers),
+    )
     return f"{functions}\nlook() {{\n  {body}\n}}\n"
 
 

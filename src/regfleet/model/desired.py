@@ -72,6 +72,27 @@ class LoginEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Timer:
+    """A copy that a host runs, by itself now and then, or when it is told to.
+
+    Attributes:
+        name: of its units.
+        copy: as people know it: `POLICY.TARGET`.
+        program, settings: files, of the program and for it.
+        record: the file in which the last run says how it ended.
+        every: seconds between runs; 0 for none by itself.
+    """
+
+    name: str
+    copy: str
+    program: str
+    settings: str
+    record: str
+    every: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredHost:
     """All that regfleet wants of one host.
 
@@ -89,6 +110,7 @@ class DesiredHost:
         edits: the settings to own in files that others write too, by path.
         images: images to look for; the archive of a missing one is sent (the smoke test's).
         delete_storage: the registries' storage directories to delete (`--delete-data`).
+        timers: the copies that it runs.
         why_gone: the reason that the plan gives for what it removes.
     """
 
@@ -107,4 +129,5 @@ class DesiredHost:
     logins: tuple[LoginEntry, ...] = ()
     images: tuple[Image, ...] = ()
     delete_storage: tuple[str, ...] = ()
+    timers: tuple[Timer, ...] = ()
     why_gone: str = NOT_DECLARED

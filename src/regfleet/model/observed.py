@@ -191,6 +191,19 @@ class ObservedSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class ObservedCopy:
+    """A copy that a host runs.
+
+    Attributes:
+        timer: of systemd's: `active`, `inactive`, or `none`.
+        record: what the last run left, as it is; empty for nothing.
+    """
+
+    timer: Literal["active", "inactive", "none"]
+    record: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedHost:
     """One host at one moment.
 
@@ -219,6 +232,9 @@ class ObservedHost:
         logins: by account and endpoint: a salted digest, `helper` or `no-account`.
         data: the contents of existing storages that are to be deleted, by path.
         foreign: registries to be adopted, by the port that they serve.
+        copies: by the name of the timer.
+        python: the path of a Python 3.6 or later; empty for none.
+        cron: whether there is a cron that reads /etc/cron.d.
     """
 
     uid: int
@@ -248,6 +264,9 @@ class ObservedHost:
     holds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     brought: frozenset[BroughtImage] = frozenset()
     foreign: Mapping[int, Foreign] = field(default_factory=dict)
+    copies: Mapping[str, ObservedCopy] = field(default_factory=dict)
+    python: str = ""
+    cron: bool = False
 
     def brought_by(self, fleet: str) -> frozenset[tuple[str, str]]:
         """The images that a fleet brought: engines' shell words and references."""

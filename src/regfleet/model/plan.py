@@ -254,6 +254,13 @@ class LogOut:
     file: str
 
 
+@dataclass(frozen=True, slots=True)
+class SettleTimers:
+    """Start the timers whose files are there, stop those whose files are gone."""
+
+    names: tuple[str, ...]
+
+
 Step: TypeAlias = (
     InstallEngine
     | InstallProgram
@@ -276,6 +283,7 @@ Step: TypeAlias = (
     | RemoveImage
     | LogIn
     | LogOut
+    | SettleTimers
 )
 
 

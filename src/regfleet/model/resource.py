@@ -27,6 +27,7 @@ Kind = Literal[
     "proxies",
     "role",
     "service",
+    "timer",
     "user",
 ]
 

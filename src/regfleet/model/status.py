@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from regfleet.model.contents import Contents
+from regfleet.model.copies import CopyStatus
 from regfleet.model.plan import Change
 from regfleet.model.report import Origin
 from regfleet.model.resource import Resource
@@ -203,6 +204,7 @@ class FleetStatus:
         last_apply: when the last `apply` ended; None when it is not known.
         unknown: pairs of a reason why something could not be compared, and what to do.
         unproven: hosts that no smoke test has proven since they were changed, by name.
+        copies: of the replications, by name.
     """
 
     fleet: str
@@ -214,12 +216,14 @@ class FleetStatus:
     last_apply: datetime | None = None
     unknown: tuple[tuple[str, str], ...] = ()
     unproven: Mapping[str, Unproven] = field(default_factory=dict)
+    copies: Mapping[str, CopyStatus] = field(default_factory=dict)
 
     @property
     def attention(self) -> dict[str, tuple[str, ...]]:
         """What needs attention, and why, by name: `host web1`, `registry main`, `fleet CA`."""
         found = {f"host {name}": host.attention for name, host in self.hosts.items()}
         found |= {f"registry {name}": each.attention for name, each in self.registries.items()}
+        found |= {f"copy {name}": each.attention(self.when) for name, each in self.copies.items()}
         for name in self.unproven:
             found[f"host {name}"] = (*found.get(f"host {name}", ()), "not proven")
         if self.authority and self.authority.warn:

@@ -38,6 +38,7 @@ from regfleet.plan.services import (
     services_to_run,
     unused_images,
 )
+from regfleet.plan.timers import timers_to_settle, with_timers
 from regfleet.record import Owned
 from regfleet.services import KINDS
 
@@ -79,7 +80,7 @@ def diff(
     want = moved(add_conditional(want, part), part.places)
     if part.new_store:
         seen = replace(seen, images={}, services={})
-    want = _fitted(want, seen)
+    want = with_timers(_fitted(want, seen), seen)
     storages.refuse_overlaps(want, seen)
     directories, files = directories_to_make(want, seen), files_to_write(want, seen, owned, shared)
     programs = programs_to_install(want, seen)
@@ -88,6 +89,7 @@ def diff(
     last = engines[-1] if engines else ENGINES[REGISTRY_ENGINE]
     logins = logins_to_change(want, seen, owned, shared, salt, engine=last)
     removed_files = files_to_remove(want, owned, shared)
+    settled = timers_to_settle(want, seen, files, removed_files)
     removed_services = services_to_remove(want, seen, owned)
     returned = adopted_to_return(want, owned)
     unused = unused_images(want, seen, owned)
@@ -99,6 +101,7 @@ def diff(
         services,
         logins,
         removed_files,
+        settled,
         removed_services,
         returned,
         leftover,
@@ -143,6 +146,7 @@ def diff(
             *removed_services.steps,
             *returned.steps,
             *services.steps,
+            *settled.steps,
             *unused,
             *logins.steps,
             *leftover.steps,

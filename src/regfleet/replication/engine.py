@@ -1248,7 +1248,7 @@ class Run:
         if not path:
             return
         document = self.result(state, started)
-        document["complete"] = int(started) if state == "ok" else last_complete(path)
+        document["complete"] = int(started) if state == "ok" else last_run(path, "complete")
         with open(path + ".new", "w", encoding="ascii") as file:
             json.dump(document, file)
         os.replace(path + ".new", path)
@@ -1530,11 +1530,13 @@ def patterns(texts: List[str]) -> List[Any]:
     return [re.compile(fnmatch.translate(text)) for text in texts]
 
 
-def last_complete(path: str) -> Optional[int]:
-    """When the last run began that copied everything, from the record of the run before."""
+def last_run(path: Optional[str], key: str) -> Optional[int]:
+    """A time of the last run's record: `started`, or `complete` of the last that copied all."""
+    if not path:
+        return None
     try:
         with open(path, encoding="ascii") as file:
-            found = json.loads(file.read(1 << 20)).get("complete")
+            found = json.loads(file.read(1 << 20)).get(key)
         return found if isinstance(found, int) else None
     except (OSError, ValueError, AttributeError):
         return None
@@ -1592,10 +1594,16 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description="Copy images from one registry to another.")
     parser.add_argument("settings", help="a JSON file")
     parser.add_argument("--dry-run", action="store_true", help="compare, change nothing")
+    parser.add_argument(
+        "--every", type=int, default=0, help="do nothing when the last run began less seconds ago"
+    )
     options = parser.parse_args(arguments)
     try:
         with open(options.settings, encoding="utf-8") as file:
             run = Run(json.load(file), options.dry_run)
+        began = last_run(run.settings.get("record"), "started") or 0
+        if options.every and began <= time.time() < began + options.every - 30:
+            return 0
     except (OSError, ValueError, KeyError, Problem) as error:
         sys.stderr.write(f"{options.settings}: {clean(str(error))}\n")
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -12,8 +11,8 @@ from shlex import quote
 from regfleet import shell
 from regfleet.errors import HostError
 from regfleet.fleet.model import Json
+from regfleet.model.copies import CopyOutcome
 from regfleet.replication import outcome
-from regfleet.replication.outcome import CopyOutcome
 from regfleet.replication.settings import text
 from regfleet.shell import frame
 
@@ -33,7 +32,7 @@ def engine_text() -> str:
 @cache
 def program() -> str:
     """The functions of a run."""
-    return shell.program("regfleet.replication", "host.sh")
+    return shell.program("regfleet.replication", "python.sh", "now.sh")
 
 
 def render(settings: Mapping[str, Json], mark: str, *, dry: bool) -> str:
@@ -66,12 +65,9 @@ def parse(host: str, lines: Sequence[str], mark: str) -> CopyOutcome:
 
 
 def _outcome(host: str, line: str) -> CopyOutcome:
-    try:
-        found = json.loads(line)
-        if isinstance(found, dict):
-            return outcome.parse(found)
-    except (ValueError, RecursionError):
-        pass
+    found = outcome.parse_text(line)
+    if found is not None:
+        return found
     raise HostError(host, "the copy's result cannot be parsed", "run it again")
 
 

@@ -1,62 +1,25 @@
-"""How a run of a copy ended, from the engine's document; its text is not trusted. Pure."""
+"""Reads the engine's document of a run; its text is not trusted. Pure."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from regfleet.fleet.model import Json
+from regfleet.model.copies import COUNTS, STATES, CopyOutcome
 
-COUNTS = (
-    "repositories",
-    "tags",
-    "same",
-    "copied",
-    "kept",
-    "left",
-    "deleted",
-    "failed",
-    "manifests",
-    "blobs",
-    "mounted",
-    "present",
-    "bytes",
-    "resumed",
-)
-STATES = ("ok", "failed", "away", "busy", "deadline", "stopped")
 _MOST = 1 << 60
 _MOST_LINES = 1000
 _MOST_CHARACTERS = 400
 
 
-@dataclass(frozen=True, slots=True)
-class CopyOutcome:
-    """One run of a copy.
-
-    Attributes:
-        state: see `STATES`; `engine.Run.result` says what they mean.
-        counts: by the names in `COUNTS`.
-        started: when it began, in seconds since 1970.
-        seconds: how long it took.
-        requests: to source and target together.
-        complete: when the last run began that copied everything; None for none so far.
-        would: what a dry run would do.
-    """
-
-    state: str
-    counts: Mapping[str, int] = field(default_factory=dict)
-    started: int = 0
-    seconds: float = 0.0
-    requests: int = 0
-    errors: tuple[str, ...] = ()
-    notices: tuple[str, ...] = ()
-    would: tuple[str, ...] = ()
-    complete: int | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is at the target as it should be."""
-        return self.state == "ok"
+def parse_text(text: str) -> CopyOutcome | None:
+    """The outcome that a record tells of; None for one that cannot be read."""
+    try:
+        found = json.loads(text)
+        return parse(found) if isinstance(found, dict) else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def parse(document: Mapping[str, Json]) -> CopyOutcome:

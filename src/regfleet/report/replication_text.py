@@ -9,8 +9,8 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from regfleet.fleet.copies import Copy
+from regfleet.model.copies import CopyOutcome
 from regfleet.model.names import counted
-from regfleet.replication.outcome import CopyOutcome
 from regfleet.report.lines import show
 from regfleet.run.replicating import Result
 

@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timezone
 
 from regfleet.fleet.model import Json
+from regfleet.model.copies import CopyOutcome, CopyStatus
 from regfleet.model.status import Certificate, FleetStatus, HostStatus, RegistryStatus, Room
 from regfleet.report.resource_text import resource_text
 from regfleet.terminal.cleaning import escape_json
@@ -23,6 +24,7 @@ def document(status: FleetStatus) -> str:
         "unknown": [message for message, _ in status.unknown],
         "hosts": {name: _host(host) for name, host in status.hosts.items()},
         "registries": {name: _registry(each) for name, each in status.registries.items()},
+        "copies": {name: _copy(each, status.when) for name, each in status.copies.items()},
         "unproven": {
             name: {"since": each.since, "run": each.run, "failed": list(each.checks)}
             for name, each in status.unproven.items()
@@ -89,6 +91,42 @@ def _registry(registry: RegistryStatus) -> Json:
         "error": _error(registry.error, registry.hint),
         "attention": list(registry.attention),
     }
+
+
+def _copy(copy: CopyStatus, now: datetime) -> Json:
+    return {
+        "source": copy.source,
+        "target": copy.target,
+        "host": copy.host or None,
+        "every_seconds": copy.every or None,
+        "lag_seconds": copy.lag(now),
+        "last": run_document(copy.last) if copy.last else None,
+        "error": copy.error or None,
+        "attention": list(copy.attention(now)),
+    }
+
+
+def run_document(found: CopyOutcome) -> Json:
+    """One run of a copy."""
+    return {
+        "state": found.state,
+        "started": _time(found.started),
+        "seconds": found.seconds,
+        "complete": _time(found.complete),
+        "counts": dict(found.counts),
+        "requests": found.requests,
+        "errors": list(found.errors),
+        "notices": list(found.notices),
+        "would": list(found.would),
+    }
+
+
+def _time(seconds: int | None) -> str | None:
+    """A time in UTC; None for one that cannot be."""
+    try:
+        return moment(datetime.fromtimestamp(seconds, timezone.utc)) if seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _room(found: Room | None) -> Json:

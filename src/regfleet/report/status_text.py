@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
 from regfleet.model.contents import Contents
+from regfleet.model.copies import CopyStatus
 from regfleet.model.report import Origin
 from regfleet.model.status import (
     MOST_SKEW,
@@ -24,6 +25,7 @@ from regfleet.model.status import (
     Room,
 )
 from regfleet.report.lines import show
+from regfleet.report.replication_text import summary
 from regfleet.report.resource_text import resource_text
 
 _STYLES = {
@@ -66,11 +68,50 @@ def render(status: FleetStatus, console: Console, *, file: str, verbose: bool = 
     if status.registries or status.authority:
         show(console, "", Text("Registries", "bold"))
         _show_registries(console, status)
+    if status.copies:
+        show(console, "", Text("Copies", "bold"))
+        for copy in status.copies.values():
+            _show_copy(console, copy, status.when)
     _show_unproven(status, console, file)
     for verdict in _verdicts(status):
         show(console, "", verdict, hang=_HANG)
     for line in _next_commands(status, shlex.quote(file)):
         show(console, "Next: ", line)
+
+
+def _show_copy(console: Console, copy: CopyStatus, now: datetime) -> None:
+    details: list[str] = []
+    last, lag = copy.last, copy.lag(now)
+    if last:
+        details.append(f"last run {age(now - _moment(last.started))}: {summary(last)}")
+        details += [*last.errors, *last.notices]
+    if copy.every and lag is not None:
+        details.append(
+            f"complete as of {age(timedelta(seconds=lag))}, every {_interval(copy.every)}"
+        )
+    if copy.error:
+        details.append(copy.error)
+    attention = copy.attention(now)
+    state = "warning" if attention else "ok" if last else "unknown"
+    head = Text.assemble((copy.name, "bold"), f"  {copy.source} -> {copy.target}")
+    where = f" on {copy.host}" if copy.host else " from here"
+    words = "" if last or copy.error else ", has not run yet"
+    why = f" ({', '.join(attention)})" if attention else ""
+    _show_row(console, state, head.append(f"{where}{words}{why}"), tuple(details))
+
+
+def _moment(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        return datetime.fromtimestamp(0, timezone.utc)
+
+
+def _interval(seconds: int) -> str:
+    for size, unit in ((86400, "d"), (3600, "h")):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 60}m"
 
 
 def _show_unproven(status: FleetStatus, console: Console, file: str) -> None:

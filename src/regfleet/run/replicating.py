@@ -12,10 +12,10 @@ from regfleet.errors import HostError, RegfleetError, UsageError
 from regfleet.fleet.copies import Copy, copies
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.model import Fleet, Registry
+from regfleet.model.copies import CopyOutcome
 from regfleet.registry_api.bounds import Allowance, Bounds
 from regfleet.registry_api.tunnel import Dial
 from regfleet.replication import engine, now, outcome
-from regfleet.replication.outcome import CopyOutcome
 from regfleet.replication.settings import DEADLINE, settings
 from regfleet.run.asking import Asking
 from regfleet.run.known import Known

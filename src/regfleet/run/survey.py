@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,7 +18,9 @@ from regfleet import state_paths, unproven
 from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.engines import ENGINES
 from regfleet.errors import CertificateError, RegfleetError
+from regfleet.fleet.copies import Copy, copies
 from regfleet.fleet.model import Fleet, Registry
+from regfleet.model.copies import CopyStatus
 from regfleet.model.plan import Plan
 from regfleet.model.status import (
     Certificate,
@@ -33,6 +35,7 @@ from regfleet.registry_api import contents
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import Kind, RegistryError, only_registry_errors
 from regfleet.registry_api.target import Credentials
+from regfleet.replication import outcome, timers
 from regfleet.run import known as known_materials
 from regfleet.run import machines, samples
 from regfleet.run.asking import Asking, elsewhere, let_in
@@ -114,7 +117,30 @@ def survey(
     _survey_hosts(tools, status)
     _survey_machines(tools, state, status)
     _survey_external(tools, status)
+    status.copies = {
+        each.name: _copy(tools, state, each)
+        for each in copies(fleet)
+        if each.host is None or each.host.name in status.hosts
+    }
     return status
+
+
+def _copy(tools: _Surveyor, state: StateDirectory, copy: Copy) -> CopyStatus:
+    """A copy and its last run, from the look at its host, or from the state directory."""
+    host = copy.host.name if copy.host else ""
+    status = CopyStatus(copy.name, copy.source.name, copy.target.name, host, copy.policy.every)
+    if host:
+        seen = tools.work.seen.get(host)
+        if seen is None:
+            return replace(status, error=f"its host {host} was not looked at")
+        found = seen.copies.get(timers.timer(copy).name)
+        kept = found.record if found else ""
+    else:
+        kept = state.read_text(f"{state_paths.REPLICATION}/{copy.file_name}.json") or ""
+    last = outcome.parse_text(kept) if kept else None
+    return replace(
+        status, last=last, error="its record cannot be read" if kept and not last else ""
+    )
 
 
 def last_apply(state: StateDirectory) -> datetime | None:

@@ -24,6 +24,7 @@ PROGRAM = tuple(
         "4-adoption",
         "4-services",
         "4-storage",
+        "4-timers",
         "5-logins",
         "6-transaction",
     )

@@ -30,6 +30,7 @@ from regfleet.model.plan import (
     ReturnAdopted,
     RunService,
     SettleDocker,
+    SettleTimers,
     StartEngine,
     StartService,
     Step,
@@ -298,3 +299,13 @@ def _kept(service: Service) -> str:
 def _words(service: Service) -> tuple[str, ...]:
     """Where it answers, what it is asked there, and what it is run from."""
     return (service.where, service.probe.word, *KINDS[service.kind].words(service))
+
+
+@before_swap.register
+def _(step: SettleTimers) -> Iterator[str]:
+    yield call("will_settle", *step.names)
+
+
+@after_swap.register
+def _(step: SettleTimers) -> Iterator[str]:
+    yield call("settle_timers", *step.names)

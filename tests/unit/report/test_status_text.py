@@ -393,6 +393,7 @@ def test_the_document_of_status():
                 "attention": [],
             }
         },
+        "copies": {},
         "unproven": {},
         "ok": False,
     }

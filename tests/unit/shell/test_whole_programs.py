@@ -22,7 +22,7 @@ from regfleet.smoke import render as smoke
 from regfleet.touch import protocol
 
 WORDS = tuple(dict.fromkeys(engine.shell for engine in ENGINES.values()))
-LOOK = request.program(*WORDS, kinds=tuple(KINDS), data=True)
+LOOK = request.program(*WORDS, kinds=tuple(KINDS), data=True, copies=True)
 EXAMINED = [
     word for word in WORDS if files("regfleet.engines").joinpath(f"{word}.doctor.sh").is_file()
 ]

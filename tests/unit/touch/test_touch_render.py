@@ -39,6 +39,7 @@ from regfleet.model.plan import (
     ReturnAdopted,
     RunService,
     SettleDocker,
+    SettleTimers,
     StartEngine,
     StartService,
 )
@@ -83,6 +84,7 @@ WHOLE = (
     RUN,
     StartService(MAIN),
     ReloadService(MAIN),
+    SettleTimers(("regfleet-replication-a.b.c",)),
     RemoveImage("registry:2"),
     LogIn(login()),
     LogOut("root", "a.example", *DOCKER),
@@ -94,10 +96,10 @@ ORDER = [
     "begin", "noted", "settled_before", "expect", "protect", "storage", "storage",
     "install_packages", "docker_installed", "install_program", "directory", "put", "drop", "edit",
     "accepted", "want", "refuse", "will_take_up", "will_activate", "drop_service", "keep_service",
-    "keep_service", "record", "swap", "activate", "start_engine", "load", "activate_unit",
-    "remove_service", "return_adopted", "pull", "adopt", "adopt_images", "run_service",
-    "start_service", "reload_service", "remove_image", "login", "logout", "drop_directory",
-    "settle",
+    "keep_service", "will_settle", "record", "swap", "activate", "start_engine", "load",
+    "activate_unit", "remove_service", "return_adopted", "pull", "adopt", "adopt_images",
+    "run_service", "start_service", "reload_service", "settle_timers", "remove_image", "login",
+    "logout", "drop_directory", "settle",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ generation() { # a directory for what is about to be replaced
   fi
   if ! printf '%s\n' "$of_run" >"$saved/run" || ! printf '%s' "$notes" | base64 -d >"$saved/changes" ||
     ! printf '%s\n' "$whose" >"$saved/fleet" || ! printf '%s' "$made" >"$saved/made" || ! printf '%s\n' "$activation" >"$saved/activation" ||
-    ! printf '%s' "$units" >"$saved/units" ||
+    ! printf '%s' "$units" >"$saved/units" || ! printf '%s' "$timers" >"$saved/timers" ||
     ! printf '%s' "$undo_daemon" >"$saved/undo" || ! printf '%s\n' "$daemon_path" >"$saved/daemon"
   then
     fail "$saved cannot be written" 'is the disk full? see `df -h` on the host'
@@ -168,6 +168,7 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
     restart | reload | start) answers 60 || broken='the engine does not answer' ;;
   esac
   if [ "$2" = yes ] || [ -e "$from/activated" ]; then each back_unit "$(cat "$from/units" 2>/dev/null)"; fi
+  back_timers "$from" || broken='a timer did not come back'
   boundary services
   each aside_again "$(cat "$from/returned" 2>/dev/null)"
   # The last first: one that went may want the port of one that came.

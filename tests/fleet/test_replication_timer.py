@@ -1,0 +1,139 @@
+"""Copies that a host runs by itself: planned, put there, watched, taken away like all else."""
+
+import json
+import time
+
+import pytest
+from test_replication import BODY, push
+
+from regfleet.replication import engine
+
+BY_ITSELF = BODY + 'delete = true\nmax_delete = 5\nevery = "1m"\n'
+RECORD = "/var/lib/regfleet/replication/test.north.north.json"
+UNIT = "regfleet-replication-test.north.north"
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module("reg1=registry.test", "north1=north.test")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def registries(twin, state):
+    def reach(host, name, endpoint):
+        return engine.Registry(
+            {
+                "url": f"https://{endpoint}:5000",
+                "connect": f"{twin.hosts[host].address}:5000",
+                "ca": (state / "ca.crt").read_text(),
+                "user": "ci",
+                "password": (state / f"passwords/{name}/ci").read_text().strip(),
+            },
+            engine.Clock(900),
+        )
+
+    return lambda: (
+        reach("reg1", "main", "registry.test"),
+        reach("north1", "north", "north.test"),
+    )
+
+
+def changes(done, host="north1"):
+    return [each["resource"] for each in json.loads(done.stdout)["hosts"][host]["changes"]]
+
+
+def wait_for(what):
+    """Until it is so; a timer of a minute has to come round meanwhile."""
+    for _ in range(300):
+        if what():
+            return
+        time.sleep(0.5)
+    pytest.fail("it did not come about")
+
+
+def test_a_host_without_python_is_told_by_the_plan(twin, write_fleet, regfleet, state):
+    fleet = write_fleet(twin, BY_ITSELF)
+    done = regfleet("plan", fleet, "--json", "--state-dir", state)
+    found = json.loads(done.stdout)["hosts"]
+    assert found["reg1"]["error"] is None
+    assert "replication.north: it has no Python 3.6 or later" in found["north1"]["error"]
+
+
+def test_it_runs_by_itself_and_deletions_follow(twin, write_fleet, regfleet, state, registries):
+    north1 = twin.hosts["north1"]
+    north1.read("apt-get -qq update && apt-get -qq -y --no-install-recommends install python3")
+    fleet = write_fleet(twin, BY_ITSELF)
+    done = regfleet("apply", fleet, "--yes", "--state-dir", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert north1.read(f"systemctl is-active {UNIT}.timer").strip() == "active"
+    main, north = registries()
+    for number in range(6):
+        push(main, "prod/web", f"v{number}", b"layer %d" % number)
+    wait_for(lambda: len(list(north.tags("prod/web"))) == 6)
+    main.delete_tag("prod/web", "v3", lambda _: None)
+    north1.read(f"systemctl start {UNIT}.service")
+    assert set(north.tags("prod/web")) == {f"v{number}" for number in (0, 1, 2, 4, 5)}
+    done = regfleet("status", fleet, "--json", "--state-dir", state)
+    copy = json.loads(done.stdout)["copies"]["north.north"]
+    assert (copy["host"], copy["every_seconds"], copy["attention"]) == ("north1", 60, [])
+    assert (copy["last"]["state"], copy["last"]["counts"]["deleted"]) == ("ok", 1)
+    assert copy["lag_seconds"] < 600
+    said = regfleet("status", fleet, "--state-dir", state).stdout
+    assert "north.north  main -> north on north1" in said
+    assert changes(regfleet("plan", fleet, "--json", "--state-dir", state)) == []
+    secrets = "/etc/regfleet/replication.d/test/north.north.json"
+    assert north1.read(f"stat -c '%a %U' {secrets}").strip() == "600 root"
+    password = (state / "passwords/main/ci").read_text().strip()
+    units = north1.read(f"cat /etc/systemd/system/{UNIT}.*; journalctl -u {UNIT}; cat {RECORD}")
+    assert password not in units
+
+
+def test_a_source_that_is_away_is_in_the_status(twin, write_fleet, regfleet, state):
+    fleet, reg1, north1 = write_fleet(twin, BY_ITSELF), twin.hosts["reg1"], twin.hosts["north1"]
+    reg1.read("docker stop regfleet-main")
+    try:
+        north1.read(f"systemctl start {UNIT}.service")  # ends well: the next run tries again
+    finally:
+        reg1.read("docker start regfleet-main")
+    done = regfleet("status", fleet, "--json", "--state-dir", state)
+    assert done.returncode == 1
+    copy = json.loads(done.stdout)["copies"]["north.north"]
+    assert (copy["last"]["state"], copy["attention"]) == ("away", ["away"])
+    assert copy["last"]["complete"] is not None
+    north1.read(f"systemctl start {UNIT}.service")
+
+
+def test_what_is_changed_by_hand_is_drift(twin, write_fleet, regfleet, state):
+    fleet, north1 = write_fleet(twin, BY_ITSELF), twin.hosts["north1"]
+    north1.read(f"systemctl stop {UNIT}.timer")
+    done = regfleet("plan", fleet, "--json", "--state-dir", state)
+    assert changes(done) == [f"timer {UNIT}"]
+    north1.read(f"echo '# edited' >>/etc/systemd/system/{UNIT}.service")
+    done = regfleet("plan", fleet, "--json", "--state-dir", state)
+    assert changes(done) == [f"file /etc/systemd/system/{UNIT}.service"]
+    done = regfleet("apply", fleet, "--yes", "--no-smoke", "--state-dir", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert north1.read(f"systemctl is-active {UNIT}.timer").strip() == "active"
+    assert "edited" not in north1.read(f"cat /etc/systemd/system/{UNIT}.service")
+
+
+def test_it_goes_with_the_policy_and_comes_back_with_a_rollback(twin, write_fleet, regfleet, state):
+    north1 = twin.hosts["north1"]
+    without = write_fleet(twin, BODY)
+    done = regfleet("apply", without, "--yes", "--no-smoke", "--state-dir", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert north1.run(f"systemctl is-active {UNIT}.timer").returncode != 0
+    assert UNIT not in north1.read("ls -R /etc/systemd/system")
+    assert north1.run("ls /etc/regfleet/replication.d").returncode != 0
+    done = regfleet("rollback", without, "--yes", "--state-dir", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert north1.read(f"systemctl is-active {UNIT}.timer").strip() == "active"
+    done = regfleet("destroy", write_fleet(twin, BY_ITSELF), "--yes", "--state-dir", state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert UNIT not in north1.read("ls -R /etc/systemd/system; systemctl list-timers --all")
+    assert north1.run("ls /etc/regfleet || ls /var/lib/regfleet").returncode != 0
