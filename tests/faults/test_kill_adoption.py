@@ -1,12 +1,7 @@
-"""A registry made by hand is adopted, and taken out again: killed at every boundary of both.
-
-`make test` takes every other boundary, the soak takes all.
-"""
-
-import os
+"""A registry made by hand is adopted, and taken out again: killed at every boundary of both."""
 
 import pytest
-from driver import Driver, kill_at
+from driver import Driver, chosen, kill_at
 
 from regfleet.jobs.recovery import Recovery
 
@@ -23,7 +18,6 @@ adopt = true
 """
 APP = "localhost:5000/team/app"
 OLD, NEW = ["old"], ["regfleet-main"]
-EACH = 1 if "REGFLEET_SOAK" in os.environ else 2
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +57,7 @@ def test_a_kill_leaves_the_old_registry_or_the_new(host, twin, write_fleet, tall
     assert ended.result == "changed", ended
     assert {step for _, step in boundaries} >= {"stand-aside", "images", "images-copied"}
     assert serving(host) == NEW
-    killed = boundaries[::EACH]
+    killed = chosen(boundaries)
     for number, step in killed:
         where = f"killed at {number}, {step} of adoption"
         if serving(host) == NEW:
@@ -80,7 +74,7 @@ def test_a_kill_leaves_the_old_registry_or_the_new(host, twin, write_fleet, tall
     assert ended.result == "changed", ended
     assert "return" in {step for _, step in boundaries}
     assert serving(host) == OLD
-    killed = boundaries[EACH - 1 :: EACH]
+    killed = chosen(boundaries)
     for number, step in killed:
         where = f"killed at {number}, {step} of destroy"
         host.run("rm -rf /srv/registry")

@@ -4,10 +4,9 @@ docker-compose 1.29 on bookworm, Compose 2 on trixie. No boundary is named here.
 """
 
 import itertools
-import os
 
 import pytest
-from driver import Driver, kill_at
+from driver import Driver, chosen, kill_at
 from urllib3 import PoolManager
 
 from regfleet.jobs.recovery import Recovery
@@ -16,7 +15,6 @@ from regfleet.rehearse.twin import HostSpec
 pytestmark = pytest.mark.long
 
 HOSTS = ("old", "new")
-SOAK = "REGFLEET_SOAK" in os.environ
 BODY = """
 [registry.NAME]
 hosts = [$NAME]
@@ -101,12 +99,12 @@ def test_a_kill_leaves_before_or_after(host, change, drivers, seeds, tally):
         assert ended.result == "changed", ended
         assert served(host) == delete
     survived = tried = 0
-    most = max(map(len, boundaries.values()))
-    for at, delete in itertools.product(range(most), boundaries):
-        if not SOAK and at % len(HOSTS) != HOSTS.index(host.name):
-            continue  # the hosts share the boundaries; the soak has all on both
+    mine = HOSTS.index(host.name), len(HOSTS)
+    killed = {delete: chosen(found, *mine) for delete, found in boundaries.items()}
+    most = max(map(len, killed.values()))
+    for at, delete in itertools.product(range(most), killed):
         driver = drivers[delete]
-        number, step = boundaries[delete][min(at, len(boundaries[delete]) - 1)]
+        number, step = killed[delete][min(at, len(killed[delete]) - 1)]
         where = f"{host.name}, {change} to {delete}: killed at {number}, {step}"
         tried += 1
         assert driver.touch_with(host.name, kill_at(number)).cut, where
@@ -144,7 +142,7 @@ def test_a_kill_while_it_is_taken_out(host, drivers, tally):
     boundaries, ended = driver.boundaries(host.name, gone=True)
     assert ended.result == "changed", ended
     survived = 0
-    for number, step in boundaries if SOAK else boundaries[HOSTS.index(host.name) :: len(HOSTS)]:
+    for number, step in chosen(boundaries, HOSTS.index(host.name), len(HOSTS)):
         where = f"{host.name}: killed at {number}, {step} of destroy"
         driver.apply(host.name)
         assert driver.touch_with(host.name, kill_at(number), gone=True).cut, where

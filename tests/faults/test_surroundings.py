@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from driver import Driver, live, text_of, traces
+from driver import Driver, chosen, live, text_of, traces
 
 from regfleet.rehearse.twin import HostSpec
 
@@ -61,7 +61,8 @@ def test_the_disk_fills_up_at_every_boundary(twin, client_only, tally):
             boundaries, _ = client_only.boundaries(name)
             client_only.destroy(name)
             survived = 0
-            for number, step in boundaries:
+            filled = chosen(boundaries)
+            for number, step in filled:
                 where = f"{name}: {place} full at {number}, {step}"
                 fill = f"dd if=/dev/zero of={place}/fill bs=1k count=999 2>/dev/null"
                 ended = client_only.touch_with(name, f'[ "$1" -eq {number} ] && {fill}')
@@ -77,7 +78,7 @@ def test_the_disk_fills_up_at_every_boundary(twin, client_only, tally):
                 client_only.destroy(name)
                 assert (text_of(host), live(host)) == before, where
                 survived += 1
-            return len(boundaries), survived
+            return len(filled), survived
         finally:
             host.run(f"umount {place}; rm -rf /root/kept; rmdir {place}")
 
