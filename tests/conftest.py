@@ -1,5 +1,5 @@
 """What all tests share: hosts.py boots them, workers.py spreads a run, tally.py counts faults,
-matrix.py lists the engines that were proven, cri.py pulls as the kubelet does.
+matrix.py lists the engines that were proven, cri.py pulls as the kubelet does, s3.py keeps buckets.
 
 A file of tests on hosts boots them once and shares them:
 
@@ -24,4 +24,4 @@ A file of tests on hosts boots them once and shares them:
 * A command that builds hosts by itself is told of the engine: `DOCKER_HOST=engine.docker.host`.
 """
 
-pytest_plugins = ("workers", "hosts", "tally", "matrix", "cri")
+pytest_plugins = ("workers", "hosts", "tally", "matrix", "cri", "s3")

@@ -17,6 +17,7 @@ from regfleet.errors import StateError
 from regfleet.fleet.copies import logins_on
 from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.model.service import Image
+from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
 from regfleet.pki.tokens import TokenKeys, token_keys
 from regfleet.secret import Secret
@@ -41,6 +42,8 @@ class RegistryMaterial:
         upstream_ca: PEM of the CA by which a pull-through cache knows its upstream, where that is
             a declared registry with one.
         tokens: what its gateway signs tokens with; None without a gateway.
+        s3_keys: access key and secret key of the bucket that keeps its images; None without.
+        s3_ca: PEM of the CA that signed the certificate of that bucket's service, or None.
     """
 
     pair: ServerPair | None
@@ -52,6 +55,8 @@ class RegistryMaterial:
     upstream_password: Secret | None = None
     upstream_ca: bytes | None = None
     tokens: TokenKeys | None = None
+    s3_keys: tuple[Secret, Secret] | None = None
+    s3_ca: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,8 @@ def gather(
                 registries[registry.name],
                 upstream_password=upstream_password(registry),
                 upstream_ca=upstream_ca(fleet, registry, registries),
+                s3_keys=s3_keys(registry),
+                s3_ca=s3_ca(registry, now),
             )
     salt = _read_or_make_secret(state, state_paths.SALT, save=save)
     proxies = {
@@ -156,6 +163,31 @@ def upstream_password(registry: Registry) -> Secret | None:
     login = registry.proxy_user
     whose = f"password of user {login.name!r} at the upstream of registry {registry.name!r}"
     return passwords.read(login.password, whose)
+
+
+def s3_keys(registry: Registry) -> tuple[Secret, Secret] | None:
+    """The keys of the bucket that keeps a registry's images; None without a bucket or keys.
+
+    Raises:
+        PasswordError: a source cannot be read.
+    """
+    if registry.s3 is None or registry.s3.keys is None:
+        return None
+    access, secret = registry.s3.keys
+    where = f"of bucket {registry.s3.bucket!r} of registry {registry.name!r}"
+    return (
+        passwords.read(access, f"access key {where}"),
+        passwords.read(secret, f"secret key {where}"),
+    )
+
+
+def s3_ca(registry: Registry, now: datetime) -> bytes | None:
+    """The CA that signed the certificate of a bucket's service; None where the system trusts it.
+
+    Raises:
+        CertificateError: the file has none, or none that is valid now.
+    """
+    return given.read_ca(registry.s3.ca, now) if registry.s3 and registry.s3.ca else None
 
 
 def upstream_ca(

@@ -11,7 +11,7 @@ from making import NOW, client, fleet, host, registry, with_login
 from regfleet import archives
 from regfleet.desired.resolve import resolve
 from regfleet.errors import CertificateError, PasswordError, StateError
-from regfleet.fleet.model import Gateway, PasswordSource, Project, Smoke, Tls, User
+from regfleet.fleet.model import S3, Gateway, PasswordSource, Project, Smoke, Tls, User
 from regfleet.materials import gather
 from regfleet.report.resource_text import resource_text
 from regfleet.run import known
@@ -280,6 +280,24 @@ def test_the_upstreams_password_is_asked_for_only_where_the_cache_is_in_the_run(
     gather(fleet(CACHES), state, save=True, now=NOW, hosts=["reg1"])
     with pytest.raises(PasswordError, match=r"'me' at the upstream of registry 'cache': .* UP is"):
         gather(fleet(CACHES), state, save=True, now=NOW)
+
+
+def test_the_keys_of_a_bucket_are_read_and_unknown_ones_are_compared_with_nothing(
+    state, monkeypatch
+):
+    keys = tuple(PasswordSource("env", name) for name in ("S3_KEY", "S3_SECRET"))
+    bucket = registry(storage="", s3=S3("images", "us-east-1", keys=keys))
+    monkeypatch.setenv("S3_KEY", "AKIA")
+    monkeypatch.setenv("S3_SECRET", "secret")
+    found = gather(fleet([bucket]), state, save=True, now=NOW).registries["main"]
+    assert [each.reveal() for each in found.s3_keys] == ["AKIA", "secret"]
+    monkeypatch.delenv("S3_SECRET")
+    with pytest.raises(PasswordError, match=r"secret key of bucket 'images' of registry 'main'"):
+        gather(fleet([bucket]), state, save=True, now=NOW)
+    read = known.read(fleet([bucket]), state, NOW)
+    assert "secret key of bucket" in next(iter(read.errors())).message
+    unknown = set(map(resource_text, read.wanted().unknown["reg1"]))
+    assert "file /etc/regfleet/main/config.yml" in unknown
 
 
 def test_an_unknown_password_of_an_upstream_makes_the_configuration_unknown(state, monkeypatch):

@@ -53,7 +53,9 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
             delete_storage=tuple(
                 registry.storage
                 for registry in fleet.registries.values()
-                if delete_data and name in {host.name for host in registry.hosts}
+                if delete_data
+                and registry.storage
+                and name in {host.name for host in registry.hosts}
             ),
         )
         for name in fleet.hosts()

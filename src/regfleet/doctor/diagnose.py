@@ -21,7 +21,14 @@ _ORDER = (
     ("engine-missing", "engine-down", "engine-stopped", "engine-silent", "start-limit"),
     ("port-taken", "name-not-resolved", "mirror-not-resolved", "wrong-address"),
     ("proxy-unreachable", "proxy"),
-    ("registry-down", "registry-silent", "registry-full", "registry-error", "not-a-registry"),
+    (
+        "registry-down",
+        "registry-silent",
+        "registry-full",
+        "bucket",
+        "registry-error",
+        "not-a-registry",
+    ),
     ("server-other", "wrong-name", "certificate-dates", "plain-server", "tls-server"),
     ("password-differs",),
 )

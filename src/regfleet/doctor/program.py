@@ -47,7 +47,7 @@ def render(
     """
     words = [ENGINES[name].shell for name in want.engines]
     words = [word for word in words if _knows(word)]
-    storage = [registry.storage for registry in registries_on(fleet, want.name)]
+    storage = [each.storage for each in registries_on(fleet, want.name) if each.storage]
     calls = ["begin", *(f"{word}_first" for word in words), "look"]
     calls += [" ".join(["disks", *map(quote, (*_PLACES, *image_directories(), *storage))])]
     calls += [f"resolved {quote(name)}" for name in names(fleet, want.name)]

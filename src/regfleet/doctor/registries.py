@@ -133,6 +133,8 @@ def _error_symptom(
         told = recognise(error.message)
         known = told.cause.name if told else ""
         cause = known if known in ("plain-server", "tls-server") else "registry-error"
+    if cause == "registry-error" and registry.s3:
+        cause = "bucket"  # it has hardly anything else that fails
     found, said = error.message, ""
     if cause == "registry-down":
         found, said = _stopped_service(case, registry, host, error.message)

@@ -12,6 +12,7 @@ from regfleet.fleet.formats import interval_seconds
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
+    S3,
     Client,
     Fleet,
     Gateway,
@@ -91,7 +92,8 @@ class _Builder:
             runtime=settings["runtime"],
             image=settings["image"],
             image_archive=self._resolve_path(settings.get("image_archive")),
-            storage=settings["storage"],
+            storage=defaults.directory(settings["storage"]),
+            s3=self._build_s3(defaults.s3(settings)),
             adopt=settings["adopt"],
             delete=settings["delete"],
             tls=self._build_tls(defaults.tls(table)),
@@ -116,6 +118,27 @@ class _Builder:
             admins=tuple(settings["admins"]),
             projects=tuple(_build_projects(settings["projects"])),
             gateway=self._build_gateway(settings["gateway"]) if settings["projects"] else None,
+        )
+
+    def _build_s3(self, table: Table | None) -> S3 | None:
+        if table is None:
+            return None
+        settings = defaults.with_defaults("s3", table)
+        return S3(
+            bucket=settings["bucket"],
+            region=settings["region"],
+            endpoint=settings.get("endpoint", "").removesuffix("/"),
+            keys=(
+                (
+                    self._password_source(settings["access_key"]),
+                    self._password_source(settings["secret_key"]),
+                )
+                if "access_key" in settings
+                else None
+            ),
+            prefix=settings.get("prefix", ""),
+            ca=self._resolve_path(settings.get("ca")),
+            redirect=settings["redirect"],
         )
 
     def _build_gateway(self, table: Table) -> Gateway:

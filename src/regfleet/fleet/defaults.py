@@ -70,6 +70,17 @@ def upstream(registry: Table) -> dict[str, Any]:
     return {"url": None, **table}
 
 
+def directory(storage: object) -> str:
+    """The host's directory that a registry's `storage` names; empty for a bucket."""
+    return storage if isinstance(storage, str) else ""
+
+
+def s3(registry: Table) -> Table | None:
+    """The bucket that a registry's `storage` names; None for a directory."""
+    storage = registry.get("storage")
+    return storage.get("s3") if isinstance(storage, dict) else None
+
+
 def registry_version(registry: Table) -> int | None:
     """The major version of the program that a registry runs; None where nothing tells it.
 

@@ -21,6 +21,9 @@ _ACCOUNT = re.compile(r"[^\s:/-][^\s:/]*")
 _MEMORY = re.compile(r"[1-9][0-9]{0,9}[kmgKMG]", re.ASCII)
 _NO_PROXY = re.compile(r"(?!.*//)(?:\*|(\*?\.)?[A-Za-z0-9_:\[\]][A-Za-z0-9_.:/\[\]-]*)", re.ASCII)
 _TTL = re.compile(r"0|(?=[0-9])([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?", re.ASCII)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", re.ASCII)
+_PREFIX = re.compile(r"[A-Za-z0-9_.-][A-Za-z0-9_./-]{0,200}", re.ASCII)
 _PERCENT = re.compile(r"([1-9][0-9]?|100)%", re.ASCII)
 # distribution/reference, grammar: path-component, tag, digest.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -203,6 +206,36 @@ def check_mirrored(text: str) -> None:
     addresses.check_endpoint(text)
 
 
+def check_bucket(text: str) -> None:
+    """An S3 bucket ("Bucket naming rules" of Amazon's user guide; older ones may be longer)."""
+    if not _BUCKET.fullmatch(text):
+        raise RefusedError(
+            f"{shown(text)} cannot be a bucket", "3 to 63 lower-case letters, digits, . and -"
+        )
+
+
+def check_region(text: str) -> None:
+    """A region of an S3 service."""
+    if not _REGION.fullmatch(text):
+        raise RefusedError(f"{shown(text)} cannot be a region", "as in eu-central-1")
+
+
+def check_s3_endpoint(text: str) -> None:
+    """The URL of an S3 service: scheme, host and port, and nothing else."""
+    scheme, mark, rest = text.partition("://")
+    if not mark or scheme not in ("http", "https") or "@" in rest or "/" in rest.removesuffix("/"):
+        raise RefusedError("is not the URL of an S3 service", "as in https://s3.example.com:9000")
+    addresses.check_mirror_url(text)
+
+
+def check_s3_prefix(text: str) -> None:
+    """A directory in a bucket, without slashes at its ends."""
+    if not _PREFIX.fullmatch(text) or any(part in ("", ".", "..") for part in text.split("/")):
+        raise RefusedError(
+            f"{shown(text)} cannot be a directory in a bucket", "as in main or registries/main"
+        )
+
+
 def check_upstream(text: str) -> None:
     """A pull-through cache's upstream: a URL like a mirror's."""
     if "@" in re.split(r"[/?#]", text.partition("://")[2])[0]:
@@ -313,6 +346,7 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "absolute-path": check_absolute_path,
     "account": check_account,
     "address": hosts.check_host_address,
+    "bucket": check_bucket,
     "command": check_command,
     "deletions": check_deletions,
     "endpoint": addresses.check_endpoint,
@@ -330,9 +364,12 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "percent": check_percent,
     "permitted": check_permitted,
     "proxy": check_proxy,
+    "region": check_region,
     "registry-user": check_registry_user,
     "repository": check_repository,
     "repository-pattern": check_repository_pattern,
+    "s3-endpoint": check_s3_endpoint,
+    "s3-prefix": check_s3_prefix,
     "secret": check_secret,
     "tag-pattern": check_tag_pattern,
     "tls-name": addresses.check_tls_name,

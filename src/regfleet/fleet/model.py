@@ -116,6 +116,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class S3:
+    """A bucket that keeps a registry's images.
+
+    Attributes:
+        endpoint: the service's URL; empty for Amazon's.
+        keys: the sources of the access key and of the secret key; None where the registry uses
+            the role of the machine that it runs on.
+        prefix: the directory in the bucket; empty for its top.
+        ca: PEM file of the CA that signed the service's certificate; None where the system's do.
+        redirect: whether clients are sent to the service for the contents of layers.
+    """
+
+    bucket: str
+    region: str
+    endpoint: str = ""
+    keys: tuple[PasswordSource, PasswordSource] | None = None
+    prefix: str = ""
+    ca: Path | None = None
+    redirect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """What one user is in one project."""
 
@@ -175,6 +197,7 @@ class Registry:
         serves_docker_hub: whether the upstream is Docker Hub, or a mirror of it.
         listen: the host's address (without brackets) and the port that it listens on; None for
             all addresses and the endpoint's port.
+        storage: the host's directory that keeps its images; empty where `s3` does.
         admins: the users who may do everything where there are projects.
         projects: who may do what in which repositories; without any, every user may do everything.
         gateway: what enforces these roles; None without projects.
@@ -200,6 +223,7 @@ class Registry:
     proxy_user: User | None = None
     proxy_ttl: str = ""
     adopt: bool = False
+    s3: S3 | None = None
     admins: tuple[str, ...] = ()
     projects: tuple[Project, ...] = ()
     gateway: Gateway | None = None

@@ -50,6 +50,9 @@ def _registry_warnings(registry: Registry) -> Iterator[Finding]:
         if registry.users:
             message += ", and read the passwords"
         yield Finding((*place, "tls", "source"), message, 'leave it out, or write "files"')
+    if registry.s3 and registry.s3.endpoint.startswith("http://"):
+        message = "is http://: anyone on the network path can read and change images"
+        yield Finding((*place, "storage", "s3", "endpoint"), message, "use https://")
     if not registry.external and is_volatile(registry.storage):
         message = f"{registry.storage} is emptied when the host starts: all images are lost then"
         yield Finding((*place, "storage"), message, "as in /var/lib/registry")

@@ -60,6 +60,7 @@ def of_this_fleet(
             ("external", _external(fleet)),
             ("mirrors", _mirrors(fleet)),
             ("caches", _caches(fleet)),
+            ("storage", _buckets(fleet)),
         )
         for text in texts
     )
@@ -189,6 +190,12 @@ def _caches(fleet: Fleet) -> Iterator[str]:
     for registry in fleet.registries.values():
         if registry.proxy:
             yield f"{registry.name} asks an empty registry in place of {registry.proxy}"
+
+
+def _buckets(fleet: Fleet) -> Iterator[str]:
+    for registry in fleet.registries.values():
+        if registry.s3:
+            yield f"{registry.name} keeps its images in a directory, not in {registry.s3.bucket}"
 
 
 def _few(names: Iterable[str]) -> str:

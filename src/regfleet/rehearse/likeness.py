@@ -284,6 +284,8 @@ def _registry(
         image=image.image if image else registry.image,
         image_archive=image.archive if image else registry.image_archive,
         gateway=gateway,
+        storage=f"/var/lib/registry-{registry.name}" if registry.s3 else registry.storage,
+        s3=None,  # a rehearsal writes to no service of anybody's
         listen=_listen(registry),
         tls=tls,
         users=tuple(
@@ -340,7 +342,7 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
         accounts=tuple(sorted(accounts - {login, "root"})),
         addresses=claimed.addresses,
         upstream_port=free if any(registry.proxy for registry in registries) else 0,
-        storage=tuple(registry.storage for registry in registries),
+        storage=tuple(registry.storage for registry in registries if registry.storage),
     )
 
 

@@ -24,6 +24,8 @@ from regfleet.materials import (
     RegistryMaterial,
     fit,
     proxy_password,
+    s3_ca,
+    s3_keys,
     upstream_ca,
     upstream_password,
 )
@@ -52,6 +54,8 @@ class KnownRegistry:
         password_errors: why passwords are unknown.
         upstream_password: as in `RegistryMaterial`; None if unknown, too.
         upstream_error: why it is unknown.
+        s3_keys: as in `RegistryMaterial`; None if unknown, too.
+        s3_error: why they are unknown.
     """
 
     registry: Registry
@@ -65,6 +69,8 @@ class KnownRegistry:
     password_errors: tuple[RegfleetError, ...]
     upstream_password: Secret | None = field(default=None, repr=False)
     upstream_error: RegfleetError | None = None
+    s3_keys: tuple[Secret, Secret] | None = field(default=None, repr=False)
+    s3_error: RegfleetError | None = None
 
     def credentials(self, first: Collection[str] = ()) -> Credentials | None:
         """A user to ask the registry as; None if it has no known users.
@@ -113,6 +119,11 @@ class KnownRegistry:
             upstream_password=(
                 self.upstream_password or Secret(stand_in) if self.registry.proxy_user else None
             ),
+            s3_keys=(
+                self.s3_keys or (Secret(stand_in), Secret(stand_in))
+                if self.registry.s3 and self.registry.s3.keys
+                else None
+            ),
         )
 
 
@@ -144,7 +155,8 @@ class Known:
         for name, known in self.registries.items():
             if of is not None and name not in of:
                 continue
-            for error in (known.trust_error, *known.password_errors, known.upstream_error):
+            lacking = (known.upstream_error, known.s3_error)
+            for error in (known.trust_error, *known.password_errors, *lacking):
                 if error and error.message not in said:
                     said.add(error.message)
                     yield error
@@ -156,7 +168,8 @@ class Known:
         made = {name: known.material(stand_in) for name, known in self.registries.items()}
         for name, known in self.registries.items():
             trusted = upstream_ca(self.fleet, known.registry, made)
-            made[name] = replace(made[name], upstream_ca=trusted)
+            bucket_ca = s3_ca(known.registry, datetime.now(timezone.utc))
+            made[name] = replace(made[name], upstream_ca=trusted, s3_ca=bucket_ca)
         proxies = {
             name: self.proxies.get(name, Secret(stand_in))
             for name, client in self.fleet.clients.items()
@@ -248,6 +261,11 @@ def _registry(
         upstream = upstream_password(registry)
     except PasswordError as error:
         upstream_error = error
+    keys, keys_error = None, None
+    try:
+        keys = s3_keys(registry)
+    except PasswordError as error:
+        keys_error = error
     pair, ca, trust_error = _trust(registry, state, certificates)
     http_secret = _kept(state, state_paths.http_secret(registry.name))
     return KnownRegistry(
@@ -262,6 +280,8 @@ def _registry(
         errors,
         upstream,
         upstream_error,
+        keys,
+        keys_error,
     )
 
 

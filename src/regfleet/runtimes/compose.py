@@ -67,7 +67,10 @@ def _definition(registry: Registry, needs: files.Needs) -> dict[str, Json]:
         "network_mode": "bridge",
         "ports": [f"{published}:{configuration.LISTEN}"],
         # The directory, not the files: one that is renamed into place would stay unseen.
-        "volumes": [f"{needs.home}:{INSIDE}:ro", f"{registry.storage}:{configuration.STORAGE}"],
+        "volumes": [
+            f"{needs.home}:{INSIDE}:ro",
+            *([f"{registry.storage}:{configuration.STORAGE}"] if registry.storage else []),
+        ],
         "environment": {"OTEL_TRACES_EXPORTER": "none", **dict(needs.environment)},
         "entrypoint": ["registry"],
         "command": ["serve", f"{INSIDE}/config.yml"],

@@ -6,7 +6,7 @@ import json
 import re
 
 from regfleet.documents.yaml_text import printable
-from regfleet.fleet.model import Json, Registry
+from regfleet.fleet.model import S3, Json, Registry
 from regfleet.gateway import files as gateway
 from regfleet.materials import RegistryMaterial
 
@@ -16,8 +16,8 @@ TOKENS = "tokens.crt"  # the certificates of tokens that it takes, beside its co
 USERS = "users.yml"  # the configuration of the process that checks passwords, beside that
 DRAIN = "8s"  # Docker kills after 10 s what it stops
 
-# How distribution calls the values that nobody may see: http.secret, and proxy.password.
-_SECRET = re.compile(r'^(\s*"(?:secret|password)": )".*?"(,?)$', re.MULTILINE)
+# How distribution calls the values that nobody may see: http.secret, proxy.password, S3's keys.
+_SECRET = re.compile(r'^(\s*"(?:secret|password|accesskey|secretkey)": )".*?"(,?)$', re.MULTILINE)
 
 
 def shown(text: str) -> str:
@@ -52,6 +52,7 @@ def render(
         listen: address and port at which it listens; without an address at all of them.
         cached: as earlier versions wrote it, with the cache in memory.
     """
+    s3 = registry.s3
     http: dict[str, Json] = {
         "addr": listen,
         "secret": material.http_secret.reveal(),
@@ -69,12 +70,16 @@ def render(
         "version": "0.1",
         "log": {"level": "info", "fields": {"registry": registry.name}},
         "storage": {
-            "filesystem": {"rootdirectory": storage},
+            **({"filesystem": {"rootdirectory": storage}} if s3 is None else _bucket(s3, material)),
             "delete": {"enabled": registry.delete},
             **({"cache": {"blobdescriptor": "inmemory"}} if cached else {}),
         },
         "http": http,
     }
+    if s3:
+        # A registry whose bucket does not answer says 503 to everything, and no 404 that clients
+        # would take for an image that is not there (distribution, "Configuration": health).
+        document["health"] = {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}}
     if registry.proxy:
         document["proxy"] = _proxy(registry, material)
     if registry.gateway:
@@ -124,6 +129,21 @@ def _htpasswd(registry: Registry, directory: str) -> dict[str, Json]:
 
 def _text(document: dict[str, Json]) -> str:
     return printable(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def _bucket(s3: S3, material: RegistryMaterial) -> dict[str, Json]:
+    """The storage driver `s3` (distribution, "S3 storage driver"), and whether it redirects."""
+    driver: dict[str, Json] = {"bucket": s3.bucket, "region": s3.region}
+    if s3.prefix:
+        driver["rootdirectory"] = f"/{s3.prefix}"
+    if s3.endpoint:
+        # Services of one's own mostly have no name in the DNS for each bucket.
+        driver |= {"regionendpoint": s3.endpoint, "forcepathstyle": True}
+        driver["secure"] = s3.endpoint.startswith("https://")
+    if material.s3_keys:
+        access, secret = material.s3_keys
+        driver |= {"accesskey": access.reveal(), "secretkey": secret.reveal()}
+    return {"s3": driver, "redirect": {"disable": not s3.redirect}}
 
 
 def _proxy(registry: Registry, material: RegistryMaterial) -> dict[str, Json]:

@@ -67,7 +67,7 @@ def _service(
     mounted = (
         f"--publish={published(registry)}:{configuration.LISTEN}",
         f"--volume={needs.home}:{INSIDE}:ro",
-        f"--volume={registry.storage}:/var/lib/registry",
+        *_stored(registry),
         # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
         "--env=OTEL_TRACES_EXPORTER=none",
         *(f"--env={name}={value}" for name, value in needs.environment),
@@ -115,7 +115,7 @@ def _behind_gateway(
     own = ContainerRun(
         arguments=(
             configured,
-            f"--volume={registry.storage}:{configuration.STORAGE}",
+            *_stored(registry),
             *program,
             *confined,
             *memory,
@@ -152,6 +152,13 @@ def _behind_gateway(
     )
     runs = fronted.Runs(own, users, front, image, gateway)
     return fronted.services(fleet, registry, instance, made, runs)
+
+
+def _stored(registry: Registry) -> tuple[str, ...]:
+    """The mount of its storage; none where a bucket keeps its images."""
+    if not registry.storage:
+        return ()
+    return (f"--volume={registry.storage}:{configuration.STORAGE}",)
 
 
 def published(registry: Registry) -> str:

@@ -14,11 +14,11 @@ from regfleet.runtimes import configuration
 BASE = "/etc/regfleet"
 # Below a registry's directory: who has which role. Only the next plan reads it.
 ROLES = "roles.json"
-# A pull-through cache trusts its upstream as Go's programs trust servers: by the system's bundle,
-# and by each file in the directories of this variable (crypto/x509, root_unix.go, loadSystemRoots).
+# The registry trusts an upstream and an S3 service as Go's programs trust servers: by the system's
+# bundle, and by each file in the directories of this variable (crypto/x509, root_unix.go,
+# loadSystemRoots).
 _TRUST = "SSL_CERT_DIR"
 _SYSTEM_TRUST = "/etc/ssl/certs"
-_TRUSTED = "upstream"  # below a registry's directory of configuration
 UNCACHED_NOW = "this version runs it without the cache in memory, which knows blobs that are gone"
 
 
@@ -94,13 +94,20 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
     directories = [
         Directory(BASE, 0o755, reason, own=True),
         Directory(home, 0o700, reason, own=True),
-        Directory(registry.storage, 0o700, f"{reason}.storage"),
     ]
-    if material.upstream_ca:
-        why = f"{reason}.proxy"
-        directories.insert(2, Directory(f"{home}/{_TRUSTED}", 0o700, why, own=True))
-        files.append(File(f"{home}/{_TRUSTED}/ca.crt", material.upstream_ca, 0o444, why))
-        environment = ((_TRUST, f"{_SYSTEM_TRUST}:{places.seen_at or home}/{_TRUSTED}"),)
+    trusted = [_SYSTEM_TRUST]
+    for below, why, ca in (
+        ("upstream", f"{reason}.proxy", material.upstream_ca),
+        ("s3", f"{reason}.storage.s3.ca", material.s3_ca),
+    ):
+        if ca:
+            directories.append(Directory(f"{home}/{below}", 0o700, why, own=True))
+            files.append(File(f"{home}/{below}/ca.crt", ca, 0o444, why))
+            trusted.append(f"{places.seen_at or home}/{below}")
+    if len(trusted) > 1:
+        environment = ((_TRUST, ":".join(trusted)),)
+    if registry.storage:
+        directories.append(Directory(registry.storage, 0o700, f"{reason}.storage"))
     read_at_start = tuple(file.digest for file in files)
     formerly_read = (replace(config, content=former.encode()).digest, *read_at_start[1:])
     if material.htpasswd is not None:

@@ -44,7 +44,7 @@ class Podman:
             arguments=arguments,
             mounts=(
                 (needs.home, INSIDE, "ro"),
-                (registry.storage, configuration.STORAGE, ""),
+                *(((registry.storage, configuration.STORAGE, ""),) if registry.storage else ()),
             ),
             pids=registry.limits.pids,
             memory=registry.limits.memory or "",

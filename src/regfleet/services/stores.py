@@ -13,6 +13,8 @@ def others_files(storage: str, want: DesiredHost, seen: ObservedHost) -> bool:
     Root without capabilities writes only where root may by its permissions: it needs the right to
     override them there.
     """
+    if not storage:
+        return False
     ours = seen.owned.get(want.fleet, Owned()).directories
     for below in STORE_DIRECTORIES:
         found = seen.paths.get(f"{storage}{below}")

@@ -62,7 +62,7 @@ def _unit(service: Service, run: UnitRun) -> Iterator[str]:
     yield from _head(service)
     yield from ("", "[Unit]", f"Description=registry {service.registry} of {service.fleet}")
     yield from ("Wants=network-online.target", "After=network-online.target")
-    yield f"RequiresMountsFor={_quoted((service.storage,))}"
+    yield from _mounts(service)
     yield from ("StartLimitIntervalSec=0", "", "[Service]")
     # conmon stays, and tells that the container runs; podman ends (podman-run(1), --sdnotify).
     yield from ("Type=notify", "NotifyAccess=all", "KillMode=mixed")
@@ -79,7 +79,7 @@ def _unit(service: Service, run: UnitRun) -> Iterator[str]:
 def _drop_in(service: Service, run: UnitRun) -> Iterator[str]:
     """Over the distribution's unit: our configuration, with what a container is confined to."""
     yield from _head(service)
-    yield from ("", "[Unit]", f"RequiresMountsFor={_quoted((service.storage,))}")
+    yield from ("", "[Unit]", *_mounts(service))
     yield from ("StartLimitIntervalSec=0", "", "[Service]")
     for name, value in (*_marks(service).items(), *run.environment):
         yield f"Environment={_quoted((f'{name}={value}',))}"
@@ -89,9 +89,16 @@ def _drop_in(service: Service, run: UnitRun) -> Iterator[str]:
     yield from ("User=root", "Group=root")
     kept = " ".join(f"CAP_{each}" for each in run.privileges)
     yield from (f"CapabilityBoundingSet={kept}", "AmbientCapabilities=", "NoNewPrivileges=yes")
-    yield from ("ProtectSystem=strict", f"ReadWritePaths={_quoted((service.storage,))}")
+    yield "ProtectSystem=strict"
+    if service.storage:
+        yield f"ReadWritePaths={_quoted((service.storage,))}"
     yield from ("PrivateTmp=yes", "PrivateDevices=yes")
     yield from _limits(run)
+
+
+def _mounts(service: Service) -> tuple[str, ...]:
+    """That the file system of its storage is there first; none where a bucket keeps the images."""
+    return (f"RequiresMountsFor={_quoted((service.storage,))}",) if service.storage else ()
 
 
 def _limits(run: UnitRun, beside: int = 0) -> Iterator[str]:

@@ -369,6 +369,41 @@ MISTAKES = [
     ),
     (HEAD + MAIN + 'tls.names = ["a", "b c"]\n', 5, "registry.main.tls.names[1]", "host name"),
     (HEAD + MAIN + 'tls.names = ["fe80::1%0"]\n', 5, "registry.main.tls.names[0]", "zone"),
+    # --- storage in a bucket
+    (HEAD + MAIN + "storage = 3\n", 5, "registry.main.storage", "a string or a table"),
+    (HEAD + MAIN + "storage = {}\n", 5, "registry.main.storage.s3", "is missing"),
+    (HEAD + MAIN + "storage.s3 = {}\n", 5, "registry.main.storage.s3.bucket", "is missing"),
+    (HEAD + MAIN + 'storage.s3.bucket = "B"\n', 5, "registry.main.storage.s3.bucket", "a bucket"),
+    (
+        HEAD + MAIN + f'storage.s3 = {{ bucket = "abc", access_key = {SECRET} }}\n',
+        5,
+        "registry.main.storage.s3.secret_key",
+        "is missing: access_key is set ... write both, or none",
+    ),
+    (
+        HEAD
+        + MAIN
+        + f'storage.s3 = {{ bucket = "abc", access_key = {SECRET}, secret_key = "hunter2" }}\n',
+        5,
+        "registry.main.storage.s3.secret_key",
+        "is a string: passwords do not belong in the file",
+    ),
+    (
+        HEAD + MAIN + 'adopt = true\nstorage.s3.bucket = "abc"\n',
+        5,
+        "registry.main.adopt",
+        "does not go with a bucket",
+    ),
+    (
+        HEAD
+        + MAIN
+        + 'storage.s3.bucket = "abc"\n'
+        + CACHE.replace("reg1", "reg2")
+        + 'storage.s3.bucket = "abc"\n',
+        9,
+        "registry.hub.storage.s3",
+        "are those of registry.main too",
+    ),
     # --- projects and roles
     (
         HEAD + TEAM + 'members = { ic = "guest" }\n',

@@ -78,6 +78,8 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "proxy": "client.proxy",
         "replication": "replication",
         "secret": "registry.proxy.password",
+        "storage": "registry.storage",
+        "s3": "registry.storage.s3",
         "ca": "ca",
         "rollout": "rollout",
         "smoke": "smoke",

@@ -52,6 +52,11 @@ CASES = [
         ],
     ),
     (LOGIN + USERS, []),
+    (MAIN + USERS + 'storage.s3 = { bucket = "abc", endpoint = "https://s3.lan" }\n', []),
+    (
+        MAIN + USERS + 'storage.s3 = { bucket = "abc", endpoint = "http://s3.lan" }\n',
+        [(6, "registry.main.storage.s3.endpoint", "can read and change images")],
+    ),
     (MAIN + TEAM, []),
     (MAIN + TEAM + 'members.ci = "admin"\n', []),
     (

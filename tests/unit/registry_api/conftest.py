@@ -174,11 +174,14 @@ def start_registry(registry_binary, authority, tmp_path_factory):
             config["auth"] = {"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}}
         text = render(str(directory / "data"), f"127.0.0.1:{port}") if render else ""
         (directory / "config.yml").write_text(text or json.dumps(config))
+        # Its S3 driver heeds Amazon's variables of whoever runs the tests, as AWS_CA_BUNDLE.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
                 [binary or registry_binary, "serve", directory / "config.yml"],
                 stdout=log,
                 stderr=log,
+                env=own,
             )
         processes.append(process)
         wait_for(port, process)

@@ -12,6 +12,7 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
+    S3,
     Client,
     Gateway,
     Host,
@@ -64,7 +65,8 @@ PLAIN = registry(
     "plain.example",
     hosts=(host("reg2", user="root", sudo=False),),
     tls=Tls("none"),
-    storage="/srv/plain",
+    storage="",
+    s3=S3("registry", "eu-central-1"),
     allow_plaintext_passwords=True,
 )
 CACHE = registry("cache", "cache.example:5002", hosts=(host("web1"),), users=(), smoke=False,

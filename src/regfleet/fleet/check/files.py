@@ -62,6 +62,7 @@ def _paths_in(
 def _paths_read_later(document: Table) -> Iterator[tuple[Place, str]]:
     yield from _paths_in(("ssh",), document.get("ssh"), _SSH)
     yield from _files_of_proxies(document)
+    yield from _files_of_buckets(document)
     for section in ("registry", "client"):
         for name, group in tables.named(document, section):
             yield from _paths_of_hosts((section, name, "hosts"), group.get("hosts"))
@@ -98,10 +99,20 @@ def _files_of_proxies(document: Table) -> Iterator[tuple[Place, str]]:
             yield from _paths_in((section, name, "proxy", "password"), password, ("file",))
 
 
+def _files_of_buckets(document: Table) -> Iterator[tuple[Place, str]]:
+    for name, registry in tables.named(document, "registry"):
+        for key in ("access_key", "secret_key"):
+            secret = (defaults.s3(registry) or {}).get(key)
+            if isinstance(secret, dict):
+                place = ("registry", name, "storage", "s3", key)
+                yield from _paths_in(place, secret, ("file",))
+
+
 def _paths_needed_now(document: Table) -> Iterator[tuple[Place, str]]:
     for name, registry in tables.named(document, "registry"):
         place = ("registry", name)
         yield from _paths_in(place, registry, ("image_archive",))
         yield from _paths_in((*place, "tls"), registry.get("tls"), _TLS)
+        yield from _paths_in((*place, "storage", "s3"), defaults.s3(registry), ("ca",))
         yield from _paths_in((*place, "gateway"), registry.get("gateway"), ("image_archive",))
     yield from _paths_in(("smoke",), document.get("smoke"), ("image_archive",))

@@ -53,6 +53,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                 message = "describes the upstream of a pull-through cache, and proxy is not set"
                 yield Finding((*place, "serves_docker_hub"), message, "leave it out, or set proxy")
             yield from _upstream(place, registry, document)
+            yield from _bucket(place, registry)
         yield from _passwords(place, registry)
     yield from _collisions(document, claims)
 
@@ -135,6 +136,20 @@ def _upstream(place: Place, registry: Table, document: Table) -> Iterator[Findin
         yield Finding((*place, "proxy", "password"), message, hint)
 
 
+def _bucket(place: Place, registry: Table) -> Iterator[Finding]:
+    """Mistakes in `storage.s3`: half of the keys, or what needs a directory."""
+    bucket = defaults.s3(registry)
+    if bucket is None:
+        return
+    for key, other in (("access_key", "secret_key"), ("secret_key", "access_key")):
+        if key in bucket and other not in bucket:
+            where = (*place, "storage", "s3", other)
+            yield Finding(where, f"is missing: {key} is set", "write both, or none")
+    if registry.get("adopt"):
+        message = "does not go with a bucket: only images in a directory can be taken over"
+        yield Finding((*place, "adopt"), message, "leave it out")
+
+
 def _declared_upstream(registry: Table, document: Table) -> str:
     """The name of the registry that this fleet runs as a cache's upstream; empty for others."""
     netloc = urlsplit(defaults.upstream(registry)["url"] or "").netloc.lower()
@@ -211,6 +226,7 @@ class _Occupied(NamedTuple):
     address: str
     port: int
     storage: PurePosixPath | None
+    bucket: tuple[str, str, str] | None
 
 
 def _occupied(place: Place, registry: Table, host: str) -> _Occupied:
@@ -225,8 +241,18 @@ def _occupied(place: Place, registry: Table, host: str) -> _Occupied:
         "" if registry.get("external") else host,
         address,
         port,
-        None if storage is None else PurePosixPath(storage),
+        PurePosixPath(storage) if isinstance(storage, str) else None,
+        _bucket_of(registry),
     )
+
+
+def _bucket_of(registry: Table) -> tuple[str, str, str] | None:
+    """Where in which service a registry's bucket is; None without a bucket."""
+    bucket = defaults.s3(registry)
+    if bucket is None or bucket.get("bucket") is None:
+        return None
+    endpoint = (bucket.get("endpoint") or "").removesuffix("/").lower()
+    return endpoint, bucket["bucket"], bucket.get("prefix") or ""
 
 
 def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
@@ -236,6 +262,9 @@ def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
         message = f"{new.endpoint} is the endpoint of {theirs} too"
         yield Finding(endpoint, message, "give each registry its own endpoint")
         return
+    if new.bucket and new.bucket == other.bucket:
+        message = f"bucket and prefix are those of {theirs} too"
+        yield Finding((*new.place, "storage", "s3"), message, "give each registry its own prefix")
     if not new.host or new.host != other.host:
         return
     if new.endpoint and other.endpoint and _same_socket(new, other):
