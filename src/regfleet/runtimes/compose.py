@@ -75,6 +75,7 @@ def _definition(registry: Registry, needs: files.Needs) -> dict[str, Json]:
         "entrypoint": ["registry"],
         "command": ["serve", f"{INSIDE}/config.yml"],
         **CONFINED,
+        **({} if registry.storage else {"tmpfs": ["/tmp", configuration.STORAGE]}),  # noqa: S108
         "pids_limit": limits.pids,
         **memory,
     }

@@ -155,9 +155,13 @@ def _behind_gateway(
 
 
 def _stored(registry: Registry) -> tuple[str, ...]:
-    """The mount of its storage; none where a bucket keeps its images."""
+    """The mount of its storage.
+
+    Where a bucket keeps its images nothing is written there; but the official image declares a
+    volume, which Docker would make.
+    """
     if not registry.storage:
-        return ()
+        return (f"--tmpfs={configuration.STORAGE}",)
     return (f"--volume={registry.storage}:{configuration.STORAGE}",)
 
 

@@ -38,6 +38,7 @@ class Podman:
             *(f"--env={name}={value}" for name, value in needs.environment),
             "--entrypoint=registry",
             *CONFINED,
+            *(() if registry.storage else (f"--tmpfs={configuration.STORAGE}",)),
         )
         run = UnitRun(
             command=("serve", f"{INSIDE}/config.yml"),

@@ -191,7 +191,7 @@ def _passwords(place: Place, registry: Table) -> Iterator[Finding]:
 
 
 def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
-    """Registries with the same endpoint, or that need the same port or storage of one host."""
+    """Registries with the same endpoint, or that need the same port, storage or bucket."""
     hosts: dict[Place, str] = {}
     for claim in claims:
         hosts.setdefault(claim.group, claim.name)
@@ -208,6 +208,8 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                 yield Finding((*place, "runtime"), message, hint)
         new = _occupied(place, registry, host)
         shared = {f"endpoint {new.endpoint}", f"host {new.host}"}
+        if new.bucket:
+            shared.add(f"bucket {' '.join(new.bucket)}")
         for other in dict.fromkeys(each for key in sorted(shared) for each in neighbours[key]):
             yield from _conflicts(new, other)
         for key in shared:
