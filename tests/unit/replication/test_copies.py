@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from places import CONFIG, DOCKER, DOCKER_LIST, EMPTY, OCI, Line, digest_of
@@ -477,3 +479,24 @@ def test_requests_processor_and_memory_for_many_tags(start, settings, tmp_path):
     assert ended["counts"]["same"] == count
     assert sum(ended["requests"].values()) <= 2 * count + 2 + 2 * (count // 1000 + 2)
     assert int(ran.stderr.split()[1]) < 40_000  # KiB
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.13"])
+def test_it_runs_by_other_pythons(start, settings, tmp_path, version):
+    """Those that this machine has; the oldest is the one that matters."""
+    kept = Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python3")
+    for found in filter(None, (shutil.which(f"python{version}"), *map(str, kept))):
+        if not subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+            break
+    else:
+        pytest.skip(f"no Python {version} here")
+    source, target = start(tls=True, user=("a", "b")), start(tls=True)
+    fill_kinds(source, "kinds/all")
+    chosen = settings(source, target, delete=True)
+    (tmp_path / "settings.json").write_text(json.dumps(chosen))
+    command = [found, "-I", PROGRAM, str(tmp_path / "settings.json")]
+    for copied, deleted in ((22, 0), (0, 1)):
+        ended = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert (ended["counts"]["copied"], ended["counts"]["deleted"]) == (copied, deleted)
+        source.api().delete_tag("kinds/all", "large", lambda _: None)
+    assert target.everything() == source.everything()
