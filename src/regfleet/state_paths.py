@@ -27,6 +27,7 @@ MACHINES = "machines.json"  # which machine each host was at the last apply
 SPACE = "space.json"  # earlier free space of registries' file systems
 REPORT = "report.html"  # the page of the last apply
 RUNS = "runs"
+PROMOTIONS = "promotions.jsonl"  # who promoted what; see regfleet.promotions
 REPLICATION = "replication"  # ledgers and last records of copies that run here
 
 _RUN = re.compile(r"([0-9]{1,9})\.json")

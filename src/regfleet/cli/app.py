@@ -17,7 +17,7 @@ from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
 CONNECTING = {"deletion", "doctor", "history", "importing", "inspect", "rehearse", "replicate"}
-CONNECTING |= {"runs", "up"}
+CONNECTING |= {"promote", "runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -242,6 +242,33 @@ def replicate(**given: object) -> NoReturn:
     _run_command("replicate", "replicate", **given)
 
 
+@cli.command(short_help="Bring an image to a stage, through its gates.")
+@click.argument("words", metavar="[FILE] STAGE IMAGE:TAG", nargs=-1)
+@options.yes
+@click.option("--approve", is_flag=True, help="Only record that you approve it.")
+@options.dry_run
+@options.ask_sudo_password
+@options.state_dir
+@options.as_json
+@options.verbose
+def promote(**given: object) -> NoReturn:
+    """Bring an image to a STAGE of the fleet file: show it, try the gates, ask, copy, record."""
+    _run_command("promote", "promote", **given)
+
+
+@cli.command(short_help="Set a tag of a stage back to the image before.")
+@click.argument("words", metavar="[FILE] STAGE IMAGE:TAG", nargs=-1)
+@options.yes
+@options.dry_run
+@options.ask_sudo_password
+@options.state_dir
+@options.as_json
+@options.verbose
+def demote(**given: object) -> NoReturn:
+    """Set a tag of a STAGE back to the image that was there before."""
+    _run_command("promote", "demote", **given)
+
+
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")
 @options.fleet_file
 @click.argument("registry", default="")
@@ -290,6 +317,7 @@ def rollback(**given: object) -> NoReturn:
     help="Also what this host keeps of earlier changes.",
     shell_complete=options.completion("hosts"),
 )
+@click.option("--promotions", is_flag=True, help="Who promoted what, and whether the log is whole.")
 @options.ask_sudo_password
 @options.state_dir
 @options.as_json

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from regfleet import journal, state_paths
 from regfleet.cli.inspect import reading
+from regfleet.cli.promote import show_history
 from regfleet.cli.runs import Common, confirm, finish, running
 from regfleet.errors import EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
@@ -37,7 +38,13 @@ _WELL = ("changed", "unchanged")
 
 
 def history(
-    *, file: Path, host: str | None, state_dir: Path | None, as_json: bool, verbose: int
+    *,
+    file: Path,
+    host: str | None,
+    promotions: bool,
+    state_dir: Path | None,
+    as_json: bool,
+    verbose: int,
 ) -> int:
     """List the runs of a fleet, and with `host` the generations that this host keeps."""
     fleet = load(file)
@@ -46,6 +53,8 @@ def history(
             f"there is no host {host} in {fleet.path.name}", did_you_mean(host, fleet.hosts(), "")
         )
     state = StateDirectory.beside(fleet.path, fleet.name, state_dir)
+    if promotions:
+        return show_history(fleet, state, as_json=as_json)
     runs = [run for run in journal.read(state) if not host or host in run.hosts]
     kept = Generations()
     if host:

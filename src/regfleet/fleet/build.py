@@ -23,12 +23,14 @@ from regfleet.fleet.model import (
     Mirror,
     PasswordSource,
     Project,
+    Promotion,
     Proxy,
     Registry,
     Replication,
     Rollout,
     Smoke,
     Ssh,
+    Stage,
     Tls,
     User,
 )
@@ -78,6 +80,10 @@ class _Builder:
             replications={
                 name: _build_replication(name, table)
                 for name, table in document.get("replication", {}).items()
+            },
+            promotions={
+                name: _build_promotion(name, table)
+                for name, table in document.get("promotion", {}).items()
             },
         )
 
@@ -237,6 +243,20 @@ def _build_replication(name: str, table: Table) -> Replication:
         conflict=settings["conflict"],
         parallel=settings["parallel"],
         run_on=settings["run_on"],
+        logins=dict(settings["login"]),
+    )
+
+
+def _build_promotion(name: str, table: Table) -> Promotion:
+    settings = defaults.with_defaults("promotion", table)
+    return Promotion(
+        name=name,
+        source=Stage(**defaults.with_defaults("stage", settings["from"])),
+        target=Stage(**defaults.with_defaults("stage", settings["to"])),
+        min_age=interval_seconds(settings["min_age"]) if "min_age" in settings else 0,
+        checks=tuple(settings["checks"]),
+        approve=tuple(settings["approve"]),
+        keep_previous=settings["keep_previous"],
         logins=dict(settings["login"]),
     )
 

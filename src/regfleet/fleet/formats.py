@@ -330,6 +330,14 @@ def check_repository_pattern(text: str) -> None:
         )
 
 
+def check_repository_prefix(text: str) -> None:
+    """The beginning of repositories' names: empty, or with the slash at its end."""
+    if text:
+        if not text.endswith("/"):
+            raise RefusedError(f"{shown(text)} has no slash at its end", f"as in {text}/")
+        check_repository(text[:-1])
+
+
 def check_tag_pattern(text: str) -> None:
     """A tag, or a shell pattern of tags."""
     if not any(mark in text for mark in "*?["):
@@ -368,6 +376,7 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "registry-user": check_registry_user,
     "repository": check_repository,
     "repository-pattern": check_repository_pattern,
+    "repository-prefix": check_repository_prefix,
     "s3-endpoint": check_s3_endpoint,
     "s3-prefix": check_s3_prefix,
     "secret": check_secret,

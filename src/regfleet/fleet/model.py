@@ -387,6 +387,36 @@ class Replication:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """An end of a promotion: the repositories of a registry whose names begin with a prefix."""
+
+    registry: str
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A stage that images are promoted to.
+
+    Attributes:
+        min_age: seconds that an image has to be in the source; 0 for any.
+        checks: shell commands that have to end with 0.
+        approve: accounts, one of which has to promote or approve; empty for nobody.
+        keep_previous: how many earlier images of a tag stay.
+        logins: the user at each registry that wants one.
+    """
+
+    name: str
+    source: Stage
+    target: Stage
+    min_age: int = 0
+    checks: tuple[str, ...] = ()
+    approve: tuple[str, ...] = ()
+    keep_previous: int = 3
+    logins: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """How a change spreads.
 
@@ -420,7 +450,7 @@ class Fleet:
         registries, clients: by name, in the file's order.
         warnings: what the file declares that is allowed but dangerous; see `fleet.warnings`.
         ca_permitted: domains and networks that the fleet's CA may sign for; empty for all.
-        replications: by name, in the file's order.
+        replications, promotions: by name, in the file's order.
     """
 
     name: str
@@ -432,6 +462,7 @@ class Fleet:
     warnings: tuple[Mistake, ...] = field(default=(), compare=False)
     ca_permitted: tuple[str, ...] = ()
     replications: Mapping[str, Replication] = field(default_factory=dict)
+    promotions: Mapping[str, Promotion] = field(default_factory=dict)
 
     def hosts(self) -> dict[str, Host]:
         """Every host by name, registries' first, each once."""

@@ -77,7 +77,15 @@ def sections(of: Table | None = None) -> tuple[Section, ...]:
     whole = schema() if of is None else of
     found: dict[str, Section] = {}
     _add_sections(whole, _Place((), ()), found, {})
-    return tuple(found.values())
+    # Two keys of one table may be tables of one kind: both lead to the section of the first.
+    names = {alias: each.name for each in found.values() for alias in each.also}
+    return tuple(
+        replace(
+            section,
+            keys=tuple(replace(key, below=names.get(key.below, key.below)) for key in section.keys),
+        )
+        for section in found.values()
+    )
 
 
 def find(wanted: str) -> tuple[Section, ...]:

@@ -138,6 +138,7 @@ def likeness(fleet: Fleet, cast: Cast, stand_ins: StandIns, user: str) -> Likene
     twin = replace(
         played,
         ca_permitted=(),  # its hosts have other addresses
+        promotions={},  # they change no host, and their checks are for real images
         registries={
             name: _registry(registry, names, stand_ins, user)
             for name, registry in played.registries.items()

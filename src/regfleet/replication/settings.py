@@ -41,8 +41,8 @@ def settings(
     return {
         "version": engine.VERSION,
         "policy": copy.name,
-        "source": _side(copy, copy.source, materials, connect),
-        "target": _side(copy, copy.target, materials, connect),
+        "source": side(copy.source, materials, policy.logins, connect),
+        "target": side(copy.target, materials, policy.logins, connect),
         "repositories": list(policy.repositories),
         "exclude": list(policy.exclude),
         "tags": list(policy.tags),
@@ -63,12 +63,13 @@ def text(found: Mapping[str, Json]) -> str:
     return json.dumps(found, indent=1) + "\n"
 
 
-def _side(
-    copy: Copy,
+def side(
     registry: Registry,
     materials: Mapping[str, RegistryMaterial],
+    logins: Mapping[str, str],
     connect: Mapping[str, str],
 ) -> dict[str, Json]:
+    """The settings of one registry, as of `engine.Registry`."""
     material = materials[registry.name]
     scheme = "http" if registry.tls.source == "none" else "https"
     found: dict[str, Json] = {"name": registry.name, "url": f"{scheme}://{registry.endpoint}"}
@@ -76,7 +77,7 @@ def _side(
         found["connect"] = connect[registry.name]
     if material.ca and scheme == "https":
         found["ca"] = material.ca.decode("ascii")
-    user = copy.policy.logins.get(registry.name)
+    user = logins.get(registry.name)
     if user is not None:
         found["user"] = user
         found["password"] = material.passwords[user].reveal()

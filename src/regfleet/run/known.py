@@ -314,6 +314,11 @@ def _wanted_users(fleet: Fleet, registry: Registry) -> Iterator[User]:
         for login in client.logins
         if login.registry == registry.name
     } | {user for copy in copies(fleet) for name, user in copy.users if name == registry.name}
+    needed |= {
+        stage.logins[registry.name]
+        for stage in fleet.promotions.values()
+        if registry.name in stage.logins
+    }
     return (user for user in registry.users if not registry.external or user.name in needed)
 
 

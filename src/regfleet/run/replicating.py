@@ -138,11 +138,11 @@ def _result(copy: Copy, run: Callable[[], CopyOutcome]) -> Result:
         return Result(copy, None, error.message, error.hint)
 
 
-def _check_known(copy: Copy, known: Known) -> None:
-    """Raise why a CA or a password is not known, if one that the copy needs is not."""
-    for registry in (copy.source, copy.target):
+def check_known(known: Known, registries: Iterable[Registry], logins: Mapping[str, str]) -> None:
+    """Raise why a CA or a password is not known, if one that is needed is not."""
+    for registry in registries:
         known.registries[registry.name].trusted()
-    for name, user in copy.users:
+    for name, user in logins.items():
         found = known.registries[name]
         if user not in found.passwords:
             raise next(
@@ -152,7 +152,7 @@ def _check_known(copy: Copy, known: Known) -> None:
 
 
 def _on_host(copy: Copy, known: Known, hosts: Hosts, *, dry: bool) -> CopyOutcome:
-    _check_known(copy, known)
+    check_known(known, (copy.source, copy.target), dict(copy.users))
     if copy.host is None:
         raise TypeError(copy.name)
     mark = secrets.token_hex(8)
@@ -170,7 +170,7 @@ def _from_here(
     dry: bool,
     tell: Callable[[Copy, Mapping[str, int]], None],
 ) -> CopyOutcome:
-    _check_known(copy, known)
+    check_known(known, (copy.source, copy.target), dict(copy.users))
     asking = Asking(known.registries, hosts)
     found = settings(
         copy,
@@ -179,7 +179,7 @@ def _from_here(
         connect={},
     )
     dials = tuple(
-        None if each.external else _dial(asking, each) for each in (copy.source, copy.target)
+        None if each.external else dial(asking, each) for each in (copy.source, copy.target)
     )
     try:
         run = engine.Run(found, dry, lambda counts: tell(copy, counts), (dials[0], dials[1]))
@@ -188,11 +188,11 @@ def _from_here(
         raise HostError(copy.name, f"the copy did not run: {error}") from error
 
 
-def _dial(asking: Asking, registry: Registry) -> Callable[[], object]:
+def dial(asking: Asking, registry: Registry) -> Callable[[], object]:
     """Opens connections to a registry of the fleet for the engine, which knows OSError alone."""
     target = asking.target(registry)
 
-    def dial() -> object:
+    def connect() -> object:
         allowance = Allowance(_WHOLE, registry.endpoint)
         try:
             return (
@@ -201,4 +201,4 @@ def _dial(asking: Asking, registry: Registry) -> Callable[[], object]:
         except RegfleetError as error:
             raise OSError(error.message) from error
 
-    return dial
+    return connect

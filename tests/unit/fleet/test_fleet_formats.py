@@ -209,6 +209,7 @@ PASS_AND_FAIL: list[tuple[str, list[str], list[str]]] = [
         ["*", "a/b", "prod/*", "a[a-c]?", "[!a]*"],
         ["", "A*", "a[", "a[]b*", "a b*", "/*\n", "A", "a//b"],
     ),
+    ("repository-prefix", ["", "a/", "staging/x/"], ["a", "/", "A/", "a//"]),
     ("tag-pattern", ["*", "v1.2", "V*", "[a-z]?"], ["", "a/*", "v*\n", ".x", "a b", "[x"]),
     (
         "ttl",

@@ -77,6 +77,8 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "login": "client.login",
         "proxy": "client.proxy",
         "replication": "replication",
+        "promotion": "promotion",
+        "stage": "promotion.from",
         "secret": "registry.proxy.password",
         "storage": "registry.storage",
         "s3": "registry.storage.s3",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from regfleet.errors import Mistake
 from regfleet.fleet import patterns
-from regfleet.fleet.model import Fleet, Replication
+from regfleet.fleet.model import Fleet, Promotion, Replication, Stage
 
 HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'
@@ -81,7 +81,7 @@ MISTAKES = [
     (
         HEAD + TWO + '[registry.main.users]\nci.password = "generate"\n' + REPLICATE,
         f"{COPY}.login",
-        'no login there ... login.main = "ci"',
+        'no login for it ... login.main = "ci"',
     ),
     (
         HEAD + TWO + REPLICATE + BACK,
@@ -156,6 +156,39 @@ def test_a_whole_policy(fleet_of: Callable[[str], Fleet]) -> None:
             logins={"main": "r"},
         )
     }  # fmt: skip
+
+
+STAGE = '[promotion.p]\nfrom = { registry = "main", prefix = "a/" }\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        ('to = { registry = "mian" }\n', "promotion.p.to.registry", "did you mean main?"),
+        ('to = { registry = "main", prefix = "a/" }\n', "promotion.p.to", "another prefix"),
+        ('to = { registry = "main", prefix = "b" }\n', "promotion.p.to.prefix", "no slash"),
+        ('to = { registry = "main", prefix = "B/" }\n', "promotion.p.to.prefix", "repository"),
+        ('to = { prefix = "b/" }\n', "promotion.p.to.registry", "is missing"),
+        ('to = { registry = "north" }\nlogin = { north = "x" }\n', "promotion.p.login.north",
+         'no user "x"'),
+        ('to = { registry = "north" }\nmin_age = "1w"\n', "promotion.p.min_age", "interval"),
+        ('to = { registry = "north" }\nchecks = [" "]\n', "promotion.p.checks[0]", "command"),
+        ('to = { registry = "north" }\nkeep_previous = 21\n', "promotion.p.keep_previous", "20"),
+    ],
+)  # fmt: skip
+def test_one_mistake_in_a_promotion(
+    mistakes_of: Callable[[str], tuple[Mistake, ...]], text: str, path: str, words: str
+) -> None:
+    (mistake,) = mistakes_of(HEAD + TWO + STAGE + text)
+    assert mistake.path == path
+    assert words in f"{mistake.message} {mistake.hint}"
+
+
+def test_a_whole_promotion(fleet_of: Callable[[str], Fleet]) -> None:
+    more = 'to = { registry = "north" }\nmin_age = "24h"\nchecks = ["true"]\napprove = ["ops"]\n'
+    assert fleet_of(HEAD + TWO + STAGE + more).promotions == {
+        "p": Promotion("p", Stage("main", "a/"), Stage("north"), 86400, ("true",), ("ops",))
+    }
 
 
 PIECES = st.lists(st.sampled_from(["a", "b", "/", "*", "?", "[ab]"]), max_size=6).map("".join)

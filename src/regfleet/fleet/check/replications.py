@@ -35,12 +35,15 @@ class Edge(NamedTuple):
 def check(document: Table) -> Iterator[Finding]:
     """The mistakes in the policies that the schema cannot find."""
     registries = dict(tables.named(document, "registry"))
+    for name, stage in tables.named(document, "promotion"):
+        yield from _promotion(("promotion", name), stage, registries)
     edges: list[Edge] = []
     for name, policy in tables.named(document, "replication"):
         place = ("replication", name)
         yield from _registries(place, policy, registries)
         yield from _deletion(place, policy, registries)
-        yield from _logins(place, policy, registries)
+        targets = [target for _, target in tables.items(policy, "to")]
+        yield from _logins(place, policy, registries, [policy.get("from"), *targets])
         yield from _timer(place, policy, registries)
         edges += _edges(name, policy, registries)
     yield from _two_for_one(edges)
@@ -113,15 +116,38 @@ def _deletion(place: Place, policy: Table, registries: Mapping[str, Table]) -> I
             yield Finding((*place, "delete"), message, "allow it there, or leave delete out here")
 
 
-def _logins(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
+def _promotion(place: Place, stage: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
+    ends = {key: stage[key] for key in ("from", "to") if stage.get(key) is not None}
+    known = f"declared are {', '.join(registries)}" if registries else "none is declared"
+    names = {key: end["registry"] for key, end in ends.items() if end.get("registry") is not None}
+    for key, name in names.items():
+        where = (*place, key, "registry")
+        if name not in registries:
+            message = f"no registry {shown(name)} is declared"
+            yield Finding(where, message, did_you_mean(name, registries, known))
+        elif key == "to" and "proxy" in registries[name]:
+            yield Finding(
+                where, f"{name} is a pull-through cache: it takes no pushes", "name another"
+            )
+    same = [(end.get("registry"), end.get("prefix", "")) for end in ends.values()]
+    if len(same) == len(("from", "to")) and same[0] == same[1] and None not in same[0]:
+        yield Finding((*place, "to"), "is where the images come from", "give it another prefix")
+    yield from _logins(place, stage, registries, list(names.values()))
+
+
+def _logins(
+    place: Place,
+    policy: Table,
+    registries: Mapping[str, Table],
+    taking_part: list[str | None],
+) -> Iterator[Finding]:
     if tables.is_broken(policy, "login"):
         return
     logins = policy.get("login") or {}
-    taking_part = [policy.get("from"), *(target for _, target in tables.items(policy, "to"))]
     for name, user in tables.pairs(policy, "login"):
         where = (*place, "login", name)
         if name not in taking_part:
-            message = f"{shown(name)} takes no part in this policy"
+            message = f"{shown(name)} takes no part in this"
             hint = did_you_mean(name, [each for each in taking_part if each], "leave it out")
             yield Finding(where, message, hint)
             continue
@@ -139,7 +165,7 @@ def _logins(place: Place, policy: Table, registries: Mapping[str, Table]) -> Ite
         registry = registries[name]
         if registry.get("users") and name not in logins and not registry.get("external"):
             first = next(iter(registry["users"]))
-            message = f"registry {name} has users, and this policy no login there"
+            message = f"registry {name} has users, and there is no login for it"
             hint = f'as in login.{name} = "{first}"'
             yield Finding((*place, "login"), message, hint)
 
