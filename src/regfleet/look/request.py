@@ -12,6 +12,7 @@ from regfleet.engines import ENGINES, REGISTRY_ENGINE
 from regfleet.look.parse import API_IMAGE, API_IMAGES
 from regfleet.model.desired import PROXIES, STORE_DIRECTORIES, DesiredHost, LoginEntry
 from regfleet.model.files import Directory, File
+from regfleet.model.observed import IPV6
 from regfleet.replication import timers
 from regfleet.services import KINDS, shell_of
 from regfleet.shell import frame
@@ -64,6 +65,8 @@ def define(want: DesiredHost, salt: str) -> str:
         path for service in want.services for path in KINDS[service.kind].paths(service)
     )
     paths |= dict.fromkeys(path for timer in want.timers for path in timers.paths(timer))
+    if any(service.without_ipv6 for service in want.services):
+        paths |= {IPV6: None}
     words = [ENGINES[name].shell for name in want.engines]
     images = {
         (service.image.engine, service.image.reference)

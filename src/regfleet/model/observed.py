@@ -12,6 +12,7 @@ from regfleet.record import DAEMON_JSON, BroughtImage, Owned
 from regfleet.roles import Roles
 
 DOCKER_PLACE = "/etc/docker"
+IPV6 = "/proc/net/if_inet6"  # there where the kernel has IPv6 (proc(5))
 ADDRESS = (
     "unix:///var/run/docker.sock"  # where dockerd listens unless told otherwise (dockerd(8), -H)
 )

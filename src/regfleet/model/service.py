@@ -175,6 +175,8 @@ class Service:
         made_from: path of the file among `files` from which its containers are made; the plan
             makes them again when somebody has edited that file. Empty for none.
         depends: names of services that must answer before it is started.
+        without_ipv6: the same for a host whose kernel has no IPv6; None where it makes no
+            difference.
         reloads: paths of those among `files` that it reads again when it is told to.
         registry, fleet: the registry and the fleet that it belongs to.
         adopt: whether it takes over from a registry that regfleet did not make.
@@ -198,6 +200,7 @@ class Service:
     made_from: str = ""
     depends: tuple[str, ...] = ()
     reloads: tuple[str, ...] = ()
+    without_ipv6: Service | None = None
     files: tuple[File, ...] = ()
     directories: tuple[Directory, ...] = ()
     formerly: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -10,7 +10,7 @@ from regfleet.engines import ENGINES, REGISTRY_ENGINE
 from regfleet.engines.interface import Engine
 from regfleet.errors import HostError
 from regfleet.model.desired import NOT_DECLARED, DesiredHost
-from regfleet.model.observed import ObservedHost
+from regfleet.model.observed import IPV6, ObservedHost
 from regfleet.model.plan import Change, InstallEngine, LoadImage, Plan
 from regfleet.model.resource import INTERRUPTED, Resource
 from regfleet.plan import storages
@@ -174,7 +174,8 @@ def diff(
 
 def _fitted(want: DesiredHost, seen: ObservedHost) -> DesiredHost:
     """The desired host with its services, and their files, as fitted to this host."""
-    services = tuple(KINDS[each.kind].fitted(each, want, seen) for each in want.services)
+    possible = (each if IPV6 in seen.paths else each.without_ipv6 or each for each in want.services)
+    services = tuple(KINDS[each.kind].fitted(each, want, seen) for each in possible)
     files = {file.path: file for each in services for file in each.files}
     return replace(
         want, services=services, files=tuple(files.get(file.path, file) for file in want.files)

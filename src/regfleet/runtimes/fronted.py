@@ -7,7 +7,7 @@ other two start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regfleet.fleet.model import Instance, Registry
 from regfleet.gateway import files as gateway
@@ -50,12 +50,14 @@ class Fronted:
     Attributes:
         needs: of the registry; its files have those of the checker among them.
         front: of the gateway.
+        front_without_ipv6: the same for a host without IPv6.
     """
 
     places: Places
     needs: files.Needs
     users: File
     front: gateway.GatewayNeeds
+    front_without_ipv6: gateway.GatewayNeeds
 
 
 def fronted(
@@ -90,7 +92,11 @@ def fronted(
         tls=registry.tls.source != "none",
         module=seen.module,
     )
-    return Fronted(places, needs, users, gateway.needs(registry, material, front, where))
+    both = (
+        gateway.needs(registry, material, replace(front, ipv6=ipv6), where)
+        for ipv6 in (True, False)
+    )
+    return Fronted(places, needs, users, *both)
 
 
 def places_of(registry: Registry, instance: Instance) -> Places:
@@ -164,4 +170,8 @@ def services(
         directories=made.front.directories,
         reloads=tuple(file.path for file in made.front.files),
     )
+    other = made.front_without_ipv6
+    if other.version != made.front.version:
+        probe = replace(front.probe, path=other.ready)
+        front = replace(front, without_ipv6=replace(front, files=other.files, probe=probe))
     return users, own, front

@@ -473,6 +473,16 @@ def test_files_that_a_service_reads_when_it_is_told_to(name):
     assert tuple(type(step) for step in plan.steps) == steps
 
 
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_a_service_for_hosts_without_ipv6(ipv6):
+    other = replace(READ, content=b"other")
+    front = replace(FRONT, without_ipv6=replace(FRONT, files=(other,)))
+    there = at("/proc/net/if_inet6") if ipv6 else {}
+    plan = diff(desired(services=(front,), files=(READ,)), observed(paths=there), SALT)
+    (put,) = (step for step in plan.steps if isinstance(step, PutFile))
+    assert put.file == (READ if ipv6 else other)
+
+
 @pytest.mark.parametrize("name", CONTAINER_CASES)
 def test_containers(name):
     seen, expected, steps = CONTAINER_CASES[name]

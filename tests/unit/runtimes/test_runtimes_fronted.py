@@ -174,6 +174,17 @@ def test_a_port_of_the_system_takes_a_right(wants):
     assert b"[::]" not in conf.content
 
 
+def test_a_host_without_ipv6(wants):
+    front = wants()[2]
+    (conf,) = (file for file in front.files if file.path.endswith("nginx.conf"))
+    (other,) = (file for file in front.without_ipv6.files if file.path.endswith("nginx.conf"))
+    assert b"listen [::]:5000 ssl;" in conf.content
+    assert b"[::]" not in other.content
+    assert front.probe != front.without_ipv6.probe
+    assert [file.path for file in front.files] == [file.path for file in front.without_ipv6.files]
+    assert wants({"listen": ("10.0.0.5", 5000)})[2].without_ipv6 is None
+
+
 def test_places_are_apart():
     """Of two ports, and of one port at two addresses."""
     found = [
