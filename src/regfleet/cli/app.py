@@ -16,8 +16,8 @@ from regfleet import __version__
 from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
-CONNECTING = {"deletion", "doctor", "history", "importing", "inspect", "rehearse", "replicate"}
-CONNECTING |= {"promote", "runs", "up"}
+CONNECTING = {"collection", "deletion", "doctor", "history", "importing", "inspect", "promote"}
+CONNECTING |= {"rehearse", "replicate", "runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -267,6 +267,16 @@ def promote(**given: object) -> NoReturn:
 def demote(**given: object) -> NoReturn:
     """Set a tag of a STAGE back to the image that was there before."""
     _run_command("promote", "demote", **given)
+
+
+@cli.command("gc", short_help="Free the space of images that no tag leads to.")
+@options.fleet_file
+@options.yes
+@options.dry_run
+@options.hosts
+def collect(**given: object) -> NoReturn:
+    """Delete what no tag leads to. Registries take no pushes for some seconds meanwhile."""
+    _run_command("collection", "gc", **given)
 
 
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")

@@ -245,7 +245,9 @@ print_machine() { # FILE...: the machine's id from the first that has one, and i
   if read -r number; then say "boot $number"; fi 2>/dev/null </proc/sys/kernel/random/boot_id
 }
 
-is_unfinished() { [ -e /var/lib/regfleet/pending ] || [ -e /var/lib/regfleet/making ]; }
+is_unfinished() {
+  [ -e /var/lib/regfleet/pending ] || [ -e /var/lib/regfleet/making ] || [ -e /var/lib/regfleet/collecting ]
+}
 
 # Prints whose touch is at work; fails if none is. A touch holds its lock open as file descriptor 9
 # while it lives; trying the lock would take it for a moment.

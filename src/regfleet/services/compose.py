@@ -99,6 +99,10 @@ class Compose(Kind):
             definition["logging"] = {"options": dict(run.log_options)}
         return written(replace(service, run=replace(run, definition=definition)))
 
+    def calling(self, service: Service) -> tuple[str, ...]:
+        """By Docker, in the container that runs."""
+        return ("docker", "exec", service.name, "registry")
+
     def words(self, service: Service) -> tuple[str, ...]:
         """The compose file, and the image that it names."""
         return (_run(service).path, service.image.reference if service.image else "")

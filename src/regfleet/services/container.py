@@ -54,6 +54,10 @@ class Containers(Kind):
             more = (*more, *run.log_options)
         return replace(service, run=replace(run, arguments=(*run.arguments, *more)))
 
+    def calling(self, service: Service) -> tuple[str, ...]:
+        """By Docker, in the container that runs."""
+        return ("docker", "exec", service.name, "registry")
+
     def words(self, service: Service) -> tuple[str, ...]:
         """What `docker run` gets behind the name."""
         run = _run(service)

@@ -102,5 +102,11 @@ class Kind(Protocol):
         del service, want, seen
         return None
 
+    def calling(self, service: Service) -> tuple[str, ...]:
+        """Words that call a registry's program once more, where it runs; `service` is a registry's.
+
+        Its configuration is where the service has it: the last word of what it is run with.
+        """
+
     def words(self, service: Service) -> tuple[str, ...]:
         """What its shell functions run it from."""

@@ -94,6 +94,12 @@ class Units(Kind):
         change = Change(Resource("package", packages[0]), "create", f"{service.reason}.runtime")
         return change, InstallProgram(seen.packages, packages, run.unit)
 
+    def calling(self, service: Service) -> tuple[str, ...]:
+        """By Podman, in the container that runs, or the program itself."""
+        if service.image:
+            return ("podman", "--remote=false", "exec", service.name, "registry")
+        return _run(service).command[:1]
+
     def words(self, service: Service) -> tuple[str, ...]:
         """Service manager, unit, file and what is in it, in base64."""
         run = _run(service)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 import shells
 
+from regfleet.jobs.collection import Collection
 from regfleet.jobs.interface import Answer, Job
 from regfleet.jobs.recovery import Recovery
 from regfleet.jobs.render import render
@@ -45,7 +46,8 @@ def test_the_functions_of_a_job_are_in_its_program(job):
 
 
 def test_every_shell_file_belongs_to_a_job():
-    named = {name for job in (Recovery, Rollback) for name in job.files} | {"recovery.sh"}
+    jobs = (Recovery, Rollback, Collection)
+    named = {name for job in jobs for name in job.files} | {"recovery.sh", "collection_end.sh"}
     there = {file.name for file in files("regfleet.jobs").iterdir() if file.name.endswith(".sh")}
     assert there == named
 

@@ -15,6 +15,8 @@ import pytest
 from regfleet import shell
 from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
+from regfleet.jobs.collection import Collection
+from regfleet.jobs.rollback import Rollback
 from regfleet.look import request
 from regfleet.replication import now
 from regfleet.services import KINDS
@@ -26,7 +28,9 @@ LOOK = request.program(*WORDS, kinds=tuple(KINDS), data=True, copies=True)
 EXAMINED = [
     word for word in WORDS if files("regfleet.engines").joinpath(f"{word}.doctor.sh").is_file()
 ]
-JOBS = "\n".join(shell.text("regfleet.jobs", name) for name in ("recovery.sh", "rollback.sh"))
+JOBS = "\n".join(
+    [shell.text("regfleet.jobs", "recovery.sh"), Rollback().functions(), Collection(()).functions()]
+)
 PROGRAMS = {
     "look": LOOK,
     "touch": f"{protocol.program(*WORDS)}\n{JOBS}",

@@ -141,8 +141,23 @@ begin() { # RUN WHO, which ends in "fleet NAME", then archives that may wait for
     rm -f "$BASE/beside"
   fi
   rm -rf "$BASE/generations/spent"
+  end_collections || return 1
   shift 2
   for archive; do spooled="$spooled$archive$NL"; done
+}
+
+# A registry that a killed collection left read-only takes pushes again (jobs/collection_end.sh); as a
+# rule a process on the host has seen to that long ago.
+end_collections() {
+  for left in "$BASE"/collecting/*/end; do
+    [ -e "$left" ] || continue
+    service=${left%/end}
+    say "note a collection of ${service##*/} was interrupted; it is ended first"
+    if ! run sh "$left" "$service"; then
+      fail "an interrupted collection of ${service##*/} cannot be ended" "see \`sh $left $service\` on the host"
+      return 1
+    fi
+  done
 }
 
 keep_answer() { # RUN: where what is said is kept; those of earlier days go

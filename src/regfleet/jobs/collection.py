@@ -1,0 +1,100 @@
+"""The job that collects the garbage of a host's registries; collection.sh says how."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import ClassVar
+
+from regfleet import shell
+from regfleet.jobs.interface import Answer, Job
+from regfleet.model.collections import Collected
+from regfleet.registry_api.answers import MANIFEST_TYPES
+from regfleet.secret import Secret
+
+_MARKS, _ENDS = "collection_mark.awk", "collection_end.sh"
+USUAL_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A registry whose garbage is collected.
+
+    Attributes:
+        service, kind: its service on the host, and how that is run.
+        where: ADDRESS:PORT at which its own host reaches it.
+        probe: what it is asked there, as the touch takes it.
+        config: the path of its configuration on the host.
+        storage: the directory of its data on the host.
+        program: the words that call the registry's program where it runs.
+        inside: the path of its configuration there.
+        login: NAME:PASSWORD of one of its users; None if it has none, or none is known here.
+        minutes: how old manifests without a tag have to be.
+    """
+
+    service: str
+    kind: str
+    where: str
+    probe: str
+    config: str
+    storage: str
+    program: tuple[str, ...]
+    inside: str
+    login: Secret | None = field(default=None, repr=False)
+    minutes: int = USUAL_MINUTES
+
+    def steps(self, *, foresee: bool) -> list[tuple[str, ...]]:
+        """The calls for this registry.
+
+        Args:
+            foresee: whether only to look.
+        """
+        about = (self.service, self.kind, self.where, self.probe, self.config, self.storage)
+        calls: list[tuple[str, ...]] = [
+            ("collection_of", *about, self.inside, *self.program, "garbage-collect")
+        ]
+        if self.login:
+            encoded = base64.b64encode(self.login.reveal().encode()).decode()
+            calls.append(("collection_as", encoded))
+        calls.append(("collection_foresee" if foresee else "collection_run", str(self.minutes)))
+        return calls
+
+
+@dataclass(frozen=True, slots=True)
+class Collection(Job[tuple[Collected, ...]]):
+    """Collect the garbage of registries, one after another.
+
+    Attributes:
+        foresee: whether only to look what a collection would delete.
+    """
+
+    subjects: tuple[Subject, ...]
+    foresee: bool = False
+
+    name: ClassVar[str] = "collection"
+    files: ClassVar[tuple[str, ...]] = ("collection.sh",)
+    # It reads every manifest and deletes thousands of files: of a large registry that takes hours.
+    seconds: ClassVar[float] = 6 * 3600
+
+    def functions(self) -> str:
+        """The functions, with the texts of other programs in variables."""
+        marks = shell.text("regfleet.jobs", _MARKS)
+        ends = base64.b64encode(shell.text("regfleet.jobs", _ENDS).encode()).decode()
+        texts = {"marks": marks, "ends": ends, "accepts": ", ".join(MANIFEST_TYPES)}
+        given = "".join(f"collection_{name}={quote(text)}\n" for name, text in texts.items())
+        return given + "\n".join(shell.text("regfleet.jobs", name) for name in self.files)
+
+    def steps(self) -> Sequence[tuple[str, ...]]:
+        """A few calls for each registry."""
+        return [call for each in self.subjects for call in each.steps(foresee=self.foresee)]
+
+    def read(self, answers: Sequence[Answer]) -> tuple[Collected, ...]:
+        """What was collected, in the order of the subjects."""
+        found = {
+            each.fields[0]: Collected(each.fields[0], *(each.number(i) for i in range(1, 8)))
+            for each in answers
+            if each.key == "collected"
+        }
+        return tuple(found[each.service] for each in self.subjects)

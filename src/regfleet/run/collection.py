@@ -1,0 +1,72 @@
+"""Which registries of a host are collected, and what the job there has to know of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from regfleet.desired.resolve import registries_on
+from regfleet.errors import RegfleetError
+from regfleet.fleet.model import Fleet, Registry
+from regfleet.jobs.collection import Subject
+from regfleet.model.desired import DesiredHost
+from regfleet.model.service import ComposeRun, Service
+from regfleet.run.asking import RegistryAccess
+from regfleet.secret import Secret
+from regfleet.services import KINDS
+
+_CONFIG = "/config.yml"
+
+
+def subjects(
+    fleet: Fleet, want: DesiredHost, about: Mapping[str, RegistryAccess]
+) -> tuple[Subject, ...]:
+    """The registries of a host whose garbage can be collected.
+
+    A pull-through cache is left out: it deletes by itself what has become old.
+
+    Args:
+        about: users of each registry.
+    """
+    found = []
+    for registry in registries_on(fleet, want.name):
+        service = next((each for each in want.services if _is_of(registry, each)), None)
+        if service and not registry.proxy:
+            found.append(_subject(registry, service, about[registry.name]))
+    return tuple(found)
+
+
+def _is_of(registry: Registry, service: Service) -> bool:
+    """Whether a service is the registry itself, which has the configuration and the data."""
+    config = any(file.path.endswith(_CONFIG) for file in service.files)
+    return service.registry == registry.name and service.storage == registry.storage and config
+
+
+def _subject(registry: Registry, service: Service, access: RegistryAccess) -> Subject:
+    return Subject(
+        service=service.name,
+        kind=service.kind,
+        where=service.where,
+        probe=service.probe.word,
+        config=next(file.path for file in service.files if file.path.endswith(_CONFIG)),
+        storage=registry.storage,
+        program=KINDS[service.kind].calling(service),
+        inside=_inside(service),
+        login=_login(access),
+    )
+
+
+def _inside(service: Service) -> str:
+    """The path of the configuration as the registry sees it: the last word of its command."""
+    run = service.run
+    if isinstance(run, ComposeRun):
+        words = run.definition["command"]
+        return str(words[-1]) if isinstance(words, list) else ""
+    return run.command[-1]
+
+
+def _login(access: RegistryAccess) -> Secret | None:
+    try:
+        found = access.credentials()
+    except RegfleetError:  # the job finds out in another way that the registry only reads
+        return None
+    return Secret(f"{found.user}:{found.password.reveal()}") if found else None

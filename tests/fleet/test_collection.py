@@ -1,0 +1,216 @@
+"""`regfleet gc` on real registries: what no tag leads to goes, and nothing else, while people push.
+
+Sizes are those of the disk: every layer is of random bytes.
+"""
+
+import itertools
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from pushing import Pusher
+
+DATA = "/var/lib/registry/docker/registry/v2"
+FLEET = """
+[registry.main]
+hosts = [$reg1]
+endpoint = "registry.test:5000"
+image_archive = "$registry_tar"
+tls.source = "none"
+"""
+ROUNDS = 20 if "REGFLEET_SOAK" in os.environ else 1
+AGED = f"find {DATA}/repositories -path '*/revisions/*/link' -exec touch -d '2 days ago' {{}} +"
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module("reg1=registry.test")
+
+
+@pytest.fixture
+def fleet(twin, write_fleet, regfleet):
+    path = write_fleet(twin, FLEET)
+    done = regfleet("apply", path, "--yes")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture
+def pusher(twin):
+    return Pusher(f"{twin.hosts['reg1'].address}:5000")
+
+
+@pytest.fixture
+def host(twin):
+    return twin.hosts["reg1"]
+
+
+@pytest.fixture
+def gc(fleet, regfleet):
+    """`regfleet gc`: its document."""
+
+    def run(*words, code=0):
+        done = regfleet("gc", fleet, "--json", *words)
+        assert done.returncode == code, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def size(host):
+    """Bytes of all blobs, those of manifests included."""
+    return int(host.read(f"cat $(find {DATA}/blobs -name data) | wc -c"))
+
+
+def index(pusher, repository, tag, platforms=2):
+    """An image for several platforms, whose parts have no tags."""
+    members = [pusher.image(repository) for _ in range(platforms)]
+    return pusher.index(repository, tag, members), members
+
+
+def nothing_is_left(host):
+    """Of a collection that ended: the registry takes pushes, and no file of it is there."""
+    left = host.read(
+        "ls -A /var/lib/registry /var/lib/registry/docker/registry; ls /var/lib/regfleet;"
+        "ls /run/regfleet | grep read-only; grep -c config.yml /proc/self/mounts || :"
+    ).split()
+    assert "collecting" not in left, left
+    assert not [each for each in left if "collection" in each or "read-only" in each], left
+    assert left[-1] == "0", left
+
+
+def test_what_no_tag_leads_to_goes_and_nothing_else(host, pusher, gc, fleet, regfleet):
+    kept = [index(pusher, "team/app", f"{number}.0") for number in range(3)]
+    pusher.image("team/app", "plain")
+    pusher.image("other", "1")
+    signed = pusher.image("team/app", "signed")
+    pusher.image("team/app", subject=signed)  # no tag: it stays with what it belongs to
+    host.read(AGED)
+    before = size(host)
+    gone = [index(pusher, "team/app", "moving") for _ in range(2)]
+    pusher.image("team/app", "moving")
+    after_moving = size(host)
+
+    # Too young: nothing goes.
+    planned = gc("--dry-run")["hosts"]["reg1"]["registries"]["main"]
+    assert (planned["untagged"], planned["blobs"]) == (0, 0)
+    host.read(AGED)
+    planned = gc("--dry-run")["hosts"]["reg1"]["registries"]["main"]
+    assert planned["untagged"] == 6
+    assert planned["bytes"] == sum(
+        each["size"] + sum(one["size"] + 1040 for one in members) for each, members in gone
+    )
+    assert size(host) == after_moving
+    assert "give --yes" in regfleet("gc", fleet).stderr
+
+    # A fresh part of an index to come, and one whose upload is not done.
+    young = pusher.image("team/app")
+    pusher.request("POST", f"{pusher._base}/team/app/blobs/uploads/", (202,))
+    collected = gc("--yes")["hosts"]["reg1"]["registries"]["main"]
+    assert (collected["untagged"], collected["bytes"]) == (6, planned["bytes"])
+    assert size(host) == after_moving - planned["bytes"] + young["size"] + 1040
+    assert size(host) > before
+    nothing_is_left(host)
+    for tag in pusher.tags("team/app"):
+        pusher.pull("team/app", tag)
+    for each, members in kept:
+        assert pusher.pull("team/app", each["digest"]) == 2 * len(members)
+    pusher.index("team/app", "late", [young])
+    assert pusher.pull("team/app", "late") == 2
+    # What is gone can be pushed again: nothing remembers it.
+    layer = b"once more"
+    pusher.image("again", "1", layers=[layer])
+    host.read(f"rm -r {DATA}/repositories/again/_manifests")
+    assert gc("--yes")["hosts"]["reg1"]["registries"]["main"]["blobs"] == 3
+    pusher.image("again", "1", layers=[layer])
+    assert pusher.pull("again", "1") == 2
+    assert regfleet("plan", fleet, "--detailed-exitcode").returncode == 0
+
+
+def test_nothing_to_collect_restarts_nothing(host, gc):
+    gc("--yes")
+    started = "docker inspect -f '{{.State.StartedAt}}' regfleet-main"
+    before = host.read(started)
+    assert gc("--yes")["hosts"]["reg1"]["registries"]["main"]["read_only_seconds"] == 0
+    assert host.read(started) == before
+
+
+class Busy:
+    """Two who push and one who pulls, until it is ended; each repeats what was refused."""
+
+    def __init__(self, host):
+        self.address = f"{host.address}:5000"
+        self.ended = threading.Event()
+        self.pushed, self.pulled, self.failures, self.pushers = [], [], [], []
+        self.threads = [
+            *(threading.Thread(target=self.work, args=(self.push, name)) for name in "ab"),
+            threading.Thread(target=self.work, args=(self.pull, "")),
+        ]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def work(self, what, name):
+        own = Pusher(self.address)
+        self.pushers.append(own)
+        try:
+            for number in itertools.takewhile(lambda _: not self.ended.is_set(), itertools.count()):
+                own.pushed_at_last(lambda number=number: what(own, f"{name}{number}") or True)
+        except Exception as error:  # noqa: BLE001 - told by the test
+            self.failures.append(error)
+
+    def push(self, own, tag):
+        index(own, "busy/app", tag)
+        self.pushed.append(tag)
+
+    def pull(self, own, number):
+        tag = str(int(number) % 20)
+        assert own.pull("busy/app", tag) == 4
+        self.pulled.append(tag)
+
+
+def test_pushes_and_pulls_go_on_meanwhile(host, pusher, gc, tally):
+    for number in range(20):
+        index(pusher, "busy/app", f"{number}")
+        index(pusher, "busy/app", "moving")
+    seconds = []
+    with Busy(host) as busy:
+        time.sleep(1)
+        for _ in range(ROUNDS):
+            pusher.pushed_at_last(lambda: index(pusher, "busy/app", "moving"))
+            host.read(AGED)
+            seconds.append(gc("--yes")["hosts"]["reg1"]["registries"]["main"]["read_only_seconds"])
+        before = len(busy.pushed)
+        time.sleep(2)
+    assert not busy.failures, busy.failures
+    assert len(busy.pushed) > before
+    assert busy.pulled
+    assert all(seconds), "nothing was collected"
+    assert sum(each.refused for each in busy.pushers) > 0, "nobody pushed while it was read-only"
+    for tag in pusher.tags("busy/app"):
+        assert pusher.pull("busy/app", tag) == 4, tag
+    tally("collection while people push and pull", ROUNDS, ROUNDS)
+    print(f"read-only for {seconds} s; {len(busy.pushed)} pushed, {len(busy.pulled)} pulled")  # noqa: T201
+
+
+def test_a_damaged_store_is_left_alone(host, pusher, gc):
+    pusher.image("damaged", "1")
+    link = f"{DATA}/repositories/damaged/_manifests/tags/1/current/link"
+    kept = host.read(f"cat {link}; : >{link}").strip()
+    before = size(host)
+    document = gc("--yes", code=1)
+    assert "1 link files are empty" in document["hosts"]["reg1"]["error"]
+    assert size(host) == before
+    host.read(f"printf %s {kept} >{link}")
+    gc("--yes")
+    assert pusher.pull("damaged", "1") == 2

@@ -1,0 +1,197 @@
+"""What tags lead to, by the shells and tools of every host; the store is made by hand."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+
+import pytest
+import shells
+
+from regfleet.jobs.collection import Collection, Subject
+from regfleet.jobs.interface import Answer
+from regfleet.model.collections import Collected
+from regfleet.touch.protocol import program
+
+EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
+IMAGE = "application/vnd.oci.image.manifest.v1+json"
+
+
+class Store:
+    """A registry's storage."""
+
+    def __init__(self, place):
+        self.place = place
+        self.root = place / "docker/registry/v2"
+        (self.root / "repositories").mkdir(parents=True)
+        (self.root / "blobs/sha256").mkdir(parents=True)
+
+    def blob(self, content):
+        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        name = hashlib.sha256(content).hexdigest()
+        place = self.root / "blobs/sha256" / name[:2] / name
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "data").write_bytes(content)
+        return f"sha256:{name}"
+
+    def manifest(self, repository, document, tag="", *, days=2):
+        digest = self.blob(document)
+        manifests = self.root / "repositories" / repository / "_manifests"
+        link = manifests / "revisions/sha256" / digest.partition(":")[2] / "link"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.write_text(digest)
+        os.utime(link, (time.time() - days * 86400,) * 2)
+        if tag:
+            (manifests / "tags" / tag / "current").mkdir(parents=True)
+            (manifests / "tags" / tag / "current/link").write_text(digest)
+        return digest
+
+    def image(self, repository, name, tag="", *, days=2, **more):
+        layer = self.blob(f"layer of {name}".encode())
+        document = {"config": {"digest": self.blob(f"config of {name}".encode())}}
+        document |= {"layers": [{"digest": layer}]} | more
+        return self.manifest(repository, document, tag, days=days)
+
+    def index(self, repository, members, tag="", **more):
+        document = {"manifests": [{"digest": each} for each in members]} | more
+        return self.manifest(repository, document, tag)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "with a blank")
+
+
+def look(shell, store, tmp_path, minutes=1440):
+    """What the collection's own functions list: by the name of the list, its lines."""
+    job = Collection((Subject("regfleet-main", "container", "", "", "", "", (), ""),))
+    text = f"""
+{program("docker")}
+{job.functions()}
+roomy={tmp_path}
+mkdir {tmp_path}/lists
+storage='{store.place}'
+root='{store.root}'
+say() {{ echo "$@"; }}
+collection_look {minutes} 1
+"""
+    said = shells.lines(shell, text)
+    found = {
+        name: (tmp_path / "lists" / name).read_text().split("\n")[:-1]
+        for name in ("tags", "untagged", "reached", "needed", "missing")
+        if (tmp_path / "lists" / name).exists()
+    }
+    shutil.rmtree(tmp_path / "lists")
+    return said, found
+
+
+@EVERY_SHELL
+def test_what_tags_lead_to_stays(shell, store, tmp_path):
+    part, other = store.image("app", "part"), store.image("app", "other")
+    inner = store.index("app", [part])
+    outer = store.index("app", [inner, other], "nested")
+    plain = store.image("team/app", "plain", "1.0")
+    signature = store.image("team/app", "signature", subject={"digest": plain})
+    of_that = store.image("team/app", "attestation", subject={"digest": signature})
+    mentioned = store.blob(b"mentioned alone")
+    noted = store.image("team/app", "noted", "noted", annotations={"base": mentioned})
+    said, found = look(shell, store, tmp_path)
+    assert said == []
+    assert found["untagged"] == []
+    kept = {part, other, inner, outer, plain, signature, of_that, mentioned}
+    assert set(found["reached"]) >= kept
+    assert set(found["needed"]) >= {part, other, inner, outer, plain, noted}
+    assert mentioned not in found["needed"]
+    assert signature not in found["needed"]
+    assert found["missing"] == []
+    assert len(found["reached"]) == len(set(found["reached"])) == 8 + 2 * 6 + 1
+
+
+@EVERY_SHELL
+def test_what_no_tag_leads_to_goes_when_it_is_old(shell, store, tmp_path):
+    kept = store.image("app", "kept", "1")
+    part = store.image("app", "part")
+    index = store.index("app", [part])
+    store.image("app", "young", days=0.5)
+    lone = store.image("app", "signature", subject={"digest": part})
+    # The same manifest with a tag elsewhere keeps no untagged one here.
+    elsewhere = store.image("other", "shared", "1")
+    store.image("app", "shared")
+    said, found = look(shell, store, tmp_path)
+    assert said == []
+    expected = [f"app {each}" for each in (part, index, lone, elsewhere)]
+    assert sorted(found["untagged"]) == sorted(expected)
+    assert kept in found["reached"]
+    assert part not in found["reached"]
+    assert elsewhere in found["reached"]
+    _, found = look(shell, store, tmp_path, minutes=0)
+    assert len(found["untagged"]) == 5
+
+
+@EVERY_SHELL
+def test_what_is_missing_is_told(shell, store, tmp_path):
+    store.image("app", "broken", "1")
+    digest = store.blob(b"layer of broken").partition(":")[2]
+    shutil.rmtree(store.root / "blobs/sha256" / digest[:2] / digest)
+    gone = store.index("app", [f"sha256:{'1' * 64}"], "2")
+    _, found = look(shell, store, tmp_path)
+    assert found["missing"] == sorted([f"sha256:{digest}", f"sha256:{'1' * 64}"])
+    assert gone in found["needed"]
+
+
+@EVERY_SHELL
+def test_nothing_was_pushed_yet(shell, store, tmp_path):
+    shutil.rmtree(store.place)
+    said, found = look(shell, store, tmp_path)
+    assert said == []
+    assert found["untagged"] == []
+
+
+def empty_tag(store):
+    (store.root / "repositories/app/_manifests/tags/1/current/link").write_text("")
+    return "1 link files are empty"
+
+
+def other_tag(store):
+    (store.root / "repositories/app/_manifests/tags/1/current/link").write_text("no digest\n")
+    return "not every tag"
+
+
+def other_digests(store):
+    (store.root / "blobs/sha512").mkdir()
+    return "digests that are not sha256"
+
+
+def unreadable(store):
+    digest = store.image("app", "odd", "2").partition(":")[2]
+    place = store.root / "blobs/sha256" / digest[:2] / digest / "data"
+    place.unlink()
+    place.mkdir()
+    return "is damaged"
+
+
+def torn(store):
+    digest = store.image("app", "odd", "2").partition(":")[2]
+    (store.root / "blobs/sha256" / digest[:2] / digest / "data").write_text('{"config": {"dig')
+    return "is damaged"
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("damage", [empty_tag, other_tag, other_digests, unreadable, torn])
+def test_a_damaged_store_is_refused(shell, store, tmp_path, damage):
+    store.image("app", "one", "1")
+    words = damage(store)
+    said, _ = look(shell, store, tmp_path)
+    assert said, words
+    assert words in said[0]
+
+
+def test_what_a_host_answers():
+    job = Collection((Subject("regfleet-main", "container", "", "", "", "", (), ""),))
+    numbers = ("1", "2", "3", "4", "5", "6", "7")
+    assert job.read([Answer("collected", ("regfleet-main", *numbers))]) == (
+        Collected("regfleet-main", 1, 2, 3, 4, 5, 6, 7),
+    )
+    with pytest.raises(LookupError):
+        job.read([])
