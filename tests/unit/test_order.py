@@ -21,7 +21,7 @@ ORDER = (
     "engines runtimes",
     "desired look",
     "plan smoke touch",
-    "jobs ssh",
+    "jobs retention ssh",
     "run",
     "doctor inventory",
     "report",

@@ -17,7 +17,7 @@ from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
 CONNECTING = {"collection", "deletion", "doctor", "history", "importing", "inspect", "promote"}
-CONNECTING |= {"rehearse", "replicate", "runs", "up"}
+CONNECTING |= {"pruning", "rehearse", "replicate", "runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -267,6 +267,20 @@ def promote(**given: object) -> NoReturn:
 def demote(**given: object) -> NoReturn:
     """Set a tag of a STAGE back to the image that was there before."""
     _run_command("promote", "demote", **given)
+
+
+@cli.command("prune", short_help="Delete the tags that retention does not keep.")
+@options.fleet_file
+@click.argument("registry", default="")
+@options.yes
+@options.dry_run
+@options.ask_sudo_password
+@options.state_dir
+@options.as_json
+@options.verbose
+def prune_(**given: object) -> NoReturn:
+    """Delete the tags that the rules of a REGISTRY, or of all, do not keep; asks first."""
+    _run_command("pruning", "prune", **given)
 
 
 @cli.command("gc", short_help="Free the space of images that no tag leads to.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from regfleet.fleet import defaults, hosts
 from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.findings import Table
-from regfleet.fleet.formats import interval_seconds
+from regfleet.fleet.formats import age_seconds, interval_seconds
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
@@ -27,7 +27,9 @@ from regfleet.fleet.model import (
     Proxy,
     Registry,
     Replication,
+    Retention,
     Rollout,
+    Rule,
     Smoke,
     Ssh,
     Stage,
@@ -121,6 +123,7 @@ class _Builder:
             limits=Limits(
                 **{"memory": None, **defaults.with_defaults("limits", settings.get("limits"))}
             ),
+            retention=_build_retention(settings["retention"]),
             admins=tuple(settings["admins"]),
             projects=tuple(_build_projects(settings["projects"])),
             gateway=self._build_gateway(settings["gateway"]) if settings["projects"] else None,
@@ -258,6 +261,25 @@ def _build_promotion(name: str, table: Table) -> Promotion:
         approve=tuple(settings["approve"]),
         keep_previous=settings["keep_previous"],
         logins=dict(settings["login"]),
+    )
+
+
+def _build_retention(table: Table) -> Retention:
+    settings = defaults.with_defaults("retention", table)
+    garbage = defaults.with_defaults("garbage", settings["gc"])
+    rules = (defaults.with_defaults("rule", each) for each in settings["rules"])
+    return Retention(
+        tuple(
+            Rule(
+                tuple(rule["repositories"]),
+                rule.get("keep_last", 0),
+                age_seconds(rule["keep_younger"]) if "keep_younger" in rule else 0,
+                tuple(rule.get("keep_tags", ())),
+                rule["keep_deployed"],
+            )
+            for rule in rules
+        ),
+        age_seconds(garbage["untagged_older"]),
     )
 
 

@@ -308,6 +308,27 @@ def check_interval(text: str) -> None:
     interval_seconds(text)
 
 
+_AGE = re.compile(r"([1-9][0-9]{0,4})([hdw])", re.ASCII)
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+
+
+def age_seconds(text: str) -> int:
+    """The seconds of an age, as in `30d`.
+
+    Raises:
+        RefusedError: it is none.
+    """
+    found = _AGE.fullmatch(text)
+    if not found:
+        raise RefusedError(f"{shown(text)} is not an age", "as in 12h, 30d or 8w")
+    return int(found[1]) * _HOURS[found[2]] * 3600
+
+
+def check_age(text: str) -> None:
+    """An age in hours, days or weeks."""
+    age_seconds(text)
+
+
 def check_deletions(text: str) -> None:
     """The most tags that one run may delete, as a percentage."""
     if not _PERCENT.fullmatch(text):
@@ -355,6 +376,7 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "account": check_account,
     "address": hosts.check_host_address,
     "bucket": check_bucket,
+    "age": check_age,
     "command": check_command,
     "deletions": check_deletions,
     "endpoint": addresses.check_endpoint,

@@ -138,6 +138,38 @@ class S3:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """What stays in some repositories; at least one of the `keep_…` is set.
+
+    Attributes:
+        repositories: names or shell patterns.
+        keep_last: this many tags, those that were pushed last; 0 for none.
+        keep_younger: tags that were pushed within so many seconds; 0 for none.
+        keep_tags: these tags, names or shell patterns.
+        keep_deployed: what clients hold or run.
+    """
+
+    repositories: tuple[str, ...]
+    keep_last: int = 0
+    keep_younger: int = 0
+    keep_tags: tuple[str, ...] = ()
+    keep_deployed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Which images are deleted in the course of time.
+
+    Attributes:
+        rules: the first that matches a repository counts; without one all tags stay.
+        untagged_older: how many seconds old images without a tag have to be to be collected.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    untagged_older: int = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """What one user is in one project."""
 
@@ -201,6 +233,7 @@ class Registry:
         admins: the users who may do everything where there are projects.
         projects: who may do what in which repositories; without any, every user may do everything.
         gateway: what enforces these roles; None without projects.
+        retention: which images are deleted in the course of time.
     """
 
     name: str
@@ -227,6 +260,7 @@ class Registry:
     admins: tuple[str, ...] = ()
     projects: tuple[Project, ...] = ()
     gateway: Gateway | None = None
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def instances(self) -> tuple[Instance, ...]:

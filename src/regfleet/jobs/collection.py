@@ -32,6 +32,7 @@ class Subject:
         inside: the path of its configuration there.
         login: NAME:PASSWORD of one of its users; None if it has none, or none is known here.
         minutes: how old manifests without a tag have to be.
+        without: lines of REPOSITORY TAG in base64: tags that count as deleted, to look alone.
     """
 
     service: str
@@ -44,6 +45,7 @@ class Subject:
     inside: str
     login: Secret | None = field(default=None, repr=False)
     minutes: int = USUAL_MINUTES
+    without: str = ""
 
     def steps(self, *, foresee: bool) -> list[tuple[str, ...]]:
         """The calls for this registry.
@@ -58,6 +60,8 @@ class Subject:
         if self.login:
             encoded = base64.b64encode(self.login.reveal().encode()).decode()
             calls.append(("collection_as", encoded))
+        if self.without and foresee:
+            calls.append(("collection_as_if", self.without))
         calls.append(("collection_foresee" if foresee else "collection_run", str(self.minutes)))
         return calls
 

@@ -30,6 +30,10 @@ collection_of() { # SERVICE KIND ADDRESS:PORT PROBE CONFIG STORAGE CONFIG-INSIDE
 
 collection_as() { login=$1; } # HEADER: for what the registry is asked; it is never on a command line
 
+collection_as_if() { # BASE64: lines of REPOSITORY TAG that count as deleted; only to look
+  printf '%s' "$1" | base64 -d >"$roomy/lists/without"
+}
+
 # ---- looking ----
 
 # Lists what is on the disk, and what of it tags lead to. While pushes go on, a tag may vanish or be
@@ -79,6 +83,10 @@ collection_lists() { # MINUTES: in the storage; sets `doubt` and `advice` where 
   if [ "$(grep -c . "$lists/tag-links")" != "$(grep -c . "$lists/tags")" ]; then
     doubt="not every tag in $storage can be read"
     return 1
+  fi
+  if [ -s "$lists/without" ]; then
+    mv "$lists/tags" "$lists/all-tags"
+    awk 'FILENAME == ARGV[1] { gone[$1, $2]; next } !(($1, $3) in gone)' "$lists/without" "$lists/all-tags" >"$lists/tags"
   fi
   # Every digest that a manifest mentions: what it is made of, and any other.
   cut -d' ' -f2 "$lists/manifests" | sort -u |
@@ -154,19 +162,7 @@ collection_says() { # UNTAGGED BLOBS BYTES SECONDS
 
 collection_restarts() { # prints the program that restarts the service
   printf 'PATH=%s\nexport PATH\n' "'$(printf '%s' "$PATH" | sed "s/'/'\\\\''/g")'"
-  case $kind in
-    container | compose)
-      printf "DOCKER_HOST='%s'\nexport DOCKER_HOST\n" "$(printf '%s' "$DOCKER_HOST" | sed "s/'/'\\\\''/g")"
-      echo "exec docker restart -t 10 $service >/dev/null"
-      ;;
-    *)
-      find_unit "$service" || return 1
-      case $unit_file in
-        /etc/systemd/*) echo "exec systemctl restart $unit.service" ;;
-        *) if is_openrc "$service"; then echo "exec rc-service $service restart"; else echo "exec $unit_file restart"; fi ;;
-      esac
-      ;;
-  esac
+  "${kind}_restarts" "$service"
 }
 
 # Reading from a file that is mounted over its configuration, the registry only reads.
@@ -196,8 +192,7 @@ collection_begin() {
   collection_watched
   boundary collection-read-only
   collected_at=$(date +%s)
-  collection_process
-  before=$process_of
+  before=$("${kind}_process" "$service")
   : >"$marker"
   try "mount $marker.yml over $config" mount --bind "$marker.yml" "$config"
   [ -z "$failed" ] || return 1
@@ -222,14 +217,6 @@ collection_watched() {
   $own sh "$collecting/end" "$collecting" $$ "${process#*-}" </dev/null >/dev/null 2>&1 9>&- &
 }
 
-collection_process() { # sets `process_of`: the number of the registry's own process
-  process_of=
-  case $kind in
-    container | compose) process_of=$(run docker container inspect --format '{{.State.Pid}}' "$service" 2>/dev/null) ;;
-    *) if find_unit "$service" && find_unit_process "$service"; then process_of=$unit_pid; fi ;;
-  esac
-}
-
 # A push is refused with 405. Where nobody here can log in, the process tells what it has read.
 collection_reads_only() {
   collection_asks POST /v2/regfleet/collection/blobs/uploads/
@@ -238,7 +225,7 @@ collection_reads_only() {
     401 | 403) ;;
     *) said="a push is answered ${code:-not at all}"; return 1 ;;
   esac
-  collection_process
+  process_of=$("${kind}_process" "$service")
   said='it does not run from the configuration that only reads'
   [ -n "$process_of" ] && [ "$process_of" != "$before" ] &&
     grep -q '"readonly": {"enabled": true}' "/proc/$process_of/root$inside" 2>/dev/null

@@ -18,6 +18,7 @@ from regfleet.fleet.model import (
     Proxy,
     Registry,
     Replication,
+    Retention,
     Tls,
 )
 from regfleet.model.service import at
@@ -106,12 +107,33 @@ def _registry(registry: Registry) -> Table:
             log_size=registry.limits.log_size,
             log_files=registry.limits.log_files,
         ),
+        **_retention(registry),
         **({"listen": at(*registry.listen)} if registry.listen else {}),
         **_image(registry),
         **_given(proxy=_upstream(registry)),
         **_roles(registry),
         **common,
     }
+
+
+def _retention(registry: Registry) -> Table:
+    found = registry.retention
+    if found == Retention():
+        return {}
+    rules: list[Json] = [
+        {
+            "repositories": list(rule.repositories),
+            **_given(
+                keep_last=rule.keep_last or None,
+                keep_younger=f"{rule.keep_younger // 3600}h" if rule.keep_younger else None,
+            ),
+            **({"keep_tags": list(rule.keep_tags)} if rule.keep_tags else {}),
+            "keep_deployed": rule.keep_deployed,
+        }
+        for rule in found.rules
+    ]
+    gc: Table = {"untagged_older": f"{found.untagged_older // 3600}h"}
+    return {"retention": {"rules": rules, "gc": gc}}
 
 
 def _roles(registry: Registry) -> Table:

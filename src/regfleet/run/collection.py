@@ -22,7 +22,8 @@ def subjects(
 ) -> tuple[Subject, ...]:
     """The registries of a host whose garbage can be collected.
 
-    A pull-through cache is left out: it deletes by itself what has become old.
+    A pull-through cache is left out: it deletes by itself what has become old. So is a registry
+    whose images are in a bucket, which nobody on the host can read.
 
     Args:
         about: users of each registry.
@@ -30,7 +31,7 @@ def subjects(
     found = []
     for registry in registries_on(fleet, want.name):
         service = next((each for each in want.services if _is_of(registry, each)), None)
-        if service and not registry.proxy:
+        if service and not registry.proxy and not registry.s3:
             found.append(_subject(registry, service, about[registry.name]))
     return tuple(found)
 
@@ -52,6 +53,7 @@ def _subject(registry: Registry, service: Service, access: RegistryAccess) -> Su
         program=KINDS[service.kind].calling(service),
         inside=_inside(service),
         login=_login(access),
+        minutes=registry.retention.untagged_older // 60,
     )
 
 

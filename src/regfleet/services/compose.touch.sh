@@ -10,6 +10,8 @@ compose_there() { container_there "$1"; } # NAME
 compose_ours() { container_ours "$1"; } # NAME
 compose_start() { container_start "$1"; } # NAME
 compose_take_up() { container_take_up "$1"; } # NAME
+compose_restarts() { container_restarts "$1"; } # NAME
+compose_process() { container_process "$1"; } # NAME
 compose_alive() { container_alive "$1"; } # NAME
 compose_last_words() { container_last_words "$1"; } # NAME
 compose_prepare() { container_prepare "$1"; } # NAME FILE IMAGE

@@ -55,6 +55,13 @@ container_take_up() { # NAME
   [ -z "$failed" ]
 }
 
+container_restarts() { # NAME
+  printf "DOCKER_HOST='%s'\nexport DOCKER_HOST\n" "$(printf '%s' "$DOCKER_HOST" | sed "s/'/'\\\\''/g")"
+  echo "exec docker restart -t 10 $1 >/dev/null"
+}
+
+container_process() { run docker container inspect --format '{{.State.Pid}}' "$1" 2>/dev/null; } # NAME
+
 container_alive() { # NAME: it runs, and has not died twice
   state=$(run docker container inspect --format '{{.State.Running}} {{.RestartCount}}' "$1" 2>/dev/null)
   case $state in

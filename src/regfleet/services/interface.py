@@ -10,6 +10,8 @@ Its shell functions begin with the kind's name. `KIND.touch.sh` has, for a servi
     KIND_run NAME WORD...       run it anew; says why where it cannot
     KIND_start NAME             start one that is as it should be
     KIND_take_up NAME           have it read its files again
+    KIND_restarts NAME          print a program of shell that restarts it, for later and elsewhere
+    KIND_process NAME           print the number of its own process
     KIND_alive NAME             whether it is worth waiting for its answer
     KIND_last_words NAME        what it said last
     KIND_gone NAME              take away what `KIND_run` made, on the way back

@@ -170,6 +170,18 @@ unit_settle() { # NAME
   return 0
 }
 
+unit_restarts() { # NAME
+  find_unit "$1" || return 1
+  case $unit_file in
+    /etc/systemd/*) echo "exec systemctl restart $unit.service" ;;
+    *) if [ -e /run/openrc/softlevel ]; then echo "exec rc-service $1 restart"; else echo "exec $unit_file restart"; fi ;;
+  esac
+}
+
+unit_process() { # NAME
+  if find_unit "$1" && find_unit_process "$1"; then echo "$unit_pid"; fi
+}
+
 unit_alive() { # NAME: it runs, or is about to, and has not died twice
   find_unit "$1" || return 1
   case $unit_file in

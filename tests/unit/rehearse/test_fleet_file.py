@@ -25,7 +25,9 @@ from regfleet.fleet.model import (
     Proxy,
     Registry,
     Replication,
+    Retention,
     Rollout,
+    Rule,
     Smoke,
     Ssh,
     Tls,
@@ -68,6 +70,13 @@ PLAIN = registry(
     storage="",
     s3=S3("registry", "eu-central-1"),
     allow_plaintext_passwords=True,
+    retention=Retention(
+        (
+            Rule(("dev/*", "a"), 3, 86400, ("v*",), keep_deployed=True),
+            Rule(("x",), keep_tags=("1", "2")),
+        ),
+        7200,
+    ),
 )
 CACHE = registry("cache", "cache.example:5002", hosts=(host("web1"),), users=(), smoke=False,
                  proxy="https://up.example", serves_docker_hub=True,

@@ -13,6 +13,7 @@ from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
+from regfleet.fleet.patterns import covers
 from regfleet.fleet.toml_text import place as written
 
 _PROVISIONED_ONLY = (
@@ -27,6 +28,7 @@ _PROVISIONED_ONLY = (
     "delete",
     "listen",
     "limits",
+    "retention",
     "admins",
     "projects",
     "gateway",
@@ -54,6 +56,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                 yield Finding((*place, "serves_docker_hub"), message, "leave it out, or set proxy")
             yield from _upstream(place, registry, document)
             yield from _bucket(place, registry)
+            yield from _retention(place, registry)
         yield from _passwords(place, registry)
     yield from _collisions(document, claims)
 
@@ -103,6 +106,37 @@ def _provisioned(place: Place, registry: Table, members: list[Claim]) -> Iterato
                 message = 'has no effect: runtime = "package" runs the distribution\'s package'
                 yield Finding((*place, key), message, f"leave out {key}, or runtime")
     yield from _tls_files(place, registry, required=_SERVER_FILES)
+
+
+def _retention(place: Place, registry: Table) -> Iterator[Finding]:
+    """Rules that delete nothing, everything, or what may not be deleted."""
+    retention = registry.get("retention") or {}
+    at = (*place, "retention")
+    if retention and registry.get("proxy"):
+        message = (
+            "does not go with proxy: a pull-through cache deletes by itself, and fetches again"
+        )
+        yield Finding(at, message, "leave it out; proxy.ttl says how long a cache keeps images")
+        return
+    if retention and defaults.s3(registry) is not None:
+        message = "does not go with a bucket: times and garbage are read from a directory"
+        yield Finding(at, message, "leave it out; the service's own life cycle breaks images")
+        return
+    if retention.get("rules") and registry.get("delete") is False:
+        message = "has no effect: deletion is off in this registry"
+        yield Finding((*at, "rules"), message, "write delete = true, or leave rules out")
+    kept: list[str] = []
+    for index, rule in tables.items(retention, "rules"):
+        keeps = [key for key in rule if key.startswith("keep_") and rule[key] is not False]
+        if not keeps:
+            message = "would delete every tag of these repositories: it says nothing that is kept"
+            hint = "write keep_last, keep_younger, keep_tags or keep_deployed"
+            yield Finding((*at, "rules", index), message, hint)
+        patterns = tuple(each for _, each in tables.items(rule, "repositories"))
+        if patterns and all(any(covers(one, each) for one in kept) for each in patterns):
+            message = "is never used: rules before it have all its repositories"
+            yield Finding((*at, "rules", index), message, "the first rule that matches counts")
+        kept += patterns
 
 
 def _upstream(place: Place, registry: Table, document: Table) -> Iterator[Finding]:

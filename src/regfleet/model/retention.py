@@ -1,0 +1,32 @@
+"""Tags with the time of their last push, and those that retention deletes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A tag, and when it was pushed last.
+
+    Attributes:
+        digest: of the manifest or index.
+        at: seconds since 1970, by the registry host's clock.
+    """
+
+    repository: str
+    name: str
+    digest: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A tag that goes.
+
+    Attributes:
+        reason: for people: `pushed 40 days ago, not of the last 10`.
+    """
+
+    tag: Pushed
+    reason: str

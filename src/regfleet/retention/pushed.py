@@ -1,0 +1,60 @@
+"""When each tag of a registry was pushed last: a program that reads its storage, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from shlex import quote
+
+from regfleet import shell
+from regfleet.errors import HostError
+from regfleet.model.retention import Pushed
+from regfleet.registry_api import answers
+from regfleet.shell import frame
+from regfleet.shell.frame import framed, stray
+
+_FIELDS = 5  # of a line `@tag TIME DIGEST REPOSITORY TAG`
+_LONGEST_TIME = 11  # digits: the year 5138
+
+
+def render(storage: str, mark: str) -> str:
+    """The program for standard input.
+
+    Args:
+        storage: the directory of the registry's data on its host.
+    """
+    program = shell.program("regfleet.retention", "pushed.sh")
+    own = "lists=$(mktemp) || exit 1\n"
+    return frame.around(mark, f"storage={quote(storage)}\n{own}{program}")
+
+
+def parse(host: str, lines: Iterable[str], mark: str) -> list[Pushed]:
+    """The tags, by repository and name.
+
+    Raises:
+        HostError: the answer is incomplete, or cannot be parsed.
+    """
+    answer = framed(lines, mark)
+    said = [line.rstrip("\n") for line in answer.lines]
+    if not answer.ended or "@all" not in said:
+        raise HostError(
+            host,
+            f"the times of the tags could not be read ({stray(answer) or 'no output'})",
+            "run it again; if it stays so, see whether the registry's storage can be read",
+        )
+    found = [_tag(host, line) for line in said if line.startswith("@tag ")]
+    return sorted(found, key=lambda tag: (tag.repository, tag.name))
+
+
+def _tag(host: str, line: str) -> Pushed:
+    fields = line.split(" ")
+    if len(fields) == _FIELDS:
+        _, at, digest, repository, name = fields
+        plain = at.isascii() and at.isdecimal() and len(at) <= _LONGEST_TIME
+        names = answers.is_repository(repository) and answers.is_tag(name)
+        if plain and names and answers.is_digest(digest):
+            return Pushed(repository, name, digest, int(at))
+    raise HostError(
+        host,
+        "what it says of a tag cannot be parsed",
+        "see whether another program writes into the registry's storage",
+    )

@@ -1,0 +1,179 @@
+"""Delete what retention does not keep: ask hosts for times and clients for images, and decide."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from regfleet.engines import ENGINES
+from regfleet.errors import RegfleetError, UsageError
+from regfleet.fleet.findings import did_you_mean
+from regfleet.fleet.model import Fleet, Registry
+from regfleet.jobs.collection import Collection
+from regfleet.model.deletions import Deletion, Deletions, ImageName
+from regfleet.model.retention import Doomed
+from regfleet.retention import deployed, pushed
+from regfleet.retention.decide import Deployed, doomed
+from regfleet.run import deletion
+from regfleet.run.asking import Asking
+from regfleet.run.collection import subjects
+from regfleet.run.known import Known
+from regfleet.run.work import Work
+from regfleet.ssh.limits import LOOK_SECONDS
+from regfleet.ssh.session import Session
+
+
+@dataclass(slots=True)
+class Pruning:
+    """What retention deletes of one registry.
+
+    Attributes:
+        tags: how many tags it has.
+        reasons: why each tag goes, by repository and tag.
+        deletions: what goes and what stays.
+        freed: bytes that a collection would free after that; None if that is not known.
+        kept_for: why everything of some rules stays: a client could not be asked.
+        error, hint: why nothing is known.
+    """
+
+    registry: Registry
+    deletions: Deletions
+    tags: int = 0
+    reasons: dict[tuple[str, str], Doomed] = field(default_factory=dict)
+    freed: int | None = None
+    kept_for: str = ""
+    error: str = ""
+    hint: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is known, and nothing failed."""
+        return not self.error and self.deletions.ok
+
+
+def chosen(fleet: Fleet, asked: str) -> list[Registry]:
+    """The registries with rules; with a name, that one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    ruled = [each for each in fleet.registries.values() if each.retention.rules]
+    found = [each for each in ruled if asked in ("", each.name, each.endpoint)]
+    if found:
+        return found
+    if asked and asked not in fleet.registries:
+        hint = did_you_mean(asked, list(fleet.registries), "")
+        raise UsageError(f"there is no registry {asked} in {fleet.path.name}", hint)
+    what = f"the registry {asked} has" if asked else f"no registry in {fleet.path.name} has"
+    raise UsageError(
+        f"{what} {'no ' if asked else ''}rules of retention, so nothing is to be deleted",
+        "declare some: `regfleet docs registry.retention.rules` shows how",
+    )
+
+
+class Pruner:
+    """Decides and deletes by the rules of registries.
+
+    Args:
+        known: users and CAs of the fleet.
+        hosts: connections.
+        now: seconds since 1970.
+    """
+
+    def __init__(self, fleet: Fleet, known: Known, hosts: Session, now: float) -> None:
+        self._fleet = fleet
+        self._known = known
+        self._hosts = hosts
+        self._now = now
+        self._asking = Asking(known.registries, hosts)
+
+    def plan(self, registry: Registry) -> Pruning:
+        """What goes of a registry; errors are in it."""
+        found = Pruning(registry, Deletions(self._fleet.name))
+        try:
+            self._decide(found)
+        except RegfleetError as error:
+            found.error, found.hint = error.message, error.hint
+        return found
+
+    def delete(self, found: Pruning) -> list[Deletion]:
+        """Delete what was planned; what was pushed anew meanwhile stays."""
+        return list(deletion.delete(self._fleet, found.deletions, self._asking))
+
+    def _decide(self, found: Pruning) -> None:
+        registry = found.registry
+        instance = registry.instance()
+        if instance is None:
+            raise UsageError(f"the registry {registry.name} has no host")
+        mark = _mark()
+        host = instance.host.name
+        lines = self._hosts.run(host, pushed.render(registry.storage, mark), LOOK_SECONDS)
+        tags = pushed.parse(host, lines, mark)
+        found.tags = len(tags)
+        going, found.kept_for = doomed(
+            registry.retention, tags, self._deployed(registry), self._now
+        )
+        found.reasons = {(each.tag.repository, each.tag.name): each for each in going}
+        images = [ImageName(registry.name, *place) for place in found.reasons]
+        found.deletions = deletion.plan(self._fleet, images, self._asking)
+        for each in found.deletions.planned:
+            expected = found.reasons[each.image.repository, each.image.tag].tag.digest
+            if each.digest != expected and not each.unfinished:
+                each.fail(f"{each.image} was pushed anew just now: it stays")
+        if found.deletions.planned:
+            found.freed = self._freed(registry, host, found.deletions.planned)
+
+    def _deployed(self, registry: Registry) -> Deployed:
+        """What the clients of a registry hold; all of them are asked only if a rule needs it."""
+        if not any(rule.keep_deployed for rule in registry.retention.rules):
+            return Deployed()
+        names: frozenset[str] = frozenset()
+        digests: frozenset[str] = frozenset()
+        for client in self._fleet.clients.values():
+            if registry.name not in client.uses:
+                continue
+            engine = ENGINES[client.engine].shell
+            for host in client.hosts:
+                if not deployed.can_be_asked(engine):
+                    why = f"{host.name}: {client.engine} cannot be asked which images it holds"
+                    return Deployed(unknown=why)
+                try:
+                    more = self._held(host.name, engine, registry.endpoint)
+                except RegfleetError as error:
+                    return Deployed(unknown=f"{host.name}: {error.message}")
+                names, digests = names | more[0], digests | more[1]
+        return Deployed(names, digests)
+
+    def _held(self, host: str, engine: str, endpoint: str) -> tuple[frozenset[str], frozenset[str]]:
+        mark = _mark()
+        lines = self._hosts.run(host, deployed.render(engine, mark), LOOK_SECONDS)
+        return deployed.parse(host, lines, mark, endpoint)
+
+    def _freed(self, registry: Registry, host: str, going: Sequence[Deletion]) -> int | None:
+        """Bytes that a collection would free if these images were deleted."""
+        wanted = self._known.wanted()
+        its = subjects(self._fleet, wanted.desired[host], self._known.registries)
+        tags = "".join(
+            f"{each.image.repository} {tag}\n"
+            for each in going
+            for tag in (*each.tags, *each.attached)
+        )
+        without = base64.b64encode(tags.encode()).decode()
+        chosen_ones = tuple(
+            replace(each, without=without)
+            for each in its
+            if each.service == f"regfleet-{registry.name}"
+        )
+        if not chosen_ones:
+            return None
+        try:
+            ended = Work.of(wanted, self._hosts).do(host, Collection(chosen_ones, foresee=True))
+        except RegfleetError:
+            return None
+        return ended.value[0].size if ended.value else None
+
+
+def _mark() -> str:
+    return f"prune-{secrets.token_hex(6)}"

@@ -1,0 +1,161 @@
+"""What retention keeps, by tables and by laws."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regfleet.errors import HostError
+from regfleet.fleet.model import Retention, Rule
+from regfleet.model.retention import Pushed
+from regfleet.retention import deployed, pushed
+from regfleet.retention.decide import Deployed, doomed
+
+DAY = 86400
+NOW = 1000 * DAY
+DIGEST = f"sha256:{'a' * 64}"
+OTHER = f"sha256:{'b' * 64}"
+
+
+def tag(name, days, repository="dev/app", digest=DIGEST):
+    return Pushed(repository, name, digest, NOW - days * DAY)
+
+
+def goes(rules, tags, held=None):
+    found, kept_for = doomed(Retention(tuple(rules)), tags, held or Deployed(), NOW)
+    return [each.tag.name for each in found], kept_for
+
+
+TAGS = [tag("old", 90), tag("v1.0", 60), tag("middle", 20), tag("new", 1)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"keep_last": 1}, ["old", "v1.0", "middle"]),
+        ({"keep_last": 4}, []),
+        ({"keep_last": 9}, []),
+        ({"keep_younger": 30 * DAY}, ["old", "v1.0"]),
+        ({"keep_younger": 30 * DAY, "keep_tags": ("v*",)}, ["old"]),
+        ({"keep_tags": ("v*", "new")}, ["old", "middle"]),
+        ({"keep_last": 1, "keep_tags": ("old",)}, ["v1.0", "middle"]),
+        ({"keep_deployed": True}, ["old", "v1.0", "middle", "new"]),
+    ],
+)
+def test_what_goes(rule, expected):
+    assert goes([Rule(("dev/*",), **rule)], TAGS) == (expected, "")
+
+
+def test_without_a_rule_all_stays():
+    assert goes([Rule(("prod/*",), keep_last=1)], TAGS) == ([], "")
+    assert goes([], TAGS) == ([], "")
+
+
+def test_the_first_rule_counts():
+    rules = [Rule(("dev/app",), keep_last=4), Rule(("dev/*",), keep_last=1)]
+    assert goes(rules, TAGS) == ([], "")
+    assert goes(rules[::-1], TAGS) == (["old", "v1.0", "middle"], "")
+
+
+def test_each_repository_counts_for_itself():
+    tags = [tag("1", 3), tag("2", 2), tag("1", 3, "dev/other"), tag("2", 2, "dev/other")]
+    found, _ = doomed(Retention((Rule(("dev/*",), keep_last=1),)), tags, Deployed(), NOW)
+    assert [(each.tag.repository, each.tag.name) for each in found] == [
+        ("dev/app", "1"),
+        ("dev/other", "1"),
+    ]
+
+
+def test_signatures_do_not_count():
+    signature = tag(f"sha256-{'a' * 64}.sig", 0)
+    assert goes([Rule(("*",), keep_last=1)], [*TAGS, signature])[0] == ["old", "v1.0", "middle"]
+
+
+def test_what_is_deployed_stays():
+    rule = Rule(("*",), keep_last=1, keep_deployed=True)
+    tags = [tag("1", 9), tag("2", 8, digest=OTHER), tag("3", 7, digest=OTHER), tag("4", 1)]
+    by_name = Deployed(frozenset({"dev/app:2", "dev/other:1"}), frozenset())
+    assert goes([rule], tags, by_name)[0] == ["1", "3"]
+    by_digest = Deployed(frozenset(), frozenset({OTHER}))
+    assert goes([rule], tags, by_digest)[0] == ["1"]
+    unknown = Deployed(unknown="web1: it cannot be reached")
+    assert goes([rule], tags, unknown) == ([], "web1: it cannot be reached")
+    # A rule that does not ask for it is not held up.
+    assert goes([Rule(("*",), keep_last=1)], tags, unknown) == (["1", "2", "3"], "")
+
+
+def test_why():
+    rule = Rule(("*",), keep_last=2, keep_tags=("v*", "latest"), keep_deployed=True)
+    found, _ = doomed(Retention((rule,)), [tag("a", 40), tag("b", 1), tag("c", 0)], Deployed(), NOW)
+    assert [each.reason for each in found] == [
+        "pushed 40 days ago, not of the last 2, not v* or latest, no client holds it"
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 99)), unique_by=lambda x: x[0]),
+    st.integers(1, 6),
+    st.integers(0, 90),
+)
+def test_what_is_kept_stays_kept(tags, last, days):
+    """The last ones stay whatever else is said, and deciding again deletes nothing more."""
+    tags = [tag(name, age) for name, age in tags]
+    retention = Retention((Rule(("*",), keep_last=last, keep_younger=days * DAY),))
+    found, _ = doomed(retention, tags, Deployed(), NOW)
+    gone = {each.tag for each in found}
+    left = [each for each in tags if each not in gone]
+    assert len(left) >= min(last, len(tags))
+    assert all(
+        one.at >= each.at for each in gone for one in sorted(left, key=lambda t: t.at)[-last:]
+    )
+    assert doomed(retention, left, Deployed(), NOW)[0] == []
+
+
+# ---- answers of hosts ----
+
+
+def test_times():
+    said = [f"@tag 12 {DIGEST} dev/app 1", f"@tag 13 {OTHER} a latest", "@all"]
+    assert pushed.parse("reg1", ["noise", "@begin m", *said, "@end m"], "m") == [
+        Pushed("a", "latest", OTHER, 13),
+        Pushed("dev/app", "1", DIGEST, 12),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        ["@begin m", "@all"],
+        ["@begin m", "@end m"],
+        ["@begin m", f"@tag x {DIGEST} a b", "@all", "@end m"],
+        ["@begin m", f"@tag {'9' * 12} {DIGEST} a b", "@all", "@end m"],
+        ["@begin m", "@tag 12 sha256:12 a b", "@all", "@end m"],
+        ["@begin m", f"@tag 12 {DIGEST} A b", "@all", "@end m"],
+        ["@begin m", f"@tag 12 {DIGEST} a -b", "@all", "@end m"],
+        ["@begin m", f"@tag 12 {DIGEST} a b c", "@all", "@end m"],
+    ],
+)
+def test_times_that_are_none(said):
+    with pytest.raises(HostError):
+        pushed.parse("reg1", said, "m")
+
+
+def test_what_is_held():
+    said = [
+        f"@held r.lan:5000/app 1 {DIGEST}",
+        f"@held r.lan:5000/app <none> {OTHER}",
+        "@held r.lan:5000/team/x latest <none>",
+        f"@held r.lan:50001/app 2 {DIGEST}",
+        "@held busybox latest <none>",
+        "@held odd",
+        "@all",
+    ]
+    names, digests = deployed.parse("web1", ["@begin m", *said, "@end m"], "m", "r.lan:5000")
+    assert names == {"app:1", "team/x:latest"}
+    assert digests == {DIGEST, OTHER}
+
+
+def test_an_engine_that_does_not_answer_holds_nobody_knows_what():
+    said = ["@begin m", "Cannot connect to the Docker daemon", "@end m"]
+    with pytest.raises(HostError, match="Cannot connect"):
+        deployed.parse("web1", said, "m", "r.lan:5000")
