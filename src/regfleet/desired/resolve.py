@@ -55,7 +55,9 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
                 for registry in fleet.registries.values()
                 if delete_data
                 and registry.storage
-                and name in {host.name for host in registry.hosts}
+                and name in registry.members
+                # Of several hosts the last one, when none of them writes there any more.
+                and (not registry.shared or registry.hosts[-1].name == name)
             ),
         )
         for name in fleet.hosts()

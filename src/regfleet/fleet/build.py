@@ -101,6 +101,7 @@ class _Builder:
             image=settings["image"],
             image_archive=self._resolve_path(settings.get("image_archive")),
             storage=defaults.directory(settings["storage"]),
+            shared=defaults.is_shared(settings["storage"]),
             s3=self._build_s3(defaults.s3(settings)),
             adopt=settings["adopt"],
             delete=settings["delete"],

@@ -72,7 +72,14 @@ def upstream(registry: Table) -> dict[str, Any]:
 
 def directory(storage: object) -> str:
     """The host's directory that a registry's `storage` names; empty for a bucket."""
+    if isinstance(storage, dict):
+        storage = storage.get("shared")
     return storage if isinstance(storage, str) else ""
+
+
+def is_shared(storage: object) -> bool:
+    """Whether a registry's `storage` is one file system on all its hosts."""
+    return isinstance(storage, dict) and "shared" in storage
 
 
 def s3(registry: Table) -> Table | None:

@@ -230,6 +230,7 @@ class Registry:
         listen: the host's address (without brackets) and the port that it listens on; None for
             all addresses and the endpoint's port.
         storage: the host's directory that keeps its images; empty where `s3` does.
+        shared: whether that directory is one file system on all its hosts.
         admins: the users who may do everything where there are projects.
         projects: who may do what in which repositories; without any, every user may do everything.
         gateway: what enforces these roles; None without projects.
@@ -257,6 +258,7 @@ class Registry:
     proxy_ttl: str = ""
     adopt: bool = False
     s3: S3 | None = None
+    shared: bool = False
     admins: tuple[str, ...] = ()
     projects: tuple[Project, ...] = ()
     gateway: Gateway | None = None
@@ -281,6 +283,11 @@ class Registry:
             The first instance on one of these hosts; None when none of them runs one.
         """
         return next((each for each in self.instances if on is None or each.host.name in on), None)
+
+    @property
+    def members(self) -> frozenset[str]:
+        """The names of its hosts."""
+        return frozenset(host.name for host in self.hosts)
 
     @property
     def port(self) -> int:

@@ -171,6 +171,7 @@ class Service:
         address, port: where its own host reaches it; IPv6 without brackets.
         everywhere: whether it listens on all addresses of the host.
         storage: directory on the host that holds its data.
+        shared: whether that is on a file system that is mounted on other hosts, too.
         image: the image that it runs, for a container.
         made_from: path of the file among `files` from which its containers are made; the plan
             makes them again when somebody has edited that file. Empty for none.
@@ -195,6 +196,7 @@ class Service:
     address: str = "127.0.0.1"
     everywhere: bool = False
     storage: str = ""
+    shared: bool = False
     image: Image | None = None
     inputs: tuple[str, ...] = ()
     made_from: str = ""

@@ -60,7 +60,8 @@ def of_this_fleet(
             ("external", _external(fleet)),
             ("mirrors", _mirrors(fleet)),
             ("caches", _caches(fleet)),
-            ("storage", _buckets(fleet)),
+            ("storage", _storages(fleet)),
+            ("balancers", _balancers(fleet)),
         )
         for text in texts
     )
@@ -99,9 +100,7 @@ def of_any_fleet(engines: Mapping[str, str], kernel: str) -> tuple[Difference, .
         Difference(
             "SSH", "keys, ports, jump hosts and rules of sudo are the twin's, and all let us in"
         ),
-        Difference(
-            "data", "registries begin empty, on this machine's disk: no volumes, no shared storage"
-        ),
+        Difference("data", "registries begin empty, on this machine's disk"),
         Difference("resources", "memory, disks and bandwidth are this machine's; so is the clock"),
     )
 
@@ -192,10 +191,18 @@ def _caches(fleet: Fleet) -> Iterator[str]:
             yield f"{registry.name} asks an empty registry in place of {registry.proxy}"
 
 
-def _buckets(fleet: Fleet) -> Iterator[str]:
+def _storages(fleet: Fleet) -> Iterator[str]:
     for registry in fleet.registries.values():
         if registry.s3:
-            yield f"{registry.name} keeps its images in a directory, not in {registry.s3.bucket}"
+            yield f"{registry.name} keeps its images in a volume, not in {registry.s3.bucket}"
+        elif registry.shared:
+            yield f"{registry.name} keeps its images in a volume, not in {registry.storage}"
+
+
+def _balancers(fleet: Fleet) -> Iterator[str]:
+    for registry in fleet.registries.values():
+        if len(registry.hosts) > 1:
+            yield f"{registry.endpoint} leads to {registry.hosts[0].name} alone"
 
 
 def _few(names: Iterable[str]) -> str:

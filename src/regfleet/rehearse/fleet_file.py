@@ -99,7 +99,7 @@ def _registry(registry: Registry) -> Table:
     return {
         "hosts": _hosts(registry.hosts),
         "runtime": registry.runtime,
-        "storage": registry.storage,
+        "storage": {"shared": registry.storage} if registry.shared else registry.storage,
         "delete": registry.delete,
         "limits": _given(
             memory=registry.limits.memory,

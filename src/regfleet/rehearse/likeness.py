@@ -285,8 +285,9 @@ def _registry(
         image=image.image if image else registry.image,
         image_archive=image.archive if image else registry.image_archive,
         gateway=gateway,
-        storage=f"/var/lib/registry-{registry.name}" if registry.s3 else registry.storage,
+        storage=f"/mnt/regfleet-{registry.name}" if registry.s3 else registry.storage,
         s3=None,  # a rehearsal writes to no service of anybody's
+        shared=bool(registry.shared or registry.s3),
         listen=_listen(registry),
         tls=tls,
         users=tuple(
@@ -336,6 +337,7 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
             suite,
             variant_for(engine),
             tuple(name for name in claimed.names if name != host.name),
+            tuple((each.name, each.storage) for each in registries if each.shared),
         ),
         engine=engine,
         login=login,

@@ -23,7 +23,8 @@ class Claimed(NamedTuple):
 def claims(fleet: Fleet, names: Mapping[str, str]) -> dict[str, str]:
     """The owner of each name and address, as the fleet names hosts.
 
-    Of hosts that share one address in the fleet (and differ by the port of SSH), the first has it.
+    Of hosts that share one address in the fleet (and differ by the port of SSH), the first has it;
+    so does the first host of a registry that has several.
 
     Args:
         fleet: the hosts and registries in play.
@@ -34,7 +35,7 @@ def claims(fleet: Fleet, names: Mapping[str, str]) -> dict[str, str]:
     """
     found = {names[name].lower(): name for name in fleet.hosts()}
     for registry in fleet.registries.values():
-        for host in registry.hosts:
+        for host in registry.hosts[:1]:  # the others are its copies
             for name in (endpoint_host(registry.endpoint), *registry.tls.names):
                 _claim(found, canonical(name), host.name)
     for host in fleet.hosts().values():

@@ -54,12 +54,14 @@ class HostSpec:
         suite: Debian or Ubuntu suite.
         variant: `docker`, `bare`, `sysv`, `openrc` or `light` (see vagrant/host-image.sh).
         aliases: further names that resolve to it.
+        volumes: what it shares with other hosts of the twin: names and where each is mounted.
     """
 
     name: str
     suite: str = "bookworm"
     variant: str = "docker"
     aliases: tuple[str, ...] = ()
+    volumes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,8 @@ class Twin:
             self.stop()
         self.prepare(len(wanted))
         self._ensure_key()
+        for name in dict.fromkeys(name for spec in wanted for name, _ in spec.volumes):
+            self.docker.run("volume", "create", *self._labels(), self._volume(name))
         with ThreadPoolExecutor(max_workers=4) as pool:
             containers = list(
                 pool.map(lambda spec: self._start(spec, tags[spec.suite, spec.variant]), wanted)
@@ -202,6 +206,7 @@ class Twin:
             *("--name", self.container(spec), "--hostname", _hostname(spec.name)),
             *("--network", self.network),
             *aliases,
+            *(f"--volume={self._volume(name)}:{path}" for name, path in spec.volumes),
             *self._labels(),
             *run_options(self.docker.host, spec.variant),
         )
@@ -254,6 +259,9 @@ class Twin:
             serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
         )
         self.key.with_suffix(".pub").write_bytes(public + b" regfleet twin\n")
+
+    def _volume(self, name: str) -> str:
+        return f"{self.network}-{name}"
 
     def _start(self, spec: HostSpec, tag: str) -> str:
         self.docker.run("run", "--detach", *self.options(spec), tag)
@@ -320,11 +328,14 @@ echo "$address $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)"
 
 
 def remove(docker: Docker, label: str) -> None:
-    """Remove the containers (with their volumes) and networks that carry `label` (`KEY=VALUE`)."""
+    """Remove the containers, volumes and networks that carry `label` (`KEY=VALUE`)."""
     chosen = ("--quiet", "--filter", f"label={label}")
     containers = docker.listing("ps", "--all", *chosen)
     if containers:
         docker.run("rm", "--force", "--volumes", *containers)
+    volumes = docker.listing("volume", "ls", *chosen)
+    if volumes:
+        docker.run("volume", "rm", *volumes)
     networks = docker.listing("network", "ls", *chosen)
     if networks:
         docker.run("network", "rm", *networks)

@@ -20,6 +20,7 @@ from regfleet.model.observed import ObservedData, ObservedHost
 from regfleet.model.plan import Change, LogIn, Plan
 from regfleet.model.report import HostReport, NotCompared, Report
 from regfleet.model.resource import Resource
+from regfleet.run import shared
 from regfleet.run.back import gone
 from regfleet.run.drift import origin
 from regfleet.run.progress import Progress, Stage, State, Verdict, behind, wave_title
@@ -102,7 +103,9 @@ class Runner:
         """
         stopped = ""
         before: list[HostReport] = []
-        waves = schedule(self.fleet, self.to_do, clients_first=clients_first)
+        unfit = set() if clients_first else self._not_sharing()
+        to_do = [name for name in self.to_do if name not in unfit]
+        waves = schedule(self.fleet, to_do, clients_first=clients_first)
         for number, wave in enumerate(waves, 1):
             ready = [name for name in wave if not (stopped or self._why_blocked(name))]
             for name in set(wave) - set(ready):
@@ -118,6 +121,31 @@ class Runner:
             stopped = stopped or self._limit_exceeded()
             if self.session.stopped:
                 stopped = "interrupted"
+        if smoke and not self.session.stopped:
+            self.smoke(self._tested_too_early())
+
+    def _tested_too_early(self) -> list[str]:
+        """The hosts that were tested before a further host of their registry was changed."""
+        found = [
+            name
+            for name in self.names
+            if (host := self.report.hosts[name]).ok and host.checks
+            if self.proof and name in self.proof.hosts
+        ]
+        for name in found:
+            self.report.hosts[name].checks = ()
+        return found
+
+    def _not_sharing(self) -> set[str]:
+        """The hosts to be changed that do not share the storage of their registry; they fail."""
+        planned = [name for name in self.names if self._plan(name)]
+        bad: set[str] = set()
+        for registry, hosts in shared.to_prove(self.fleet, planned):
+            if not set(hosts).isdisjoint(self.to_do):
+                for error in shared.prove(self.work, registry, hosts):
+                    self.report.hosts[error.host].fail(error)
+                    bad.add(error.host)
+        return bad
 
     def new(self) -> list[str]:
         """The registries that this run created."""
@@ -369,6 +397,11 @@ class Runner:
 
     def _why_blocked(self, name: str) -> str:
         """Why a host cannot be touched: it logs in to a registry that failed. Empty if it can."""
+        for registry in registries_on(self.fleet, name):
+            for host in registry.hosts:
+                other = self.report.hosts.get(host.name)
+                if host.name != name and other and other.status in _WRONG:
+                    return f"the registry {registry.name} on {host.name} {other.status}"
         plan = self._plan(name)
         for step in plan.steps if plan else ():
             if isinstance(step, LogIn) and step.login.registry:
@@ -393,6 +426,10 @@ class Runner:
             names = ", ".join(host.name for host in bad[:5])
             return f"{names} failed, more than max_failures = {limit}"
         return ""
+
+
+# What is wrong with a host after which the others of its registry are left as they are.
+_WRONG = ("failed", "rolled-back")
 
 
 def _differs_by_stand_in(change: Change, unknown: frozenset[Resource]) -> bool:

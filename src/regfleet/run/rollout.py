@@ -40,7 +40,27 @@ def schedule(
     """
     order = phases(fleet, hosts)
     order = order[::-1] if clients_first else order
-    return [wave for phase in order for wave in waves(phase, fleet.rollout)]
+    return [
+        part
+        for phase in order
+        for wave in waves(phase, fleet.rollout)
+        for part in _one_instance_at_a_time(fleet, wave)
+    ]
+
+
+def _one_instance_at_a_time(fleet: Fleet, wave: Sequence[str]) -> list[tuple[str, ...]]:
+    """A wave in parts, none of which has two hosts of one registry: the others serve meanwhile."""
+    parts: list[list[str]] = []
+    used: list[set[str]] = []
+    for name in wave:
+        runs = {each.name for each in fleet.registries.values() if name in each.members}
+        number = next((at for at, others in enumerate(used) if not runs & others), len(parts))
+        if number == len(parts):
+            parts.append([])
+            used.append(set())
+        parts[number].append(name)
+        used[number] |= runs
+    return [tuple(part) for part in parts]
 
 
 def _size(batch: int | str, count: int) -> int:

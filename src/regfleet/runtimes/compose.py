@@ -69,13 +69,31 @@ def _definition(registry: Registry, needs: files.Needs) -> dict[str, Json]:
         # The directory, not the files: one that is renamed into place would stay unseen.
         "volumes": [
             f"{needs.home}:{INSIDE}:ro",
-            *([f"{registry.storage}:{configuration.STORAGE}"] if registry.storage else []),
+            *_stored(registry),
         ],
         "environment": {"OTEL_TRACES_EXPORTER": "none", **dict(needs.environment)},
         "entrypoint": ["registry"],
         "command": ["serve", f"{INSIDE}/config.yml"],
         **CONFINED,
-        **({} if registry.storage else {"tmpfs": ["/tmp", configuration.STORAGE]}),  # noqa: S108
+        **_temporary(registry),
         "pids_limit": limits.pids,
         **memory,
     }
+
+
+def _stored(registry: Registry) -> list[Json]:
+    """The mount of its storage; none where a bucket keeps its images."""
+    if not registry.storage:
+        return []
+    if registry.shared:
+        # This form makes no directory: while its file system is not mounted, this is not there.
+        source, target = files.below(registry.storage), files.below(configuration.STORAGE)
+        return [{"type": "bind", "source": source, "target": target}]
+    return [f"{registry.storage}:{configuration.STORAGE}"]
+
+
+def _temporary(registry: Registry) -> dict[str, Json]:
+    """Where nothing is mounted at the storage itself: the image declares a volume there."""
+    if not (registry.shared or registry.s3):
+        return {}
+    return {"tmpfs": ["/tmp", configuration.STORAGE]}  # noqa: S108 - in the container

@@ -162,6 +162,13 @@ def _stored(registry: Registry) -> tuple[str, ...]:
     """
     if not registry.storage:
         return (f"--tmpfs={configuration.STORAGE}",)
+    if registry.shared:
+        # `--mount` makes no directory: while its file system is not mounted, this one is not there.
+        inside, outside = files.below(configuration.STORAGE), files.below(registry.storage)
+        return (
+            f"--tmpfs={configuration.STORAGE}",
+            f"--mount=type=bind,source={outside},target={inside}",
+        )
     return (f"--volume={registry.storage}:{configuration.STORAGE}",)
 
 

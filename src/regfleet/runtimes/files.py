@@ -106,8 +106,7 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
             trusted.append(f"{places.seen_at or home}/{below}")
     if len(trusted) > 1:
         environment = ((_TRUST, ":".join(trusted)),)
-    if registry.storage:
-        directories.append(Directory(registry.storage, 0o700, f"{reason}.storage"))
+    directories += _storage(registry)
     read_at_start = tuple(file.digest for file in files)
     formerly_read = (replace(config, content=former.encode()).digest, *read_at_start[1:])
     if material.htpasswd is not None:
@@ -120,6 +119,19 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
         files.append(File(f"{home}/{ROLES}", kept, 0o600, why, roles=True))
     made = tuple(directories)
     return Needs(home, tuple(files), made, read_at_start, formerly_read, environment)
+
+
+def _storage(registry: Registry) -> list[Directory]:
+    """The directory that is mounted; none where a bucket keeps the images."""
+    if not registry.storage:
+        return []
+    path = below(registry.storage) if registry.shared else registry.storage
+    return [Directory(path, 0o700, f"registry.{registry.name}.storage")]
+
+
+def below(storage: str) -> str:
+    """The directory in a storage that has all that a registry keeps (filesystem driver)."""
+    return f"{storage}/docker"
 
 
 def service(
@@ -143,6 +155,7 @@ def service(
         probe=registry_probe(tls=registry.tls.source != "none"),
         image=image,
         storage=registry.storage,
+        shared=registry.shared,
         inputs=needs.read_at_start,
         address=instance.address,
         port=instance.port,

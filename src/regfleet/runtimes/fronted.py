@@ -131,6 +131,7 @@ def services(
         probe=registry_probe(tls=False),
         image=runs.image,
         storage=registry.storage,
+        shared=registry.shared,
         inputs=made.needs.read_at_start,
         address=made.places.address,
         port=REGISTRY_PORT,

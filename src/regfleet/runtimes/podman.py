@@ -38,16 +38,28 @@ class Podman:
             *(f"--env={name}={value}" for name, value in needs.environment),
             "--entrypoint=registry",
             *CONFINED,
-            *(() if registry.storage else (f"--tmpfs={configuration.STORAGE}",)),
+            *((f"--tmpfs={configuration.STORAGE}",) if registry.shared or registry.s3 else ()),
         )
         run = UnitRun(
             command=("serve", f"{INSIDE}/config.yml"),
             arguments=arguments,
             mounts=(
                 (needs.home, INSIDE, "ro"),
-                *(((registry.storage, configuration.STORAGE, ""),) if registry.storage else ()),
+                *_stored(registry),
             ),
             pids=registry.limits.pids,
             memory=registry.limits.memory or "",
         )
         return (files.service(fleet, registry, instance, needs, run, image=for_podman(image)),)
+
+
+def _stored(registry: Registry) -> tuple[tuple[str, str, str], ...]:
+    """The mount of its storage; none where a bucket keeps its images.
+
+    Podman refuses a directory that is not there, as that of a file system that is not mounted.
+    """
+    if not registry.storage:
+        return ()
+    if registry.shared:
+        return ((files.below(registry.storage), files.below(configuration.STORAGE), ""),)
+    return ((registry.storage, configuration.STORAGE, ""),)

@@ -91,7 +91,9 @@ def _drop_in(service: Service, run: UnitRun) -> Iterator[str]:
     yield from (f"CapabilityBoundingSet={kept}", "AmbientCapabilities=", "NoNewPrivileges=yes")
     yield "ProtectSystem=strict"
     if service.storage:
-        yield f"ReadWritePaths={_quoted((service.storage,))}"
+        # Of a shared one what is inside: the unit does not start while that is not mounted.
+        places = (f"{service.storage}/docker",) if service.shared else (service.storage,)
+        yield f"ReadWritePaths={_quoted(places)}"
     yield from ("PrivateTmp=yes", "PrivateDevices=yes")
     yield from _limits(run)
 

@@ -12,6 +12,11 @@ HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'
 USER = MAIN + '[registry.main.users]\nci = { password = "generate" }\n'
 TEAM = USER + "[registry.main.projects.team-a]\n"
+SEVERAL = (
+    HEAD
+    + '[registry.main]\nhosts = ["a", "b"]\nendpoint = "r.lan:5000"\n'
+    + 'storage.shared = "/mnt/registry"\n'
+)
 HUB = '[registry.hub]\nexternal = true\nendpoint = "hub.example.com"\n'
 CACHE = '[registry.hub]\nhosts = ["reg1.example.com"]\nendpoint = "hub.lan:5000"\n'
 UPSTREAM = MAIN + 'endpoint = "main.lan:5001"\n' + CACHE + 'storage = "/srv/hub"\n'
@@ -88,12 +93,35 @@ MISTAKES = [
     (HEAD + "[registry.main]\nhosts = []\n", 4, "registry.main.hosts", "must not be empty"),
     (HEAD + '[registry.main]\nhosts = "a"\n', 4, "registry.main.hosts", "put it in brackets"),
     (
-        HEAD + '[registry.main]\nhosts = ["a", "b"]\n',
-        4,
-        "registry.main.hosts",
-        "needs shared storage and a balanced endpoint, which the file cannot declare yet",
+        HEAD + '[registry.main]\nhosts = ["a", "b"]\nendpoint = "r.lan:5000"\n',
+        3,
+        "registry.main.storage",
+        'one host\'s own, and hosts names 2: each ... write { shared = "/mnt/registry" }',
     ),
-    (HEAD + '[registry.main]\nhosts = ["r[1:3]"]\n', 4, "registry.main.hosts", "names 3 hosts"),
+    (
+        HEAD
+        + '[registry.main]\nhosts = ["r[1:3]"]\nendpoint = "r.lan:5000"\nstorage = "/srv/images"\n',
+        6,
+        "registry.main.storage",
+        "hosts names 3",
+    ),
+    (
+        HEAD + '[registry.main]\nhosts = ["a", "b"]\nstorage.shared = "/mnt/registry"\n',
+        3,
+        "registry.main.endpoint",
+        "is missing: it has to be a name that leads to all its hosts",
+    ),
+    (SEVERAL + "adopt = true\n", 7, "registry.main.adopt", "does not go with several hosts"),
+    (SEVERAL + 'proxy = "https://docker.io"\n', 7, "registry.main.proxy", "one for each host"),
+    (
+        SEVERAL
+        + '[registry.hub]\nhosts = ["b"]\nendpoint = "hub.lan:5000"\nstorage = "/srv/hub"\n',
+        9,
+        "registry.hub.endpoint",
+        "port 5000 of b is taken by registry.main",
+    ),
+    (HEAD + MAIN + "storage = { shared = 3 }\n", 5, "registry.main.storage.shared", "a string"),
+    (HEAD + MAIN + 'storage.shared = "/etc"\n', 5, "registry.main.storage.shared", ""),
     (HEAD + "[client.b]\n", 3, "client.b.hosts", "is missing"),
     (HEAD + "[client.b]\nhosts = [3]\n", 4, "client.b.hosts[0]", "a string or a table"),
     (HEAD + '[client.b]\nhosts = ["a",\n""]\n', 5, "client.b.hosts[1]", "no host name"),
@@ -371,7 +399,7 @@ MISTAKES = [
     (HEAD + MAIN + 'tls.names = ["fe80::1%0"]\n', 5, "registry.main.tls.names[0]", "zone"),
     # --- storage in a bucket
     (HEAD + MAIN + "storage = 3\n", 5, "registry.main.storage", "a string or a table"),
-    (HEAD + MAIN + "storage = {}\n", 5, "registry.main.storage.s3", "is missing"),
+    (HEAD + MAIN + "storage = {}\n", 5, "registry.main.storage", "exactly one of shared, s3"),
     (HEAD + MAIN + "storage.s3 = {}\n", 5, "registry.main.storage.s3.bucket", "is missing"),
     (HEAD + MAIN + 'storage.s3.bucket = "B"\n', 5, "registry.main.storage.s3.bucket", "a bucket"),
     (

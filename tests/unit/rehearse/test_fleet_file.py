@@ -44,6 +44,7 @@ TWO = registry(
     image="registry:3",
     image_archive=Path("/images/r.tar"),
     storage="/srv/two",
+    shared=True,
     listen=("127.0.0.1", 5000),
     limits=Limits("2g", 512, "50m", 2),
     delete=False,

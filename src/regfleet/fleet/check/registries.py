@@ -91,9 +91,7 @@ def _provisioned(place: Place, registry: Table, members: list[Claim]) -> Iterato
         hint = 'name the machine that runs it, as in hosts = ["reg1"], or write external = true'
         yield Finding((*place, "hosts"), "is missing", hint)
     if len(members) > 1:
-        message = f"names {len(members)} hosts; a registry of several needs shared storage"
-        reason = "and a balanced endpoint, which the file cannot declare yet"
-        yield Finding((*place, "hosts"), f"{message} {reason}", "name one host")
+        yield from _several(place, registry, len(members))
     runtime = registry.get("runtime")
     if members and "endpoint" not in registry:  # without members its hosts are refused already
         try:
@@ -137,6 +135,24 @@ def _retention(place: Place, registry: Table) -> Iterator[Finding]:
             message = "is never used: rules before it have all its repositories"
             yield Finding((*at, "rules", index), message, "the first rule that matches counts")
         kept += patterns
+
+
+def _several(place: Place, registry: Table, count: int) -> Iterator[Finding]:
+    """What a registry of several hosts needs, and what it cannot be."""
+    if isinstance(registry.get("storage", ""), str):
+        message = f"is one host's own, and hosts names {count}: each would have other images"
+        hint = 'write { shared = "/mnt/registry" } or { s3 = { … } }, or name one host'
+        yield Finding((*place, "storage"), message, hint)
+    if "endpoint" not in registry:
+        message = "is missing: it has to be a name that leads to all its hosts"
+        yield Finding((*place, "endpoint"), message, 'as in endpoint = "registry.example.com:5000"')
+    for key, why in (
+        ("proxy", "a pull-through cache keeps notes of its own: declare one for each host"),
+        ("adopt", "images can be taken over on one host alone"),
+        ("retention", "a collection stops pushes on one host alone, yet"),
+    ):
+        if registry.get(key):
+            yield Finding((*place, key), f"does not go with several hosts: {why}", "name one host")
 
 
 def _upstream(place: Place, registry: Table, document: Table) -> Iterator[Finding]:
@@ -226,28 +242,36 @@ def _passwords(place: Place, registry: Table) -> Iterator[Finding]:
 
 def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
     """Registries with the same endpoint, or that need the same port, storage or bucket."""
-    hosts: dict[Place, str] = {}
+    hosts: defaultdict[Place, list[str]] = defaultdict(list)
     for claim in claims:
-        hosts.setdefault(claim.group, claim.name)
+        hosts[claim.group].append(claim.name)
     packaged: dict[str, Place] = {}
     neighbours: defaultdict[str, list[_Occupied]] = defaultdict(list)
     for name, registry in tables.named(document, "registry"):
         place = ("registry", name)
-        host = hosts.get(place, "")
-        if host and registry.get("runtime") == "package":
-            first = packaged.setdefault(host, place)
-            if first != place:
-                message = f"is package, as that of {written(first)} on {host}"
-                hint = "the distribution's package runs one service on a host: use another runtime"
-                yield Finding((*place, "runtime"), message, hint)
-        new = _occupied(place, registry, host)
-        shared = {f"endpoint {new.endpoint}", f"host {new.host}"}
-        if new.bucket:
-            shared.add(f"bucket {' '.join(new.bucket)}")
-        for other in dict.fromkeys(each for key in sorted(shared) for each in neighbours[key]):
-            yield from _conflicts(new, other)
-        for key in shared:
-            neighbours[key].append(new)
+        found: dict[Finding, None] = {}  # once, though a registry may be on several hosts
+        occupied: list[_Occupied] = []
+        for host in dict.fromkeys(hosts[place]) or [""]:
+            if host and registry.get("runtime") == "package":
+                first = packaged.setdefault(host, place)
+                if first != place:
+                    message = f"is package, as that of {written(first)} on {host}"
+                    hint = "the distribution's package runs one service on a host: use another"
+                    found[Finding((*place, "runtime"), message, f"{hint} runtime")] = None
+            new = _occupied(place, registry, host)
+            occupied.append(new)
+            near = dict.fromkeys(each for key in _shared(new) for each in neighbours[key])
+            found.update((each, None) for other in near for each in _conflicts(new, other))
+        yield from found
+        for new in occupied:
+            for key in _shared(new):
+                neighbours[key].append(new)
+
+
+def _shared(one: _Occupied) -> list[str]:
+    """What two registries that meet have in common: one of these words."""
+    bucket = [f"bucket {' '.join(one.bucket)}"] if one.bucket else []
+    return [*bucket, f"endpoint {one.endpoint}", f"host {one.host}"]
 
 
 class _Occupied(NamedTuple):
@@ -277,7 +301,7 @@ def _occupied(place: Place, registry: Table, host: str) -> _Occupied:
         "" if registry.get("external") else host,
         address,
         port,
-        PurePosixPath(storage) if isinstance(storage, str) else None,
+        PurePosixPath(named) if (named := defaults.directory(storage)) else None,
         _bucket_of(registry),
     )
 
