@@ -1,4 +1,5 @@
 # Whether a directory is one file system on several hosts: one writes a file, the others read it.
+# shellcheck shell=sh
 # Each function prints one line: `@shared ok OWNER`, or `@shared WORD` for why not.
 
 shared_mounted() { # PATH; nothing may be written below where the file system should be

@@ -23,7 +23,8 @@ def subjects(
     """The registries of a host whose garbage can be collected.
 
     A pull-through cache is left out: it deletes by itself what has become old. So is a registry
-    whose images are in a bucket, which nobody on the host can read.
+    whose images are in a bucket, which nobody on the host can read; and one of several hosts, of
+    which the others would take pushes meanwhile.
 
     Args:
         about: users of each registry.
@@ -31,7 +32,8 @@ def subjects(
     found = []
     for registry in registries_on(fleet, want.name):
         service = next((each for each in want.services if _is_of(registry, each)), None)
-        if service and not registry.proxy and not registry.s3:
+        collectable = registry.storage and not registry.proxy and len(registry.hosts) == 1
+        if service and collectable:
             found.append(_subject(registry, service, about[registry.name]))
     return tuple(found)
 
