@@ -28,7 +28,8 @@ def parse(document: Mapping[str, Json]) -> CopyOutcome:
     Raises:
         ValueError: it is none of the engine's.
     """
-    state = document.get("state")
+    state, started = document.get("state"), _number(document, "started")
+    seconds = document.get("seconds")
     if state not in STATES:
         raise ValueError("no state")
     counts = document.get("counts")
@@ -36,13 +37,13 @@ def parse(document: Mapping[str, Json]) -> CopyOutcome:
     return CopyOutcome(
         state=str(state),
         counts={name: _number(counts, name) for name in COUNTS},
-        started=_number(document, "started"),
-        seconds=float(_number(document, "seconds")),
+        started=started,
+        seconds=round(seconds, 1) if isinstance(seconds, float) and 0 <= seconds < _MOST else 0.0,
         requests=_number(requests, "source") + _number(requests, "target"),
         errors=_lines(document, "errors"),
         notices=_lines(document, "notices"),
         would=_lines(document, "would"),
-        complete=_number(document, "complete") or None,
+        complete=_number(document, "complete") or (started if state == "ok" else None) or None,
     )
 
 
