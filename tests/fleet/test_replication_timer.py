@@ -1,6 +1,7 @@
 """Copies that a host runs by itself: planned, put there, watched, taken away like all else."""
 
 import json
+import os
 import time
 
 import pytest
@@ -23,23 +24,25 @@ def state(tmp_path_factory):
     return tmp_path_factory.mktemp("state")
 
 
+def reach(twin, state, host, name, endpoint):
+    """How this machine reaches a registry, once it is there."""
+    return engine.Registry(
+        {
+            "url": f"https://{endpoint}:5000",
+            "connect": f"{twin.hosts[host].address}:5000",
+            "ca": (state / "ca.crt").read_text(),
+            "user": "ci",
+            "password": (state / f"passwords/{name}/ci").read_text().strip(),
+        },
+        engine.Clock(900),
+    )
+
+
 @pytest.fixture(scope="module")
 def registries(twin, state):
-    def reach(host, name, endpoint):
-        return engine.Registry(
-            {
-                "url": f"https://{endpoint}:5000",
-                "connect": f"{twin.hosts[host].address}:5000",
-                "ca": (state / "ca.crt").read_text(),
-                "user": "ci",
-                "password": (state / f"passwords/{name}/ci").read_text().strip(),
-            },
-            engine.Clock(900),
-        )
-
     return lambda: (
-        reach("reg1", "main", "registry.test"),
-        reach("north1", "north", "north.test"),
+        reach(twin, state, "reg1", "main", "registry.test"),
+        reach(twin, state, "north1", "north", "north.test"),
     )
 
 
@@ -93,6 +96,25 @@ def test_it_runs_by_itself_and_deletions_follow(twin, write_fleet, regfleet, sta
     assert password not in units
 
 
+def test_a_run_that_is_killed_goes_on(twin, registries):
+    north1 = twin.hosts["north1"]
+    main, north = registries()
+    for number in range(8):
+        push(main, "prod/big", f"v{number}", os.urandom(2_000_000))
+    north1.read(f"systemctl start --no-block {UNIT}.service")
+    for _ in range(200):
+        if list(north.tags("prod/big")):
+            break
+        time.sleep(0.02)
+    north1.run(f"systemctl kill -s KILL {UNIT}.service")
+    north1.read(f"systemctl start {UNIT}.service")
+    for number in range(8):
+        assert north.digest("prod/big", f"v{number}") == main.digest("prod/big", f"v{number}")
+    main.delete_tag("prod/big", "v0", lambda _: None)  # whoever brought it, it is in the ledger
+    north1.read(f"systemctl start {UNIT}.service")
+    assert north.digest("prod/big", "v0") is None
+
+
 def test_a_source_that_is_away_is_in_the_status(twin, write_fleet, regfleet, state):
     fleet, reg1, north1 = write_fleet(twin, BY_ITSELF), twin.hosts["reg1"], twin.hosts["north1"]
     reg1.read("docker stop regfleet-main")
@@ -113,6 +135,8 @@ def test_what_is_changed_by_hand_is_drift(twin, write_fleet, regfleet, state):
     north1.read(f"systemctl stop {UNIT}.timer")
     done = regfleet("plan", fleet, "--json", "--state-dir", state)
     assert changes(done) == [f"timer {UNIT}"]
+    found = json.loads(regfleet("status", fleet, "--json", "--state-dir", state).stdout)
+    assert [each["origin"] for each in found["hosts"]["north1"]["changes"]] == ["host"]
     north1.read(f"echo '# edited' >>/etc/systemd/system/{UNIT}.service")
     done = regfleet("plan", fleet, "--json", "--state-dir", state)
     assert changes(done) == [f"file /etc/systemd/system/{UNIT}.service"]

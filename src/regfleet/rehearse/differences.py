@@ -62,6 +62,7 @@ def of_this_fleet(
             ("caches", _caches(fleet)),
             ("storage", _storages(fleet)),
             ("balancers", _balancers(fleet)),
+            ("replication", _copies(fleet)),
         )
         for text in texts
     )
@@ -128,6 +129,14 @@ def _missing(whole: Fleet, cast: Cast) -> Iterator[str]:
     for name in cast.without:
         client = whole.clients[name]
         yield f"{name} is left out: no Debian release has {client.engine}"
+
+
+def _copies(fleet: Fleet) -> Iterator[str]:
+    names = [policy.name for policy in fleet.replications.values() if policy.every]
+    if names:
+        yield f"{_few(names)} does not run by itself: the twin's hosts have no Python"
+    if fleet.promotions:
+        yield "nothing is promoted: checks and approvals are for real images"
 
 
 def _installs(fleet: Fleet) -> Iterator[str]:

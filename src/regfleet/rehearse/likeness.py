@@ -186,6 +186,7 @@ def _replications(fleet: Fleet, played: Mapping[str, Registry]) -> dict[str, Rep
     return {
         policy.name: replace(
             policy,
+            every=0,  # a twin's hosts have no Python
             targets=targets,
             logins={
                 name: user

@@ -153,6 +153,12 @@ def _engine(case: _Case) -> Origin:
     return "host" if case.owned else "fleet"
 
 
+def _timer(case: _Case) -> Origin:
+    """Its files are as they should be, or they would be named."""
+    del case
+    return "host"
+
+
 _KINDS: Mapping[Kind, Callable[[_Case], Origin]] = {
     "file": _file,
     "directory": _directory,
@@ -165,4 +171,5 @@ _KINDS: Mapping[Kind, Callable[[_Case], Origin]] = {
     "proxies": _login,
     "package": _engine,
     "service": _engine,
+    "timer": _timer,
 }
