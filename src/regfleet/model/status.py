@@ -148,6 +148,19 @@ class Room:
         return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class WrongLogins:
+    """Logins with a wrong password, or as nobody's user, in the last day.
+
+    Attributes:
+        count: how many, as far as the gateway's log goes back.
+        addresses: from how many addresses.
+    """
+
+    count: int
+    addresses: int
+
+
 @dataclass(slots=True)
 class RegistryStatus:
     """The status of one registry.
@@ -161,6 +174,7 @@ class RegistryStatus:
         contents: None when they could not be counted; `note` says why.
         room: None when it is external, or the look failed.
         room_unknown: whether its storage exists but its free space could not be read.
+        wrong_logins: None where no gateway counts them, or it could not be asked.
         error, hint: why it is not healthy, or why that is not known.
     """
 
@@ -175,6 +189,7 @@ class RegistryStatus:
     contents: Contents | None = None
     room: Room | None = None
     room_unknown: bool = False
+    wrong_logins: WrongLogins | None = None
     note: str = ""
     error: str = ""
     hint: str = ""

@@ -63,6 +63,16 @@ def token_keys(state: StateDirectory, registry: str, now: datetime, *, save: boo
     return _keys(key, chain)
 
 
+def known_keys(state: StateDirectory, registry: str, now: datetime) -> TokenKeys | None:
+    """As `token_keys`, and nothing is written; None where there are none yet.
+
+    Raises:
+        StateError: the state directory cannot be used.
+    """
+    key, _ = _read(state, registry)
+    return None if key is None else token_keys(state, registry, now, save=False)
+
+
 def write(
     state: StateDirectory,
     registry: str,

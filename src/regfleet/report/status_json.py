@@ -7,7 +7,14 @@ from datetime import datetime, timezone
 
 from regfleet.fleet.model import Json
 from regfleet.model.copies import CopyOutcome, CopyStatus
-from regfleet.model.status import Certificate, FleetStatus, HostStatus, RegistryStatus, Room
+from regfleet.model.status import (
+    Certificate,
+    FleetStatus,
+    HostStatus,
+    RegistryStatus,
+    Room,
+    WrongLogins,
+)
 from regfleet.report.resource_text import resource_text
 from regfleet.terminal.cleaning import escape_json
 
@@ -87,6 +94,7 @@ def _registry(registry: RegistryStatus) -> Json:
         "partial": found.partial if found else None,
         "missing_manifests": found.broken if found else None,
         "room": _room(registry.room),
+        "wrong_logins": _wrong_logins(registry.wrong_logins),
         "note": registry.note or None,
         "error": _error(registry.error, registry.hint),
         "attention": list(registry.attention),
@@ -127,6 +135,10 @@ def _time(seconds: int | None) -> str | None:
         return moment(datetime.fromtimestamp(seconds, timezone.utc)) if seconds else None
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _wrong_logins(found: WrongLogins | None) -> Json:
+    return {"last_day": found.count, "addresses": found.addresses} if found else None
 
 
 def _room(found: Room | None) -> Json:

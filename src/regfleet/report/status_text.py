@@ -23,6 +23,7 @@ from regfleet.model.status import (
     HostStatus,
     RegistryStatus,
     Room,
+    WrongLogins,
 )
 from regfleet.report.lines import show
 from regfleet.report.replication_text import summary
@@ -230,6 +231,7 @@ def _registry(registry: RegistryStatus) -> tuple[Text, tuple[str, ...]]:
         lines.append(_room(registry.room))
     if registry.room_unknown:
         lines.append("the free space of its storage could not be read")
+    lines += _wrong_logins(registry.wrong_logins)
     if registry.certificate:
         lines.append(f"certificate: {_certificate(registry.certificate)}")
     if registry.certificate_error:
@@ -250,6 +252,13 @@ def _contents(found: Contents) -> str:
     if found.broken:
         words += f"; {_counted(found.broken, 'manifest')} missing: push those tags again"
     return words
+
+
+def _wrong_logins(found: WrongLogins | None) -> list[str]:
+    if not found or not found.count:
+        return []
+    where = f"{found.addresses} address{'' if found.addresses == 1 else 'es'}"
+    return [f"{_counted(found.count, 'wrong login')} in the last day, from {where}"]
 
 
 def _room(found: Room) -> str:

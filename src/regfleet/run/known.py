@@ -34,6 +34,7 @@ from regfleet.model.files import File
 from regfleet.model.resource import Resource, login_resource
 from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
+from regfleet.pki.tokens import TokenKeys, known_keys
 from regfleet.registry_api.target import Credentials, preferred
 from regfleet.run.wanted import Wanted
 from regfleet.secret import Secret
@@ -56,6 +57,7 @@ class KnownRegistry:
         upstream_error: why it is unknown.
         s3_keys: as in `RegistryMaterial`; None if unknown, too.
         s3_error: why they are unknown.
+        tokens: as in `RegistryMaterial`; None if unknown, too.
     """
 
     registry: Registry
@@ -71,6 +73,7 @@ class KnownRegistry:
     upstream_error: RegfleetError | None = None
     s3_keys: tuple[Secret, Secret] | None = field(default=None, repr=False)
     s3_error: RegfleetError | None = None
+    tokens: TokenKeys | None = field(default=None, repr=False)
 
     def credentials(self, first: Collection[str] = ()) -> Credentials | None:
         """A user to ask the registry as; None if it has no known users.
@@ -124,7 +127,11 @@ class KnownRegistry:
                 if self.registry.s3 and self.registry.s3.keys
                 else None
             ),
+            tokens=self._tokens(stand_in.encode()) if self.registry.gateway else None,
         )
+
+    def _tokens(self, stand_in: bytes) -> TokenKeys:
+        return self.tokens or TokenKeys(Secret(stand_in.decode()), stand_in, stand_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +208,10 @@ def read(fleet: Fleet, state: StateDirectory, now: datetime) -> Known:
         state, fleet.name, now, save=False, permitted=fleet.ca_permitted
     )
     registries = {
-        registry.name: _registry(fleet, registry, state, certificates)
+        registry.name: replace(
+            _registry(fleet, registry, state, certificates),
+            tokens=known_keys(state, registry.name, now) if registry.gateway else None,
+        )
         for registry in fleet.registries.values()
     }
     kept = archives.digests(fleet, state, save=False)

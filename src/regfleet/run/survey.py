@@ -20,6 +20,7 @@ from regfleet.engines import ENGINES
 from regfleet.errors import CertificateError, RegfleetError
 from regfleet.fleet.copies import Copy, copies
 from regfleet.fleet.model import Fleet, Registry
+from regfleet.look import guesses
 from regfleet.model.copies import CopyStatus
 from regfleet.model.plan import Plan
 from regfleet.model.status import (
@@ -29,6 +30,7 @@ from regfleet.model.status import (
     HostStatus,
     RegistryStatus,
     Room,
+    WrongLogins,
 )
 from regfleet.pki import pem
 from regfleet.registry_api import contents
@@ -187,6 +189,9 @@ def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
             if host.reachable:
                 _record_room(tools, registry, name, status.registries[registry.name])
                 _ask(tools, registry, status.registries[registry.name])
+                if registry.gateway:
+                    found = _wrong_logins(tools, registry, name)
+                    status.registries[registry.name].wrong_logins = found
             else:
                 status.registries[registry.name].error = f"its host {name} cannot be reached"
 
@@ -251,6 +256,17 @@ def _record_room(tools: _Surveyor, registry: Registry, host: str, status: Regist
         return
     grown = growth(tools.samples.get(registry.name, ()), sample(seen, found))
     status.room = Room(found.size, found.free, found.inodes, found.free_inodes, grown)
+
+
+def _wrong_logins(tools: _Surveyor, registry: Registry, host: str) -> WrongLogins | None:
+    """Wrong logins at a registry's gateway; None where they cannot be counted."""
+    container = guesses.gateway_of(tools.wanted.desired[host], registry.name)
+    if not container:
+        return None
+    try:
+        return tools.work.wrong_logins(host, container)
+    except RegfleetError:
+        return None
 
 
 def skew(clock: int, before: float, after: float) -> int:

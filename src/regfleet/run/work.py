@@ -20,13 +20,14 @@ from regfleet.jobs.interface import Job
 from regfleet.jobs.recovery import Recovery
 from regfleet.jobs.render import render as render_job
 from regfleet.jobs.running import Ended
-from regfleet.look import ports, request
+from regfleet.look import guesses, ports, request
 from regfleet.materials import Materials
 from regfleet.model.checks import Check
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import InstallEngine, InstallProgram, Plan
 from regfleet.model.service import Image
+from regfleet.model.status import WrongLogins
 from regfleet.plan.diff import diff
 from regfleet.registry_api.tunnel import Dial
 from regfleet.run.wanted import Wanted
@@ -208,6 +209,16 @@ class Work:
         mark = self._new_mark()
         lines = self.connections.run(name, render.render_generations(mark), LOOK_SECONDS)
         return generations.parse(name, lines, mark)
+
+    def wrong_logins(self, name: str, container: str) -> WrongLogins | None:
+        """What the log of a registry's gateway on a host says of wrong passwords.
+
+        Raises:
+            HostError: unreachable, or it did not answer in time.
+        """
+        mark = self._new_mark()
+        program = guesses.render(container, mark)
+        return guesses.parse(self.connections.run(name, program, LOOK_SECONDS), mark)
 
     def do(self, name: str, job: Job[R]) -> Ended[R]:
         """Run a job on a host; it first undoes an interrupted change.

@@ -7,9 +7,14 @@ import time
 from contextlib import suppress
 
 import pytest
+import shells
 from gateway_stand import PROJECTS
+from making import MARK
 
 from regfleet.fleet.model import Member, Project, Tls
+from regfleet.look import guesses
+from regfleet.model.status import WrongLogins
+from regfleet.shell import frame
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +255,19 @@ def test_the_policy_as_people_see_it(own):
     assert key in policy.content.decode()
     assert key not in policy.shown
     assert json.loads(policy.shown)["projects"]["team-b"]["members"] == {"dave": "developer"}
+
+
+def test_wrong_passwords_are_counted_as_status_does(stands, tmp_path):
+    """Through GET and POST, of names that would be other lines and addresses."""
+    stand = stands()
+    stand.ask("GET", "/v2/team-a/app/tags/list", user='x" from 192.0.2.1', password="nonsense")
+    stand.ask("GET", "/auth/token", user="bob\n\\", password="nonsense")
+    form = "grant_type=password&service=x&client_id=x&username=bob&password=nonsense"
+    kind = "application/x-www-form-urlencoded"
+    stand.ask("POST", "/auth/token", body=form, Content_Type=kind)
+    log = tmp_path / "log"
+    log.write_text(stand.log("nginx"))
+    docker = f"docker() {{ case $1 in container) ;; *) cat '{log}' ;; esac; }}"
+    program = f"{guesses.program()}\n{docker}\n" + frame.around(MARK, "guesses container gate")
+    assert guesses.parse(shells.lines("dash", program), MARK) == WrongLogins(3, 1)
+    assert "nonsense" not in stand.log("nginx")

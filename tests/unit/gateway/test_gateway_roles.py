@@ -99,7 +99,7 @@ def test_wrong_passwords_and_forms_at_the_token_service(stand):
     assert stand.ask("POST", "/auth/token", body="x" * 40000).status == 413
     assert stand.ask("PUT", "/auth/token").status == 405
     assert stand.ask("GET", "/auth/token", Authorization="Digest x").status == 401
-    assert 'wrong password or no such user: "bob"' in stand.log("nginx")
+    assert 'wrong password or no such user: "bob" from 127.0.0.1\n' in stand.log("nginx")
     assert 'wrong"' not in stand.log("nginx")  # what was tried is not logged
 
 

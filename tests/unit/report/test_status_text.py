@@ -20,6 +20,7 @@ from regfleet.model.status import (
     HostStatus,
     RegistryStatus,
     Room,
+    WrongLogins,
 )
 from regfleet.report import images_json, images_text, status_json, status_text
 
@@ -119,6 +120,32 @@ def test_the_document_has_the_room():
         "bytes_per_day": 10**8,
         "warnings": ["less than 10 % free", "full in less than a day at its present growth"],
     }
+
+
+@pytest.mark.parametrize(
+    ("found", "text", "counted"),
+    [
+        (None, "", None),
+        (WrongLogins(0, 0), "", {"last_day": 0, "addresses": 0}),
+        (
+            WrongLogins(1, 1),
+            "1 wrong login in the last day, from 1 address",
+            {"last_day": 1, "addresses": 1},
+        ),
+        (
+            WrongLogins(12, 2),
+            "12 wrong logins in the last day, from 2 addresses",
+            {"last_day": 12, "addresses": 2},
+        ),
+    ],
+)
+def test_wrong_logins_are_counted_and_need_no_attention(found, text, counted):
+    status = fleet(registry(wrong_logins=found))
+    assert status.ok
+    assert text in said(status)
+    assert bool(text) == ("wrong login" in said(status))
+    document = json.loads(status_json.document(status))
+    assert document["registries"]["main"]["wrong_logins"] == counted
 
 
 def test_what_is_not_known_is_not_well():
@@ -388,6 +415,7 @@ def test_the_document_of_status():
                 "partial": False,
                 "missing_manifests": 0,
                 "room": None,
+                "wrong_logins": None,
                 "note": None,
                 "error": None,
                 "attention": [],

@@ -9,7 +9,7 @@ from making import NOW, client, fleet, registry, with_login
 from regfleet import passwords
 from regfleet.errors import FleetFileError, RegfleetError
 from regfleet.fleet.load import load
-from regfleet.fleet.model import PasswordSource, Tls, User
+from regfleet.fleet.model import Gateway, Member, PasswordSource, Project, Tls, User
 from regfleet.materials import gather
 from regfleet.model.resource import Resource, login_resource
 from regfleet.report.resource_text import resource_text
@@ -58,6 +58,39 @@ def test_a_registry_without_users_and_tls_is_known_but_for_its_signing_secret():
         "container regfleet-main",
     }
     assert unknown["web1"] == frozenset()
+
+
+HELD = registry(
+    users=(GENERATED,),
+    projects=(Project("team-a", members=(Member("ci", "guest"),)),),
+    gateway=Gateway("nginx:stable"),
+)
+
+
+def test_without_secrets_the_roles_of_a_gateway_are_known_and_its_keys_are_not():
+    wanted = known.without_secrets(fleet([HELD]), NOW).wanted()
+    assert set(map(resource_text, wanted.unknown["reg1"])) == {
+        "file /etc/regfleet/main/config.yml",
+        "file /etc/regfleet/main/users.yml",
+        "file /etc/regfleet/main/tokens.crt",
+        "file /etc/regfleet/main/htpasswd",
+        "file /etc/regfleet/main.gateway/policy.js",
+        "file /etc/regfleet/main.gateway/registry.crt",
+        "file /etc/regfleet/main.gateway/registry.key",
+        "container regfleet-main",
+        "container regfleet-main.users",
+    }
+    (kept,) = [file for file in wanted.desired["reg1"].files if file.roles]
+    assert "team-a" in kept.content.decode()
+
+
+def test_the_keys_of_a_gateway_are_those_of_the_last_apply(tmp_path):
+    state, whole = StateDirectory(tmp_path / "state"), fleet([HELD])
+    assert known.read(whole, state, NOW).registries["main"].tokens is None
+    gather(whole, state, save=True, now=NOW)
+    found = known.read(whole, state, NOW).wanted()
+    assert found.materials == gather(whole, state, save=False, now=NOW)
+    assert found.unknown["reg1"] == frozenset()
 
 
 def test_the_key_of_a_certificate_need_not_be_there(tmp_path):

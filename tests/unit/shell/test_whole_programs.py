@@ -17,7 +17,7 @@ from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
 from regfleet.jobs.collection import Collection
 from regfleet.jobs.rollback import Rollback
-from regfleet.look import request
+from regfleet.look import guesses, request
 from regfleet.replication import now
 from regfleet.services import KINDS
 from regfleet.smoke import render as smoke
@@ -33,6 +33,7 @@ JOBS = "\n".join(
 )
 PROGRAMS = {
     "look": LOOK,
+    "guesses": guesses.program(),
     "touch": f"{protocol.program(*WORDS)}\n{JOBS}",
     "doctor": f"{doctor.program(*EXAMINED, services=tuple(KINDS))}\n{LOOK}",
     "replicate": now.program(),
