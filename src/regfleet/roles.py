@@ -46,9 +46,9 @@ def rights(registry: Registry, user: str | None, repository: str) -> Actions:
     project = project_of(registry, repository)
     if project is None:
         return NOTHING
-    for member in project.members:
-        if member.user == user:
-            return GRANTED[member.role]
+    role = project.roles.get(user) if user is not None else None
+    if role is not None:
+        return GRANTED[role]
     return GRANTED["guest"] if project.public else NOTHING
 
 
@@ -63,11 +63,10 @@ def project_of(registry: Registry, repository: str) -> Project | None:
     """The project that a repository belongs to; None for none, and for what is no repository."""
     if not is_repository(repository):
         return None
-    by_name = {project.name: project for project in registry.projects}
     prefix = repository
     while prefix:
-        if prefix in by_name:
-            return by_name[prefix]
+        if prefix in registry.by_project:
+            return registry.by_project[prefix]
         prefix = prefix.rpartition("/")[0]
     return None
 
@@ -82,7 +81,7 @@ def document(registry: Registry) -> dict[str, Json]:
         "projects": {
             project.name: {
                 "public": project.public,
-                "members": {member.user: member.role for member in project.members},
+                "members": dict(project.roles),
             }
             for project in registry.projects
         },

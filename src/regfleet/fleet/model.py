@@ -184,11 +184,17 @@ class Project:
     Attributes:
         name: `team-a` or `team-a/infra`, as images name it.
         public: whether anybody may pull without a login.
+        roles: the members' roles by user, for quick look-ups.
     """
 
     name: str
     public: bool = False
     members: tuple[Member, ...] = ()
+    roles: Mapping[str, Role] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        roles = {member.user: member.role for member in self.members}
+        object.__setattr__(self, "roles", roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +241,7 @@ class Registry:
         projects: who may do what in which repositories; without any, every user may do everything.
         gateway: what enforces these roles; None without projects.
         retention: which images are deleted in the course of time.
+        by_project: the projects by name, for quick look-ups.
     """
 
     name: str
@@ -263,6 +270,11 @@ class Registry:
     projects: tuple[Project, ...] = ()
     gateway: Gateway | None = None
     retention: Retention = field(default_factory=Retention)
+    by_project: Mapping[str, Project] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_project = {project.name: project for project in self.projects}
+        object.__setattr__(self, "by_project", by_project)
 
     @property
     def instances(self) -> tuple[Instance, ...]:

@@ -178,11 +178,8 @@ def _by(registry: Registry, user: str, project: str) -> By:
         return "user"
     if user in registry.admins:
         return "registry-admin"
-    for each in registry.projects:
-        for member in each.members if each.name == project else ():
-            if member.user == user:
-                return member.role
-    return "anybody"
+    found = registry.by_project.get(project)
+    return found.roles.get(user, "anybody") if found else "anybody"
 
 
 def unlikely(fleet: Fleet, subject: Subject) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,13 +103,9 @@ def _place(registry: Registry, user: str | None, below: str, action: Action) -> 
 
     One outside all projects first, for admins; then in a project of which the user is a member.
     """
-    members = [
-        project
-        for project in registry.projects
-        if user in {member.user for member in project.members}
-    ]
-    places = [below]
-    places += [place_in(registry, project, below) for project in (*members, *registry.projects)]
+    members = (project for project in registry.projects if user in project.roles)
+    projects = itertools.chain(members, registry.projects)
+    places = itertools.chain((below,), (place_in(registry, each, below) for each in projects))
     return next(
         (place for place in places if place and action in rights(registry, user, place)), ""
     )
