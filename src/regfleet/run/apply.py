@@ -21,7 +21,7 @@ from regfleet.model.plan import Change, LogIn, Plan
 from regfleet.model.report import HostReport, NotCompared, Report
 from regfleet.model.resource import Resource
 from regfleet.run import shared
-from regfleet.run.back import gone
+from regfleet.run.back import gone, with_other_roles
 from regfleet.run.drift import origin
 from regfleet.run.progress import Progress, Stage, State, Verdict, behind, wave_title
 from regfleet.run.proof import Proof, to_prove
@@ -227,6 +227,7 @@ class Runner:
                 stage, self.work.look, names, state="looking", note=note, verdict=_done_verdict
             )
         self.work.gone = gone(self.fleet, self.work.seen)
+        self.work.other_roles = with_other_roles(self.fleet, self.work.seen)
 
     def smoke(self, names: Iterable[str]) -> None:
         """Smoke-test the clients among these hosts, then the registries on these hosts."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from regfleet import record
+from regfleet import record, roles
 from regfleet.desired.resolve import clients_of
 from regfleet.errors import HostError
-from regfleet.fleet.model import Fleet
+from regfleet.fleet.model import Fleet, Registry
 from regfleet.journal import Run
 from regfleet.model.observed import ObservedHost
 from regfleet.record import Owned
+from regfleet.runtimes import files
 from regfleet.touch.generations import Generation, Generations
 
 _NOT_UNDONE = ("rollback",)  # a rollback saves no generation, so it cannot be taken back
@@ -150,6 +151,27 @@ def gone(fleet: Fleet, seen: Mapping[str, ObservedHost]) -> dict[str, frozenset[
         }
         found[name] = frozenset(away | unknown)
     return found
+
+
+def with_other_roles(fleet: Fleet, seen: Mapping[str, ObservedHost]) -> frozenset[str]:
+    """The registries whose hosts have other roles than the fleet file declares.
+
+    Args:
+        seen: as for `gone`.
+    """
+    return frozenset(
+        registry.name
+        for registry in fleet.registries.values()
+        for host in registry.hosts
+        if host.name in seen and _has_other_roles(fleet, registry, seen[host.name])
+    )
+
+
+def _has_other_roles(fleet: Fleet, registry: Registry, seen: ObservedHost) -> bool:
+    path = files.roles_path(registry.name)
+    if not registry.projects:
+        return path in seen.owned.get(fleet.name, Owned()).files
+    return seen.roles.get(path) != roles.parse(roles.record(registry))
 
 
 def _registries(owned: Owned) -> set[str]:

@@ -19,7 +19,7 @@ from regfleet.roles import who_may
 from regfleet.run.asking import Asking
 from regfleet.run.work import Work
 from regfleet.smoke.outcome import pushed_digest
-from regfleet.smoke.render import Given, Subject, subjects
+from regfleet.smoke.render import OTHER_ROLES, Given, Subject, subjects
 
 _COUNT = itertools.count(1)
 
@@ -53,6 +53,8 @@ class Registries:
                     pushes=registry.proxy is None,
                     credentials=self._asking.user(registry)[0],
                 )
+                if registry.name in self._work.other_roles:
+                    return (*refused, Check(f"{registry.name}/roles", "skipped", OTHER_ROLES))
                 held = role_checks(registry, target, material.passwords, self._work.token)
                 return (*refused, *held)
         except RegfleetError as error:
@@ -66,7 +68,7 @@ class Registries:
         wanted: dict[tuple[str, str], list[tuple[str, Subject]]] = defaultdict(list)
         for host in hosts:
             for subject in subjects(self._work.fleet, host):
-                if subject.only_pulls:
+                if subject.only_pulls and subject.registry.name not in self._work.other_roles:
                     wanted[subject.registry.name, subject.repository].append((host, subject))
         for (name, _), each in wanted.items():
             given = self._give(each[0][1])

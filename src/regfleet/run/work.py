@@ -73,6 +73,8 @@ class Work:
         number: this run's number in the state directory; 0 until it has one.
         gone: by host, registries that are not there or not set up there any more, after a
             rollback: they are not smoke-tested.
+        other_roles: registries that have other roles than declared, after a rollback: what depends
+            on roles is not smoke-tested.
         given: by host and registry, what `registries.Registries.give` has put there to be pulled.
     """
 
@@ -91,6 +93,7 @@ class Work:
         self.token = f"run-{secrets.token_hex(6)}"
         self.number = 0
         self.gone: dict[str, frozenset[str]] = {}
+        self.other_roles: frozenset[str] = frozenset()
         self.given: dict[tuple[str, str], smoke_render.Given] = {}
         self._marks = itertools.count(1)
         self._who = f"{_user()}@{socket.gethostname()}: regfleet, fleet {fleet.name}"
@@ -314,6 +317,8 @@ class Work:
         """Why a registry is not tested from a host; empty where it is."""
         if test.registry.name in self.gone.get(name, frozenset()):
             return "it is not set up there after the rollback"
+        if test.registry.name in self.other_roles:
+            return smoke_render.OTHER_ROLES
         return test.untestable or self._given(name, test).why
 
     def _given(self, name: str, test: smoke_render.Subject) -> smoke_render.Given:

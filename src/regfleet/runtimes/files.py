@@ -12,14 +12,17 @@ from regfleet.model.service import Image, Run, Service, registry_probe
 from regfleet.runtimes import configuration
 
 BASE = "/etc/regfleet"
-# Below a registry's directory: who has which role. Only the next plan reads it.
-ROLES = "roles.json"
 # The registry trusts an upstream and an S3 service as Go's programs trust servers: by the system's
 # bundle, and by each file in the directories of this variable (crypto/x509, root_unix.go,
 # loadSystemRoots).
 _TRUST = "SSL_CERT_DIR"
 _SYSTEM_TRUST = "/etc/ssl/certs"
 UNCACHED_NOW = "this version runs it without the cache in memory, which knows blobs that are gone"
+
+
+def roles_path(registry: str) -> str:
+    """Where a host keeps who has which role in a registry; only the next plan reads it."""
+    return f"{BASE}/{registry}/roles.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
     if registry.projects:
         kept = roles.record(registry).encode()
         why = f"{reason}.projects"
-        files.append(File(f"{home}/{ROLES}", kept, 0o600, why, roles=True))
+        files.append(File(roles_path(registry.name), kept, 0o600, why, roles=True))
     made = tuple(directories)
     return Needs(home, tuple(files), made, read_at_start, formerly_read, environment)
 

@@ -15,6 +15,7 @@ from regfleet.roles import Action, place_in, project_of, rights
 from regfleet.shell import frame
 
 REPOSITORY = "regfleet-smoke"
+OTHER_ROLES = "its host has other roles than the fleet file, after the rollback"
 _GIVEN = "given"  # below it: what regfleet itself puts there, for clients that may only pull
 
 _PATH_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")

@@ -1,13 +1,24 @@
 """How far to go back: by runs, by generation, and never over what is somebody else's."""
 
+from dataclasses import replace
+
 import pytest
 from making import client, fleet, host, observed, registry
 
+from regfleet import roles
 from regfleet.errors import HostError
-from regfleet.fleet.model import Login
+from regfleet.fleet.model import Login, Member, Project
 from regfleet.journal import HostRun, Run
 from regfleet.record import Owned, OwnedLogin, OwnedService
-from regfleet.run.back import before_generation, before_runs, gone, hosts_of, last_run, runs_from
+from regfleet.run.back import (
+    before_generation,
+    before_runs,
+    gone,
+    hosts_of,
+    last_run,
+    runs_from,
+    with_other_roles,
+)
 from regfleet.touch.generations import Generation, Generations
 
 
@@ -111,3 +122,17 @@ def test_nor_where_the_login_went_with_the_rollback():
         "web2": observed(owned={"acme": Owned(files=files)}),
     }
     assert gone(whole, seen) == {"web1": frozenset(), "web2": frozenset({"main"})}
+
+
+def test_after_a_rollback_a_host_may_have_other_roles_than_the_fleet_file():
+    path = "/etc/regfleet/main/roles.json"
+    held = registry(projects=(Project("a", members=(Member("ci", "guest"),)),))
+    there = roles.parse(roles.record(held))
+    older = replace(there, members={"a": {"ci": "developer"}})
+    file = observed(owned={"acme": Owned(files=(path,))})
+    assert with_other_roles(fleet([held]), {"reg1": observed(roles={path: there})}) == frozenset()
+    assert with_other_roles(fleet([held]), {"reg1": observed(roles={path: older})}) == {"main"}
+    assert with_other_roles(fleet([held]), {"reg1": observed()}) == {"main"}
+    assert with_other_roles(fleet([held]), {}) == frozenset()
+    assert with_other_roles(fleet(), {"reg1": file}) == {"main"}
+    assert with_other_roles(fleet(), {"reg1": observed()}) == frozenset()

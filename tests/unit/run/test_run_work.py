@@ -136,6 +136,15 @@ def test_what_a_role_does_not_let_be_tested_is_skipped_for_that_reason(projects,
     assert made.smoke("web1") == (Check("main/push", "skipped", why),)
 
 
+def test_with_other_roles_than_declared_nothing_of_them_is_tested():
+    projects = (Project("a", members=(Member("ci", "developer"),)),)
+    whole = fleet([registry(projects=projects)], [client(logins=with_login())])
+    made = work(desired(engine="docker", engines=("docker",)), whole)
+    made.other_roles = frozenset({"main"})
+    why = "its host has other roles than the fleet file, after the rollback"
+    assert made.smoke("web1") == (Check("main/push", "skipped", why),)
+
+
 def test_who_is_no_client_has_no_checks():
     whole = fleet(clients=[client(hosts=(host("web2"),))])
     assert work(desired(services=(container(),)), whole).smoke("web1") == ()

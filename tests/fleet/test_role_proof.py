@@ -137,3 +137,14 @@ def test_wrong_logins_are_counted(run, twin):
     said = run("status", bob="developer").stdout
     assert f"{after['last_day']} wrong logins in the last day, from 2 addresses" in said
     assert "nonsense" not in twin.hosts["reg1"].read("docker logs regfleet-main.gateway 2>&1")
+
+
+def test_a_rollback_brings_roles_back_and_they_are_in_force(run, twin):
+    done = run("rollback", "--yes", "--json", bob="developer")
+    assert smoked(done, "reg1")["roles"] == "skipped"
+    assert smoked(done, "web1") == {"push": "skipped"}
+    web = twin.hosts["web1"]
+    web.read("tar -C /etc -c hostname | docker import - registry.test:5000/team-a/b:1")
+    pushed = web.run("docker push registry.test:5000/team-a/b:1")
+    assert "denied: bob may only pull in team-a/b" in pushed.stdout + pushed.stderr
+    assert "~ team-a: bob guest -> developer" in run("plan", bob="developer").stdout
