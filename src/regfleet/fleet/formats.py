@@ -355,7 +355,7 @@ def check_repository_prefix(text: str) -> None:
     """The beginning of repositories' names: empty, or with the slash at its end."""
     if text:
         if not text.endswith("/"):
-            raise RefusedError(f"{shown(text)} has no slash at its end", f"as in {text}/")
+            raise RefusedError(f"{shown(text)} has no slash at its end", "as in staging/")
         check_repository(text[:-1])
 
 
