@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from pushing import Pusher
+from pushing import Pusher, RefusedError, digest_of
 
 DATA = "/var/lib/registry/docker/registry/v2"
 FLEET = """
@@ -214,3 +214,73 @@ def test_a_damaged_store_is_left_alone(host, pusher, gc):
     host.read(f"printf %s {kept} >{link}")
     gc("--yes")
     assert pusher.pull("damaged", "1") == 2
+
+
+@pytest.fixture
+def audit(fleet, regfleet):
+    """`regfleet audit`: what it says of the registry."""
+
+    def run(code=0):
+        done = regfleet("audit", fleet, "--json")
+        assert done.returncode == code, done.stdout + done.stderr
+        document = json.loads(done.stdout)
+        assert document["ok"] == (code == 0)
+        return document["hosts"]["reg1"]["registries"]["main"]
+
+    return run
+
+
+def test_an_audit_finds_what_cannot_be_pulled(host, pusher, audit, fleet, regfleet):
+    made, members = index(pusher, "audited/app", "1.0")
+    pusher.image("audited/app", "signature", subject=made)
+    layer = b"a layer with an end"
+    for tag in ("whole", "missing", "damaged", "unlinked"):
+        pusher.image(f"audited/{tag}", "1", layers=[layer + tag.encode()])
+    pusher.image("audited/empty", "1")
+    found = audit()
+    assert found["tags"] == len(host.read(f"find {DATA} -path '*/current/link'").split())
+    assert found["bytes"] == size(host)
+    assert (found["broken"], found["damaged"], found["empty"]) == (0, 0, 0)
+
+    def place(tag):
+        digest = digest_of(layer + tag.encode()).partition(":")[2]
+        return f"{DATA}/blobs/sha256/{digest[:2]}/{digest}", digest
+
+    missing, of_missing = place("missing")
+    damaged, of_damaged = place("damaged")
+    _, of_unlinked = place("unlinked")
+    part = members[1]["digest"].partition(":")[2]
+    link = f"{DATA}/repositories/audited/unlinked/_layers/sha256/{of_unlinked}"
+    empty = f"{DATA}/repositories/audited/empty/_manifests/tags/1/current/link"
+    host.read(
+        f"mv {missing} /tmp/blob; cp {damaged}/data /tmp/data; echo x >>{damaged}/data;"
+        f"mv {link} /tmp/unlinked; mv {DATA}/blobs/sha256/{part[:2]}/{part} /tmp/part;"
+        f"cp {empty} /tmp/empty; : >{empty}"
+    )
+    found = audit(code=1)
+    broken = found["broken_tags"]
+    reasons = {f"{each['repository']}:{each['tag']}": each["reason"] for each in broken}
+    assert reasons == {
+        "audited/app:1.0": f"is missing: sha256:{part}",
+        "audited/missing:1": f"is missing: sha256:{of_missing}",
+        "audited/damaged:1": f"is damaged: sha256:{of_damaged}",
+        "audited/unlinked:1": f"is not linked in the repository: sha256:{of_unlinked}",
+    }
+    assert found["damaged_blobs"] == [f"sha256:{of_damaged}"]
+    assert found["empty_links"] == ["repositories/audited/empty/_manifests/tags/1/current/link"]
+    for name in ("missing", "damaged", "unlinked"):
+        with pytest.raises((RefusedError, AssertionError)):
+            pusher.pull(f"audited/{name}", "1")
+    shown = regfleet("audit", fleet)
+    assert shown.returncode == 1
+    assert (
+        f"main/audited/missing:1 cannot be pulled: is missing: sha256:{of_missing}" in shown.stdout
+    )
+
+    host.read(
+        f"mv /tmp/blob {missing}; cp /tmp/data {damaged}/data; mv /tmp/unlinked {link};"
+        f"mv /tmp/part {DATA}/blobs/sha256/{part[:2]}/{part}; cp /tmp/empty {empty}"
+    )
+    assert audit()["broken"] == 0
+    for tag in ("whole", "missing", "damaged", "unlinked"):
+        assert pusher.pull(f"audited/{tag}", "1") == 2

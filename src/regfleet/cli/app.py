@@ -293,6 +293,14 @@ def collect(**given: object) -> NoReturn:
     _run_command("collection", "gc", **given)
 
 
+@cli.command(short_help="Read all images, and say which cannot be pulled.")
+@options.fleet_file
+@options.hosts
+def audit(**given: object) -> NoReturn:
+    """Compare every blob with its digest, and follow every tag; changes nothing."""
+    _run_command("collection", "audit", **given)
+
+
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")
 @options.fleet_file
 @click.argument("registry", default="")

@@ -1,29 +1,83 @@
-"""The command `gc`."""
+"""The commands `gc` and `audit`, whose work is done by jobs on the registries' hosts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timezone
+from typing import TypeVar
 
 from regfleet.cli.runs import Common, confirm, running
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import EXIT_FAILED, EXIT_OK
 from regfleet.fleet.model import Fleet
-from regfleet.jobs.collection import Collection
+from regfleet.jobs.audit import Audit
+from regfleet.jobs.collection import Collection, Subject
+from regfleet.jobs.interface import Job
 from regfleet.model.report import HostReport
-from regfleet.report import collection_json, collection_text
+from regfleet.report import audit_json, audit_text, collection_json, collection_text
 from regfleet.report.lines import show_text
 from regfleet.report.summary_text import show_troubles
 from regfleet.run import known
+from regfleet.run.apply import Runner
 from regfleet.run.collection import subjects
 from regfleet.run.wanted import Wanted
 from regfleet.state import StateDirectory
 from regfleet.terminal import streams
 from regfleet.terminal.console import people
 
+T = TypeVar("T")
+
 
 def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
     """Collect the garbage of registries, after it was shown what that would delete."""
     common = Common.of(options)
+    with _registries(common, "" if dry_run else "gc") as (runner, its):
+        looks = {name: Collection(each, foresee=True) for name, each in its.items()}
+        found = _done(runner, "looking at registries on", looks)
+        to_do = {
+            name: Collection(its[name])
+            for name, each in found.items()
+            if not dry_run and any(one.anything for one in each)
+        }
+        asking = to_do and not yes
+        planned = people(stderr=True) if asking else common.console()
+        collection_text.show_found(found, planned, done=False)
+        if to_do:
+            confirm(yes, collection_text.question(found))
+            done = _done(runner, "collecting garbage on", to_do)
+            collection_text.show_found(done, common.console(), done=True)
+            found = {name: each for name, each in found.items() if name not in to_do} | done
+        _show_notes(runner, common)
+        if common.as_json:
+            document = collection_json.document(runner.report, found, dry_run=dry_run)
+            streams.print_document(document)
+        return EXIT_OK if runner.report.ok else EXIT_FAILED
+
+
+def audit(**options: object) -> int:
+    """Read all that registries keep, and say which images cannot be pulled."""
+    common = Common.of(options)
+    with _registries(common, "") as (runner, its):
+        jobs = {name: Audit(each) for name, each in its.items()}
+        found = _done(runner, "reading the images on", jobs)
+        audit_text.show_found(found, common.console())
+        _show_notes(runner, common)
+        if common.as_json:
+            streams.print_document(audit_json.document(runner.report, found))
+        whole = all(each.ok for several in found.values() for each in several)
+        return EXIT_OK if runner.report.ok and whole else EXIT_FAILED
+
+
+@contextmanager
+def _registries(
+    common: Common, locked: str
+) -> Iterator[tuple[Runner, dict[str, tuple[Subject, ...]]]]:
+    """A runner over the hosts of registries, and what a job has to know of each host's.
+
+    Args:
+        locked: as for `running`.
+    """
     read: list[known.Known] = []
 
     def desired(fleet: Fleet) -> Wanted:
@@ -31,7 +85,7 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
         read.append(known.read(fleet, state, datetime.now(timezone.utc)))
         return read[0].wanted()
 
-    with running(common, locked="" if dry_run else "gc", desired=desired) as (runner, _):
+    with running(common, locked=locked, desired=desired) as (runner, _):
         names = [name for name in runner.names if registries_on(runner.fleet, name)]
         runner.names = names
         runner.report.hosts = {name: HostReport(name) for name in names}
@@ -39,33 +93,17 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
             name: subjects(runner.fleet, runner.work.desired[name], read[0].registries)
             for name in names
         }
-        looks = {name: Collection(each, foresee=True) for name, each in its.items() if each}
-        found = {
-            name: each
-            for name, each in runner.do("looking at registries on", looks).items()
-            if each is not None
-        }
-        asks = not dry_run and any(each.anything for several in found.values() for each in several)
-        collection_text.show_found(
-            found, people(stderr=True) if asks and not yes else common.console(), done=False
-        )
-        if asks:
-            confirm(yes, collection_text.question(found))
-            jobs = {
-                name: Collection(its[name])
-                for name, each in found.items()
-                if any(one.anything for one in each)
-            }
-            done = runner.do("collecting garbage on", jobs)
-            found |= {name: each for name, each in done.items() if each is not None}
-            for name in jobs.keys() - done.keys():
-                del found[name]
-            collected = {name: found[name] for name in jobs if name in done}
-            collection_text.show_found(collected, common.console(), done=True)
-        for name, host in runner.report.hosts.items():
-            for note in host.notes:
-                show_text(common.console(), f"{name}: {note}")
-        show_troubles(runner.report, people(stderr=True), runner.fleet)
-        if common.as_json:
-            streams.print_document(collection_json.document(runner.report, found, dry_run=dry_run))
-        return EXIT_OK if runner.report.ok else EXIT_FAILED
+        yield runner, {name: each for name, each in its.items() if each}
+
+
+def _done(runner: Runner, doing: str, jobs: Mapping[str, Job[T]]) -> dict[str, T]:
+    """The values of the jobs that succeeded, by host; errors go into the report."""
+    ended = runner.do(doing, jobs)
+    return {name: value for name, value in ended.items() if value is not None}
+
+
+def _show_notes(runner: Runner, common: Common) -> None:
+    for name, host in runner.report.hosts.items():
+        for note in host.notes:
+            show_text(common.console(), f"{name}: {note}")
+    show_troubles(runner.report, people(stderr=True), runner.fleet)

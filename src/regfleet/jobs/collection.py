@@ -47,16 +47,18 @@ class Subject:
     minutes: int = USUAL_MINUTES
     without: str = ""
 
+    def about(self) -> tuple[str, ...]:
+        """The call that says which registry it is."""
+        about = (self.service, self.kind, self.where, self.probe, self.config, self.storage)
+        return ("collection_of", *about, self.inside, *self.program, "garbage-collect")
+
     def steps(self, *, foresee: bool) -> list[tuple[str, ...]]:
         """The calls for this registry.
 
         Args:
             foresee: whether only to look.
         """
-        about = (self.service, self.kind, self.where, self.probe, self.config, self.storage)
-        calls: list[tuple[str, ...]] = [
-            ("collection_of", *about, self.inside, *self.program, "garbage-collect")
-        ]
+        calls = [self.about()]
         if self.login:
             encoded = base64.b64encode(self.login.reveal().encode()).decode()
             calls.append(("collection_as", encoded))

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pytest
 import shells
 
+from regfleet.jobs.audit import Audit
 from regfleet.jobs.collection import Collection
 from regfleet.jobs.interface import Answer, Job
 from regfleet.jobs.recovery import Recovery
@@ -46,7 +47,7 @@ def test_the_functions_of_a_job_are_in_its_program(job):
 
 
 def test_every_shell_file_belongs_to_a_job():
-    jobs = (Recovery, Rollback, Collection)
+    jobs = (Recovery, Rollback, Collection, Audit)
     named = {name for job in jobs for name in job.files} | {"recovery.sh", "collection_end.sh"}
     there = {file.name for file in files("regfleet.jobs").iterdir() if file.name.endswith(".sh")}
     assert there == named

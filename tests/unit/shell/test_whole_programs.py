@@ -15,6 +15,7 @@ import pytest
 from regfleet import shell
 from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
+from regfleet.jobs.audit import Audit
 from regfleet.jobs.collection import Collection
 from regfleet.jobs.rollback import Rollback
 from regfleet.look import guesses, request
@@ -29,7 +30,10 @@ EXAMINED = [
     word for word in WORDS if files("regfleet.engines").joinpath(f"{word}.doctor.sh").is_file()
 ]
 JOBS = "\n".join(
-    [shell.text("regfleet.jobs", "recovery.sh"), Rollback().functions(), Collection(()).functions()]
+    [
+        shell.text("regfleet.jobs", "recovery.sh"),
+        *(job.functions() for job in (Rollback(), Collection(()), Audit(()))),
+    ]
 )
 PROGRAMS = {
     "look": LOOK,

@@ -1,0 +1,70 @@
+# shellcheck shell=sh disable=SC2016,SC2034,SC2154  # shared variables; backquotes are for people
+# Reads all that a registry keeps and says which images cannot be pulled. It changes nothing. A registry
+# itself does not know: HEAD of a blob answers 200 whatever its file holds (distribution 2.8). Uses
+# functions of collection.sh.
+
+AUDIT_MOST=200 # lines of each kind that are told; all are counted
+
+# In this order: a registry writes blobs first and tags last, so what a tag needs was there before it.
+audit_run() {
+  lists=$roomy/lists
+  cd "$root" 2>/dev/null || { # nothing was pushed yet
+    result audited "$service" 0 0 0 0 0 0
+    return 0
+  }
+  audit_lists && audit_tells
+  audited=$?
+  cd / || return 1
+  return "$audited"
+}
+
+audit_lists() {
+  boundary audit-list
+  : >"$lists/complaints"
+  collection_links -print >"$lists/all-links"
+  collection_links -size 0 -print | grep -v '/_manifests/tags/[^/]*/index/' >"$lists/empty"
+  grep '/_manifests/tags/[^/]*/current/link$' "$lists/all-links" >"$lists/tag-links"
+  audit_tags >"$lists/tags"
+  find repositories -type d -name _uploads -prune -o -type f -path '*/_layers/*' -name link ! -size 0 -print 2>/dev/null |
+    cat - "$lists/all-links" | sed -n \
+    -e 's|^repositories/\(.*\)/_layers/sha256/\([0-9a-f]\{64\}\)/link$|\1 sha256:\2|p' \
+    -e 's|^repositories/\(.*\)/_manifests/revisions/sha256/\([0-9a-f]\{64\}\)/link$|\1 sha256:\2|p' >"$lists/links"
+  sed -n 's|^repositories/.*/_manifests/revisions/sha256/\([0-9a-f]\{64\}\)/link$|\1|p' "$lists/all-links" | sort -u |
+    sed 's|^\(..\)\(.*\)$|blobs/sha256/\1/\1\2/data|' >"$lists/paths"
+  boundary audit-read
+  find blobs -type f -name data >"$lists/blobs"
+  sed -n 's|^.*/\([0-9a-f]\{64\}\)/data$|sha256:\1|p' "$lists/blobs" >"$lists/have"
+  # By name: what cannot be read is damaged, too.
+  xargs sha256sum <"$lists/blobs" 2>/dev/null |
+    sed -n 's|^\([0-9a-f]\{64\}\)  blobs/sha256/../\1/data$|sha256:\1|p' >"$lists/whole"
+  collection_without "$lists/have" "$lists/whole" >"$lists/damaged"
+  # What a signature belongs to is no part of it: the whole of `subject` is one match.
+  xargs grep -oHE '"(digest|blobSum)"[[:space:]]*:[[:space:]]*"sha256:[0-9a-f]{64}|"subject"[[:space:]]*:[[:space:]]*\{[^}]*\}|"urls"' \
+    /dev/null <"$lists/paths" 2>/dev/null | sed -n \
+    -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:"urls"$|sha256:\1 u|p' \
+    -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:".*"\(sha256:[0-9a-f]*\)$|sha256:\1 s \2|p' >"$lists/edges"
+  (cd "$lists" && awk -v edges=edges -v have=have -v damaged=damaged -v links=links \
+    "$audit_program" edges have damaged links tags) >"$lists/suspect" || { fail 'the tags cannot be followed'; return 1; }
+}
+
+audit_tags() { # REPOSITORY DIGEST TAG of each
+  xargs grep -H '' /dev/null <"$lists/tag-links" 2>/dev/null | sed -n \
+    's|^repositories/\(.*\)/_manifests/tags/\([^/]*\)/current/link:\(sha256:[0-9a-f]\{64\}\)$|\1 \3 \2|p'
+}
+
+audit_tells() {
+  # One that was pushed anew or deleted meanwhile is not told of.
+  audit_tags >"$lists/tags-now"
+  awk 'FILENAME == ARGV[1] { was[$1, $3] = $2; next }
+    FILENAME == ARGV[2] { if (was[$1, $3] == $2) same[$1, $2 = $3]; next }
+    ($1, $2) in same' "$lists/tags" "$lists/tags-now" "$lists/suspect" >"$lists/broken"
+  head -n "$AUDIT_MOST" "$lists/broken" >"$lists/told"
+  while read -r repository tag why; do result broken "$service" "$repository" "$tag" "$why"; done <"$lists/told"
+  head -n "$AUDIT_MOST" "$lists/damaged" >"$lists/told"
+  while read -r digest; do result damaged "$service" "$digest"; done <"$lists/told"
+  head -n "$AUDIT_MOST" "$lists/empty" >"$lists/told"
+  while read -r link; do result empty "$service" "$link"; done <"$lists/told"
+  bytes=$(xargs stat -c %s <"$lists/blobs" 2>/dev/null | awk '{ sum += $1 } END { printf "%.0f\n", sum }')
+  result audited "$service" "$(collection_counts "$lists/tags")" "$(collection_counts "$lists/have")" "${bytes:-0}" \
+    "$(collection_counts "$lists/broken")" "$(collection_counts "$lists/damaged")" "$(collection_counts "$lists/empty")"
+}
