@@ -2,6 +2,7 @@
 here or not."""
 
 import json
+import time
 
 import pytest
 
@@ -36,13 +37,22 @@ def bare(boot_for_module):
     return boot_for_module(HostSpec("reg1", "trixie", "bare", aliases=("registry.test",)))
 
 
+@pytest.fixture(scope="module")
+def scripts(boot_for_module):
+    return boot_for_module(
+        HostSpec("sysv", variant="light", aliases=("registry.test",)),
+        HostSpec("openrc", variant="openrc", aliases=("registry.test",)),
+    )
+
+
 @pytest.fixture
 def collected(write_fleet, regfleet):
     """Applies a fleet, collects its garbage, and takes it out again."""
 
-    def run(twin, runtime, more, push, **passwords):
-        host = twin.hosts["reg1"]
-        fleet = write_fleet(twin, TOP.format(runtime=runtime, more=more))
+    def run(twin, runtime, more, push, name="reg1", **passwords):
+        host = twin.hosts[name]
+        body = TOP.format(runtime=runtime, more=more).replace("$reg1", f"${name}")
+        fleet = write_fleet(twin, body)
         password = {"CI_PASSWORD": "canary-1"}
         try:
             done = regfleet("apply", fleet, "--yes", **password)
@@ -52,9 +62,11 @@ def collected(write_fleet, regfleet):
                 f"find '{DATA}/repositories' -path '*/revisions/*/link'"
                 " -exec touch -d '2 days ago' {} +"
             )
+            if name != "reg1":
+                killed_and_over(host, regfleet, fleet)
             done = regfleet("gc", fleet, "--yes", "--json", **{**password, **passwords})
             assert done.returncode == 0, done.stdout + done.stderr
-            found = json.loads(done.stdout)["hosts"]["reg1"]["registries"]["main"]
+            found = json.loads(done.stdout)["hosts"][name]["registries"]["main"]
             check(found)
             assert not host.run(LEFT).stdout
             planned = regfleet("plan", fleet, "--detailed-exitcode", **password)
@@ -65,6 +77,23 @@ def collected(write_fleet, regfleet):
             assert not host.run("ls -d '/srv/the images'").stdout
 
     return run
+
+
+def await_that(host, condition, seconds=30):
+    end = time.monotonic() + seconds
+    while host.run(condition).returncode != 0:
+        assert time.monotonic() < end, condition
+        time.sleep(0.2)
+
+
+def killed_and_over(host, regfleet, fleet):
+    """A collection is killed; without systemd, too, somebody else ends the read-only state."""
+    hook = '[ "$2" = collection-delete ] && kill -9 $$'
+    killed = regfleet("gc", fleet, "--yes", REGFLEET_TOUCH_HOOK=hook)
+    assert killed.returncode == 1, killed.stdout
+    pusher = Pusher(f"{host.address}:5000")
+    pusher.pushed_at_last(lambda: pusher.image("pushed", "again"), seconds=30)
+    await_that(host, f'[ -z "$({LEFT})" ]')
 
 
 def push_over_plain_http(host):
@@ -114,3 +143,8 @@ def push_by_docker(host):
 def test_with_users_over_tls(collected, docker, known):
     passwords = {} if known else {"CI_PASSWORD": ""}
     collected(docker, "container", USERS + ARCHIVE, push_by_docker, **passwords)
+
+
+@pytest.mark.parametrize("manager", ["sysv", "openrc"])
+def test_without_systemd(collected, scripts, manager):
+    collected(scripts, "package", PLAIN, push_over_plain_http, name=manager)
