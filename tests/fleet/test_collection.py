@@ -21,7 +21,7 @@ endpoint = "registry.test:5000"
 image_archive = "$registry_tar"
 tls.source = "none"
 """
-ROUNDS = 20 if "REGFLEET_SOAK" in os.environ else 1
+ROUNDS, IMAGES = (20, 300) if "REGFLEET_SOAK" in os.environ else (1, 20)
 AGED = f"find {DATA}/repositories -path '*/revisions/*/link' -exec touch -d '2 days ago' {{}} +"
 
 
@@ -174,13 +174,13 @@ class Busy:
         self.pushed.append(tag)
 
     def pull(self, own, number):
-        tag = str(int(number) % 20)
+        tag = str(int(number) % IMAGES)
         assert own.pull("busy/app", tag) == 4
         self.pulled.append(tag)
 
 
 def test_pushes_and_pulls_go_on_meanwhile(host, pusher, gc, tally):
-    for number in range(20):
+    for number in range(IMAGES):
         index(pusher, "busy/app", f"{number}")
         index(pusher, "busy/app", "moving")
     seconds = []
