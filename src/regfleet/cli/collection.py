@@ -20,7 +20,7 @@ from regfleet.report.lines import show_text
 from regfleet.report.summary_text import show_troubles
 from regfleet.run import known
 from regfleet.run.apply import Runner
-from regfleet.run.collection import subjects
+from regfleet.run.collection import subjects, why_left_out
 from regfleet.run.wanted import Wanted
 from regfleet.state import StateDirectory
 from regfleet.terminal import streams
@@ -93,6 +93,10 @@ def _registries(
             name: subjects(runner.fleet, runner.work.desired[name], read[0].registries)
             for name in names
         }
+        here = {each.name: each for name in names for each in registries_on(runner.fleet, name)}
+        for each in here.values():
+            if why := why_left_out(each):
+                show_text(common.console(), f"{each.name} is left out: {why}")
         yield runner, {name: each for name, each in its.items() if each}
 
 

@@ -32,10 +32,20 @@ def subjects(
     found = []
     for registry in registries_on(fleet, want.name):
         service = next((each for each in want.services if _is_of(registry, each)), None)
-        collectable = registry.storage and not registry.proxy and len(registry.hosts) == 1
-        if service and collectable:
+        if service and not why_left_out(registry):
             found.append(_subject(registry, service, about[registry.name]))
     return tuple(found)
+
+
+def why_left_out(registry: Registry) -> str:
+    """Why neither garbage is collected of a registry nor its images are read; empty if they are."""
+    if registry.proxy:
+        return "a pull-through cache deletes by itself what has become old"
+    if not registry.storage:
+        return "its images are in a bucket, which is not read from the host"
+    if len(registry.hosts) > 1:
+        return "it runs on several hosts, and the others would take pushes meanwhile"
+    return ""
 
 
 def _is_of(registry: Registry, service: Service) -> bool:
