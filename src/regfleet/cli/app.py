@@ -220,7 +220,12 @@ def who(**given: object) -> NoReturn:
 
 @cli.command(short_help="Delete tags; other tags of the same image stay.")
 @options.fleet_file
-@click.argument("images", metavar="REGISTRY/REPOSITORY:TAG...", nargs=-1)
+@click.argument(
+    "images",
+    metavar="REGISTRY/REPOSITORY:TAG...",
+    nargs=-1,
+    shell_complete=options.completion("images"),
+)
 @options.yes
 @options.dry_run
 @options.ask_sudo_password
@@ -271,7 +276,7 @@ def demote(**given: object) -> NoReturn:
 
 @cli.command("prune", short_help="Delete the tags that retention does not keep.")
 @options.fleet_file
-@click.argument("registry", default="")
+@click.argument("registry", default="", shell_complete=options.completion("registries"))
 @options.yes
 @options.dry_run
 @options.ask_sudo_password

@@ -89,6 +89,23 @@ def users_and_projects(context: click.Context, incomplete: str) -> list[Completi
     ]
 
 
+def registries(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Registries with rules of retention, of the fleet file on the command line."""
+    fleet = _fleet(_file(context))
+    return [
+        CompletionItem(each.name, help=each.endpoint)
+        for each in (fleet.registries.values() if fleet else ())
+        if each.retention.rules and each.name.startswith(incomplete)
+    ]
+
+
+def images(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """The beginnings of images' names: a registry and a slash."""
+    fleet = _fleet(_file(context))
+    names = (f"{name}/" for name in (fleet.registries if fleet else ()))
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
 def _file(context: click.Context) -> Path:
     """The fleet file on the command line.
 

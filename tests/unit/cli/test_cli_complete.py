@@ -19,6 +19,7 @@ hosts = ["reg1.example.com"]
 users.ci.password = "generate"
 users.carol.password = "generate"
 projects.team-a.members = { ci = "guest" }
+retention.rules = [{ repositories = ["dev/*"], keep_last = 10 }]
 [client.build]
 hosts = ["build[1:3].example.com", { name = "extra", address = "192.0.2.7" }]
 registries = ["main"]
@@ -87,6 +88,8 @@ def offered(here: Path, line: str) -> list[str]:
         ("regfleet plan acme.toml --limit nobody", []),
         ("regfleet who acme.toml c", ["plain,carol", "plain,ci"]),
         ("regfleet who acme.toml team", ["plain,team-a"]),
+        ("regfleet delete acme.toml ma", ["plain,main/"]),
+        ("regfleet prune acme.toml ma", ["plain,main"]),
         ("regfleet docs roll", ["plain,rollout"]),
         ("regfleet docs registry.t", ["plain,registry.tls"]),
     ],
