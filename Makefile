@@ -38,10 +38,12 @@ demo: ## A registry and two clients in containers, provisioned and smoke-tested
 
 test: packages .venv/complete $(REGISTRY) $(NGINX) ## Everything: lint, unit tests, tests on real hosts
 	@$(MAKE) --no-print-directory lint; linted=$$?; \
-	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) REGFLEET_NGINX=$(NGINX) $(PYTEST) $(SPREAD) tests && exit $$linted
+	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) REGFLEET_NGINX=$(NGINX) $(PYTEST) $(SPREAD) \
+		--durations=40 --durations-min=10 tests && exit $$linted
 
-soak: packages .venv/complete ## The faults at length: a controller killed 100 times, each boundary on each engine
-	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} $(PYTEST) $(SPREAD) tests/faults
+soak: packages .venv/complete $(REGISTRY) ## At length: a controller killed 100 times, each boundary on each engine, each change of runtime
+	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} REGFLEET_REGISTRY_BINARY=$(REGISTRY) \
+		$(PYTEST) $(SPREAD) tests/faults tests/fleet/test_compose.py
 
 bench: packages .venv/complete ## How long it takes, beside xargs ssh, pyinfra and Ansible (an hour)
 	@$(SUDO) $(BIN)/python tests/bench/bench.py --build $(BUILD)

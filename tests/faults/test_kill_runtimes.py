@@ -19,6 +19,7 @@ runtime = "{runtime}"
 delete = {delete}
 tls = {{ source = "none" }}
 """
+RUNTIMES = ("podman", "package")  # they share the boundaries of what both do
 ARCHIVE = 'image_archive = "$registry_tar"'
 LEFT = (
     "ls -d /etc/regfleet /var/lib/regfleet /etc/systemd/system/*regfleet*"
@@ -90,7 +91,7 @@ def test_it_is_killed_while_it_is_replaced(host, driver, tally, ways):
     assert host.run(LEFT).stdout == ""
 
 
-@pytest.mark.parametrize("runtime", ["podman", "package"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_it_is_killed_while_it_comes(host, driver, tally, runtime):
     """What it left is completed, or taken out at once: the image that it brought goes, too."""
     fleet = driver(runtime)
@@ -98,7 +99,7 @@ def test_it_is_killed_while_it_comes(host, driver, tally, runtime):
     assert ended.result == "changed", ended
     fleet.destroy("reg1")
     assert host.run(LEFT).stdout == ""
-    killed = chosen(boundaries)
+    killed = chosen(boundaries, RUNTIMES.index(runtime), len(RUNTIMES))
     for at, (number, step) in enumerate(killed):
         where = f"killed at {number}, {step} of the first apply"
         assert fleet.touch_with("reg1", kill_at(number)).cut, where
@@ -110,14 +111,14 @@ def test_it_is_killed_while_it_comes(host, driver, tally, runtime):
     tally(f"first touch of a registry run as {runtime}, killed", len(killed), len(killed))
 
 
-@pytest.mark.parametrize("runtime", ["podman", "package"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_it_is_killed_while_it_is_taken_out(host, driver, tally, runtime):
     fleet = driver(runtime)
     fleet.apply("reg1")
     boundaries, ended = fleet.boundaries("reg1", gone=True)
     assert ended.result == "changed", ended
     assert host.run(LEFT).stdout == ""
-    killed = chosen(boundaries)
+    killed = chosen(boundaries, RUNTIMES.index(runtime), len(RUNTIMES))
     for number, step in killed:
         where = f"killed at {number}, {step} of destroy"
         fleet.apply("reg1")

@@ -91,3 +91,19 @@ def test_all_waves_of_all_phases(clients_first, expected):
     whole = replace(FLEET, rollout=Rollout(1, 1, 0))
     hosts = ["web1", "reg1", "web2", "reg2"]
     assert schedule(whole, hosts, clients_first=clients_first) == expected
+
+
+@given(st.lists(st.lists(st.integers(0, 9), unique=True, max_size=5), max_size=5))
+def test_no_wave_has_two_hosts_of_one_registry(of_registries):
+    """The others of its hosts serve meanwhile."""
+    registries = [
+        registry(f"r{number}", f"r{number}.lan:5000", hosts=tuple(host(f"h{at}") for at in hosts))
+        for number, hosts in enumerate(of_registries)
+    ]
+    whole = replace(fleet(registries), rollout=Rollout(0, "100%", None))
+    names = sorted({f"h{at}" for hosts in of_registries for at in hosts})
+    found = schedule(whole, names)
+    assert sorted(name for wave in found for name in wave) == names
+    for wave in found:
+        for each in registries:
+            assert len(each.members & set(wave)) <= 1
