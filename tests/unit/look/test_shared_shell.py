@@ -1,7 +1,5 @@
 """Whether a storage is shared, as each shell finds out."""
 
-import os
-
 import pytest
 import shells
 
@@ -25,7 +23,7 @@ def test_what_one_writes_the_others_read_and_it_goes_again(shell, tmp_path):
     assert (tmp_path / ".regfleet-run-1").stat().st_mode & 0o777 == 0o600
     assert said(shell, f"shared_read {tmp_path} run-1") == "@shared ok 7"
     assert said(shell, f"shared_forget {tmp_path} run-1") == ""
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
 
 
 @EVERY_SHELL
@@ -39,4 +37,4 @@ def test_nothing_is_written_where_nothing_is_mounted(shell, tmp_path):
     for call in ("write", "read"):
         assert said(shell, f"shared_{call} {tmp_path}/none run-1") == "@shared missing"
         assert said(shell, f"shared_{call} {tmp_path} run-1", SAME) == "@shared unmounted"
-    assert os.listdir(tmp_path) == []
+    assert not list(tmp_path.iterdir())
