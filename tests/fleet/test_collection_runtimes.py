@@ -133,7 +133,7 @@ def push_by_docker(host):
 
     def check(found):
         assert (found["tags"], found["manifests"], found["untagged"]) == (1, 2, 1)
-        assert found["blobs"] == 3
+        assert found["blobs"] >= 3  # the proof of roles leaves some, too
         host.read(f"docker rmi -f {image}; docker pull -q {image}; docker rmi {image}")
 
     return check
@@ -143,6 +143,20 @@ def push_by_docker(host):
 def test_with_users_over_tls(collected, docker, known):
     passwords = {} if known else {"CI_PASSWORD": ""}
     collected(docker, "container", USERS + ARCHIVE, push_by_docker, **passwords)
+
+
+GATEWAY = """admins = ["ci"]
+[registry.main.gateway]
+image_archive = "$nginx_tar"
+[registry.main.projects.app]
+members = { ci = "developer" }
+"""
+
+
+def test_behind_a_gateway(collected, docker):
+    """Its registry takes no password: what its process has read is the proof."""
+    more = ARCHIVE + USERS + GATEWAY
+    collected(docker, "container", more, push_by_docker)
 
 
 @pytest.mark.parametrize("manager", ["sysv", "openrc"])
