@@ -15,6 +15,8 @@ from regfleet.run import known
 from regfleet.run.collection import subjects
 from regfleet.state import StateDirectory
 
+pytestmark = pytest.mark.long
+
 BODY = """
 [registry.main]
 hosts = [$reg1]

@@ -9,6 +9,8 @@ import pytest
 from pushing import Pusher
 from regfleet.rehearse.twin import HostSpec
 
+pytestmark = pytest.mark.long
+
 TOP = """
 [registry.main]
 hosts = [$reg1]
