@@ -149,15 +149,18 @@ def _stopped_service(case: Case, registry: Registry, host: str, message: str) ->
     exam, want = case.hosts.get(host), case.desired.get(host)
     if exam is None or want is None or exam.signs is None:
         return message, ""
-    for service in want.services:
-        if service.registry == registry.name:
-            named = f"{KINDS[service.kind].noun} {service.name}"
-            state = exam.signs.states.get(service.name)
-            if state is None:
-                return f"there is no {named} on {host}", ""
-            word, _, code = state.partition(" ")
-            found = f"the {named} {_STATES.get(word, f'is {word}').format(code=code)}"
-            return found, exam.signs.last.get(service.name, "")
+    states = exam.signs.states
+    services = [each for each in want.services if each.registry == registry.name]
+    # Of a gateway and what is behind it, the first that does not run.
+    services.sort(key=lambda each: states.get(each.name, "").startswith("running"))
+    for service in services[:1]:
+        named = f"{KINDS[service.kind].noun} {service.name}"
+        state = states.get(service.name)
+        if state is None:
+            return f"there is no {named} on {host}", ""
+        word, _, code = state.partition(" ")
+        found = f"the {named} {_STATES.get(word, f'is {word}').format(code=code)}"
+        return found, exam.signs.last.get(service.name, "")
     return message, ""
 
 

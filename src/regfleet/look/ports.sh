@@ -12,7 +12,10 @@ listening() { # PORT: the inodes of sockets that listen there (proc(5), /proc/ne
 # of a container: there it is the container's process, a child of conmon's.
 of_unit() { # PID
   for process in "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
-    marks=$(tr '\0' '\n' 2>/dev/null <"/proc/$process/environ" |
+    marks=$({
+      tr '\0' '\n' <"/proc/$process/environ"
+      tr -cs '!-:<-~' '\n' <"/proc/$process/cmdline" # see is_unit in services/unit.sh
+    } 2>/dev/null |
       sed -n -e 's/^REGFLEET_SERVICE=/name /p' -e 's/^REGFLEET_FLEET=/fleet /p' | sort -r | cut -d' ' -f2)
     [ -z "$marks" ] || { say "unit $(printf '%s' "$marks" | flat)"; return; }
   done

@@ -131,6 +131,8 @@ class UnitRun:
         manager: the host's service manager.
         own_group: whether a container has a control group of its own.
         environment: variables of a program without an image; a container has them as arguments.
+        titled: whether it is an nginx, which writes its arguments over its environment
+            (os/unix/ngx_setproctitle.c): what it is known by is among them, too.
     """
 
     kind: ClassVar[ServiceKind] = "unit"
@@ -146,6 +148,7 @@ class UnitRun:
     manager: Manager = "systemd"
     own_group: bool = True
     environment: tuple[tuple[str, str], ...] = ()
+    titled: bool = False
 
     @property
     def specified(self) -> tuple[Sequence[object], ...]:

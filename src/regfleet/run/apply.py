@@ -160,7 +160,8 @@ class Runner:
             service.registry
             for name in self.names
             for service in self.work.desired[name].services
-            if service.storage  # one of a gateway may be new where the registry is not
+            # One of its gateway may be new where the registry is not.
+            if service.name == f"regfleet-{service.registry}"
             if (name, Resource(service.kind, service.name)) in made
         ]
 

@@ -25,8 +25,15 @@ CONFINED_NOW = (
     "this version runs it with fewer rights, limits and log rotation; what it serves stays"
 )
 
-# nginx gives its workers another user, and them their directories.
-GATEWAY_RIGHTS = ("CHOWN", "SETGID", "SETUID")
+# v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
+PROGRAM = ("--env=OTEL_TRACES_EXPORTER=none", "--entrypoint=registry")
+# The process that checks passwords, for a gateway.
+CHECKER = (
+    # Or the engine makes a volume of what the image declares as one, for nothing.
+    f"--tmpfs={configuration.STORAGE}",
+    # bcrypt for whoever guesses passwords is not to take more than one processor.
+    "--env=GOMAXPROCS=1",
+)
 GATEWAY_STOPS = 3  # seconds
 
 
@@ -110,13 +117,13 @@ def _behind_gateway(
         f"--log-opt=max-file={limits.log_files}",
     )
     confined = ("--network=host", *CONFINED, f"--pids-limit={limits.pids}")
-    program = ("--env=OTEL_TRACES_EXPORTER=none", "--entrypoint=registry")
     configured = f"--volume={made.needs.home}:{INSIDE}:ro"
     own = ContainerRun(
         arguments=(
             configured,
             *_stored(registry),
-            *program,
+            *(f"--env={name}={value}" for name, value in made.needs.environment),
+            *PROGRAM,
             *confined,
             *memory,
         ),
@@ -126,23 +133,19 @@ def _behind_gateway(
     users = ContainerRun(
         arguments=(
             configured,
-            # Or the engine makes a volume of what the image declares as one, for nothing.
-            f"--tmpfs={configuration.STORAGE}",
-            # bcrypt for whoever guesses passwords is not to take more than one processor.
-            "--env=GOMAXPROCS=1",
-            *program,
+            *CHECKER,
+            *PROGRAM,
             *confined,
         ),
         command=("serve", f"{INSIDE}/{configuration.USERS}"),
         log_options=log_options,
     )
-    privileges = (*GATEWAY_RIGHTS, *(("NET_BIND_SERVICE",) if instance.port < LEAST_PORT else ()))
     front = ContainerRun(
         arguments=(
             f"--volume={made.front.home}:{INSIDE}:ro",
             "--entrypoint=nginx",
             *confined,
-            *(f"--cap-add={each}" for each in privileges),
+            *(f"--cap-add={each}" for each in gateway_rights(instance)),
             # It ends what it is at, for so long.
             "--stop-signal=QUIT",
             f"--stop-timeout={GATEWAY_STOPS}",
@@ -170,6 +173,12 @@ def _stored(registry: Registry) -> tuple[str, ...]:
             f"--mount=type=bind,source={outside},target={inside}",
         )
     return (f"--volume={registry.storage}:{configuration.STORAGE}",)
+
+
+def gateway_rights(instance: Instance) -> tuple[str, ...]:
+    """Capabilities that nginx keeps: it gives its workers another user, and them directories."""
+    system = instance.port < LEAST_PORT
+    return ("CHOWN", "SETGID", "SETUID", *(("NET_BIND_SERVICE",) if system else ()))
 
 
 def published(registry: Registry) -> str:

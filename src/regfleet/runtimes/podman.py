@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from regfleet.fleet.model import EngineName, Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import Image, Service, UnitRun
-from regfleet.runtimes import configuration, files
-from regfleet.runtimes.container import CONFINED, INSIDE, published
+from regfleet.runtimes import configuration, files, fronted
+from regfleet.runtimes.container import (
+    CHECKER,
+    CONFINED,
+    INSIDE,
+    PROGRAM,
+    gateway_rights,
+    published,
+)
 from regfleet.services.unit import for_podman
 
 
@@ -28,8 +35,11 @@ class Podman:
         *,
         gateway: Image | None = None,
     ) -> tuple[Service, ...]:
-        """One container, confined as Docker's is."""
-        del gateway  # no registry with one is declared so (fleet.check.projects)
+        """One container, confined as Docker's is; three where there is a gateway."""
+        if gateway:
+            return _behind_gateway(
+                fleet, registry, instance, material, image=image, gateway=gateway
+            )
         needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
         arguments = (
             f"--publish={published(registry)}:{configuration.LISTEN}",
@@ -63,3 +73,52 @@ def _stored(registry: Registry) -> tuple[tuple[str, str, str], ...]:
     if registry.shared:
         return ((files.below(registry.storage), files.below(configuration.STORAGE), ""),)
     return ((registry.storage, configuration.STORAGE, ""),)
+
+
+def _behind_gateway(
+    fleet: str,
+    registry: Registry,
+    instance: Instance,
+    material: RegistryMaterial,
+    *,
+    image: Image,
+    gateway: Image,
+) -> tuple[Service, ...]:
+    seen = fronted.Seen(registry=INSIDE, gateway=INSIDE, storage=configuration.STORAGE)
+    made = fronted.fronted(registry, instance, material, seen)
+    confined = ("--network=host", *CONFINED)
+    home = (made.needs.home, INSIDE, "ro")
+    limits = registry.limits
+    own = UnitRun(
+        command=("serve", f"{INSIDE}/config.yml"),
+        arguments=(
+            *(f"--env={name}={value}" for name, value in made.needs.environment),
+            *PROGRAM,
+            *confined,
+            *((f"--tmpfs={configuration.STORAGE}",) if registry.shared or registry.s3 else ()),
+        ),
+        mounts=(home, *_stored(registry)),
+        pids=limits.pids,
+        memory=limits.memory or "",
+    )
+    users = UnitRun(
+        command=("serve", f"{INSIDE}/{configuration.USERS}"),
+        arguments=(*CHECKER, *PROGRAM, *confined),
+        mounts=(home,),
+        pids=limits.pids,
+    )
+    front = UnitRun(
+        command=("-e", "stderr", "-c", f"{INSIDE}/nginx.conf"),
+        arguments=(
+            "--entrypoint=nginx",
+            *confined,
+            *(f"--cap-add={each}" for each in gateway_rights(instance)),
+            # The image's own signal has nginx wait for pushes of any length.
+            "--stop-signal=TERM",
+        ),
+        mounts=((made.front.home, INSIDE, "ro"),),
+        pids=limits.pids,
+        titled=True,
+    )
+    runs = fronted.Runs(own, users, front, for_podman(image), for_podman(gateway))
+    return fronted.services(fleet, registry, instance, made, runs)

@@ -45,9 +45,13 @@ find_unit_process() { # NAME: after find_unit; sets `unit_pid` and `running`, th
   return 1
 }
 
-# A process whose environment has no such word as we write is not what we started: `-` for it.
+# A process whose environment has no such word as we write is not what we started: `-` for it. nginx
+# writes its arguments over its environment: then they have it.
 is_unit() { # NAME PID: sets `running`
-  running=$(tr '\0' '\n' 2>/dev/null <"/proc/$2/environ" | awk -v name="$1" '
+  running=$({
+    tr '\0' '\n' <"/proc/$2/environ"
+    tr -cs '!-:<-~' '\n' <"/proc/$2/cmdline"
+  } 2>/dev/null | awk -v name="$1" '
     index($0, "REGFLEET_SERVICE=") == 1 { ours = substr($0, 18) == name }
     index($0, "REGFLEET_SPECIFICATION=") == 1 { found = substr($0, 24) }
     END { if (ours) print (found ~ /^[0-9a-f.]+$/ ? found : "-") }')

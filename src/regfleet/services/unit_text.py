@@ -127,8 +127,16 @@ def _podman_run(service: Service, run: UnitRun, more: Sequence[str]) -> tuple[st
         *(f"--cap-add={each}" for each in run.privileges),
         *limits,
         *((service.image.reference,) if service.image else ()),
-        *run.command,
+        *_command(service, run),
     )
+
+
+def _command(service: Service, run: UnitRun) -> tuple[str, ...]:
+    """Its command; of an nginx with the marks, as global directives."""
+    if not run.titled:
+        return run.command
+    marks = " ".join(f"env {name}={value};" for name, value in _marks(service).items())
+    return (*run.command, "-g", marks)
 
 
 def pidfile(name: str) -> str:
@@ -166,7 +174,7 @@ def _script(service: Service, run: UnitRun) -> Iterator[str]:
         start, stop = (f"{each} >/dev/null || exit 1" for each in _by_podman(service, run))
     else:
         start, stop = _by_hand(service, run)
-    runs = _RUNS.format(pidfile=pidfile(service.name))
+    runs = _runs(service, run)
     yield _SCRIPT.format(runs=runs, start=start, stop=stop)
 
 
@@ -180,7 +188,7 @@ def _openrc_script(service: Service, run: UnitRun) -> Iterator[str]:
     yield from ("", "depend() {", "  use net", "  after localmount netmount firewall", "}", "")
     if service.image:
         start, stop = _by_podman(service, run)
-        runs = _RUNS.format(pidfile=pidfile(service.name))
+        runs = _runs(service, run)
         yield _OPENRC_SCRIPT.format(runs=runs, start=start, stop=stop)
         return
     log = f"/var/log/{service.name}.log"
@@ -235,11 +243,25 @@ _STOP = """runs || exit 0
     rm -f "$pidfile"
 """
 
+
+def _runs(service: Service, run: UnitRun) -> str:
+    text = _TITLED_RUNS if run.titled else _RUNS
+    return text.format(pidfile=pidfile(service.name))
+
+
 _RUNS = """pidfile={pidfile}
 
 runs() {{ # sets `pid`; a number that is another process's by now is none
   pid=$(cat "$pidfile" 2>/dev/null) && [ -n "$pid" ] &&
     tr '\\0' '\\n' 2>/dev/null <"/proc/$pid/environ" |
+    grep -q -x "REGFLEET_SERVICE=$REGFLEET_SERVICE"
+}}"""
+
+_TITLED_RUNS = """pidfile={pidfile}
+
+runs() {{ # sets `pid`; a number that is another process's by now is none
+  pid=$(cat "$pidfile" 2>/dev/null) && [ -n "$pid" ] &&
+    tr -cs '!-:<-~' '\\n' 2>/dev/null <"/proc/$pid/cmdline" |
     grep -q -x "REGFLEET_SERVICE=$REGFLEET_SERVICE"
 }}"""
 

@@ -42,6 +42,7 @@ DAEMON = "daemon.json and dockerd's flags, which the look tells of beside the ot
 ALLOWED = {
     "cli/up.py": "asks the engine of this machine, before anything is declared",
     "doctor/hosts.py": DAEMON,
+    "fleet/check/projects.py": "the runtime of that name, which can run a gateway",
     "look/foreign.sh": HOST,
     "look/import.sh": HOST,
     "look/parse.py": DAEMON,

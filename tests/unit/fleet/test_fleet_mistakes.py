@@ -520,9 +520,9 @@ MISTAKES = [
             HEAD + MAIN + f'runtime = "{runtime}"\n' + TEAM.replace(MAIN, ""),
             8,
             "registry.main.projects",
-            f"cannot be enforced yet where runtime is {runtime} use the runtime container",
+            f"cannot be enforced yet where runtime is {runtime}",
         )
-        for runtime in ("compose", "podman", "package")
+        for runtime in ("compose", "package")
     ),
     (
         HEAD + MAIN + 'proxy = "https://docker.io"\n' + TEAM.replace(MAIN, ""),

@@ -1,10 +1,12 @@
 """A registry behind a gateway: three services, what they read, what restarts and reloads them."""
 
+import base64
+import re
 from dataclasses import replace
 
 import pytest
 import yaml
-from making import NOW, material, registry
+from making import NOW, desired, material, observed, registry
 
 from regfleet.fleet.model import Gateway, Limits, Member, Project, Tls
 from regfleet.gateway import places
@@ -33,7 +35,9 @@ def wants(keys):
         (instance,) = made.instances
         found = material(**{"tokens": keys, **of_material})
         image, gateway = Image(made.image), Image(made.gateway.image)
-        return RUNTIMES["container"].services("acme", made, instance, found, image, gateway=gateway)
+        return RUNTIMES[made.runtime].services(
+            "acme", made, instance, found, image, gateway=gateway
+        )
 
     return make
 
@@ -163,6 +167,30 @@ def test_how_they_are_confined(wants):
         added = {word for word in words if word.startswith("--cap-add")}
         expected = {"CHOWN", "SETGID", "SETUID"} if service.name.endswith("gateway") else set()
         assert added == {f"--cap-add={each}" for each in expected}
+
+
+def test_podman_runs_the_same_confined(wants):
+    for service in wants({"runtime": "podman", "listen": ("10.0.0.5", 443)}):
+        fitted = KINDS["unit"].fitted(service, desired(), observed())
+        text = base64.b64decode(KINDS["unit"].words(fitted)[3]).decode()
+        for word in ("--network=host", "--cap-drop=ALL", "--read-only", "--userns=host",
+                     "--security-opt=no-new-privileges"):  # fmt: skip
+            assert f" {word} " in text, (service.name, word)
+        front = service.name.endswith("gateway")
+        rights = ("CHOWN", "SETGID", "SETUID", "NET_BIND_SERVICE") if front else ()
+        assert set(re.findall("--cap-add=([A-Z_]+)", text)) == set(rights)
+        # nginx hides its environment: what it is known by is among its arguments.
+        assert (f"env REGFLEET_SERVICE={service.name};" in text) == front
+        assert f"--env=REGFLEET_SERVICE={service.name}" in text
+
+
+@pytest.mark.parametrize("init", ["scripts", "openrc"])
+def test_scripts_know_nginx_by_its_arguments(wants, init):
+    front = wants({"runtime": "podman"})[2]
+    fitted = KINDS["unit"].fitted(front, desired(), observed(init=init))
+    text = base64.b64decode(KINDS["unit"].words(fitted)[3]).decode()
+    assert '"/proc/$pid/cmdline"' in text
+    assert "environ" not in text
 
 
 def test_a_port_of_the_system_takes_a_right(wants):

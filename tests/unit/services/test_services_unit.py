@@ -200,3 +200,18 @@ def test_what_a_process_says_of_itself_is_one_plain_word(shell, said, found):
             assert shells.lines(shell, f"{program}\n{call}\n{other}") == [found, "other"]
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize("shell", shells.parameters())
+def test_nginx_says_it_among_its_arguments(shell, tmp_path):
+    """It writes them over its environment; here they are an argument of a program that does not."""
+    marks = "env REGFLEET_SERVICE=regfleet-main.gateway; env REGFLEET_SPECIFICATION=ab12.cd;"
+    asleep = ["sh", "-c", "sleep 60; :", "nginx: master process", "-g", marks]
+    with subprocess.Popen(asleep, cwd=tmp_path, start_new_session=True) as process:
+        try:
+            program = programs.text("regfleet.services", "unit.sh")
+            call = f'is_unit regfleet-main.gateway {process.pid} && echo "$running"'
+            other = f"is_unit regfleet-main {process.pid} || echo other"
+            assert shells.lines(shell, f"{program}\n{call}\n{other}") == ["ab12.cd", "other"]
+        finally:
+            os.killpg(process.pid, 9)

@@ -10,7 +10,7 @@ from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown
 
-RUNTIMES = ("container",)  # those that can run the gateway in front of the registry
+RUNTIMES = ("container", "podman")  # those that can run the gateway in front of the registry
 
 
 def check(document: Table) -> Iterator[Finding]:
