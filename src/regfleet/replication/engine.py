@@ -70,6 +70,7 @@ MOST_BLOB = 1 << 42  # bytes
 MOST_KNOWN = 200_000  # blobs that are remembered for mounts
 MOST_ERRORS = 20  # told; all are counted
 MOST_LINES = 1000  # of what a dry run would do
+READ_ONLY = " (it takes no pushes: a collection at work, a cache, or set to read-only?)"
 WAIT = 60.0  # seconds for one answer's next bytes
 TRIES = 5
 CUTS = 50  # of one download
@@ -618,9 +619,10 @@ class Registry:
             return
         # The digest was checked: 2.x says so where it reads a link that is just being written.
         torn = answer.status == 400 and b"DIGEST_INVALID" in answer.body
-        raise (Away if torn else Problem)(
-            f"{self.name}: PUT {repository}:{reference}: {answer.status} {said(answer.body)}"
-        )
+        what = f"{self.name}: PUT {repository}:{reference}: {answer.status} {said(answer.body)}"
+        if answer.status == 405:
+            what += READ_ONLY
+        raise (Away if torn or answer.status == 405 else Problem)(what)
 
     def delete_tag(self, repository: str, tag: str, note: Callable[[str], None]) -> None:
         """Delete one tag and no other tag of the same digest.
@@ -1010,9 +1012,11 @@ class Copier:
             self._add(mounted=1)
             return
         if answer.status != 202:
-            raise Problem(
-                f"{self._target.name}: POST {clean(path, 120)}: {answer.status} {said(answer.body)}"
-            )
+            what = f"{self._target.name}: POST {clean(path, 120)}: {answer.status}"
+            what += f" {said(answer.body)}"
+            if answer.status == 405:
+                raise Away(what + READ_ONLY)
+            raise Problem(what)
         place = self._target.upload_place(answer.headers.get("Location"))
         content = Download(self._source, repository, digest, size, self._clock)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}

@@ -418,6 +418,33 @@ def test_a_killed_run_goes_on_where_it_was(start, settings, tmp_path):
     assert ended["counts"]["deleted"] == 3
 
 
+def test_a_target_that_is_read_only_for_a_while(start, settings):
+    """As during a collection: pushes get 405, and the copy tries again."""
+    source, ready = start(), start()
+    ready.process.kill()
+    ready.process.wait()
+    source.image("app", "v1", b"1")
+    closed = {"maintenance": {"readonly": {"enabled": True}}, "delete": {"enabled": True},
+              "filesystem": {"rootdirectory": str(ready.data / "data")}}  # fmt: skip
+    shut = start(at=ready.data, port=ready.port, storage=closed)
+    run = engine.Run(settings(source, shut))
+    retry = run.clock.pause
+
+    def reopen(seconds):
+        if shut.process.poll() is None:
+            shut.process.kill()
+            shut.process.wait()
+            start(at=ready.data, port=ready.port)
+        retry(seconds)
+
+    run.clock.pause = reopen
+    ended = run.run()
+    assert (ended["errors"], ended["counts"]["copied"]) == ([], 1)
+    assert ready.digest("app", "v1") == source.digest("app", "v1")
+    shut = start(storage=closed | {"filesystem": {"rootdirectory": str(ready.data / "other")}})
+    assert "takes no pushes" in engine.Run(settings(source, shut)).run()["errors"][0]
+
+
 def test_two_runs_exclude_each_other(start, copy, tmp_path):
     source, target = start(), start()
     held = engine.take_lock(str(tmp_path / "lock"))
