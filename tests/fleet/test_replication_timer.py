@@ -146,6 +146,23 @@ def test_what_is_changed_by_hand_is_drift(twin, write_fleet, regfleet, state):
     assert "edited" not in north1.read(f"cat /etc/systemd/system/{UNIT}.service")
 
 
+def test_a_touch_that_is_killed_at_the_timer_is_put_back(twin, write_fleet, regfleet, state):
+    fleet = write_fleet(twin, BY_ITSELF.replace('"1m"', '"2h"'))
+    kill = 'if [ "$2" = timers ]; then kill -9 $$; fi'
+    words = ("apply", fleet, "--yes", "--no-smoke", "--state-dir", state)
+    done = regfleet(*words, REGFLEET_TOUCH_HOOK=kill, REGFLEET_AGAIN_SECONDS="5")
+    assert done.returncode == 1
+    text = twin.hosts["north1"].read(f"cat /etc/systemd/system/{UNIT}.timer")
+    assert "OnUnitInactiveSec=7200s" in text  # in place, and not taken up yet
+    done = regfleet(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    live = twin.hosts["north1"].read(f"systemctl show -p ActiveState,TimersMonotonic {UNIT}.timer")
+    assert "ActiveState=active" in live
+    assert "OnUnitInactiveUSec=2h" in live
+    done = regfleet("apply", write_fleet(twin, BY_ITSELF), *words[2:])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_it_goes_with_the_policy_and_comes_back_with_a_rollback(twin, write_fleet, regfleet, state):
     north1 = twin.hosts["north1"]
     without = write_fleet(twin, BODY)
