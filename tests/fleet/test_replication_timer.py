@@ -107,6 +107,8 @@ def test_a_run_that_is_killed_goes_on(twin, registries):
             break
         time.sleep(0.02)
     north1.run(f"systemctl kill -s KILL {UNIT}.service")
+    ended = f"$(systemctl is-active {UNIT}.service)"  # of a oneshot: activating while it runs
+    north1.read(f'while [ "{ended}" = activating ]; do sleep 0.1; done')
     north1.read(f"systemctl start {UNIT}.service")
     for number in range(8):
         assert north.digest("prod/big", f"v{number}") == main.digest("prod/big", f"v{number}")

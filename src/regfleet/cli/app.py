@@ -239,7 +239,9 @@ def delete(**given: object) -> NoReturn:
 
 @cli.command(short_help="Copy images between registries, as declared, now.")
 @options.fleet_file
-@click.argument("name", metavar="[NAME]", default="")
+@click.argument(
+    "name", metavar="[NAME]", default="", shell_complete=options.completion("replications")
+)
 @options.dry_run
 @options.hosts
 def replicate(**given: object) -> NoReturn:

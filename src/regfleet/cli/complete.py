@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from regfleet.cli.options import USUAL_FILE
 from regfleet.errors import RegfleetError
 from regfleet.fleet import reference
+from regfleet.fleet.copies import copies
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 
@@ -104,6 +105,22 @@ def images(context: click.Context, incomplete: str) -> list[CompletionItem]:
     fleet = _fleet(_file(context))
     names = (f"{name}/" for name in (fleet.registries if fleet else ()))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def replications(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Policies of replication, and their copies, of the fleet file on the command line."""
+    fleet = _fleet(_file(context))
+    told: dict[str, str] = {}
+    for each in copies(fleet) if fleet else ():
+        way = f"{each.source.name} to {', '.join(each.policy.targets)}"
+        told.setdefault(each.policy.name, way)
+        if len(each.policy.targets) > 1:
+            told[each.name] = f"{each.source.name} to {each.target.name}"
+    return [
+        CompletionItem(name, help=what)
+        for name, what in told.items()
+        if name.startswith(incomplete)
+    ]
 
 
 def _file(context: click.Context) -> Path:

@@ -95,7 +95,7 @@ def define(want: DesiredHost, salt: str) -> str:
         for word, name in zip(words, want.engines, strict=True)
     ]
     calls += [call for each in want.services for call in KINDS[each.kind].looks(each)]
-    calls += ["look_python"] if want.timers else []
+    calls += ["look_python"] if any(each.every for each in want.timers) else []
     calls += [f"look_copy {quote(each.name)} {quote(each.record)}" for each in want.timers]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
     calls += [f"look_data {quote(path)}" for path in want.delete_storage]

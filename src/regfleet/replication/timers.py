@@ -130,7 +130,8 @@ def _command(found: Timer, python: str) -> tuple[str, ...]:
 
 def _service(found: Timer, python: str) -> Iterator[str]:
     yield from (_head(found), "", "[Unit]", f"Description=replication {found.copy} of regfleet")
-    yield from ("Wants=network-online.target", "After=network-online.target", "", "[Service]")
+    yield from ("Wants=network-online.target", "After=network-online.target")
+    yield from ("StartLimitIntervalSec=0", "", "[Service]")  # also by hand, as often as is wanted
     yield from ("Type=oneshot", f"ExecStart={' '.join(_command(found, python))}")
     # A registry that is away, or a run that is at work already: the next run's (sysexits.h).
     yield from ("SuccessExitStatus=75", f"TimeoutStartSec={DEADLINE + 120}", "TimeoutStopSec=60")

@@ -20,6 +20,16 @@ users.ci.password = "generate"
 users.carol.password = "generate"
 projects.team-a.members = { ci = "guest" }
 retention.rules = [{ repositories = ["dev/*"], keep_last = 10 }]
+[registry.north]
+external = true
+endpoint = "north.example.com"
+[registry.south]
+external = true
+endpoint = "south.example.com"
+[replication.offices]
+from = "main"
+to = ["north", "south"]
+login.main = "ci"
 [client.build]
 hosts = ["build[1:3].example.com", { name = "extra", address = "192.0.2.7" }]
 registries = ["main"]
@@ -77,6 +87,10 @@ def offered(here: Path, line: str) -> list[str]:
         ("regfleet plan .h", ["plain,.hidden.toml"]),
         ("regfleet plan not", ["dir,not"]),
         ("regfleet plan no/such/", ["dir,no/such/"]),
+        (
+            "regfleet replicate acme.toml off",
+            ["plain,offices", "plain,offices.north", "plain,offices.south"],
+        ),
         ("regfleet plan acme.toml --lim", ["plain,--limit"]),
         ("regfleet plan acme.toml --limit ext", ["plain,extra"]),
         ("regfleet plan acme.toml --limit cl", ["plain,client_build", "plain,clients"]),
