@@ -58,9 +58,10 @@ def render(
         "secret": material.http_secret.reveal(),
         "headers": {"X-Content-Type-Options": ["nosniff"]},
     }
-    if registry.gateway:  # which ends TLS, and whose restarts are to tear nothing
+    if registry.gateway or len(registry.hosts) > 1:
+        # What is under way is finished: who comes anew is served by another one, or waits.
         http["draintimeout"] = DRAIN
-    elif material.pair:
+    if material.pair and not registry.gateway:  # a gateway ends TLS
         http["tls"] = {
             "certificate": f"{directory}/registry.crt",
             "key": f"{directory}/registry.key",
