@@ -11,8 +11,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from regfleet.fleet.model import Json
 from regfleet.pki.tokens import TokenKeys
 
 TTL = 300
@@ -36,7 +36,7 @@ class Policy:
     issuer: str
     service: str
     keys: TokenKeys = field(repr=False)
-    decided: Mapping[str, Json]
+    decided: Mapping[str, Any]
     beside: str = ""
 
     @property
@@ -47,8 +47,7 @@ class Policy:
 
 def render(policy: Policy) -> str:
     """The module `policy.js`, with the key."""
-    text = json.dumps(_text(policy, policy.version))
-    return f"{_HEAD}export default JSON.parse({text});\n"
+    return f"{_HEAD}export default {_text(policy, policy.version)};\n"
 
 
 def shown(policy: Policy) -> str:
@@ -57,7 +56,11 @@ def shown(policy: Policy) -> str:
 
 
 def _text(policy: Policy, version: str) -> str:
-    """As JSON in ASCII. It is parsed as such: in an object of JavaScript `__proto__` is no name."""
+    """JSON in ASCII, which is JavaScript, too (ECMAScript 2019).
+
+    njs makes the object anew for every request: so a project is one text, lines of `USER:ROLE`
+    behind `+` where it is public. No user's name has a colon or a control character (htpasswd).
+    """
     header = {
         "typ": "JWT",
         "alg": "ES256",
@@ -71,9 +74,15 @@ def _text(policy: Policy, version: str) -> str:
         "header": _url(json.dumps(header, separators=(",", ":")).encode()),
         "key": _der(policy.keys.key_pem.reveal()),
         "beside": policy.beside,
-        **policy.decided,
+        "admins": policy.decided["admins"],
+        "projects": {name: _project(each) for name, each in policy.decided["projects"].items()},
     }
     return json.dumps(document, separators=(",", ":"))
+
+
+def _project(project: Mapping[str, Any]) -> str:
+    members = "".join(f"\n{user}:{role}" for user, role in project["members"].items())
+    return f"{'+' if project['public'] else '-'}{members}\n"
 
 
 def _url(data: bytes) -> str:

@@ -189,7 +189,7 @@ class Stand:
 
     def wait(self):
         """Until the gateway works, with the files as they are now."""
-        for _ in range(200):
+        for _ in range(800):  # the machine may be busy
             with contextlib.suppress(OSError):
                 if self.ask("GET", self.needs.ready).status == 200:
                     return

@@ -46,10 +46,12 @@ function rights(user, repository) {
     if (project === null) {
         return [];
     }
-    if (user !== '' && has(project.members, user)) {
-        return ROLES[project.members[user]];
+    const start = user === '' ? -1 : project.indexOf('\n' + user + ':');
+    if (start >= 0) {
+        const role = project.slice(start + user.length + 2, project.indexOf('\n', start + 1));
+        return has(ROLES, role) ? ROLES[role] : [];
     }
-    return project.public ? ROLES.guest : [];
+    return project.charAt(0) === '+' ? ROLES.guest : [];
 }
 
 // 'repository:team/app:pull,push' as { type, name, actions }; null for what is no scope.
