@@ -115,12 +115,29 @@ def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:
     index = _empty_index(_digest(content))
     client.put_manifest(repository, tag, index, _INDEX)
     try:
-        client.delete(repository, _digest(index))
+        _delete_at(client, repository, tag, _digest(index))
     except RegistryError:
         # Where the registry lives, the tag goes back to its image.
         client.put_manifest(repository, tag, content, media_type)
         raise
     return True
+
+
+def _delete_at(client: RegistryClient, repository: str, tag: str, digest: str) -> None:
+    """Delete what a tag points to.
+
+    Of two requests the first may delete the manifest and fail with 500 at the tag, which 2.8 reads
+    while somebody writes it: then the second one's 404 is no proof.
+
+    Raises:
+        RegistryError: `protocol` for a tag that is still there; as `RegistryClient.delete`.
+    """
+    if not client.delete(repository, digest) and client.digest(repository, tag) is not None:
+        raise RegistryError(
+            "protocol",
+            f"the registry did not delete the tag {repository}:{tag}",
+            "run the command again",
+        )
 
 
 def _plan_tag(client: RegistryClient, each: Deletion, digests: Mapping[str, str]) -> None:

@@ -136,6 +136,33 @@ def test_a_deletion_that_fails_gives_the_tag_back(running, client, monkeypatch):
     assert client.digest("fails", "1") == digest
 
 
+def test_a_404_behind_a_failed_deletion_proves_nothing(running, client, monkeypatch):
+    """The index was deleted and its tag was not, as when another request writes beside it."""
+    digest, _ = running.push("torn", "1", content=b'{"torn": 1}')
+    (found,) = planned(client, "torn", "1")
+    tags = running.storage / "docker/registry/v2/repositories/torn/_manifests/tags"
+    real = type(client).delete
+
+    def torn(self, repository, which):
+        link = tags / "1/current/link"
+        text = link.read_text()
+        done = real(self, repository, which)
+        if which == deletion._NOWHERE:
+            return done
+        link.parent.mkdir(parents=True)
+        link.write_text(text)
+        revision = tags.parent / "revisions/sha256" / which.partition(":")[2]
+        revision.mkdir(exist_ok=True)
+        (revision / "link").write_text(which)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "delete", torn)
+        with pytest.raises(RegistryError, match="did not delete the tag torn:1"):
+            deletion.delete(client, found)
+    assert client.digest("torn", "1") == digest  # which the next command deletes
+
+
 def test_a_tag_that_moved_since_the_plan_stays(running, client):
     running.push("moved", "1", content=b'{"moved": 1}')
     (found,) = planned(client, "moved", "1")
