@@ -181,6 +181,7 @@ class TestWell:
             "version",
             "fleet",
             "last_apply",
+            "copies",
             "certificate_authority",
             "unknown",
             "hosts",
