@@ -1,6 +1,7 @@
 """A registry of several hosts that share its storage: proven, changed one by one, taken out."""
 
 import json
+import time
 
 import pytest
 from urllib3 import PoolManager
@@ -35,6 +36,9 @@ def twin(boot_for_module):
     )
     for host in twin.hosts.values():
         host.read("echo 127.0.0.1 registry.test >>/etc/hosts")
+    time.sleep(
+        6
+    )  # Go's programs look into that file every five seconds (net/hosts.go, cacheMaxAge)
     return twin
 
 
@@ -128,6 +132,11 @@ def test_nothing_is_written_beside_a_file_system_that_is_not_mounted(twin, run):
         done = run("apply", "--yes", "--json", delete="false")
         assert done.returncode == 1
         assert "nothing is mounted there" in json.loads(done.stdout)["hosts"]["reg2"]["error"]
+        assert reg2.read("ls -A /mnt/registry") == ""
+        # Alone, too, where there is nobody to compare it with.
+        alone = run("apply", "--yes", "--json", "--limit", "reg2", delete="false")
+        assert alone.returncode == 1
+        assert "nothing is mounted there" in json.loads(alone.stdout)["hosts"]["reg2"]["error"]
         assert reg2.read("ls -A /mnt/registry") == ""
     finally:
         reg2.read("mount --bind /mnt/aside /mnt/registry; umount /mnt/aside; rmdir /mnt/aside")

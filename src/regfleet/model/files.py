@@ -41,9 +41,11 @@ class Directory:
     Attributes:
         own: regfleet removes it with the fleet when it is empty, even if it existed before. For
             directories that regfleet names.
+        mounted: where a file system has to be mounted before it is made; empty for nowhere.
     """
 
     path: str
     mode: int
     reason: str
     own: bool = False
+    mounted: str = ""

@@ -128,8 +128,10 @@ def _storage(registry: Registry) -> list[Directory]:
     """The directory that is mounted; none where a bucket keeps the images."""
     if not registry.storage:
         return []
-    path = below(registry.storage) if registry.shared else registry.storage
-    return [Directory(path, 0o700, f"registry.{registry.name}.storage")]
+    reason = f"registry.{registry.name}.storage"
+    if registry.shared:
+        return [Directory(below(registry.storage), 0o700, reason, mounted=registry.storage)]
+    return [Directory(registry.storage, 0o700, reason)]
 
 
 def below(storage: str) -> str:

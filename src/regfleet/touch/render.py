@@ -96,11 +96,12 @@ def _notes(plan: Plan) -> str:
 
 def _storages(plan: Plan) -> Iterator[str]:
     """Checks, on the host and before anything is made, of where images are kept or deleted."""
-    kept = [
-        step.service.storage
-        for step in plan.steps
-        if isinstance(step, (RunService, StartService)) and step.service.storage
-    ]
+    services = [step.service for step in plan.steps if isinstance(step, (RunService, StartService))]
+    kept = [each.storage for each in services if each.storage]
+    made = [step.directory for step in plan.steps if isinstance(step, MakeDirectory)]
+    mounted = [each.storage for each in services if each.shared]
+    for path in dict.fromkeys((*mounted, *(each.mounted for each in made if each.mounted))):
+        yield call("mounted", path)
     if kept or plan.data:
         system, wholly = " ".join(storage.SYSTEM), " ".join(storage.WHOLLY)
         yield call("protect", system, wholly, *plan.reserved)

@@ -40,6 +40,18 @@ def test_images_go_and_the_directory_where_it_is_ours(place, made):
     assert not store.exists() or not list(store.iterdir())
 
 
+def test_nothing_is_made_in_the_place_of_a_file_system_that_is_not_mounted(place):
+    store = place.host / "store"
+    store.mkdir()
+    for path in (store, place.host / "none"):
+        done = place.touch(BEGIN, f"mounted {path}", f"directory {path}/docker 0700", *GONE)
+        assert done.result == "failed"
+        assert f"the storage {path} cannot be used: nothing is mounted there" in done.error
+    assert list(place.host.iterdir()) == [store]
+    assert not list(store.iterdir())
+    assert place.touch(BEGIN, "mounted /proc", *GONE).result == "changed"
+
+
 def test_every_storage_of_a_touch_is_seen_to(place):
     stores = [images(place.host / name) for name in "abc"]
     removals = [f"remove_service container {store.name} {store} yes" for store in stores]

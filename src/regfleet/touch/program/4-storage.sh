@@ -48,6 +48,14 @@ forbidden() { # REAL-PATH: sets `refusal` to whose it is, and fails where it is 
   return 1
 }
 
+# Nothing is made, and no registry starts, in the place of a file system that is not there.
+mounted() { # PATH
+  if [ -d "$1" ] && [ "$(stat -c %d "$1")" != "$(stat -c %d /)" ]; then return 0; fi
+  fail "the storage $1 cannot be used: nothing is mounted there" \
+    'mount it there, and have the host mount it when it boots (fstab, or a .mount unit)'
+  return 1
+}
+
 storage() { # PATH: a registry is to keep its images there
   real=$(real_path "$1")
   if forbidden "$real"; then
