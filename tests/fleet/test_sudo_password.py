@@ -279,19 +279,58 @@ def doas(twin):
     host.run("mv /root/sudo /usr/bin/sudo; rm -f /etc/doas.conf")
 
 
-def test_doas_where_there_is_no_sudo(fleet, regfleet, doas):
-    def plan(**more):
-        return errors(regfleet("plan", fleet(LIGHT), "--json", "--limit", "four", **more))["four"]
+@pytest.fixture
+def one_by_doas(fleet, regfleet):
+    """`one_by_doas(**variables)`: the error of a plan of that host; None where it works."""
 
+    def plan(**more):
+        done = regfleet("plan", fleet(LIGHT), "--json", "--limit", "four", **more)
+        assert PASSWORD not in done.stdout + done.stderr
+        return errors(done)["four"]
+
+    return plan
+
+
+def test_doas_where_there_is_no_sudo(doas, one_by_doas):
     doas("permit nopass pw as root")
-    assert plan() is None
-    assert plan(**{VARIABLE: PASSWORD}) is None
-    for text in ("permit pw as root", "deny pw"):
-        doas(text)
-        for more in ({}, {VARIABLE: PASSWORD}):
-            error = plan(**more)
-            assert "doas does not let us in without a password" in error
-            assert "permit nopass" in error
+    assert one_by_doas() is None
+    assert one_by_doas(**{VARIABLE: PASSWORD}) is None
+    doas("deny pw")
+    assert "doas does not let us in" in one_by_doas()
+    assert "doas does not work" in one_by_doas(**{VARIABLE: PASSWORD})
+
+
+@pytest.mark.parametrize("shell", ["bash", "fish"])
+def test_doas_that_asks_for_a_password(twin, doas, one_by_doas, shell):
+    host = twin.hosts["four"]
+    host.read(
+        f"command -v {shell} || apt-get -qq install --no-install-recommends {shell} >/dev/null; "
+        f"usermod -s $(command -v {shell}) pw"
+    )
+    doas("permit pw as root")
+    assert "run it with --ask-sudo-password" in one_by_doas()
+    host.run(WATCH, stdin=f"{PASSWORD}\n")
+    assert one_by_doas(**{VARIABLE: PASSWORD}) is None
+    host.read("touch /run/watched; sleep 0.2")
+    assert host.read("cat /run/leak 2>/dev/null; find /tmp -user pw") == ""
+    host.run("usermod -s /bin/bash pw")
+
+
+def test_doas_is_given_a_wrong_password_once(twin, doas, one_by_doas):
+    host = twin.hosts["four"]
+    doas("permit pw as root")
+    host.run("cat >/usr/local/sbin/try", stdin="#!/bin/sh\necho x >>/var/log/tries\n")
+    host.read(
+        "chmod 755 /usr/local/sbin/try; cp -n /etc/pam.d/doas /root/pam.doas; "
+        "{ echo 'auth optional pam_exec.so quiet seteuid expose_authtok /usr/local/sbin/try'; "
+        "cat /root/pam.doas; } >/etc/pam.d/doas"
+    )
+    assert "doas refuses the password" in one_by_doas(**{VARIABLE: "wrong"})
+    assert host.read("cat /var/log/tries; rm /var/log/tries").split() == ["x"]
+    host.read("mv /usr/bin/script /root/script")
+    error = one_by_doas(**{VARIABLE: PASSWORD})
+    host.read("mv /root/script /usr/bin/script; cp /root/pam.doas /etc/pam.d/doas")
+    assert "doas takes no password there" in error
 
 
 def test_neither_sudo_nor_doas(twin, fleet, regfleet):

@@ -273,7 +273,7 @@ def _failed_shell(host: str, text: str) -> HostError:
         return HostError(
             host,
             f"doas does not let us in without a password ({text})",
-            "doas takes none without a terminal: write `permit nopass USER as root` into doas.conf "
+            "run it with --ask-sudo-password, write `permit nopass USER as root` into doas.conf "
             "there, or log in as root with `sudo = false`",
         )
     if "sudo" in text:

@@ -1,4 +1,4 @@
-"""sudo's password: asked for once, kept in memory, sent on standard input.
+"""sudo's or doas's password: asked for once, kept in memory, sent on standard input.
 
 Wrong passwords lock accounts, often for a whole organisation at once. So a password is offered to
 one host after the other until sudo takes it on one of them, and is given up after `MOST_WRONG`; no
@@ -32,7 +32,7 @@ Execute: TypeAlias = Callable[[str, Iterable[str]], list[str]]
 VARIABLE = "REGFLEET_SUDO_PASSWORD"
 OPTION = "--ask-sudo-password"
 MOST_WRONG = 2  # hosts, as long as none has taken the password
-# What sudo, sudo-rs and PAM say in English of a wrong password.
+# What sudo, sudo-rs, doas and PAM say in English of a wrong password.
 _WRONG = re.compile(
     "incorrect|try again|authentication fail|no password was provided", re.IGNORECASE
 )
@@ -92,22 +92,25 @@ class SudoPassword:
             self._taken.add(name)
             return
         said = cut(" ".join(words))
-        if "doas" in said and "no doas" not in said:
+        by_doas = "doas" in said and "no doas" not in said
+        if by_doas and "terminal" in said:
             raise HostError(
                 name,
-                f"doas does not let us in without a password ({said})",
-                "doas takes none without a terminal: write `permit nopass USER as root` into "
-                "doas.conf there, or install sudo",
+                f"doas takes no password there ({said})",
+                "install script(1) there (`apk add util-linux-misc`), install sudo, or write "
+                "`permit nopass USER as root` into doas.conf",
             )
+        program = "doas" if by_doas else "sudo"
         if not _WRONG.search(said):
+            rules = "`permit USER as root` in doas.conf" if by_doas else "`sh` in sudoers"
             raise HostError(
                 name,
-                f"sudo does not work ({said})",
-                "allow the user `sh` in sudoers there, or log in as root with `sudo = false`",
+                f"{program} does not work ({said})",
+                f"allow the user {rules} there, or log in as root with `sudo = false`",
             )
         self._refused[name] = HostError(
             name,
-            f"sudo refuses the password ({said})",
+            f"{program} refuses the password ({said})",
             f"it was tried once; run it again with the right one (for this host: --limit {name})",
         )
         raise self._refused[name]

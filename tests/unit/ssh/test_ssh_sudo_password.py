@@ -1,5 +1,7 @@
 """To whom sudo's password is offered, how often, and what a host says of it."""
 
+import re
+
 import gevent
 import pytest
 import shells
@@ -25,7 +27,7 @@ class Host:
         text = "".join(stdin)
         gevent.sleep(0.001)
         if "@free" in command:
-            mark = command.split("@free ")[1].split()[0].strip("';")
+            mark = re.search("@free ([0-9a-f]+)", command)[1]
             return ["greeting", f"@free {mark}"] if self.free else ["sudo: a password is required"]
         if ANSWER in command:
             self.offered.append(text.rstrip("\n"))
@@ -96,7 +98,9 @@ def test_one_that_a_host_has_taken_is_offered_to_all():
         ("sudo-rs: Authentication failed, try again.", "refuses the password", True),
         ("ops is not in the sudoers file.", "sudo does not work (ops is", False),
         ("sudo: sorry, you must have a tty to run sudo", "sudo does not work", False),
-        ("doas: Authentication required", "doas does not let us in", False),
+        ("doas: Authentication failed", "doas refuses the password", True),
+        ("doas: Operation not permitted", "doas does not work", False),
+        ("doas: asks at a terminal, and there is no script(1)", "takes no password there", False),
         ("sudo: not found, and no doas", "sudo does not work", False),
     ],
 )
