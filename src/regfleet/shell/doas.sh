@@ -1,6 +1,6 @@
 # doas with a password, which it reads from a terminal alone (doas(1)). script(1) makes one; the
 # command's own input and output go past it. For hosts without sudo, by an account that is not root.
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2016,SC2094,SC2154
 # $1: the command for `sh -c`. $p: the password. Input: the command's.
 by_doas() (
     w=$1
@@ -10,8 +10,8 @@ by_doas() (
     }
     umask 077
     d=$(mktemp -d) || exit
-    trap 'rm -rf "$d"' 0
-    trap 'exit 1' 1 2 13 15
+    trap 'rm -rf "$d"' EXIT
+    trap 'exit 1' HUP INT PIPE TERM
     mkfifo "$d/in" || exit
     echo 127 >"$d/status"
     exec 3<&0 4>&1
@@ -23,7 +23,7 @@ by_doas() (
         # What doas prints on the terminal are questions. It throws away what was typed before one
         # (readpassphrase(3)), so the answer waits for it. Further ones get an empty answer, so that
         # a wrong password is tried once.
-        while asked=$(dd bs=512 count=1 2>/dev/null; echo .) && [ "$asked" != . ]; do
+        while asked=$(dd bs=512 count=1 2>/dev/null && echo .) && [ "$asked" != . ]; do
             case $asked in
             *:*)
                 printf '%s\n' "$answer" >&5
