@@ -19,6 +19,7 @@ from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.model.service import Image
 from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
+from regfleet.pki.instances import InstancePair, instance_pair
 from regfleet.pki.tokens import TokenKeys, token_keys
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
@@ -42,6 +43,7 @@ class RegistryMaterial:
         upstream_ca: PEM of the CA by which a pull-through cache knows its upstream, where that is
             a declared registry with one.
         tokens: what its gateway signs tokens with; None without a gateway.
+        instances: what its instances show to gateways of other hosts; None where there are none.
         s3_keys: access key and secret key of the bucket that keeps its images; None without.
         s3_ca: PEM of the CA that signed the certificate of that bucket's service, or None.
     """
@@ -55,6 +57,7 @@ class RegistryMaterial:
     upstream_password: Secret | None = None
     upstream_ca: bytes | None = None
     tokens: TokenKeys | None = None
+    instances: InstancePair | None = None
     s3_keys: tuple[Secret, Secret] | None = None
     s3_ca: bytes | None = None
 
@@ -122,7 +125,7 @@ def gather(
         for registry in fleet.registries.values()
     }
     for registry in fleet.registries.values():
-        if any(host.name in part for host in registry.hosts):
+        if not part.isdisjoint(registry.members):
             registries[registry.name] = replace(
                 registries[registry.name],
                 upstream_password=upstream_password(registry),
@@ -219,7 +222,7 @@ def _gather_registry(
     save: bool,
     now: datetime,
 ) -> RegistryMaterial:
-    here = any(host.name in hosts for host in registry.hosts)
+    here = not hosts.isdisjoint(registry.members)
     users = [user for user in registry.users if here or user.name in needed]
     known = {
         user.name: passwords.resolve(
@@ -242,6 +245,7 @@ def _gather_registry(
         passwords=known,
         retired=passwords.retired(state, registry.name, known),
         tokens=token_keys(state, registry.name, now, save=save) if registry.gateway else None,
+        instances=instance_pair(state, registry.name, now, save=save) if registry.spread else None,
     )
 
 

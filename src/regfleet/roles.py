@@ -76,8 +76,9 @@ def document(registry: Registry) -> dict[str, Json]:
 
     A project is `{"public": BOOL, "members": {USER: ROLE}}`. Nothing in it is secret.
     """
+    users = (user.name for user in registry.users)  # without projects each may do everything
     return {
-        "admins": dict.fromkeys(registry.admins, True),
+        "admins": dict.fromkeys(registry.admins if registry.projects else users, True),
         "projects": {
             project.name: {
                 "public": project.public,

@@ -68,6 +68,16 @@ def token_certificates(registry: str) -> str:
     return _registry_file(registry, "token-crt")
 
 
+def instance_key(registry: str) -> str:
+    """The key of the certificate that a registry's instances show to gateways of other hosts."""
+    return _registry_file(registry, "instance-key")
+
+
+def instance_certificate(registry: str) -> str:
+    """That certificate."""
+    return _registry_file(registry, "instance-crt")
+
+
 def _registry_file(registry: str, what: str) -> str:
     return f"registry/{registry}.{what}"
 

@@ -55,7 +55,7 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
                 for registry in fleet.registries.values()
                 if delete_data
                 and registry.storage
-                and name in registry.members
+                and any(name == host.name for host in registry.hosts)
                 # Of several hosts the last one, when none of them writes there any more.
                 and (not registry.shared or registry.hosts[-1].name == name)
             ),
@@ -70,12 +70,8 @@ def clients_of(fleet: Fleet, host: str) -> list[Client]:
 
 
 def registries_on(fleet: Fleet, host: str) -> list[Registry]:
-    """The registries that a host runs."""
-    return [
-        registry
-        for registry in fleet.registries.values()
-        if any(member.name == host for member in registry.hosts)
-    ]
+    """The registries that a host runs, or runs the gateway of."""
+    return [registry for registry in fleet.registries.values() if host in registry.members]
 
 
 def _engines_of_host(fleet: Fleet, host: str) -> tuple[EngineName, ...]:
@@ -100,7 +96,7 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
     services = [
         service
         for registry in registries_on(fleet, name)
-        if (instance := registry.instance((name,)))
+        if (instance := registry.part_on(name))
         for service in RUNTIMES[registry.runtime].services(
             fleet.name,
             registry,

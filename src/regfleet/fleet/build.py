@@ -127,7 +127,11 @@ class _Builder:
             retention=_build_retention(settings["retention"]),
             admins=tuple(settings["admins"]),
             projects=tuple(_build_projects(settings["projects"])),
-            gateway=self._build_gateway(settings["gateway"]) if settings["projects"] else None,
+            gateway=(
+                self._build_gateway(settings["gateway"])
+                if settings["projects"] or "gateway" in table
+                else None
+            ),
         )
 
     def _build_s3(self, table: Table | None) -> S3 | None:
@@ -153,7 +157,11 @@ class _Builder:
 
     def _build_gateway(self, table: Table) -> Gateway:
         settings = defaults.with_defaults("gateway", table)
-        return Gateway(settings["image"], self._resolve_path(settings.get("image_archive")))
+        return Gateway(
+            settings["image"],
+            self._resolve_path(settings.get("image_archive")),
+            settings["port"],
+        )
 
     def _build_tls(self, settings: Table) -> Tls:
         return Tls(

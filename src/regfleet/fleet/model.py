@@ -199,15 +199,22 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """What enforces the roles in projects: nginx with njs, on the registry's own host."""
+    """What stands before a registry's instances: nginx with njs, which ends TLS and gives tokens.
+
+    Attributes:
+        port: the TCP port at which an instance listens, with TLS, for gateways on other hosts.
+        hosts: the machines that it runs on; empty for the registry's own.
+    """
 
     image: str
     image_archive: Path | None = None
+    port: int = 22510
+    hosts: tuple[Host, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One running copy of a registry.
+    """Where a registry is served: by a gateway, or by a copy of the registry that has none.
 
     Attributes:
         host: the machine that it runs on.
@@ -226,7 +233,7 @@ class Registry:
 
     Attributes:
         endpoint: `host` or `host:port` exactly as clients type it.
-        hosts: the machines that run it; empty when `external`.
+        hosts: the machines that run it and keep or reach its images; empty when `external`.
         smoke: whether the smoke test may push to it.
         proxy: the upstream's URL when it is a pull-through cache, else None.
         proxy_user: as whom it logs in to its upstream; None without a login.
@@ -239,7 +246,7 @@ class Registry:
         shared: whether that directory is one file system on all its hosts.
         admins: the users who may do everything where there are projects.
         projects: who may do what in which repositories; without any, every user may do everything.
-        gateway: what enforces these roles; None without projects.
+        gateway: what enforces these roles, and balances over instances; None without one.
         retention: which images are deleted in the course of time.
         by_project: the projects by name, for quick look-ups.
     """
@@ -278,9 +285,32 @@ class Registry:
 
     @property
     def instances(self) -> tuple[Instance, ...]:
-        """Its instances, in the order of the hosts; an external registry has none."""
+        """Where it is served, in the order of the hosts; an external registry has none."""
+        return tuple(map(self._on, self.fronts))
+
+    def _on(self, host: Host) -> Instance:
         address, port = self.listen or ("127.0.0.1", self.port)
-        return tuple(Instance(host, _REACHED.get(address, address), port) for host in self.hosts)
+        return Instance(host, _REACHED.get(address, address), port)
+
+    def part_on(self, name: str) -> Instance | None:
+        """As `instance`, also where the registry alone runs and a gateway elsewhere serves it."""
+        return next((self._on(each) for each in self.machines if each.name == name), None)
+
+    @property
+    def fronts(self) -> tuple[Host, ...]:
+        """The machines that its clients connect to."""
+        return self.gateway.hosts if self.gateway and self.gateway.hosts else self.hosts
+
+    @property
+    def machines(self) -> tuple[Host, ...]:
+        """All its machines: those that run it, then those that run its gateway alone."""
+        own = frozenset(host.name for host in self.hosts)
+        return (*self.hosts, *(host for host in self.fronts if host.name not in own))
+
+    @property
+    def spread(self) -> bool:
+        """Whether gateways reach instances over the network, and not on their own host alone."""
+        return self.gateway is not None and len(self.machines) > 1
 
     def instance(self, on: Container[str] | None = None) -> Instance | None:
         """The instance that a probe or a tunnel connects to. Only this method chooses one.
@@ -298,8 +328,8 @@ class Registry:
 
     @property
     def members(self) -> frozenset[str]:
-        """The names of its hosts."""
-        return frozenset(host.name for host in self.hosts)
+        """The names of all its machines."""
+        return frozenset(host.name for host in self.machines)
 
     @property
     def port(self) -> int:
@@ -521,7 +551,7 @@ class Fleet:
         """Every host by name, registries' first, each once."""
         found: dict[str, Host] = {}
         for registry in self.registries.values():
-            found |= {host.name: host for host in registry.hosts if host.name not in found}
+            found |= {host.name: host for host in registry.machines if host.name not in found}
         for client in self.clients.values():
             found |= {host.name: host for host in client.hosts if host.name not in found}
         return found

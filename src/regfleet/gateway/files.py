@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from regfleet import roles
 from regfleet.fleet.model import Registry
-from regfleet.gateway import nginx, policy
+from regfleet.gateway import nginx, policy, upstreams
 from regfleet.gateway.nginx import Front
 from regfleet.gateway.policy import Policy
 from regfleet.materials import RegistryMaterial
@@ -72,6 +72,9 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
             File(f"{where}/{nginx.CERTIFICATE}", material.pair.certificate_pem, 0o444, why),
             File(f"{where}/{nginx.KEY}", key, 0o600, why, secret=True),
         ]
+    if material.instances:
+        shown = material.instances.certificate_pem
+        plain.append(File(f"{where}/{upstreams.TRUST}", shown, 0o444, reason))
     beside = hashlib.sha256()
     for file in plain:
         beside.update(file.digest.encode())

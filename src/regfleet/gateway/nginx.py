@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from textwrap import dedent
 
+from regfleet.gateway import upstreams
 from regfleet.gateway.places import Places
+from regfleet.gateway.upstreams import Upstreams
 from regfleet.model.service import at
 
 MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so"
@@ -46,7 +48,7 @@ proxy_intercept_errors on;
 error_page 401 = @denied;
 error_page 413 = @too_large;"""
 _REQUEST = f"""\
-proxy_pass http://registry$forward;
+proxy_pass @SCHEME@://registry$forward;
 client_max_body_size {_MANIFEST};
 client_body_buffer_size 128k;
 proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
@@ -54,14 +56,14 @@ proxy_next_upstream_tries 4;
 proxy_next_upstream_timeout 30s;
 error_page 500 502 503 504 = @gone;"""
 _BEGIN = """\
-proxy_pass http://registry$forward;
+proxy_pass @SCHEME@://registry$forward;
 proxy_request_buffering off;
 proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
 proxy_next_upstream_tries 4;
 proxy_next_upstream_timeout 30s;
 error_page 500 502 503 504 = @gone;"""
 _UPLOAD = """\
-proxy_pass http://uploads$forward;
+proxy_pass @SCHEME@://uploads$forward;
 proxy_request_buffering off;
 proxy_next_upstream error timeout;
 error_page 500 503 = @gone;
@@ -93,7 +95,8 @@ class Front:
         home: the directory of its configuration, as nginx sees it.
         temporary: a directory for what need not last, which nginx may write to: better in memory.
         user: the account of its workers.
-        places: where it finds what is behind it.
+        places: where it finds what is behind it on its own host.
+        instances: where it finds the registry.
         port: at which it listens.
         address: the one address that it listens at, without brackets; empty for all addresses.
         ipv6: whether all addresses are also those of IPv6.
@@ -106,6 +109,7 @@ class Front:
     temporary: str
     user: str
     places: Places
+    instances: Upstreams
     port: int
     address: str = ""
     ipv6: bool = True
@@ -122,7 +126,10 @@ def render(front: Front) -> str:
         "USER": front.user,
         "TEMPORARY": front.temporary,
         "HOME": front.home,
-        "REGISTRY": front.places.registry,
+        "INSTANCES": "\n".join(upstreams.groups(front.instances)),
+        "TRUST": "\n".join(upstreams.trust(front.instances, front.home)),
+        "SCHEME": front.instances.scheme,
+        "CONNECT": "3s" if len(front.instances.all) == 1 else "2s",
         "USERS": front.places.users,
         "INNER": inner,
         "LISTEN": "\n".join(_listens(front)),
@@ -131,9 +138,16 @@ def render(front: Front) -> str:
         "QUESTION": _QUESTION,
         "CHECK": _CHECK.replace("@INNER@", inner),
     }
+    request, upload = upstreams.patience(front.instances)
     for where, headers in (("", _AS_SENT), ("_EXCHANGED", _AS_EXCHANGED)):
-        for name, what in (("REQUEST", _REQUEST), ("BEGIN", _BEGIN), ("UPLOAD", _UPLOAD)):
-            fills[f"{name}{where}"] = f"{what}\n{_ANSWERS}\n{_HEADERS}\n{headers}"
+        for name, what, waits in (
+            ("REQUEST", _REQUEST, request),
+            ("BEGIN", _BEGIN, upload),
+            ("UPLOAD", _UPLOAD, upload),
+        ):
+            there = what.replace("@SCHEME@", front.instances.scheme)
+            parts = filter(None, (there, waits, _ANSWERS, _HEADERS, headers))
+            fills[f"{name}{where}"] = "\n".join(parts)
     return fill(files(__package__).joinpath("nginx.conf").read_text("utf-8"), fills)
 
 

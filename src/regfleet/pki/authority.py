@@ -199,6 +199,21 @@ def token_certificate(
     )
 
 
+def instance_certificate(
+    common_name: str, name: str, key: ec.EllipticCurvePrivateKey, now: datetime
+) -> x509.Certificate:
+    """A self-signed server certificate for one name, trusted by itself as that of tokens is."""
+    return (
+        _builder(common_name, key, *_validity(now, TOKEN_LIFE))
+        .issuer_name(_name(common_name))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
 def nearly_over(certificate: x509.Certificate, now: datetime) -> bool:
     """Whether less than a third of a certificate's life is left."""
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc

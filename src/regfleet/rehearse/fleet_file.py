@@ -140,10 +140,13 @@ def _roles(registry: Registry) -> Table:
     if registry.gateway is None:
         return {}
     gateway: Gateway = registry.gateway
+    projects: Table = {each.name: _project(each) for each in registry.projects}
     return {
-        "admins": list(registry.admins),
-        "projects": {each.name: _project(each) for each in registry.projects},
-        "gateway": _given(image=gateway.image, image_archive=_path(gateway.image_archive)),
+        **({"admins": list(registry.admins)} if registry.admins else {}),
+        **({"projects": projects} if registry.projects else {}),
+        "gateway": _given(
+            image=gateway.image, image_archive=_path(gateway.image_archive), port=gateway.port
+        ),
     }
 
 

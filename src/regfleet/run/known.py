@@ -34,6 +34,7 @@ from regfleet.model.files import File
 from regfleet.model.resource import Resource, login_resource
 from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
+from regfleet.pki.instances import InstancePair, known_pair
 from regfleet.pki.tokens import TokenKeys, known_keys
 from regfleet.registry_api.target import Credentials, preferred
 from regfleet.run.wanted import Wanted
@@ -58,6 +59,7 @@ class KnownRegistry:
         s3_keys: as in `RegistryMaterial`; None if unknown, too.
         s3_error: why they are unknown.
         tokens: as in `RegistryMaterial`; None if unknown, too.
+        instances: likewise.
     """
 
     registry: Registry
@@ -74,6 +76,7 @@ class KnownRegistry:
     s3_keys: tuple[Secret, Secret] | None = field(default=None, repr=False)
     s3_error: RegfleetError | None = None
     tokens: TokenKeys | None = field(default=None, repr=False)
+    instances: InstancePair | None = field(default=None, repr=False)
 
     def credentials(self, first: Collection[str] = ()) -> Credentials | None:
         """A user to ask the registry as; None if it has no known users.
@@ -128,10 +131,14 @@ class KnownRegistry:
                 else None
             ),
             tokens=self._tokens(stand_in.encode()) if self.registry.gateway else None,
+            instances=self._instances(stand_in) if self.registry.spread else None,
         )
 
     def _tokens(self, stand_in: bytes) -> TokenKeys:
         return self.tokens or TokenKeys(Secret(stand_in.decode()), stand_in, stand_in)
+
+    def _instances(self, stand_in: str) -> InstancePair:
+        return self.instances or InstancePair(stand_in.encode(), Secret(stand_in))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +218,7 @@ def read(fleet: Fleet, state: StateDirectory, now: datetime) -> Known:
         registry.name: replace(
             _registry(fleet, registry, state, certificates),
             tokens=known_keys(state, registry.name, now) if registry.gateway else None,
+            instances=known_pair(state, registry.name) if registry.spread else None,
         )
         for registry in fleet.registries.values()
     }

@@ -13,6 +13,7 @@ from regfleet.materials import RegistryMaterial
 LISTEN = 5000  # inside the container; the endpoint's port is published to it
 STORAGE = "/var/lib/registry"  # inside the container
 TOKENS = "tokens.crt"  # the certificates of tokens that it takes, beside its configuration
+INSTANCE = ("instance.crt", "instance.key")  # for gateways on other hosts, beside it, too
 USERS = "users.yml"  # the configuration of the process that checks passwords, beside that
 DRAIN = "8s"  # Docker kills after 10 s what it stops
 
@@ -61,10 +62,14 @@ def render(
     if registry.gateway or len(registry.hosts) > 1:
         # What is under way is finished: who comes anew is served by another one, or waits.
         http["draintimeout"] = DRAIN
-    if material.pair and not registry.gateway:  # a gateway ends TLS
+    pair = ("registry.crt", "registry.key") if material.pair else None
+    if registry.gateway:  # that ends the clients' TLS
+        pair = INSTANCE if registry.spread else None
+    if pair:
+        certificate, key = pair
         http["tls"] = {
-            "certificate": f"{directory}/registry.crt",
-            "key": f"{directory}/registry.key",
+            "certificate": f"{directory}/{certificate}",
+            "key": f"{directory}/{key}",
             "minimumtls": "tls1.2",
         }
     document: dict[str, Json] = {

@@ -84,6 +84,14 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
         bundle = material.tokens.bundle_pem
         why = f"{reason}.gateway"
         files.append(File(f"{home}/{configuration.TOKENS}", bundle, 0o444, why))
+        if material.instances:
+            certificate, key_file = configuration.INSTANCE
+            key = material.instances.key_pem.reveal().encode()
+            shown_pem = material.instances.certificate_pem
+            files += [
+                File(f"{home}/{certificate}", shown_pem, 0o444, why),
+                File(f"{home}/{key_file}", key, 0o600, why, secret=True),
+            ]
     elif material.pair:
         key = material.pair.key_pem.reveal().encode()
         why = f"{reason}.tls"

@@ -13,6 +13,7 @@ from regfleet.fleet.model import Instance, Registry
 from regfleet.gateway import files as gateway
 from regfleet.gateway import nginx
 from regfleet.gateway.places import REGISTRY_PORT, USERS_PORT, Places, behind
+from regfleet.gateway.upstreams import upstreams
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import File
 from regfleet.model.service import Image, Probe, Run, Service, registry_probe
@@ -65,10 +66,11 @@ def fronted(
 ) -> Fronted:
     """The files and directories of the registry, the checker and the gateway."""
     places = places_of(registry, instance)
+    listen = f":{registry.gateway.port}" if registry.gateway and registry.spread else ""
     needs = files.needs(
         registry,
         material,
-        files.Places(seen_at=seen.registry, storage=seen.storage, listen=places.registry),
+        files.Places(seen_at=seen.registry, storage=seen.storage, listen=listen or places.registry),
     )
     home = seen.registry or needs.home
     text = configuration.render_users(registry, material, home, places.users)
@@ -87,6 +89,7 @@ def fronted(
         temporary=seen.temporary,
         user=seen.user,
         places=places,
+        instances=upstreams(registry, instance.host.name, places),
         port=instance.port,
         address=_one_address(registry),
         tls=registry.tls.source != "none",
@@ -125,16 +128,18 @@ def services(
 ) -> tuple[Service, ...]:
     """The services: the checker, the registry, the gateway."""
     name, reason = f"regfleet-{registry.name}", f"registry.{registry.name}"
+    spread = registry.gateway if registry.spread else None
     own = Service(
         name=name,
         run=runs.registry,
-        probe=registry_probe(tls=False),
+        probe=registry_probe(tls=registry.spread),
         image=runs.image,
         storage=registry.storage,
         shared=registry.shared,
         inputs=made.needs.read_at_start,
-        address=made.places.address,
-        port=REGISTRY_PORT,
+        address="127.0.0.1" if spread else made.places.address,
+        port=spread.port if spread else REGISTRY_PORT,
+        everywhere=bool(spread),
         registry=registry.name,
         fleet=fleet,
         reason=reason,

@@ -112,6 +112,34 @@ MISTAKES = [
         "is missing: it has to be a name that leads to all its hosts",
     ),
     (SEVERAL + "adopt = true\n", 7, "registry.main.adopt", "does not go with several hosts"),
+    (SEVERAL + "gateway = {}\n", 7, "registry.main.gateway", "needs users ... as in users.ci"),
+    (
+        SEVERAL + 'runtime = "compose"\nusers.ci.password = "generate"\ngateway = {}\n',
+        9,
+        "registry.main.gateway",
+        "cannot be had yet where runtime is compose ... container or podman",
+    ),
+    (
+        SEVERAL.replace('"a"', '"@local"') + 'users.ci.password = "generate"\ngateway = {}\n',
+        4,
+        "registry.main.hosts[0]",
+        "has no address at which gateways on other hosts could reach it",
+    ),
+    (
+        SEVERAL + 'users.ci.password = "generate"\ngateway.port = 22501\n',
+        8,
+        "registry.main.gateway.port",
+        "is needed on the host itself ... take another one",
+    ),
+    (
+        SEVERAL
+        + 'users.ci.password = "generate"\ngateway = {}\n[registry.two]\nhosts = ["b", "c"]\n'
+        + 'endpoint = "two.lan:5001"\nstorage.shared = "/mnt/two"\n'
+        + 'users.ci.password = "generate"\ngateway = {}\n',
+        14,
+        "registry.two.gateway",
+        "22510 of b is that of registry.main.gateway too ... write port = 22511",
+    ),
     (SEVERAL + 'proxy = "https://docker.io"\n', 7, "registry.main.proxy", "one for each host"),
     (
         SEVERAL
@@ -546,7 +574,7 @@ MISTAKES = [
         HEAD + TEAM + "[registry.main.gateway]\nvip = '10.0.0.10/24'\n",
         9,
         "registry.main.gateway.vip",
-        "is not a known key known here: image, image_archive",
+        "is not a known key known here: image, image_archive, port",
     ),
     (
         HEAD + TEAM + "[registry.main.gateway]\nimage = 'Nginx'\n",

@@ -27,6 +27,7 @@ from regfleet import htpasswd
 from regfleet.fleet.model import Gateway, Member, PasswordSource, Project, Registry, User
 from regfleet.gateway import files, nginx
 from regfleet.gateway.places import behind
+from regfleet.gateway.upstreams import Upstreams
 from regfleet.materials import RegistryMaterial
 from regfleet.pki import tokens
 from regfleet.pki.authority import new_authority
@@ -121,6 +122,7 @@ class Stand:
             temporary=str(temporary),
             user="root" if os.geteuid() == 0 else "nobody",
             places=self.places,
+            instances=Upstreams(self.places.registry),
             port=self.port,
             tls=self.declared.tls.source != "none",
             module=str(module),

@@ -23,7 +23,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         place = ("registry", name)
         if registry.get("external") or defaults.tls(registry)["source"] != "fleet-ca":
             continue
-        hosts = [claim for claim in claims if claim.group == place and claim.name != LOCAL]
+        hosts = [claim for claim in claims if claim.group[:2] == place and claim.name != LOCAL]
         wanted = [*(claim.name for claim in hosts), *(claim.address for claim in hosts)]
         wanted += [text for _, text in tables.items(registry.get("tls") or {}, "names")]
         if not tables.is_broken(registry, "endpoint"):

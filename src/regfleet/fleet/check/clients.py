@@ -242,7 +242,7 @@ def _conflicts(document: Table, claims: list[Claim]) -> Iterator[Finding]:
     """
     by_host: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for claim in claims:
-        section, name = claim.group
+        section, name = claim.group[:2]
         if section == "client":
             by_host[claim.name][str(name)] = None
     together: dict[tuple[str, ...], str] = {}

@@ -8,6 +8,7 @@ from regfleet.fleet.check import (
     authority,
     clients,
     files,
+    gateways,
     hosts,
     projects,
     registries,
@@ -33,6 +34,7 @@ def check(
         found.append(Finding((), "declares neither a registry nor a client", hint))
     found += registries.check(document, claims)
     found += projects.check(document)
+    found += gateways.check(document, claims)
     found += clients.check(document, claims)
     found += replications.check(document)
     found += authority.check(document, claims)

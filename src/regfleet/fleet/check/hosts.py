@@ -25,8 +25,8 @@ class Claim(NamedTuple):
 
     @property
     def group(self) -> Place:
-        """The group's place: `("client", "build")`."""
-        return self.place[:2]
+        """The group's place: `("client", "build")`, `("registry", "main", "gateway")`."""
+        return self.place[: self.place.index("hosts", 2)]
 
 
 def claims(document: Table) -> tuple[list[Claim], list[Finding]]:
@@ -59,6 +59,10 @@ def _items(document: Table) -> Iterator[tuple[Place, Any]]:
         for name, group in tables.named(document, section):
             for index, item in tables.items(group, "hosts"):
                 yield (section, name, "hosts", index), item
+            gateway = group.get("gateway") or {}
+            if isinstance(gateway.get("hosts"), list):
+                for index, item in tables.items(gateway, "hosts"):
+                    yield (section, name, "gateway", "hosts", index), item
 
 
 def _claims(

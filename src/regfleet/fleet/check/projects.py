@@ -32,11 +32,10 @@ def _without_effect(place: Place, registry: Table) -> Iterator[Finding]:
         message = "declares no project: every user of the registry may do everything"
         yield Finding((*place, "projects"), message, "declare one, or leave projects out")
         return
-    for key in ("admins", "gateway"):
-        if key in registry:
-            message = "has no effect: without projects every user may do everything"
-            hint = f"declare [{written((*place, 'projects'))}.NAME], or leave {key} out"
-            yield Finding((*place, key), message, hint)
+    if "admins" in registry:
+        message = "has no effect: without projects every user may do everything"
+        hint = f"declare [{written((*place, 'projects'))}.NAME], or leave admins out"
+        yield Finding((*place, "admins"), message, hint)
 
 
 def _possible(place: Place, registry: Table) -> Iterator[Finding]:

@@ -1,0 +1,88 @@
+"""Cross-checks of `[registry.NAME.gateway]`: where gateways run, and what they can stand before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from regfleet.fleet import defaults
+from regfleet.fleet.check import tables
+from regfleet.fleet.check.hosts import Claim
+from regfleet.fleet.check.projects import RUNTIMES
+from regfleet.fleet.findings import Finding, Place, Table
+from regfleet.fleet.model import LOCAL
+from regfleet.fleet.toml_text import place as written
+
+_WITHIN = range(22500, 22503)  # ports of what is behind a gateway on its own host (gateway.places)
+
+
+def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
+    """The mistakes of gateways that the schema cannot find."""
+    hosts: defaultdict[Place, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        hosts[claim.group].append(claim)
+    listening: dict[tuple[str, int], Place] = {}
+    for name, registry in tables.named(document, "registry"):
+        if registry.get("external") or tables.is_broken(registry, "external"):
+            continue
+        place: Place = ("registry", name)
+        gateway = registry.get("gateway")
+        if gateway is None and not registry.get("projects"):
+            continue
+        where = (*place, "gateway" if "gateway" in registry else "projects")
+        fronts = hosts[(*place, "gateway")]
+        machines = {each.name for each in (*hosts[place], *fronts)}
+        yield from _possible(where, registry, len(machines))
+        yield from _lists(where, gateway or {})
+        if len(machines) > 1:
+            yield from _spread(where, hosts[place], _port(gateway or {}), listening)
+
+
+def _possible(where: Place, registry: Table, machines: int) -> Iterator[Finding]:
+    """What a registry behind a gateway cannot be; with projects, see `projects`."""
+    if registry.get("projects") or tables.is_broken(registry, "projects"):
+        return
+    runtime = defaults.with_defaults("registry", registry)["runtime"]
+    if runtime is not None and runtime not in RUNTIMES:
+        message = f"cannot be had yet where runtime is {runtime}"
+        yield Finding(where, message, f"use the runtime {' or '.join(RUNTIMES)}")
+    if machines == 1:
+        message = "has no effect: without projects every user of one host may do everything"
+        hint = f"declare [{written((*where[:-1], 'projects'))}.NAME], or leave gateway out"
+        yield Finding(where, message, hint)
+    elif "proxy" in registry:
+        message = "does not go with proxy: a pull-through cache has the images of its upstream"
+        yield Finding(where, message, "leave out gateway, or proxy")
+    elif not registry.get("users") and not tables.is_broken(registry, "users"):
+        message = "needs users: it lets nobody in without a token, and gives tokens to users"
+        hint = 'declare some, as in users.ci.password = "generate"'
+        yield Finding(where, message, hint)
+
+
+def _lists(where: Place, gateway: Table) -> Iterator[Finding]:
+    if isinstance(gateway.get("hosts"), dict):
+        message = "must be a list here: a gateway's hosts are named in the fleet file"
+        yield Finding((*where, "hosts"), message, 'as in hosts = ["lb1.example.com"]')
+
+
+def _port(gateway: Table) -> int:
+    port: int | None = defaults.with_defaults("gateway", gateway)["port"]
+    return port or 0
+
+
+def _spread(
+    where: Place, hosts: list[Claim], port: int, listening: dict[tuple[str, int], Place]
+) -> Iterator[Finding]:
+    """Instances that gateways of other hosts could not reach."""
+    place = where if where[-1] != "projects" else (*where[:-1], "gateway")
+    if port in _WITHIN:
+        message = "is needed on the host itself, by what is behind a gateway"
+        yield Finding((*place, "port"), message, "take another one")
+    for claim in hosts:
+        if claim.name == LOCAL:
+            message = f"{LOCAL} has no address at which gateways on other hosts could reach it"
+            yield Finding(claim.place, message, "name this machine as other hosts reach it")
+        first = listening.setdefault((claim.name, port), place)
+        if first != place:
+            message = f"{port} of {claim.name} is that of {written(first)} too"
+            yield Finding(where, message, f"write port = {port + 1} in {written(place)}")

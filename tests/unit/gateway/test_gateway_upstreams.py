@@ -1,0 +1,67 @@
+"""What a gateway knows of instances on other hosts: addresses, trust, and when it gives up."""
+
+from dataclasses import replace
+
+from making import host, registry
+
+from regfleet.fleet.model import S3, Gateway
+from regfleet.gateway import nginx
+from regfleet.gateway.places import behind
+from regfleet.gateway.upstreams import upstreams
+
+ONE = registry(gateway=Gateway("nginx:stable"))
+HOSTS = (
+    replace(host("reg1"), address="192.0.2.11"),
+    replace(host("reg2"), address="2001:db8::2"),
+)
+TWO = replace(ONE, hosts=HOSTS)
+
+
+def rendered(of, on="reg1"):
+    places = behind(of.port)
+    front = nginx.Front(
+        name="main",
+        home="/etc/regfleet",
+        temporary="/tmp",
+        user="nginx",
+        places=places,
+        instances=upstreams(of, on, places),
+        port=of.port,
+    )
+    return nginx.render(front)
+
+
+def test_of_one_host_nothing_leaves_it():
+    text = rendered(ONE)
+    assert "server 127.82.19.136:22500 max_fails=0;" in text
+    assert "proxy_ssl" not in text
+    assert "https://registry" not in text
+
+
+def test_all_are_tried_again_when_all_have_failed():
+    text = rendered(TWO)
+    for each in ("127.0.0.1:22510", "[2001:db8::2]:22510"):
+        assert text.count(f"server {each} max_fails=1 fail_timeout=5s;") == 2
+        assert text.count(f"server {each} max_fails=0 backup;") == 2
+    assert "192.0.2.11" not in text
+    assert "keepalive 32" not in text
+    # What says whether this host's own works asks no other.
+    assert "upstream own {\n    zone own 64k;\n    server 127.0.0.1:22510 max_fails=0;\n  }" in text
+
+
+def test_nobody_is_sent_anything_who_is_no_instance():
+    text = rendered(TWO)
+    assert "proxy_ssl_verify on;" in text
+    assert "proxy_ssl_trusted_certificate /etc/regfleet/instances.crt;" in text
+    assert "proxy_pass http://registry" not in text
+    assert "proxy_pass http://uploads" not in text
+
+
+def test_an_upload_to_a_bucket_may_take_longer():
+    assert text_of_uploads(TWO) == "60s"
+    assert text_of_uploads(replace(TWO, s3=S3("b", "r"))) == "900s"
+
+
+def text_of_uploads(of):
+    text = rendered(of).partition("https://uploads")[2]
+    return text.partition("proxy_read_timeout ")[2].partition(";")[0]
