@@ -13,6 +13,7 @@ from pathlib import Path
 from regfleet import local_command, state_paths
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import PasswordSource
+from regfleet.given_files import open_given
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
 
@@ -123,7 +124,7 @@ def _from_env(name: str, whose: str, environment: Mapping[str, str]) -> str:
 
 def _from_file(path: str, whose: str) -> str:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - also /dev/fd/N of a process substitution
+        with open_given(path) as file:
             content = file.read(64 * 1024)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)

@@ -166,6 +166,10 @@ def test_one_restart_of_each_registry_is_to_do_behind_an_earlier_version(
     now("rollback", fleet, "--yes")
     assert twin.hosts["reg1"].read("cat /var/lib/regfleet/owned.json") == record
     fleet.write_text(text)
+    # What the earlier version did, which records no runs, is not taken back, and that is said.
+    again = now("rollback", fleet, "--yes", code=1)["hosts"]
+    assert all("a run that is not recorded here" in host["error"] for host in again.values())
+    assert twin.hosts["reg1"].read("cat /var/lib/regfleet/owned.json") == record
     assert one_restart(now("plan", fleet), CONFINED_NOW)
 
     now("apply", fleet, "--yes")

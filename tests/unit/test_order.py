@@ -12,7 +12,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "regfleet"
 ORDER = (
     "local_command secret state_paths terminal",
     "errors",
-    "resources seed shell state",
+    "given_files resources seed shell state",
     "fleet kept",
     "archives htpasswd members passwords pki record roles unproven",
     "model",

@@ -10,7 +10,7 @@ from regfleet import journal, state_paths
 from regfleet.cli.inspect import reading
 from regfleet.cli.promote import show_history
 from regfleet.cli.runs import Common, confirm, finish, running
-from regfleet.errors import EXIT_OK, RegfleetError, UsageError
+from regfleet.errors import EXIT_OK, HostError, RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
@@ -97,10 +97,13 @@ def rollback(*, yes: bool, to: int | None, generation: int | None, **options: ob
         state = StateDirectory(staged.path)
         aim = _scope(runner, state, to or 0, generation or 0, str(common.file))
         everyone = list(runner.names)
-        ways: dict[str, Way] = {}
+        found = runner.generations()
+        unrecorded = _unrecorded(runner, state, aim, found)
         if aim.names:
-            _restrict_to(runner, aim.names)
-            ways = _ways(runner, aim)
+            _restrict_to(runner, [name for name in everyone if name in {*aim.names, *unrecorded}])
+        for name, error in unrecorded.items():
+            runner.report.hosts[name].fail(error)
+        ways = _ways(runner, aim, {name: each for name, each in found.items() if name in aim.names})
         history_text.show_ways(ways, common.console(), every=bool(common.verbose))
         there = {name: way for name, way in ways.items() if way.generations}
         recording = Recording(state, runner.work, runner.proof, "rollback")
@@ -112,7 +115,7 @@ def rollback(*, yes: bool, to: int | None, generation: int | None, **options: ob
             )
             owed = _smoke_restored(runner, state, everyone, list(there))
             runner.settle(owed=owed)
-        elif not aim.names:
+        elif not aim.names and runner.report.ok:
             show_text(common.console(), "There is nothing to take back.")
         _record_results(state, aim, runner, ways, recording)
         return finish(runner, common, None)
@@ -145,14 +148,29 @@ def _scope(runner: Runner, state: StateDirectory, to: int, generation: int, file
 
 def _restrict_to(runner: Runner, names: Sequence[str]) -> None:
     runner.names = list(names)
-    runner.report.hosts = {name: HostReport(name) for name in names}
+    runner.report.hosts = {name: runner.report.hosts[name] for name in names}
 
 
-def _ways(runner: Runner, aim: _Scope) -> dict[str, Way]:
+def _unrecorded(
+    runner: Runner, state: StateDirectory, aim: _Scope, found: Mapping[str, Generations]
+) -> dict[str, HostError]:
+    """By host, errors for what other versions or other controllers changed last."""
+    if aim.generation or not aim.alone:
+        return {}
+    runs, last = journal.read(state), next(iter(aim.runs), None)
+    errors = {
+        name: back.unrecorded(name, found[name], runner.fleet.name, runs, last=last)
+        for name in found
+        if name not in aim.names
+    }
+    return {name: error for name, error in errors.items() if error}
+
+
+def _ways(runner: Runner, aim: _Scope, found: Mapping[str, Generations]) -> dict[str, Way]:
     """Each host's way back; hosts without one get an error in the report."""
     ways: dict[str, Way] = {}
-    for name, found in runner.generations().items():
-        way = _way(runner.fleet.name, aim, name, found)
+    for name, kept in found.items():
+        way = _way(runner.fleet.name, aim, name, kept)
         if isinstance(way, Way):
             ways[name] = way
         else:

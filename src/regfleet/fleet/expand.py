@@ -15,6 +15,7 @@ from regfleet.fleet import defaults, host_lists
 from regfleet.fleet.check import tables
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.toml_text import shown
+from regfleet.given_files import open_given
 from regfleet.local_command import LocalCommandError
 
 SECONDS = 60.0  # a cloud's inventory takes some seconds
@@ -105,12 +106,12 @@ def _text(source: Table, folder: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_given(path) as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise RefusedError("does not exist", "relative paths start at the fleet file") from None
     except OSError as error:
-        raise RefusedError(f"cannot be read: {error.strerror}", "check the path") from None
+        raise RefusedError(f"cannot be read: {error.strerror or error}", "check the path") from None
     if len(content) > MAX_BYTES:
         raise RefusedError(f"is longer than {MAX_BYTES >> 20} MiB", "is it a list of hosts?")
     return content

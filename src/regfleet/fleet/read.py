@@ -13,6 +13,7 @@ import tomli
 from regfleet.errors import FleetFileError, Mistake
 from regfleet.fleet import toml_text
 from regfleet.fleet.findings import Place, Table
+from regfleet.given_files import open_given
 
 MAX_BYTES = 16 * 1024 * 1024  # the file of a fleet of 100000 hosts has a third of this
 STANDARD_INPUT = "-"  # as a path; for a file named -, write ./-
@@ -64,7 +65,7 @@ def _read_bytes(path: Path) -> bytes:
         if str(path) == STANDARD_INPUT:
             content = _standard_input()
         else:
-            with path.open("rb") as file:
+            with open_given(path) as file:
                 content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _UnreadableError("there is no such file", "regfleet init writes one") from None

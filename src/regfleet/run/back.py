@@ -55,6 +55,31 @@ def hosts_of(runs: Sequence[Run], names: Collection[str]) -> list[str]:
     return [name for name in names if name in changed]
 
 
+def unrecorded(
+    host: str, found: Generations, fleet: str, runs: Sequence[Run], *, last: Run | None
+) -> HostError | None:
+    """The error for a host whose newest change no recorded run made; None if there is no such.
+
+    A version before there were records made it, or a run with another state directory.
+
+    Args:
+        runs: all that are recorded.
+        last: the run to take back: only a change after its beginning counts, by the host's clock.
+            None if there is none.
+    """
+    newest = next(iter(found.kept), None)
+    if newest is None or newest.fleet != fleet or newest.id in {run.id for run in runs}:
+        return None
+    if last and newest.when <= last.began:
+        return None
+    return HostError(
+        host,
+        f"its newest change (generation {newest.number}, at {newest.when or 'some time'}) was made "
+        "by a run that is not recorded here, so it was not taken back",
+        f"`regfleet rollback FILE --limit {host} --generation {newest.number}` takes it back",
+    )
+
+
 def before_runs(
     host: str, found: Generations, fleet: str, runs: Sequence[Run], *, alone: bool
 ) -> Way:

@@ -23,6 +23,7 @@ import paramiko
 from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from regfleet.fleet.defaults import SSH_PORT
+from regfleet.given_files import open_given
 from regfleet.ssh import host_certificates
 from regfleet.ssh.host_certificates import CERTIFICATE
 
@@ -53,11 +54,7 @@ class KnownHosts:
         Raises:
             OSError: it cannot be read, or is longer than `MAX_BYTES`.
         """
-        with file.open("rb") as opened:
-            content = opened.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
-        for line in content.decode("utf-8", "replace").splitlines():
+        for line in _content(file).decode("utf-8", "replace").splitlines():
             self.add(line)
 
     def add(self, line: str) -> None:
@@ -116,6 +113,19 @@ class KnownHosts:
         return found
 
 
+def _content(file: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        OSError: it cannot be read, or is longer than `MAX_BYTES`.
+    """
+    with open_given(file) as opened:
+        content = opened.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
+    return content
+
+
 def _hashed(name: str) -> tuple[bytes, bytes] | None:
     """Salt and digest of a hashed name, `|1|SALT|DIGEST` in base64; None for another name."""
     if not name.startswith("|1|"):
@@ -167,7 +177,7 @@ def known_hosts(files: tuple[Path, ...], *, revoked: bool = False) -> KnownHosts
         return KnownHosts(files)
     found = KnownHosts()
     for file in files:
-        content = file.read_bytes()
+        content = _content(file)
         if content.startswith(b"SSHKRL"):
             raise paramiko.SSHException(
                 f"{file} (RevokedHostKeys) is a binary list of revoked keys, which regfleet cannot "

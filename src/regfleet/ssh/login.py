@@ -12,6 +12,7 @@ from pathlib import Path
 import paramiko
 from gevent.lock import BoundedSemaphore
 
+from regfleet.given_files import open_given
 from regfleet.ssh.way import Way
 
 _MOST_BYTES = 1 << 20  # of a key file
@@ -224,7 +225,7 @@ def public_half(file: Path) -> bytes | None:
 
 
 def _content(file: Path) -> bytes:
-    with file.open("rb") as opened:
+    with open_given(file) as opened:
         return opened.read(_MOST_BYTES)
 
 

@@ -1,6 +1,7 @@
 """`include`, and hosts from files and commands."""
 
 import json
+import os
 
 import pytest
 
@@ -202,3 +203,34 @@ def test_a_completion_runs_no_command(tmp_path):
     with pytest.raises(FleetFileError):
         load(file, commands=False)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("key", ["hosts", "include", "fleet"])
+def test_a_pipe_is_not_waited_for(tmp_path, key):
+    """Opening one blocks until somebody writes to it, which no signal of ours ends (fifo(7))."""
+    pipe, path = tmp_path / "pipe", tmp_path / "fleet.toml"
+    os.mkfifo(pipe)
+    more = {
+        "hosts": '[client.all]\nhosts = { file = "pipe" }\nregistries = ["main"]\n',
+        "include": "",
+        "fleet": "",
+    }[key]
+    text = HEAD.replace("name =", 'include = ["pipe"]\nname =') if key == "include" else HEAD
+    path.write_text(text + more)
+    with pytest.raises(FleetFileError, match="it is a pipe, and not a plain file"):
+        load(pipe if key == "fleet" else path)
+
+
+def test_what_a_shell_hands_over_is_read(tmp_path):
+    """As `hosts = { file = "/dev/fd/63" }` behind a process substitution of bash's."""
+    reading, writing = os.pipe()
+    os.write(writing, b"a.example.com\n")
+    os.close(writing)
+    path = tmp_path / "fleet.toml"
+    path.write_text(
+        f'{HEAD}[client.all]\nhosts = {{ file = "/dev/fd/{reading}" }}\nregistries = ["main"]\n'
+    )
+    try:
+        assert "a.example.com" in load(path).hosts()
+    finally:
+        os.close(reading)

@@ -17,6 +17,7 @@ from regfleet.run.back import (
     hosts_of,
     last_run,
     runs_from,
+    unrecorded,
     with_other_roles,
 )
 from regfleet.touch.generations import Generation, Generations
@@ -82,6 +83,25 @@ def test_another_fleets_change_is_never_gone_over():
     ):
         with pytest.raises(HostError, match="generation 5 is of the fleet other"):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("found", "last", "told"),
+    [
+        (kept(), None, False),
+        (kept(generation(4, 0, mark="")), None, True),
+        (kept(generation(4, 7, mark="run-x"), generation(3, 2)), None, True),
+        (kept(generation(4, 3)), None, False),
+        (kept(generation(4, 0, "other", "")), None, False),
+        (kept(replace(generation(4, 0, mark=""), when="u")), RUNS[1], True),
+        (kept(replace(generation(4, 0, mark=""), when="s")), RUNS[1], False),
+    ],
+)
+def test_a_change_that_no_recorded_run_made_is_told(found, last, told):
+    error = unrecorded("web1", found, "acme", RUNS, last=last)
+    assert (error is not None) is told
+    if error:
+        assert "--limit web1 --generation 4" in error.hint
 
 
 def test_what_is_not_kept_is_an_error_where_it_was_changed():
