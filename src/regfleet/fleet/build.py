@@ -227,6 +227,7 @@ class _Builder:
 
     def _build_ssh(self, own: Table | None, name: str) -> Ssh:
         settings = defaults.ssh(self._document.get("ssh"), own, name)
+        kept = settings.get("control_persist")
         return Ssh(
             user=settings.get("user"),
             port=settings.get("port"),
@@ -234,6 +235,7 @@ class _Builder:
             sudo=settings["sudo"],
             host_key_checking=settings.get("host_key_checking"),
             known_hosts=self._resolve_path(settings.get("known_hosts")),
+            control_persist=interval_seconds(kept) if kept else 0,
         )
 
     def _resolve_path(self, text: str | None) -> Path | None:

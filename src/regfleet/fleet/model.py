@@ -37,6 +37,7 @@ class Ssh:
         sudo: whether commands run as root through sudo or doas.
         host_key_checking: `strict`, `accept-new`, `off`, or None for the SSH configuration's.
         known_hosts: known_hosts file, absolute, or None for the SSH configuration's.
+        control_persist: seconds for which an unused connection is kept for the next run; 0: none.
     """
 
     user: str | None
@@ -45,6 +46,7 @@ class Ssh:
     sudo: bool
     host_key_checking: HostKeyChecking | None
     known_hosts: Path | None
+    control_persist: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from regfleet.ssh.exchange import within
 from regfleet.ssh.known_hosts import HostKeyPolicy
 from regfleet.ssh.limits import CONNECT_SECONDS, LOGIN_SECONDS
 from regfleet.ssh.login import Login, TooManyKeysError
+from regfleet.ssh.multiplex import Multiplexed
 from regfleet.ssh.transport import Transport
 from regfleet.ssh.unreachable import ERRORS, unreachable
 
@@ -163,18 +164,41 @@ class Connector(SSHConnector):
             self.client.close()
 
 
+class Kept:
+    """A connection that OpenSSH keeps, in the place of a `Client`.
+
+    Args:
+        connection: the connection.
+    """
+
+    def __init__(self, connection: Multiplexed) -> None:
+        self._connection = connection
+
+    def get_transport(self) -> Multiplexed:
+        """The connection, which has what regfleet uses of paramiko's transport."""
+        return self._connection
+
+    def close(self) -> None:
+        """Nothing: it stays open for the next run."""
+
+
 class SessionConnector(Connector):
     """The connector of a `Session`, which has time limits and error texts of its own.
 
     Attributes:
         way: set before it connects.
+        kept: the connection to use instead of one of its own, or None.
     """
 
     way: Way
+    kept: Multiplexed | None = None
 
     def connect(self) -> None:
         """As `log_in`."""
-        self.log_in(self.way)
+        if self.kept is None:
+            self.log_in(self.way)
+        else:
+            self.client = Kept(self.kept)  # type: ignore[assignment] # all that is used of it
 
 
 def inventory(hosts: Mapping[str, Host]) -> api.Inventory:

@@ -22,6 +22,7 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet, Host
 from regfleet.fleet.selection import select
 from regfleet.ssh import way
+from regfleet.ssh.control_socket import socket_to_use
 from regfleet.ssh.limits import CONNECT_SECONDS
 
 PER_CORE = 20  # hosts at the same time, as pyinfra has it (api/state.py); further ones wait anyway
@@ -92,7 +93,7 @@ def _begin(host: Host) -> bool:
         OSError: there is no socket.
     """
     found = way.kept(host)
-    if found is None or found.jumps or found.command:
+    if found is None or found.jumps or found.command or socket_to_use(found):
         return False
     place = (found.hostname, found.port)
     if place in _begun:

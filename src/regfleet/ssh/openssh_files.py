@@ -24,6 +24,7 @@ _LEVELS = 16  # READCONF_MAX_DEPTH of openssh-portable, readconf.c
 KEYWORDS = frozenset(
     {
         "certificatefile",
+        "controlpath",
         "forwardagent",
         "globalknownhostsfile",
         "hostkeyalias",

@@ -24,7 +24,7 @@ from regfleet.ssh import openssh_files
 Answer = Mapping[str, tuple[str, ...]]
 """The lines of `ssh -G` by keyword, in lower case; of those in `openssh.WANTED` alone."""
 
-VERSION = 1  # of the kept answers
+VERSION = 2  # of the kept answers
 _MOST_BYTES = 256 << 20  # of their file: a hundred thousand hosts with a kilobyte each
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 

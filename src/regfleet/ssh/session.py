@@ -25,8 +25,8 @@ from regfleet.errors import (
 from regfleet.fleet.model import Fleet
 from regfleet.model.observed import ObservedHost
 from regfleet.registry_api.tunnel import Dial
-from regfleet.ssh import dial, remote, ways
-from regfleet.ssh.client import inventory
+from regfleet.ssh import dial, persistent, remote, ways
+from regfleet.ssh.client import SessionConnector, inventory
 from regfleet.ssh.exchange import within
 from regfleet.ssh.limits import (
     AGAIN_SECONDS,
@@ -72,6 +72,7 @@ class Session:
         self._connected: dict[str, None] = {}  # the least recently used first
         self._at_work: set[str] = set()
         self._begun: dict[str, gevent.Greenlet[..., UnreachableError | None]] = {}
+        self._alone: set[str] = set()  # hosts that no kept connection is used for (any more)
         self.stopped = False
 
     def each(
@@ -158,8 +159,10 @@ class Session:
         self._drop_idle_connections()
 
     def _log_in(self, host: PyinfraHost, way: Way) -> None:
-        host.connector.way = way
-        host.connector.begun = dial.take(way.hostname, way.port)
+        connector = host.connector
+        connector.way = way
+        connector.kept = None if host.name in self._alone else persistent.join(way)
+        connector.begun = None if connector.kept else dial.take(way.hostname, way.port)
         late = unreachable(way, f"timeout: not logged in within {LOGIN_SECONDS:g} seconds")
         try:
             with within(LOGIN_SECONDS, late):
@@ -187,7 +190,14 @@ class Session:
             HostError: unreachable, or the look failed.
         """
         self.connect(name)
-        return remote.look(self._pyinfra(name), program, mark, sudo=self._hosts[name].ssh.sudo)
+        host, sudo = self._pyinfra(name), self._hosts[name].ssh.sudo
+        try:
+            return remote.look(host, program, mark, sudo=sudo)
+        except HostError:
+            if not self._is_kept(name):
+                raise
+            self._connect_alone(name)  # the network of a kept connection may have gone long ago
+            return remote.look(host, program, mark, sudo=sudo)
 
     def run(self, name: str, program: str, seconds: float) -> list[str]:
         """Run a program; see `remote.run_program`."""
@@ -203,6 +213,7 @@ class Session:
             HostError: it cannot be reached for a minute.
         """
         host = self._pyinfra(name)
+        self._alone.add(name)
         deadline = time.monotonic() + AGAIN_SECONDS
         while True:
             remote.drop(host)
@@ -235,12 +246,30 @@ class Session:
         if self._hosts[name].is_local:
             return None
         self.connect(name)
+        if self._is_kept(name):
+            self._connect_alone(name)
         return remote.tunnel(self._pyinfra(name), port, address)
 
+    def _is_kept(self, name: str) -> bool:
+        return isinstance(self._pyinfra(name).connector, SessionConnector) and (
+            self._pyinfra(name).connector.kept is not None
+        )
+
+    def _connect_alone(self, name: str) -> None:
+        """Connect to a host itself, not through a connection that OpenSSH keeps."""
+        self._alone.add(name)
+        remote.drop(self._pyinfra(name))
+        self._connect(name)
+
     def close(self) -> None:
-        """End all connections."""
+        """End all connections; begin those that are kept for the next run."""
         gevent.killall(list(self._begun.values()), block=False)
         dial.hang_up()
+        persistent.keep(
+            ways.way_to(self._hosts[name])
+            for name in self._connected
+            if self._hosts[name].ssh.control_persist and not self._is_kept(name)
+        )
         for host in self._state.inventory:
             remote.drop(host)
 

@@ -50,6 +50,7 @@ class Way:
         jumps: the jump hosts, as OpenSSH's ProxyJump; empty for none.
         command: a shell command whose input and output are the connection; empty for none.
         forward_agent: whether programs on the host may use the agent.
+        control: the control socket of a client that the user's ssh may keep; None for none.
     """
 
     host: Host
@@ -67,6 +68,7 @@ class Way:
     jumps: str
     command: str
     forward_agent: bool
+    control: Path | None = None
 
     @property
     def known_name(self) -> str:
@@ -130,6 +132,7 @@ def way(host: Host, answer: Answer) -> Way:
         jumps=said.jumps,
         command=said.expanded(said.command),
         forward_agent=said.one("forwardagent") not in ("", "no"),
+        control=next(iter(said.paths("controlpath", ())), None),
     )
 
 
@@ -179,7 +182,7 @@ class _Said:
         values: Iterable[str] = otherwise
         if keyword in self._answer:
             lines = self._answer[keyword]
-            whole = keyword in ("identityfile", "certificatefile", "revokedhostkeys")
+            whole = keyword in ("identityfile", "certificatefile", "revokedhostkeys", "controlpath")
             values = lines if whole else [each for line in lines for each in _split(line)]
         return tuple(
             Path(self.expanded(each)).expanduser() for each in values if each.lower() != NONE
