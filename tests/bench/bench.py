@@ -142,9 +142,13 @@ def _tools(hosts: full_hosts.Hosts, options: Options) -> tuple[Path, Tools, Tool
     wanted = hosts.export()
     rivals.check(hosts, wanted)
     first: Tools = {"regfleet": lambda: rivals.regfleet(hosts, "--no-smoke")}
-    noop: Tools = {"regfleet": lambda: rivals.regfleet_noop(hosts)}
+    noop: Tools = {
+        "regfleet": lambda: rivals.regfleet_noop(hosts),
+        "kept": lambda: rivals.regfleet_kept(hosts),
+    }
     if "ssh" not in options.without:
         noop["ssh"] = lambda: rivals.ssh(hosts)
+        noop["ssh-kept"] = lambda: rivals.ssh_kept(hosts)
     if "pyinfra" not in options.without:
         pyinfra = rivals.Pyinfra(hosts, wanted)
         first["pyinfra"], noop["pyinfra"] = pyinfra.apply, pyinfra.noop

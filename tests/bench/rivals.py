@@ -43,17 +43,26 @@ class NotTheSameWorkError(Exception):
     """A tool changed something where nothing was to be done, or left something undone."""
 
 
-def regfleet(hosts: Hosts, *options: str) -> timing.Timing:
-    """`regfleet apply --yes --json`."""
+def regfleet(hosts: Hosts, *options: str, file: Path | None = None) -> timing.Timing:
+    """`regfleet apply --yes --json`; `file` is the fleet file, if not the hosts' own one."""
+    named = file or hosts.fleet_file
     return timing.timed(
-        [sys.executable, "-m", "regfleet", "apply", hosts.fleet_file, "--yes", "--json", *options],
+        [sys.executable, "-m", "regfleet", "apply", named, "--yes", "--json", *options],
         environment={"PYTHONPATH": str(ROOT / "src")},
     )
 
 
-def regfleet_noop(hosts: Hosts) -> timing.Timing:
+def regfleet_kept(hosts: Hosts) -> timing.Timing:
+    """As `regfleet_noop`, over connections that the run before has kept (`control_persist`)."""
+    file = hosts.fleet_file.with_name("kept.toml")  # the same fleet, and state directory
+    declared = hosts.fleet_file.read_text()
+    file.write_text(declared.replace("[ssh]\n", '[ssh]\ncontrol_persist = "30m"\n', 1))
+    return regfleet_noop(hosts, file)
+
+
+def regfleet_noop(hosts: Hosts, file: Path | None = None) -> timing.Timing:
     """As `regfleet`, and nothing was to be done, nor to be proven."""
-    took = regfleet(hosts)
+    took = regfleet(hosts, file=file)
     document = json.loads(took.output[took.output.index("{") : took.output.rindex("}") + 1])
     found = {name: host["status"] for name, host in document["hosts"].items()}
     if found != dict.fromkeys(hosts.names, "unchanged"):
@@ -63,15 +72,23 @@ def regfleet_noop(hosts: Hosts) -> timing.Timing:
     return took
 
 
-def ssh(hosts: Hosts) -> timing.Timing:
+def ssh(hosts: Hosts, *options: str) -> timing.Timing:
     """`true` on each host by OpenSSH, 32 at the same time: the least that going there costs."""
     return timing.timed(
         [
             *("xargs", "-P", "32", "-I", "{}"),
-            *("ssh", "-F", hosts.twin.ssh_config, "-o", "BatchMode=yes", "{}", "true"),
+            *("ssh", "-F", hosts.twin.ssh_config, "-o", "BatchMode=yes", *options, "{}", "true"),
         ],
         stdin="".join(f"{name}\n" for name in hosts.names),
     )
+
+
+def ssh_kept(hosts: Hosts) -> timing.Timing:
+    """As `ssh`, over connections that the run before has kept (ControlPersist)."""
+    sockets = Path(tempfile.gettempdir()) / f"bench-{os.getpid()}"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    kept = ("ControlMaster=auto", f"ControlPath={sockets}/%C", "ControlPersist=30m")
+    return ssh(hosts, *(part for option in kept for part in ("-o", option)))
 
 
 class Pyinfra:
