@@ -216,7 +216,7 @@ def _bars(seconds: Mapping[str, Sequence[float]]) -> list[Bar]:
             NAMES.get(label, label),
             f"{value:.2f} s" if value < 10 else f"{value:.1f} s",
             (math.log10(value) - low) / (high - low),
-            label == "regfleet",
+            label in ("regfleet", "kept"),
         )
         for label, value in took.items()
     ]

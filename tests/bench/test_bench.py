@@ -57,6 +57,7 @@ def test_regfleet_does_the_same_work_with_one_command_a_host(hosts, wanted, coun
 
 
 def test_kept_connections_do_the_same_work(hosts, counted):
+    rivals.regfleet(hosts)
     rivals.regfleet_kept(hosts)
     rivals.ssh_kept(hosts)
     with counted(hosts.twin) as sessions:
@@ -183,6 +184,6 @@ def test_the_table_and_the_plot_say_what_was_measured():
     assert "| 1000 | 22.00 s | 9.00 s | 140 MiB | 1 |" in table
     assert "missed" in table
     plot = figures.plot(DOCUMENT)
-    assert plot.count('class="ours"') == 4
+    assert plot.count('class="ours"') == 5
     assert plot.count('class="theirs"') == 4
-    assert "Nothing to do, 30 full hosts: regfleet apply 1.10 s, xargs -P 32 ssh host true" in plot
+    assert "Nothing to do, 30 full hosts: regfleet apply 1.10 s, regfleet apply, control_persist" in plot
