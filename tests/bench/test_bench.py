@@ -186,4 +186,4 @@ def test_the_table_and_the_plot_say_what_was_measured():
     plot = figures.plot(DOCUMENT)
     assert plot.count('class="ours"') == 5
     assert plot.count('class="theirs"') == 4
-    assert "Nothing to do, 30 full hosts: regfleet apply 1.10 s, regfleet apply, control_persist" in plot
+    assert "Nothing to do, 30 full hosts: regfleet apply 1.10 s, regfleet apply, control" in plot
