@@ -18,7 +18,7 @@ from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.exceptions import ConnectError
 
 from regfleet import journal
-from regfleet.desired.resolve import clients_of, registries_on
+from regfleet.desired.resolve import clients_of, registries_on, served_on
 from regfleet.errors import HostError, RegfleetError, UsageError, defect
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Host as FleetHost
@@ -236,7 +236,7 @@ def _smoke(state: State, host: Host) -> bool:
             side.give([name])
             checks = run.work.smoke(name)
             checks += side.clean({name: checks}).get(name, ())
-        for registry in registries_on(run.fleet, name):
+        for registry in served_on(run.fleet, name):
             checks += side.refusals(registry, name)
         run.proof.settle({name: checks})
         bad = ", ".join(check.name for check in checks if check.verdict == "failed")

@@ -74,6 +74,11 @@ def registries_on(fleet: Fleet, host: str) -> list[Registry]:
     return [registry for registry in fleet.registries.values() if host in registry.members]
 
 
+def served_on(fleet: Fleet, host: str) -> list[Registry]:
+    """The registries that clients reach on a host: not those that a gateway elsewhere serves."""
+    return [each for each in registries_on(fleet, host) if each.instance((host,))]
+
+
 def _engines_of_host(fleet: Fleet, host: str) -> tuple[EngineName, ...]:
     """The engines of a host: first its registries' engines, then its clients' engine."""
     clients = clients_of(fleet, host)
@@ -237,7 +242,7 @@ def _direct(fleet: Fleet, host: str) -> Iterator[str]:
     for registry in fleet.registries.values():
         if not registry.external:
             yield registry.host
-            for each in registry.hosts:
+            for each in registry.machines:
                 yield from () if each.is_local else (each.name, each.address)
 
 

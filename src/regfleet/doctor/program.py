@@ -47,7 +47,11 @@ def render(
     """
     words = [ENGINES[name].shell for name in want.engines]
     words = [word for word in words if _knows(word)]
-    storage = [each.storage for each in registries_on(fleet, want.name) if each.storage]
+    storage = [
+        each.storage
+        for each in registries_on(fleet, want.name)
+        if each.storage and any(host.name == want.name for host in each.hosts)
+    ]
     calls = ["begin", *(f"{word}_first" for word in words), "look"]
     calls += [" ".join(["disks", *map(quote, (*_PLACES, *image_directories(), *storage))])]
     calls += [f"resolved {quote(name)}" for name in names(fleet, want.name)]

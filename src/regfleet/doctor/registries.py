@@ -136,12 +136,27 @@ def _error_symptom(
     if cause == "registry-error" and registry.s3:
         cause = "bucket"  # it has hardly anything else that fails
     found, said = error.message, ""
+    if cause == "registry-error" and (down := _stopped_instance(case, registry)):
+        cause, host = "registry-down", down
     if cause == "registry-down":
         found, said = _stopped_service(case, registry, host, error.message)
     values = {"user": f"user {exam.user}" if exam.user else "nobody"}
     if cause == "certificate-dates" and registry.tls.certificate:
         values["path"] = str(registry.tls.certificate)
     return Symptom(cause, host, found, registry.name, said, values)
+
+
+def _stopped_instance(case: Case, registry: Registry) -> str:
+    """Of a registry whose gateway answers for it, a host where it does not run; empty for none."""
+    for host in registry.hosts if registry.spread else ():
+        exam, want = case.hosts.get(host.name), case.desired.get(host.name)
+        states = exam.signs.states if exam and exam.signs else None
+        if want is None or states is None:
+            continue
+        its = (each.name for each in want.services if each.registry == registry.name)
+        if not all(states.get(name, "").startswith("running") for name in its):
+            return host.name
+    return ""
 
 
 def _stopped_service(case: Case, registry: Registry, host: str, message: str) -> tuple[str, str]:

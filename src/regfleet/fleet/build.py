@@ -161,6 +161,7 @@ class _Builder:
             settings["image"],
             self._resolve_path(settings.get("image_archive")),
             settings["port"],
+            self._build_hosts(settings),
         )
 
     def _build_tls(self, settings: Table) -> Tls:

@@ -568,14 +568,20 @@ class Fleet:
         return next((each for each in others if (each.host, each.port) == wanted), None)
 
     def groups(self) -> dict[str, tuple[str, ...]]:
-        """The groups for pyinfra: `registry_NAME`, `client_NAME`, `registries`, `clients`."""
+        """The groups for pyinfra: `registry_NAME`, `client_NAME`, `registries`, `clients`.
+
+        Gateways on hosts of their own are `gateway_NAME`, and among `registries`.
+        """
         groups: dict[str, tuple[str, ...]] = {}
         for registry in self.registries.values():
             if registry.hosts:
                 groups[f"registry_{registry.name}"] = tuple(host.name for host in registry.hosts)
+            if registry.gateway and registry.gateway.hosts:
+                fronts = tuple(host.name for host in registry.gateway.hosts)
+                groups[f"gateway_{registry.name}"] = fronts
         for client in self.clients.values():
             groups[f"client_{client.name}"] = tuple(host.name for host in client.hosts)
-        for prefix, whole in (("registry_", "registries"), ("client_", "clients")):
-            members = (names for group, names in groups.items() if group.startswith(prefix))
+        for prefix, whole in ((("registry_", "gateway_"), "registries"), ("client_", "clients")):
+            members = [names for group, names in groups.items() if group.startswith(prefix)]
             groups[whole] = tuple(dict.fromkeys(name for names in members for name in names))
         return groups

@@ -67,7 +67,7 @@ def cast(
             f"no Debian release has {', '.join(sorted(engines))}, so there is no host to rehearse",
             "take hosts of other engines, too",
         )
-    runs = {host.name for registry in fleet.registries.values() for host in registry.hosts}
+    runs = {name for registry in fleet.registries.values() for name in registry.members}
     alike: defaultdict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     groups = _groups(fleet)
     for name in chosen:
@@ -147,8 +147,11 @@ def _with_registries(fleet: Fleet, picked: set[str]) -> set[str]:
             for client in fleet.clients.values()
             if any(member.name in found for member in client.hosts)
             for name in used_by(fleet, client)
-            for host in fleet.registries[name].hosts
+            for host in fleet.registries[name].machines
         }
+        for registry in fleet.registries.values():  # nobody plays half of one
+            if found & registry.members:
+                needed |= registry.members
         if needed <= found:
             return found
         found |= needed

@@ -210,8 +210,8 @@ def _storages(fleet: Fleet) -> Iterator[str]:
 
 def _balancers(fleet: Fleet) -> Iterator[str]:
     for registry in fleet.registries.values():
-        if len(registry.hosts) > 1:
-            yield f"{registry.endpoint} leads to {registry.hosts[0].name} alone"
+        if len(registry.fronts) > 1:
+            yield f"{registry.endpoint} leads to {registry.fronts[0].name} alone"
 
 
 def _few(names: Iterable[str]) -> str:

@@ -145,7 +145,10 @@ def _roles(registry: Registry) -> Table:
         **({"admins": list(registry.admins)} if registry.admins else {}),
         **({"projects": projects} if registry.projects else {}),
         "gateway": _given(
-            image=gateway.image, image_archive=_path(gateway.image_archive), port=gateway.port
+            image=gateway.image,
+            image_archive=_path(gateway.image_archive),
+            port=gateway.port,
+            hosts=_hosts(gateway.hosts) or None,
         ),
     }
 

@@ -16,6 +16,7 @@ from regfleet.fleet.model import (
     LOCAL,
     Client,
     Fleet,
+    Gateway,
     Host,
     PasswordSource,
     Registry,
@@ -161,6 +162,10 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
     def members(hosts: Iterable[Host]) -> tuple[Host, ...]:
         return tuple(host for host in hosts if host.name in cast.suites)
 
+    def gateway(registry: Registry) -> Gateway | None:
+        found = registry.gateway
+        return replace(found, hosts=members(found.hosts)) if found else None
+
     clients = {
         client.name: replace(client, hosts=hosts)
         for client in fleet.clients.values()
@@ -168,7 +173,7 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
     }
     used = {name for client in clients.values() for name in used_by(fleet, client)}
     registries = {
-        name: replace(registry, hosts=members(registry.hosts))
+        name: replace(registry, hosts=members(registry.hosts), gateway=gateway(registry))
         for name, registry in fleet.registries.items()
         if members(registry.hosts) or (registry.external and name in used)
     }
@@ -230,7 +235,10 @@ def settled(
         return replace(host, address=addresses[host.name], ssh=ssh)
 
     def registry(before: Registry) -> Registry:
-        after = replace(before, hosts=tuple(map(up, before.hosts)))
+        gateway = before.gateway
+        if gateway:
+            gateway = replace(gateway, hosts=tuple(map(up, gateway.hosts)))
+        after = replace(before, hosts=tuple(map(up, before.hosts)), gateway=gateway)
         if before.proxy is None:
             return after
         instance = after.instance()
@@ -273,13 +281,16 @@ def _registry(
     tls = Tls("fleet-ca", registry.tls.names) if lacking else registry.tls
     if tls.source == "fleet-ca":
         # As the real certificate has them; hosts have other addresses here.
-        real = [host.address for host in registry.hosts if not host.is_local]
+        real = [host.address for host in registry.machines if not host.is_local]
         found = (*tls.names, *(address for address in real if canonical(address)))
         tls = replace(tls, names=tuple(dict.fromkeys(found)))
     image = stand_ins.images.get(registry.name)
     gateway, front = registry.gateway, stand_ins.images.get(gateway_of(registry.name))
     if gateway and front:
         gateway = replace(gateway, image=front.image, image_archive=front.archive)
+    if gateway:
+        hosts = tuple(_host(host, names, user) for host in gateway.hosts)
+        gateway = replace(gateway, hosts=hosts)
     return replace(
         registry,
         hosts=tuple(_host(host, names, user) for host in registry.hosts),
@@ -330,6 +341,7 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
     engine = engine_of(twin, host.name)
     login = host.ssh.user or "root"
     accounts = {name for client in clients for each in client.logins for name in each.accounts}
+    keeping = [each for each in registries if any(host.name == its.name for its in each.hosts)]
     taken = {each.port for registry in registries for each in registry.instances}
     free = next(port for port in range(_UPSTREAM_PORT, 0, -1) if port not in taken)
     return Part(
@@ -338,7 +350,7 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
             suite,
             variant_for(engine),
             tuple(name for name in claimed.names if name != host.name),
-            tuple((each.name, each.storage) for each in registries if each.shared),
+            tuple((each.name, each.storage) for each in keeping if each.shared),
         ),
         engine=engine,
         login=login,
@@ -346,7 +358,7 @@ def _part(twin: Fleet, host: Host, suite: str, claimed: resolving.Claimed) -> Pa
         accounts=tuple(sorted(accounts - {login, "root"})),
         addresses=claimed.addresses,
         upstream_port=free if any(registry.proxy for registry in registries) else 0,
-        storage=tuple(registry.storage for registry in registries if registry.storage),
+        storage=tuple(registry.storage for registry in keeping if registry.storage),
     )
 
 

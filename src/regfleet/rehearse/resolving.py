@@ -35,7 +35,7 @@ def claims(fleet: Fleet, names: Mapping[str, str]) -> dict[str, str]:
     """
     found = {names[name].lower(): name for name in fleet.hosts()}
     for registry in fleet.registries.values():
-        for host in registry.hosts[:1]:  # the others are its copies
+        for host in registry.fronts[:1]:  # the others serve the same
             for name in (endpoint_host(registry.endpoint), *registry.tls.names):
                 _claim(found, canonical(name), host.name)
     for host in fleet.hosts().values():

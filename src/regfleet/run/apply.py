@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from regfleet import htpasswd
-from regfleet.desired.resolve import clients_of, registries_on
+from regfleet.desired.resolve import clients_of, registries_on, served_on
 from regfleet.errors import HostError, InterruptedRunError, RegfleetError
 from regfleet.fleet.model import Fleet
 from regfleet.jobs.interface import Job
@@ -271,7 +271,7 @@ class Runner:
         running = [
             (name, registry)
             for name in names
-            for registry in registries_on(self.fleet, name)
+            for registry in served_on(self.fleet, name)
             if registry.name not in self.work.gone.get(name, ())
         ]
         stage.aside = "asking the registries to delete what was pushed"
@@ -400,14 +400,14 @@ class Runner:
     def _why_blocked(self, name: str) -> str:
         """Why a host cannot be touched: it logs in to a registry that failed. Empty if it can."""
         for registry in registries_on(self.fleet, name):
-            for host in registry.hosts:
+            for host in registry.machines:
                 other = self.report.hosts.get(host.name)
                 if host.name != name and other and other.status in _WRONG:
                     return f"the registry {registry.name} on {host.name} {other.status}"
         plan = self._plan(name)
         for step in plan.steps if plan else ():
             if isinstance(step, LogIn) and step.login.registry:
-                for host in self.fleet.registries[step.login.registry].hosts:
+                for host in self.fleet.registries[step.login.registry].machines:
                     other = self.report.hosts.get(host.name)
                     if host.name != name and other and not other.ok:
                         return f"the registry {step.login.registry} on {host.name} {other.status}"

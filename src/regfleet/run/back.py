@@ -156,7 +156,7 @@ def gone(fleet: Fleet, seen: Mapping[str, ObservedHost]) -> dict[str, frozenset[
         for registry in fleet.registries.values()
         if any(
             host.name in owned and registry.name not in _registries(owned[host.name])
-            for host in registry.hosts
+            for host in registry.machines
         )
     }
     found: dict[str, frozenset[str]] = {}
@@ -187,7 +187,7 @@ def with_other_roles(fleet: Fleet, seen: Mapping[str, ObservedHost]) -> frozense
     return frozenset(
         registry.name
         for registry in fleet.registries.values()
-        for host in registry.hosts
+        for host in registry.fronts
         if host.name in seen and _has_other_roles(fleet, registry, seen[host.name])
     )
 

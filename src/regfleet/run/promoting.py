@@ -178,15 +178,14 @@ class Promoter:
 
     def _age(self, digest: str, created: str) -> tuple[int | None, str]:
         """Seconds since it was pushed first, by its file on the host; else since it was built."""
-        instance = self._source.instance()
-        if instance is not None and self._source.storage:
+        if self._source.hosts and self._source.storage:
             mark = secrets.token_hex(8)
             name, _, value = digest.partition(":")
             path = (
                 f"{self._source.storage}/docker/registry/v2/blobs/{name}/{value[:2]}/{value}/data"
             )
             call = f"printf '@pushed %s\\n' \"$(stat -c %Y {shlex.quote(path)} 2>/dev/null)\""
-            lines = self._hosts.run(instance.host.name, frame.around(mark, call), 60)
+            lines = self._hosts.run(self._source.hosts[0].name, frame.around(mark, call), 60)
             for line in frame.framed(lines, mark).lines:
                 word, _, rest = line.partition(" ")
                 if word == "@pushed" and rest.isdecimal() and len(rest) < 12:  # noqa: PLR2004

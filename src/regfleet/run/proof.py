@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from regfleet import unproven
-from regfleet.desired.resolve import clients_of, registries_on
+from regfleet.desired.resolve import clients_of, registries_on, served_on
 from regfleet.fleet.model import Fleet
 from regfleet.model.checks import Check
 from regfleet.state import StateDirectory
@@ -104,7 +104,10 @@ class SharedProof(Proof):
 
 
 def affected(fleet: Fleet, names: Collection[str]) -> list[str]:
-    """The hosts to prove after a change: the changed ones, and clients of their registries."""
+    """The hosts to prove after a change: the changed ones, and those of their registries.
+
+    These are clients, and gateways that run elsewhere.
+    """
     registries = {registry.name for name in names for registry in registries_on(fleet, name)}
     return [
         name
@@ -113,14 +116,15 @@ def affected(fleet: Fleet, names: Collection[str]) -> list[str]:
         and (
             name in names
             or any(registries & set(client.registries) for client in clients_of(fleet, name))
+            or any(each.name in registries for each in served_on(fleet, name))
         )
     ]
 
 
 def to_prove(fleet: Fleet, name: str) -> bool:
-    """Whether a smoke test applies to a host: it runs a registry, or uses one that is tested."""
+    """Whether a smoke test applies to a host: it serves a registry, or uses one that is tested."""
     asked = {registry for client in clients_of(fleet, name) for registry in client.registries}
-    return bool(registries_on(fleet, name)) or any(
+    return bool(served_on(fleet, name)) or any(
         fleet.registries[registry].smoke for registry in asked
     )
 

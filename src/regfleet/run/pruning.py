@@ -104,11 +104,10 @@ class Pruner:
 
     def _decide(self, found: Pruning) -> None:
         registry = found.registry
-        instance = registry.instance()
-        if instance is None:
+        if not registry.hosts:
             raise UsageError(f"the registry {registry.name} has no host")
         mark = _mark()
-        host = instance.host.name
+        host = registry.hosts[0].name
         lines = self._hosts.run(host, pushed.render(registry.storage, mark), LOOK_SECONDS)
         tags = pushed.parse(host, lines, mark)
         found.tags = len(tags)

@@ -24,7 +24,7 @@ def waves(hosts: Sequence[str], rollout: Rollout) -> list[tuple[str, ...]]:
 
 def phases(fleet: Fleet, hosts: Sequence[str]) -> list[tuple[str, ...]]:
     """The hosts in two phases: those with registries, then the others."""
-    registries = {host.name for each in fleet.registries.values() for host in each.hosts}
+    registries = {name for each in fleet.registries.values() for name in each.members}
     first = tuple(name for name in hosts if name in registries)
     then = tuple(name for name in hosts if name not in registries)
     return [phase for phase in (first, then) if phase]

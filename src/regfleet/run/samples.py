@@ -72,8 +72,7 @@ def keep(state: StateDirectory, fleet: Fleet, seen: Mapping[str, ObservedHost]) 
         before = read(state)
         after = dict(before)
         for registry in fleet.registries.values():
-            instance = registry.instance(seen)
-            host = seen[instance.host.name] if instance else None
+            host = next((seen[each.name] for each in registry.hosts if each.name in seen), None)
             found = host.space.get(registry.storage) if host else None
             if host is None or found is None:
                 continue

@@ -187,11 +187,13 @@ def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
         _survey_host(tools, host)
         for registry in registries_on(tools.fleet, name):
             if host.reachable:
-                _record_room(tools, registry, name, status.registries[registry.name])
-                _ask(tools, registry, status.registries[registry.name])
-                if registry.gateway:
-                    found = _wrong_logins(tools, registry, name)
-                    status.registries[registry.name].wrong_logins = found
+                if any(each.name == name for each in registry.hosts):
+                    _record_room(tools, registry, name, status.registries[registry.name])
+                if registry.instance((name,)):
+                    _ask(tools, registry, status.registries[registry.name])
+                    if registry.gateway:
+                        found = _wrong_logins(tools, registry, name)
+                        status.registries[registry.name].wrong_logins = found
             else:
                 status.registries[registry.name].error = f"its host {name} cannot be reached"
 

@@ -1,12 +1,13 @@
-"""A registry behind a gateway: three services on its host, whatever runs them. Pure.
+"""A registry behind a gateway: three services on its hosts, whatever runs them. Pure.
 
 The process that checks passwords, the registry, and nginx, which depends on both. The checker
 comes first: it takes nobody's port, so that a registry which gets a gateway is away only while the
-other two start.
+other two start. A gateway on a host of its own has the checker beside it: passwords go no further.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 from regfleet.fleet.model import Instance, Registry
@@ -18,6 +19,7 @@ from regfleet.materials import RegistryMaterial
 from regfleet.model.files import File
 from regfleet.model.service import Image, Probe, Run, Service, registry_probe
 from regfleet.runtimes import configuration, files
+from regfleet.secret import Secret
 
 USERS = "users"
 GATEWAY = "gateway"
@@ -46,14 +48,19 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Fronted:
-    """What a registry behind a gateway needs on its host.
+    """What a registry behind a gateway needs on one of its machines.
 
     Attributes:
-        needs: of the registry; its files have those of the checker among them.
+        runs: whether the registry itself runs there.
+        serves: whether its gateway does.
+        needs: of the registry, without what only one or the other needs; the checker's are among
+            them.
         front: of the gateway.
         front_without_ipv6: the same for a host without IPv6.
     """
 
+    runs: bool
+    serves: bool
     places: Places
     needs: files.Needs
     users: File
@@ -72,7 +79,14 @@ def fronted(
         material,
         files.Places(seen_at=seen.registry, storage=seen.storage, listen=listen or places.registry),
     )
+    host = instance.host.name
+    runs = any(each.name == host for each in registry.hosts)
+    serves = any(each.name == host for each in registry.fronts)
+    needs = _only(needs, runs=runs, serves=serves)
     home = seen.registry or needs.home
+    if not runs:  # nothing there has to know what the registry signs uploads with
+        known = hashlib.sha256(material.http_secret.reveal().encode()).hexdigest()
+        material = replace(material, http_secret=Secret(known))
     text = configuration.render_users(registry, material, home, places.users)
     users = File(
         f"{needs.home}/{configuration.USERS}",
@@ -99,7 +113,16 @@ def fronted(
         gateway.needs(registry, material, replace(front, ipv6=ipv6), where)
         for ipv6 in (True, False)
     )
-    return Fronted(places, needs, users, *both)
+    return Fronted(runs, serves, places, needs, users, *both)
+
+
+def _only(needs: files.Needs, *, runs: bool, serves: bool) -> files.Needs:
+    """What a machine needs that does not run the registry, or not its gateway."""
+    of_users = [file for file in needs.files if file.users or file.roles]
+    of_registry = [file for file in needs.files if file not in of_users]
+    found = (*(of_registry if runs else ()), *(of_users if serves else ()))
+    directories = needs.directories if runs else needs.directories[:2]
+    return replace(needs, files=found, directories=directories)
 
 
 def places_of(registry: Registry, instance: Instance) -> Places:
@@ -158,7 +181,8 @@ def services(
         registry=registry.name,
         fleet=fleet,
         reason=reason,
-        files=(made.users,),
+        files=(made.users, *(made.needs.files if not made.runs else ())),
+        directories=() if made.runs else made.needs.directories,
     )
     front = Service(
         name=f"{name}.{GATEWAY}",
@@ -168,7 +192,7 @@ def services(
         address=instance.address,
         port=instance.port,
         everywhere=registry.listen is None,
-        depends=(users.name, own.name),
+        depends=(users.name, own.name) if made.runs else (users.name,),
         registry=registry.name,
         fleet=fleet,
         reason=f"{reason}.gateway",
@@ -180,4 +204,6 @@ def services(
     if other.version != made.front.version:
         probe = replace(front.probe, path=other.ready)
         front = replace(front, without_ipv6=replace(front, files=other.files, probe=probe))
-    return users, own, front
+    if not made.serves:
+        return (own,)
+    return (users, own, front) if made.runs else (users, front)

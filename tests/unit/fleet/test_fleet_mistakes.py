@@ -112,6 +112,26 @@ MISTAKES = [
         "is missing: it has to be a name that leads to all its hosts",
     ),
     (SEVERAL + "adopt = true\n", 7, "registry.main.adopt", "does not go with several hosts"),
+    (
+        HEAD + TEAM.replace(MAIN, MAIN + 'gateway.hosts = ["lb1"]\n'),
+        3,
+        "registry.main.endpoint",
+        "has to be a name that leads to its gateways",
+    ),
+    (
+        HEAD + TEAM.replace(MAIN, MAIN + 'endpoint = "r.lan:5000"\ngateway.hosts.file = "a"\n'),
+        6,
+        "registry.main.gateway.hosts",
+        "must be a list here",
+    ),
+    (
+        HEAD
+        + TEAM.replace(MAIN, MAIN + 'endpoint = "r.lan:5000"\ngateway.hosts = ["lb1"]\n')
+        + '[registry.two]\nhosts = ["lb1"]\nendpoint = "two.lan:5000"\nstorage = "/srv/two"\n',
+        12,
+        "registry.two.endpoint",
+        "port 5000 of lb1 is taken by registry.main",
+    ),
     (SEVERAL + "gateway = {}\n", 7, "registry.main.gateway", "needs users ... as in users.ci"),
     (
         SEVERAL + 'runtime = "compose"\nusers.ci.password = "generate"\ngateway = {}\n',
@@ -574,7 +594,7 @@ MISTAKES = [
         HEAD + TEAM + "[registry.main.gateway]\nvip = '10.0.0.10/24'\n",
         9,
         "registry.main.gateway.vip",
-        "is not a known key known here: image, image_archive, port",
+        "is not a known key known here: image, image_archive, hosts, port",
     ),
     (
         HEAD + TEAM + "[registry.main.gateway]\nimage = 'Nginx'\n",

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 import yaml
-from making import NOW, desired, material, observed, registry
+from making import NOW, desired, host, material, observed, registry
 
 from regfleet.fleet.model import Gateway, Limits, Member, Project, Tls
 from regfleet.gateway import places
 from regfleet.model.service import Image
-from regfleet.pki import tokens
+from regfleet.pki import instances, tokens
 from regfleet.runtimes import RUNTIMES
 from regfleet.secret import Secret
 from regfleet.services import KINDS
@@ -226,3 +226,42 @@ def test_places_are_apart():
     assert len({each.address for each in found}) == len(found)
     assert places.behind(5000).inner == "127.82.19.136:22502"
     assert places.behind(65535).address == "127.82.255.255"
+
+
+@pytest.mark.parametrize("runtime", ["container", "podman"])
+def test_a_gateway_elsewhere_has_users_and_roles_and_the_registry_has_images(
+    tmp_path, wants, keys, runtime
+):
+    del wants
+    pair = instances.instance_pair(StateDirectory(tmp_path), "main", NOW, save=True)
+    gateway = Gateway("nginx:stable", hosts=(host("lb1"), host("lb2")))
+    made = registry(projects=PROJECTS, gateway=gateway, runtime=runtime)
+    found = material(tokens=keys, instances=pair)
+
+    def on(name):
+        image, front = Image(made.image), Image(gateway.image)
+        return RUNTIMES[runtime].services(
+            "acme", made, made.part_on(name), found, image, gateway=front
+        )
+
+    (own,) = on("reg1")
+    assert (own.where, own.everywhere, own.probe.kind) == ("127.0.0.1:22510", True, "https")
+    assert config(own, "config.yml")["http"]["addr"] == ":22510"
+    paths = {file.path for file in own.files}
+    assert paths == {f"{HOME}/{name}" for name in (
+        "config.yml", "tokens.crt", "instance.crt", "instance.key",
+    )}  # fmt: skip
+    users, front = on("lb2")
+    assert front.depends == (users.name,)
+    assert {file.path for file in users.files} == {
+        f"{HOME}/users.yml", f"{HOME}/htpasswd", f"{HOME}/roles.json",
+    }  # fmt: skip
+    assert {each.path for each in users.directories} == {"/etc/regfleet", HOME}
+    secrets = {config(users, "users.yml")["http"]["secret"],
+               config(own, "config.yml")["http"]["secret"]}  # fmt: skip
+    assert len(secrets) == 2
+    (text,) = (file.content for file in front.files if file.path.endswith("nginx.conf"))
+    assert b"server reg1:22510 max_fails=0;" in text
+    assert {each.path for each in front.files if each.secret} == {
+        f"{FRONT}/registry.key", f"{FRONT}/policy.js",
+    }  # fmt: skip

@@ -34,6 +34,10 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         machines = {each.name for each in (*hosts[place], *fronts)}
         yield from _possible(where, registry, len(machines))
         yield from _lists(where, gateway or {})
+        if fronts and "endpoint" not in registry:
+            message = "is missing: it has to be a name that leads to its gateways"
+            hint = 'as in endpoint = "registry.example.com:5000"'
+            yield Finding((*place, "endpoint"), message, hint)
         if len(machines) > 1:
             yield from _spread(where, hosts[place], _port(gateway or {}), listening)
 

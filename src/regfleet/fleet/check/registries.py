@@ -251,7 +251,8 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         place = ("registry", name)
         found: dict[Finding, None] = {}  # once, though a registry may be on several hosts
         occupied: list[_Occupied] = []
-        for host in dict.fromkeys(hosts[place]) or [""]:
+        fronts = hosts[(*place, "gateway")]
+        for host in dict.fromkeys((*hosts[place], *fronts)) or [""]:
             if host and registry.get("runtime") == "package":
                 first = packaged.setdefault(host, place)
                 if first != place:
@@ -259,6 +260,10 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                     hint = "the distribution's package runs one service on a host: use another"
                     found[Finding((*place, "runtime"), message, f"{hint} runtime")] = None
             new = _occupied(place, registry, host)
+            if fronts and host not in hosts[place]:
+                new = new._replace(storage=None)
+            elif fronts and host not in fronts:
+                new = new._replace(address="", port=0)  # that of instances: see `gateways`
             occupied.append(new)
             near = dict.fromkeys(each for key in _shared(new) for each in neighbours[key])
             found.update((each, None) for other in near for each in _conflicts(new, other))
@@ -327,7 +332,7 @@ def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
         yield Finding((*new.place, "storage", "s3"), message, "give each registry its own prefix")
     if not new.host or new.host != other.host:
         return
-    if new.endpoint and other.endpoint and _same_socket(new, other):
+    if new.endpoint and other.endpoint and new.port and _same_socket(new, other):
         message = f"port {new.port} of {new.host} is taken by {theirs}"
         yield Finding(endpoint, message, "give it another port, or another address under listen")
     if new.storage is None or other.storage is None:

@@ -311,7 +311,7 @@ def _target_cards(
 def _state(registry: Registry, hosts: Mapping[str, HostReport]) -> tuple[Outcome, str]:
     if registry.external:
         return "open", "external"
-    here = [hosts[host.name] for host in registry.hosts if host.name in hosts]
+    here = [hosts[host.name] for host in registry.machines if host.name in hosts]
     if not here:
         return "open", "not in run"
     mine = f"{registry.name}/"

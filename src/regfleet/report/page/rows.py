@@ -150,7 +150,7 @@ def groups_of(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
     """The groups of each host, by its name."""
     found: dict[str, list[str]] = defaultdict(list)
     for registry in fleet.registries.values():
-        for host in registry.hosts:
+        for host in registry.machines:
             found[host.name].append(f"registry.{registry.name}")
     for client in fleet.clients.values():
         for host in client.hosts:
