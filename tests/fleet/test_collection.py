@@ -22,6 +22,7 @@ image_archive = "$registry_tar"
 tls.source = "none"
 """
 ROUNDS, IMAGES = (20, 300) if "REGFLEET_SOAK" in os.environ else (1, 20)
+RECORD = "/var/lib/regfleet/records/collection.regfleet-main"
 AGED = f"find {DATA}/repositories -path '*/revisions/*/link' -exec touch -d '2 days ago' {{}} +"
 
 
@@ -284,3 +285,70 @@ def test_an_audit_finds_what_cannot_be_pulled(host, pusher, audit, fleet, regfle
     assert audit()["broken"] == 0
     for tag in ("whole", "missing", "damaged", "unlinked"):
         assert pusher.pull(f"audited/{tag}", "1") == 2
+
+
+UNIT = "regfleet-collection-test.main"
+BY_ITSELF = "[registry.main.retention.gc]\nat = "
+
+
+def status(regfleet, path, *words):
+    return json.loads(regfleet("status", path, "--json", *words).stdout)
+
+
+def test_the_host_collects_by_itself(twin, pusher, write_fleet, regfleet, tmp_path):
+    """By its own clock, without a controller; the record is there for whoever asks."""
+    host = twin.hosts["reg1"]
+    words = ("--state-dir", tmp_path)
+    done = regfleet("apply", write_fleet(twin, FLEET), "--yes", "--no-smoke", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pusher.image("itself", "1")
+    pusher.image("itself", "moving")
+    gone = pusher.image("itself", "moving")
+    pusher.image("itself", "moving")
+    host.read(AGED)
+    hour, minute = host.read("date -d '+70 seconds' +'%H %M'").split()
+    fleet = write_fleet(twin, f'{FLEET}{BY_ITSELF}"{hour}:{minute}"\n')
+    done = regfleet("apply", fleet, "--yes", "--no-smoke", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for _ in range(400):
+        found = host.run(f"cat {RECORD}").stdout
+        if "@run timer-" in found:
+            break
+        time.sleep(0.5)
+    assert "@outcome changed" in found, host.read(f"journalctl -u {UNIT}")
+    pusher.request("GET", f"{pusher._base}/itself/manifests/{gone['digest']}", (404,))
+    assert pusher.pull("itself", "moving") == 2
+    nothing_is_left(host)
+    job = status(regfleet, fleet, *words)["registries"]["main"]["jobs"]["collection"]
+    assert (job["every_seconds"], job["at"], job["attention"]) == (86400, f"{hour}:{minute}", [])
+    assert (job["last"]["result"], job["last"]["by_itself"]) == ("changed", True)
+    assert job["last"]["figures"]["bytes_freed"] >= gone["size"]
+    assert "collection: just now by itself, freed" in regfleet("status", fleet, *words).stdout
+    assert regfleet("plan", fleet, "--detailed-exitcode", *words).returncode == 0
+    assert host.read("stat -c '%a %U' /etc/regfleet/jobs.d/test/*").split() == ["700", "root"]
+    # Whoever collects, the record is the same one.
+    pusher.image("itself", "moving")
+    host.read(AGED)
+    done = regfleet("gc", fleet, "--yes", *words)
+    assert done.returncode == 0, done.stderr
+    last = status(regfleet, fleet, *words)["registries"]["main"]["jobs"]["collection"]["last"]
+    # Drift, and a run that meets other work waits for it.
+    host.read(f"systemctl stop {UNIT}.timer")
+    assert f"timer {UNIT}" in regfleet("plan", fleet, *words).stdout
+    host.read(f"flock /var/lib/regfleet/lock sleep 8 & sleep 1; systemctl start {UNIT}.service")
+    record = host.read(f"cat {RECORD}")
+    assert "@outcome unchanged" in record
+    assert (last["result"], last["by_itself"], last["figures"]["untagged"]) == ("changed", False, 1)
+    # It goes with the schedule, and comes back with a rollback.
+    without = write_fleet(twin, FLEET)
+    for command, there in (
+        (("apply", without, "--yes", "--no-smoke"), False),
+        (("rollback", without, "--yes"), True),
+        (("destroy", fleet, "--yes"), False),
+    ):
+        done = regfleet(*command, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        active = host.run(f"systemctl is-active {UNIT}.timer").stdout.strip() == "active"
+        assert (active, "jobs.d" in host.read("ls /etc/regfleet || :")) == (there, there)
+    left = "ls /var/lib/regfleet /var/lib/systemd/timers/*regfleet* /etc/systemd/system/*regfleet*"
+    assert host.run(left).stdout == ""

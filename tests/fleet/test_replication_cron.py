@@ -1,4 +1,4 @@
-"""A host without systemd: cron runs its copies."""
+"""A host without systemd: cron runs its copies, and collects its garbage."""
 
 import json
 import time
@@ -10,6 +10,8 @@ from test_replication_timer import BY_ITSELF, RECORD, reach
 from regfleet.rehearse.twin import HostSpec
 
 CRON = "/etc/cron.d/regfleet-replication-test-X-north-X-north"
+COLLECTS = "/etc/cron.d/regfleet-collection-test-X-north"
+BODY = BY_ITSELF + '[registry.north.retention.gc]\nat = "Sun 03:05"\n'
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def twin(boot_for_module):
 
 
 def test_cron_runs_it(twin, write_fleet, regfleet, tmp_path):
-    fleet, state, north1 = write_fleet(twin, BY_ITSELF), tmp_path / "state", twin.hosts["north1"]
+    fleet, state, north1 = write_fleet(twin, BODY), tmp_path / "state", twin.hosts["north1"]
     install = "apt-get -qq update && apt-get -qq -y --no-install-recommends install"
     north1.read(f"{install} python3")
     done = regfleet("plan", fleet, "--json", "--state-dir", state)
@@ -40,6 +42,12 @@ def test_cron_runs_it(twin, write_fleet, regfleet, tmp_path):
         time.sleep(0.5)
     assert north.digest("prod/web", "v1") == main.digest("prod/web", "v1")
     assert json.loads(north1.read(f"cat {RECORD}"))["state"] == "ok"
+    line = north1.read(f"tail -n 1 {COLLECTS}")
+    assert line.startswith("5 3 * * 0 root /bin/sh /etc/regfleet/jobs.d/test/collection.north.sh")
+    north1.read(line.partition(" root ")[2])
+    found = json.loads(regfleet("status", fleet, "--json", "--state-dir", state).stdout)
+    last = found["registries"]["north"]["jobs"]["collection"]["last"]
+    assert (last["result"], last["by_itself"], last["figures"]["tags"]) == ("unchanged", True, 1)
     done = regfleet("destroy", fleet, "--yes", "--state-dir", state)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert north1.run(f"ls {CRON} /etc/regfleet /var/lib/regfleet").stdout == ""
+    assert north1.run(f"ls {CRON} {COLLECTS} /etc/regfleet /var/lib/regfleet").stdout == ""

@@ -16,7 +16,7 @@ ORDER = (
     "fleet kept",
     "archives htpasswd members passwords pki record roles unproven",
     "model",
-    "documents journal materials promotions registry_api",
+    "documents journal materials promotions registry_api timers",
     "gateway replication services",
     "engines runtimes",
     "desired look",

@@ -8,7 +8,7 @@ from pathlib import Path
 from regfleet.fleet import defaults, hosts
 from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.findings import Table
-from regfleet.fleet.formats import age_seconds, interval_seconds
+from regfleet.fleet.formats import age_seconds
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
@@ -36,6 +36,7 @@ from regfleet.fleet.model import (
     Tls,
     User,
 )
+from regfleet.fleet.schedules import interval_seconds, schedule
 
 
 def build(document: Table, path: Path) -> Fleet:
@@ -292,6 +293,7 @@ def _build_retention(table: Table) -> Retention:
             for rule in rules
         ),
         age_seconds(garbage["untagged_older"]),
+        schedule(garbage),
     )
 
 

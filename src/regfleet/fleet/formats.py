@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 
-from regfleet.fleet import addresses, hosts, storage
+from regfleet.fleet import addresses, hosts, schedules, storage
 from regfleet.fleet.findings import RefusedError
 from regfleet.fleet.toml_text import shown
 
@@ -285,29 +285,6 @@ def check_ttl(text: str) -> None:
         raise RefusedError(f"{shown(text)} is not a duration", "as in 720h or 1h30m; 0 for ever")
 
 
-_INTERVAL = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
-_MINUTES = {"m": 1, "h": 60, "d": 24 * 60}
-_LONGEST_INTERVAL = 30 * 24 * 60  # minutes
-
-
-def interval_seconds(text: str) -> int:
-    """The seconds of an interval, as in `5m`.
-
-    Raises:
-        RefusedError: it is none.
-    """
-    found = _INTERVAL.fullmatch(text)
-    minutes = int(found[1]) * _MINUTES[found[2]] if found else 0
-    if not 0 < minutes <= _LONGEST_INTERVAL:
-        raise RefusedError(f"{shown(text)} is not an interval", "as in 5m, 12h or 1d; up to 30d")
-    return minutes * 60
-
-
-def check_interval(text: str) -> None:
-    """How often something is done, in minutes, hours or days."""
-    interval_seconds(text)
-
-
 _AGE = re.compile(r"([1-9][0-9]{0,4})([hdw])", re.ASCII)
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
@@ -377,12 +354,13 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "address": hosts.check_host_address,
     "bucket": check_bucket,
     "age": check_age,
+    "at": schedules.check_at,
     "command": check_command,
     "deletions": check_deletions,
     "endpoint": addresses.check_endpoint,
     "host": hosts.check_host,
     "image": check_image,
-    "interval": check_interval,
+    "interval": schedules.check_interval,
     "listen": addresses.check_listen,
     "memory": check_memory,
     "mirror": check_mirror,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from regfleet.errors import Mistake
 from regfleet.fleet.addresses import HUB
+from regfleet.fleet.schedules import NEVER, Schedule
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -165,10 +166,12 @@ class Retention:
     Attributes:
         rules: the first that matches a repository counts; without one all tags stay.
         untagged_older: how many seconds old images without a tag have to be to be collected.
+        gc: when the registry's host collects garbage by itself.
     """
 
     rules: tuple[Rule, ...] = ()
     untagged_older: int = 24 * 3600
+    gc: Schedule = NEVER
 
 
 @dataclass(frozen=True, slots=True)

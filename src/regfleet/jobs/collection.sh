@@ -380,6 +380,7 @@ collection_finish() { # all is verified: from here on nothing comes back
 }
 
 collection_run() { # MINUTES
+  keep_record "collection.$service"
   collection_look "$1" 5 || return 1
   collection_without "$lists/have" "$lists/reached" >"$lists/victims"
   if [ ! -s "$lists/untagged" ] && [ ! -s "$lists/victims" ]; then

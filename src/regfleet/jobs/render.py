@@ -29,5 +29,9 @@ def render(
     """
     lines = [call("begin", run, who), noted(number, run, who, ""), "recover"]
     lines += [call(*step) for step in job.steps()]
-    functions = f"{shell.text('regfleet.jobs', RECOVERY)}\n{job.functions()}"
-    return whole(run, lines, engines, hook, functions)
+    return whole(run, lines, engines, hook, functions(job))
+
+
+def functions(job: Job[Any]) -> str:
+    """The shell functions of every job, and its own."""
+    return f"{shell.text('regfleet.jobs', RECOVERY)}\n{job.functions()}"

@@ -21,13 +21,13 @@ from regfleet.model.observed import (
     EngineState,
     Holds,
     Machine,
-    ObservedCopy,
     ObservedData,
     ObservedEngine,
     ObservedHost,
     ObservedPath,
     ObservedService,
     ObservedSpace,
+    ObservedTimer,
     OtherEngine,
 )
 from regfleet.model.service import ServiceKind
@@ -113,12 +113,12 @@ def parse(host: str, lines: Iterable[str], mark: str) -> ObservedHost:
         ) from error
 
 
-def _copy(value: str) -> tuple[str, ObservedCopy]:
-    name, timer, kept = (*value.split(" "), "", "")[:3]
+def _timer(value: str) -> tuple[str, ObservedTimer]:
+    name, found, kept = (*value.split(" "), "", "")[:3]
     state = cast(
-        "Literal['active', 'inactive', 'none']", _one_of(timer, ("active", "inactive", "none"))
+        "Literal['active', 'inactive', 'none']", _one_of(found, ("active", "inactive", "none"))
     )
-    return name, ObservedCopy(state, base64.b64decode(kept).decode("utf-8", "replace"))
+    return name, ObservedTimer(state, base64.b64decode(kept).decode("utf-8", "replace"))
 
 
 def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
@@ -165,7 +165,7 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         roles=_roles(whole),
         holds=dict(_directory_entries(value) for value in fields["holds"]),
         listening=_listening(fields["port"]),
-        copies=dict(map(_copy, fields["copy"])),
+        timers=dict(map(_timer, fields["timer"])),
         python=(fields["python"] or [""])[0],
         cron="cron" in fields,
     )

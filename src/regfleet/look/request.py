@@ -7,13 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from shlex import quote
 
-from regfleet import shell
+from regfleet import shell, timers
 from regfleet.engines import ENGINES, REGISTRY_ENGINE
 from regfleet.look.parse import API_IMAGE, API_IMAGES
 from regfleet.model.desired import PROXIES, STORE_DIRECTORIES, DesiredHost, LoginEntry
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import IPV6
-from regfleet.replication import timers
 from regfleet.services import KINDS, shell_of
 from regfleet.shell import frame
 
@@ -22,18 +21,25 @@ OBSTACLE = "obstacle "
 
 
 def program(
-    *engines: str, kinds: Sequence[str] = (), data: bool = False, copies: bool = False
+    *engines: str,
+    kinds: Sequence[str] = (),
+    data: bool = False,
+    timers: bool = False,
+    python: bool = False,
 ) -> str:
     """The look's shell functions, with those of engines (their shell words).
 
     Args:
         kinds: of the services that it looks at.
         data: whether it is to count what registries keep.
-        copies: whether it is to tell of copies that the host runs.
+        timers: whether it is to tell what the host does by itself at times.
+        python: whether it is to find a Python for that.
     """
     names = ("look.sh", "data.sh") if data else ("look.sh",)
     whole = shell.program("regfleet.look", *names, engines=engines, services=kinds)
-    more = [shell.text("regfleet.replication", name) for name in ("python.sh", "look.sh") if copies]
+    more = [shell.text("regfleet.look", "timers.sh")] if timers else []
+    of_python = ("python.sh", "look.sh") if python else ()
+    more += [shell.text("regfleet.replication", name) for name in of_python]
     return "\n".join([whole, *more])
 
 
@@ -95,8 +101,11 @@ def define(want: DesiredHost, salt: str) -> str:
         for word, name in zip(words, want.engines, strict=True)
     ]
     calls += [call for each in want.services for call in KINDS[each.kind].looks(each)]
-    calls += ["look_python"] if any(each.every for each in want.timers) else []
-    calls += [f"look_copy {quote(each.name)} {quote(each.record)}" for each in want.timers]
+    by_itself = [each for each in want.timers if each.schedule.every]
+    python = any(each.python for each in by_itself)
+    calls += ["look_cron"] if by_itself else []
+    calls += ["look_python"] if python else []
+    calls += [f"look_timer {quote(each.name)} {quote(each.record)}" for each in want.timers]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]
     calls += [f"look_data {quote(path)}" for path in want.delete_storage]
     body = "\n  ".join([*calls, "answer_requests", "say end"])
@@ -105,7 +114,8 @@ def define(want: DesiredHost, salt: str) -> str:
         *words,
         kinds=shell_of(sorted(kinds)),
         data=bool(want.delete_storage),
-        copies=bool(want.timers),
+        timers=bool(want.timers),
+        python=python,
     )
     return f"{functions}\nlook() {{\n  {body}\n}}\n"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from regfleet.fleet.engine_rules import default_engine
 from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.schedules import Schedule
 from regfleet.model.files import Directory, File
 from regfleet.model.service import Image, Service
 from regfleet.secret import Secret
@@ -73,23 +74,31 @@ class LoginEntry:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A copy that a host runs, by itself now and then, or when it is told to.
+    """Work that a host does, by itself at its time or when it is told to.
 
     Attributes:
         name: of its units.
-        copy: as people know it: `POLICY.TARGET`.
-        program, settings: files, of the program and for it.
+        about: what it is, for people: `replication north.main`.
+        command: the program's file and its arguments.
+        python: whether the program is Python's; else it is sh's.
+        schedule: when the host does it by itself.
         record: the file in which the last run says how it ended.
-        every: seconds between runs; 0 for none by itself.
+        seconds: how long a run may take.
+        confined: lines of systemd's that say what the program may not do.
+        cron: arguments that the program gets from cron alone.
+        reason: the place in the fleet file that asks for it.
     """
 
     name: str
-    copy: str
-    program: str
-    settings: str
+    about: str
+    command: tuple[str, ...]
+    schedule: Schedule
     record: str
-    every: int
+    seconds: int
     reason: str
+    python: bool = False
+    confined: tuple[str, ...] = ()
+    cron: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ class DesiredHost:
         edits: the settings to own in files that others write too, by path.
         images: images to look for; the archive of a missing one is sent (the smoke test's).
         delete_storage: the registries' storage directories to delete (`--delete-data`).
-        timers: the copies that it runs.
+        timers: what it does by itself at times, and what else leaves such records.
         why_gone: the reason that the plan gives for what it removes.
     """
 

@@ -192,15 +192,15 @@ class ObservedSpace:
 
 
 @dataclass(frozen=True, slots=True)
-class ObservedCopy:
-    """A copy that a host runs.
+class ObservedTimer:
+    """Work that a host does by itself at times.
 
     Attributes:
-        timer: of systemd's: `active`, `inactive`, or `none`.
+        state: of systemd's timer: `active`, `inactive`, or `none`.
         record: what the last run left, as it is; empty for nothing.
     """
 
-    timer: Literal["active", "inactive", "none"]
+    state: Literal["active", "inactive", "none"]
     record: str = ""
 
 
@@ -233,7 +233,7 @@ class ObservedHost:
         logins: by account and endpoint: a salted digest, `helper` or `no-account`.
         data: the contents of existing storages that are to be deleted, by path.
         foreign: registries to be adopted, by the port that they serve.
-        copies: by the name of the timer.
+        timers: by name.
         python: the path of a Python 3.6 or later; empty for none.
         cron: whether there is a cron that reads /etc/cron.d.
     """
@@ -265,7 +265,7 @@ class ObservedHost:
     holds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     brought: frozenset[BroughtImage] = frozenset()
     foreign: Mapping[int, Foreign] = field(default_factory=dict)
-    copies: Mapping[str, ObservedCopy] = field(default_factory=dict)
+    timers: Mapping[str, ObservedTimer] = field(default_factory=dict)
     python: str = ""
     cron: bool = False
 

@@ -10,6 +10,7 @@ from typing import Literal
 from regfleet.model.contents import Contents
 from regfleet.model.copies import CopyStatus
 from regfleet.model.plan import Change
+from regfleet.model.records import JobStatus
 from regfleet.model.report import Origin
 from regfleet.model.resource import Resource
 from regfleet.unproven import Unproven
@@ -175,6 +176,7 @@ class RegistryStatus:
         room: None when it is external, or the look failed.
         room_unknown: whether its storage exists but its free space could not be read.
         wrong_logins: None where no gateway counts them, or it could not be asked.
+        jobs: work on its host, by name, such as `collection`.
         error, hint: why it is not healthy, or why that is not known.
     """
 
@@ -190,6 +192,7 @@ class RegistryStatus:
     room: Room | None = None
     room_unknown: bool = False
     wrong_logins: WrongLogins | None = None
+    jobs: Mapping[str, JobStatus] = field(default_factory=dict)
     note: str = ""
     error: str = ""
     hint: str = ""
@@ -237,7 +240,9 @@ class FleetStatus:
     def attention(self) -> dict[str, tuple[str, ...]]:
         """What needs attention, and why, by name: `host web1`, `registry main`, `fleet CA`."""
         found = {f"host {name}": host.attention for name, host in self.hosts.items()}
-        found |= {f"registry {name}": each.attention for name, each in self.registries.items()}
+        for name, registry in self.registries.items():
+            of_jobs = (why for job in registry.jobs.values() for why in job.attention(self.when))
+            found[f"registry {name}"] = (*registry.attention, *of_jobs)
         found |= {f"copy {name}": each.attention(self.when) for name, each in self.copies.items()}
         for name in self.unproven:
             found[f"host {name}"] = (*found.get(f"host {name}", ()), "not proven")

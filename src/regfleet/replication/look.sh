@@ -1,18 +1,6 @@
-# Copies of a host, as the look sees them.
+# The Python for the copies of a host, as the look sees it.
 # shellcheck shell=sh disable=SC2154  # functions and variables of look.sh and python.sh
 
 look_python() {
   if find_python; then say "python $python"; fi
-  if [ -d /etc/cron.d ] && { command -v cron || command -v crond; } >/dev/null 2>&1; then say 'cron'; fi
-}
-
-look_copy() { # TIMER RECORD: whether its timer runs, and what the last run left
-  state=none
-  if [ -e "/etc/systemd/system/$1.timer" ]; then
-    state=inactive
-    if systemctl -q is-active "$1.timer" >/dev/null 2>&1 </dev/null 9>&-; then state=active; fi
-  fi
-  kept=
-  if [ -f "$2" ]; then kept=$(head -c 65536 "$2" | base64 | tr -d '\n'); fi
-  say "copy $1 $state $kept"
 }

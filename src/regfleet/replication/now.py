@@ -15,11 +15,8 @@ from regfleet.model.copies import CopyOutcome
 from regfleet.replication import outcome
 from regfleet.replication.settings import text
 from regfleet.shell import frame
+from regfleet.timers import NO_PYTHON, PYTHON_HINT
 
-NO_PYTHON = "it has no Python 3.6 or later, which a replication on this host needs"
-PYTHON_HINT = (
-    "install python3 there, or write run_on: regfleet's machine (controller) needs none on hosts"
-)
 MOST_RESULT = 1 << 20  # characters
 
 

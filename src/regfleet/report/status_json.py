@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from regfleet.fleet.model import Json
 from regfleet.model.copies import CopyOutcome, CopyStatus
+from regfleet.model.records import JobStatus
 from regfleet.model.status import (
     Certificate,
     FleetStatus,
@@ -30,7 +31,9 @@ def document(status: FleetStatus) -> str:
         "certificate_authority": _certificate(status.authority),
         "unknown": [message for message, _ in status.unknown],
         "hosts": {name: _host(host) for name, host in status.hosts.items()},
-        "registries": {name: _registry(each) for name, each in status.registries.items()},
+        "registries": {
+            name: _registry(each, status.when) for name, each in status.registries.items()
+        },
         "copies": {name: _copy(each, status.when) for name, each in status.copies.items()},
         "unproven": {
             name: {"since": each.since, "run": each.run, "failed": list(each.checks)}
@@ -78,7 +81,7 @@ def _host(host: HostStatus) -> Json:
     }
 
 
-def _registry(registry: RegistryStatus) -> Json:
+def _registry(registry: RegistryStatus, now: datetime) -> Json:
     found = registry.contents
     return {
         "endpoint": registry.endpoint,
@@ -95,9 +98,34 @@ def _registry(registry: RegistryStatus) -> Json:
         "missing_manifests": found.broken if found else None,
         "room": _room(registry.room),
         "wrong_logins": _wrong_logins(registry.wrong_logins),
+        "jobs": {name: _job(each, now) for name, each in registry.jobs.items()},
         "note": registry.note or None,
         "error": _error(registry.error, registry.hint),
-        "attention": list(registry.attention),
+        "attention": [
+            *registry.attention,
+            *(why for each in registry.jobs.values() for why in each.attention(now)),
+        ],
+    }
+
+
+def _job(job: JobStatus, now: datetime) -> Json:
+    last = job.last
+    return {
+        "every_seconds": job.schedule.every or None,
+        "at": job.schedule.at or None,
+        "last": {
+            "began": _time(last.began),
+            "seconds": last.seconds,
+            "result": last.result,
+            "by_itself": last.by_itself,
+            "who": last.who,
+            "error": _error(last.error, last.hint),
+            "figures": dict(job.figures),
+        }
+        if last
+        else None,
+        "error": job.error or None,
+        "attention": list(job.attention(now)),
     }
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from regfleet.model.contents import Contents
 from regfleet.model.copies import CopyStatus
+from regfleet.model.records import JobStatus
 from regfleet.model.report import Origin
 from regfleet.model.status import (
     MOST_SKEW,
@@ -205,16 +206,16 @@ def _drift(each: Drift) -> str:
 def _show_registries(console: Console, status: FleetStatus) -> None:
     for registry in status.registries.values():
         state = registry.health
-        if state == "healthy" and registry.attention:
-            _show_row(console, "warning", *_registry(registry))
+        if state == "healthy" and status.attention.get(f"registry {registry.name}"):
+            _show_row(console, "warning", *_registry(registry, status.when))
         else:
-            _show_row(console, state, *_registry(registry))
+            _show_row(console, state, *_registry(registry, status.when))
     if status.authority:
         head = Text.assemble(("fleet CA", "bold"), f"  {_certificate(status.authority)}")
         _show_row(console, "warning" if status.authority.warn else "ok", head, ())
 
 
-def _registry(registry: RegistryStatus) -> tuple[Text, tuple[str, ...]]:
+def _registry(registry: RegistryStatus, now: datetime) -> tuple[Text, tuple[str, ...]]:
     words = [registry.endpoint]
     words += ["external"] if registry.external else []
     words += [f"cache of {registry.proxy}"] if registry.proxy else []
@@ -232,6 +233,7 @@ def _registry(registry: RegistryStatus) -> tuple[Text, tuple[str, ...]]:
     if registry.room_unknown:
         lines.append("the free space of its storage could not be read")
     lines += _wrong_logins(registry.wrong_logins)
+    lines += [line for each in registry.jobs.values() if (line := _job(each, now))]
     if registry.certificate:
         lines.append(f"certificate: {_certificate(registry.certificate)}")
     if registry.certificate_error:
@@ -259,6 +261,26 @@ def _wrong_logins(found: WrongLogins | None) -> list[str]:
         return []
     where = f"{found.addresses} address{'' if found.addresses == 1 else 'es'}"
     return [f"{_counted(found.count, 'wrong login')} in the last day, from {where}"]
+
+
+def _job(found: JobStatus, now: datetime) -> str:
+    """The last run of a job, and when the next ones are; empty where there is nothing to say."""
+    when = found.schedule
+    every = f"every {_interval(when.every)}" if when.every else ""
+    every += f" at {when.at}" if when.every and when.at else ""
+    last = found.last
+    if found.error:
+        return f"{found.job}: {found.error}"
+    if last is None:
+        return f"{found.job}: not yet; {every}" if every else ""
+    words = f"{found.job}: {age(now - _moment(last.began))}"
+    if last.by_itself:
+        words += " by itself"
+    if not last.ok:
+        words += f", {last.result}: {last.error}"
+    elif "bytes_freed" in found.figures:
+        words += f", freed {decimal(found.figures['bytes_freed'])}"
+    return f"{words}; {every}" if every else words
 
 
 def _room(found: Room) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import RegfleetError
@@ -29,12 +30,18 @@ def subjects(
     Args:
         about: users of each registry.
     """
-    found = []
+    return tuple(
+        replace(each, login=_login(about[registry.name]))
+        for registry, each in collectable(fleet, want)
+    )
+
+
+def collectable(fleet: Fleet, want: DesiredHost) -> Iterator[tuple[Registry, Subject]]:
+    """The same, with their registries and without a login."""
     for registry in registries_on(fleet, want.name):
         service = next((each for each in want.services if _is_of(registry, each)), None)
         if service and not why_left_out(registry):
-            found.append(_subject(registry, service, about[registry.name]))
-    return tuple(found)
+            yield registry, _subject(registry, service)
 
 
 def why_left_out(registry: Registry) -> str:
@@ -54,7 +61,7 @@ def _is_of(registry: Registry, service: Service) -> bool:
     return service.registry == registry.name and service.storage == registry.storage and config
 
 
-def _subject(registry: Registry, service: Service, access: RegistryAccess) -> Subject:
+def _subject(registry: Registry, service: Service) -> Subject:
     return Subject(
         service=service.name,
         kind=service.kind,
@@ -64,7 +71,6 @@ def _subject(registry: Registry, service: Service, access: RegistryAccess) -> Su
         storage=registry.storage,
         program=KINDS[service.kind].calling(service),
         inside=_inside(service),
-        login=_login(access),
         minutes=registry.retention.untagged_older // 60,
     )
 

@@ -37,6 +37,7 @@ from regfleet.pki.certificates import FleetCertificates, ServerPair
 from regfleet.pki.instances import InstancePair, known_pair
 from regfleet.pki.tokens import TokenKeys, known_keys
 from regfleet.registry_api.target import Credentials, preferred
+from regfleet.run.scheduling import with_jobs
 from regfleet.run.wanted import Wanted
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
@@ -197,7 +198,9 @@ class Known:
         These are the resources that differ when other stand-ins are used.
         """
         materials, others = map(self.materials, _PLACEHOLDERS)
-        hosts, otherwise = resolve(self.fleet, materials), resolve(self.fleet, others)
+        hosts, otherwise = (
+            with_jobs(self.fleet, resolve(self.fleet, each)) for each in (materials, others)
+        )
         unknown = {name: _differing(host, otherwise[name]) for name, host in hosts.items()}
         return Wanted(self.fleet, materials, hosts, unknown)
 

@@ -44,6 +44,7 @@ from regfleet.run.asking import Asking, elsewhere, let_in
 from regfleet.run.drift import origin
 from regfleet.run.known import Known
 from regfleet.run.samples import Sample, growth, sample
+from regfleet.run.scheduling import job_status, scheduled_on
 from regfleet.run.wanted import Wanted
 from regfleet.run.work import Connections, Work
 from regfleet.state import StateDirectory
@@ -135,7 +136,7 @@ def _copy(tools: _Surveyor, state: StateDirectory, copy: Copy) -> CopyStatus:
         seen = tools.work.seen.get(host)
         if seen is None:
             return replace(status, error=f"its host {host} was not looked at")
-        found = seen.copies.get(timers.timer(copy).name)
+        found = seen.timers.get(timers.timer(copy).name)
         kept = found.record if found else ""
     else:
         kept = state.read_text(f"{state_paths.REPLICATION}/{copy.file_name}.json") or ""
@@ -189,6 +190,7 @@ def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
             if host.reachable:
                 if any(each.name == name for each in registry.hosts):
                     _record_room(tools, registry, name, status.registries[registry.name])
+                    _record_jobs(tools, registry, name, status.registries[registry.name])
                 if registry.instance((name,)):
                     _ask(tools, registry, status.registries[registry.name])
                     if registry.gateway:
@@ -258,6 +260,17 @@ def _record_room(tools: _Surveyor, registry: Registry, host: str, status: Regist
         return
     grown = growth(tools.samples.get(registry.name, ()), sample(seen, found))
     status.room = Room(found.size, found.free, found.inodes, found.free_inodes, grown)
+
+
+def _record_jobs(tools: _Surveyor, registry: Registry, host: str, status: RegistryStatus) -> None:
+    """Record the last runs of jobs for a registry, from the look."""
+    seen = tools.work.seen.get(host)
+    if seen is not None:
+        status.jobs = {
+            each.job.name: job_status(each, seen)
+            for each in scheduled_on(tools.fleet, tools.wanted.desired[host])
+            if each.registry == registry.name
+        }
 
 
 def _wrong_logins(tools: _Surveyor, registry: Registry, host: str) -> WrongLogins | None:

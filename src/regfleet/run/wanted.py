@@ -10,6 +10,7 @@ from regfleet.fleet.model import Fleet
 from regfleet.materials import Materials, gather
 from regfleet.model.desired import DesiredHost
 from regfleet.model.resource import Resource
+from regfleet.run.scheduling import with_jobs
 from regfleet.state import StateDirectory
 
 
@@ -50,7 +51,7 @@ def declared(
         RegfleetError: a password, a certificate or the state directory cannot be read or made.
     """
     materials = gather(fleet, state, save=save, hosts=names)
-    return Wanted(fleet, materials, resolve(fleet, materials, names))
+    return Wanted(fleet, materials, with_jobs(fleet, resolve(fleet, materials, names)))
 
 
 def nothing(fleet: Fleet, *, delete_data: bool = False) -> Wanted:

@@ -26,6 +26,7 @@ PROGRAM = tuple(
         "4-storage",
         "4-timers",
         "5-logins",
+        "5-records",
         "6-transaction",
     )
 )
@@ -63,10 +64,14 @@ def whole(
         services: as those of `program`.
         functions: shell functions that stand behind the touch's own.
     """
-    body = "\n".join(f"  step {line}" for line in lines)
     redefined = f"hook() {{\n{hook}\n}}\n" if hook else ""
     start = f"{program(*engines, services=services)}\n{functions}\nmark={quote(run)}\n{redefined}"
-    return f"{start}plan() {{\n{body}\n}}\ntouch_host </dev/null\n"
+    return f"{start}{body(lines)}touch_host </dev/null\n"
+
+
+def body(lines: Sequence[str]) -> str:
+    """The function `plan`, which makes these calls one after the other."""
+    return "\n".join(["plan() {", *(f"  step {line}" for line in lines), "}\n"])
 
 
 def noted(number: int, run: str, who: str, notes: str) -> str:

@@ -49,7 +49,17 @@ MISTAKES = [
     (OUTSIDE + DEV + "keep_last = 1\n", AT, "does not go with external"),
     (MAIN + '[registry.main.retention.gc]\nuntagged_older = "5m"\n', f"{AT}.gc.untagged_older",
      "is not an age"),
-    (MAIN + '[registry.main.retention.gc]\nevery = "7d"\n', f"{AT}.gc.every", "not a known key"),
+    *(
+        (f"{MAIN}retention.gc = {{ {keys} }}\n", f"{AT}.gc.{key}", words)
+        for keys, key, words in (
+            ('every = "30m"', "every", "too often"),
+            ('every = "7w"', "every", "is not an interval"),
+            ('at = "Sunday 03:00"', "at", "is not a time"),
+            ('at = "24:00"', "at", "is not a time"),
+            ('every = "12h", at = "03:00"', "every", "comes once a day"),
+            ('every = "3d", at = "Sun 03:00"', "every", "comes once a week"),
+        )
+    ),
 ]  # fmt: skip
 
 
@@ -80,3 +90,20 @@ def test_what_is_declared(fleet_of: Callable[[str], Fleet]) -> None:
         2 * 86400,
     )
     assert fleet_of(HEAD + MAIN).registries["main"].retention == Retention()
+
+
+@pytest.mark.parametrize(
+    ("keys", "every", "at"),
+    [
+        ("", 0, ""),
+        ('at = "Sun 03:00"', 7 * 86400, "Sun 03:00"),
+        ('at = "03:00"', 86400, "03:00"),
+        ('every = "14d", at = "Sun 03:00"', 14 * 86400, "Sun 03:00"),
+        ('every = "12h"', 12 * 3600, ""),
+    ],
+)
+def test_when_garbage_is_collected(
+    fleet_of: Callable[[str], Fleet], keys: str, every: int, at: str
+) -> None:
+    found = fleet_of(f"{HEAD}{MAIN}retention.gc = {{ {keys} }}\n").registries["main"].retention.gc
+    assert (found.every, found.at) == (every, at)

@@ -48,7 +48,8 @@ def test_the_functions_of_a_job_are_in_its_program(job):
 
 def test_every_shell_file_belongs_to_a_job():
     jobs = (Recovery, Rollback, Collection, Audit)
-    named = {name for job in jobs for name in job.files} | {"recovery.sh", "collection_end.sh"}
+    named = {name for job in jobs for name in job.files}
+    named |= {"recovery.sh", "scheduled.sh", "collection_end.sh"}
     there = {file.name for file in files("regfleet.jobs").iterdir() if file.name.endswith(".sh")}
     assert there == named
 

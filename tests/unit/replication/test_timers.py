@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from making import fleet, host, registry
 
+from regfleet import timers
 from regfleet.errors import HostError, UsageError
 from regfleet.fleet.copies import copies, logins_on
 from regfleet.fleet.model import Replication
@@ -14,10 +15,11 @@ from regfleet.look.parse import parse
 from regfleet.materials import RegistryMaterial
 from regfleet.model.copies import CopyOutcome, CopyStatus
 from regfleet.model.desired import DesiredHost
-from regfleet.model.observed import ObservedCopy
+from regfleet.model.observed import ObservedTimer
 from regfleet.plan.part import PlanPart
 from regfleet.plan.timers import timers_to_settle, with_timers
-from regfleet.replication import engine, outcome, timers
+from regfleet.replication import engine, outcome
+from regfleet.replication import timers as of_copies
 from regfleet.replication.settings import settings, text
 from regfleet.run.replicating import chosen
 from regfleet.secret import Secret
@@ -85,7 +87,7 @@ def test_two_that_copy_each_other_know_it():
 
 
 def test_the_files_show_no_password():
-    program, secrets = timers.files(
+    program, secrets = of_copies.files(
         copy_of(), settings(copy_of(), dict.fromkeys(("main", "north"), MATERIAL))
     )
     assert program.content == engine.__loader__.get_data(engine.__file__)
@@ -95,7 +97,7 @@ def test_the_files_show_no_password():
 
 
 def test_systemd_gets_a_confined_service_and_a_timer():
-    service, timer = timers.fitted(timers.timer(copy_of()), "north1", seen_on())
+    service, timer = timers.fitted(of_copies.timer(copy_of()), "north1", seen_on())
     assert service.path == "/etc/systemd/system/regfleet-replication-acme.p.north.service"
     assert (
         b"ExecStart=/usr/bin/python3 -I /etc/regfleet/replication.d/acme/engine.py"
@@ -103,10 +105,8 @@ def test_systemd_gets_a_confined_service_and_a_timer():
     )
     assert b"ProtectSystem=strict" in service.content
     assert b"OnUnitInactiveSec=300s" in timer.content
-    assert (
-        timers.unit_of(timer.path) == timers.unit_of(service.path) == timers.timer(copy_of()).name
-    )
-    assert timers.unit_of("/etc/systemd/system/docker.service") == ""
+    assert timers.name_of(timer.path) == of_copies.timer(copy_of()).name
+    assert timers.name_of(service.path) == timers.name_of("/etc/systemd/system/x.timer") == ""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_systemd_gets_a_confined_service_and_a_timer():
     ],
 )  # fmt: skip
 def test_cron_has_a_line_and_the_program_waits_for_its_time(every, schedule):
-    found = timers.timer(copy_of(replace(POLICY, every=every)))
+    found = of_copies.timer(copy_of(replace(POLICY, every=every)))
     (file,) = timers.fitted(found, "north1", seen_on(init="openrc", cron=True))
     assert "." not in file.path.rpartition("/")[2]  # or cron does not read it
     line = file.content.decode().splitlines()[1]
@@ -135,22 +135,22 @@ def test_cron_has_a_line_and_the_program_waits_for_its_time(every, schedule):
     ],
 )
 def test_a_host_that_cannot_is_told(changes, said):
-    want = DesiredHost("north1", "acme", timers=(timers.timer(copy_of()),))
+    want = DesiredHost("north1", "acme", timers=(of_copies.timer(copy_of()),))
     with pytest.raises(HostError, match=said):
         with_timers(want, seen_on(**changes))
-    by_hand = timers.timer(copy_of(replace(POLICY, every=0)))
+    by_hand = of_copies.timer(copy_of(replace(POLICY, every=0)))
     assert with_timers(replace(want, timers=(by_hand,)), seen_on(**changes)).files == ()
 
 
 def test_a_timer_that_does_not_run_is_started():
-    found = timers.timer(copy_of())
+    found = of_copies.timer(copy_of())
     want = DesiredHost("north1", "acme", timers=(found,))
-    for copies_seen, expected in (
+    for timers_seen, expected in (
         ({}, 1),
-        ({found.name: ObservedCopy("inactive")}, 1),
-        ({found.name: ObservedCopy("active")}, 0),
+        ({found.name: ObservedTimer("inactive")}, 1),
+        ({found.name: ObservedTimer("active")}, 0),
     ):
-        part = timers_to_settle(want, seen_on(copies=copies_seen), PlanPart(), PlanPart())
+        part = timers_to_settle(want, seen_on(timers=timers_seen), PlanPart(), PlanPart())
         assert len(part.changes) == len(part.steps) == expected
 
 

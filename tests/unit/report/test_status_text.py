@@ -416,6 +416,7 @@ def test_the_document_of_status():
                 "missing_manifests": 0,
                 "room": None,
                 "wrong_logins": None,
+                "jobs": {},
                 "note": None,
                 "error": None,
                 "attention": [],

@@ -25,13 +25,14 @@ from regfleet.smoke import render as smoke
 from regfleet.touch import protocol
 
 WORDS = tuple(dict.fromkeys(engine.shell for engine in ENGINES.values()))
-LOOK = request.program(*WORDS, kinds=tuple(KINDS), data=True, copies=True)
+LOOK = request.program(*WORDS, kinds=tuple(KINDS), data=True, timers=True, python=True)
 EXAMINED = [
     word for word in WORDS if files("regfleet.engines").joinpath(f"{word}.doctor.sh").is_file()
 ]
 JOBS = "\n".join(
     [
         shell.text("regfleet.jobs", "recovery.sh"),
+        shell.text("regfleet.jobs", "scheduled.sh"),
         *(job.functions() for job in (Rollback(), Collection(()), Audit(()))),
     ]
 )

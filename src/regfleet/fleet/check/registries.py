@@ -14,6 +14,7 @@ from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.patterns import covers
+from regfleet.fleet.schedules import check_schedule
 from regfleet.fleet.toml_text import place as written
 
 _PROVISIONED_ONLY = (
@@ -38,6 +39,7 @@ _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound h
 _FILES = (*_SERVER_FILES, "ca")
 # distribution v3.0.0, configuration.Proxy.TTL; registry/proxy/proxyauth.go: Basic logins, too.
 _TTL_SINCE = 3
+_LEAST_BETWEEN_COLLECTIONS = 3600  # seconds: a registry takes no pushes while it is collected
 
 
 def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
@@ -123,6 +125,7 @@ def _retention(place: Place, registry: Table) -> Iterator[Finding]:
     if retention.get("rules") and registry.get("delete") is False:
         message = "has no effect: deletion is off in this registry"
         yield Finding((*at, "rules"), message, "write delete = true, or leave rules out")
+    yield from check_schedule((*at, "gc"), retention.get("gc") or {}, _LEAST_BETWEEN_COLLECTIONS)
     kept: list[str] = []
     for index, rule in tables.items(retention, "rules"):
         keeps = [key for key in rule if key.startswith("keep_") and rule[key] is not False]

@@ -44,6 +44,9 @@ of_run='0
 notes=            # what is changed, in base64: lines of action and resource
 count=0
 began=$(date +%s)
+patience=0        # seconds that it waits for other work to end
+outcome=          # how it ended
+begun_by=         # who began it
 
 # Said to the controller, and kept for a controller that has to ask again.
 say() {
@@ -117,16 +120,21 @@ each() { # FUNCTION LINES
 }
 
 begin() { # RUN WHO, which ends in "fleet NAME", then archives that may wait for this touch
-  whose=${2##*fleet }
+  whose=${2##*fleet } begun_by=$2
   keep_answer "$1" || return 1
   if ! mkdir -p "$BASE/services" 2>/dev/null || ! chmod 0700 "$BASE"; then
     fail "$BASE cannot be made or written" "is the disk full or read-only? see \`df -h /var/lib\`"
     return 1
   fi
-  if ! take_lock; then
+  until take_lock; do
+    if [ "$patience" -gt 0 ]; then
+      patience=$((patience - 5))
+      sleep 5
+      continue
+    fi
     fail "another regfleet run is at work here: $(flat <"$BASE/lock")" "wait for it to end"
     return 1
-  fi
+  done
   if ! printf '%s since %s, process %s\n' "$2" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" $$ >"$BASE/lock" ||
     ! printf '@run %s\n' "$1" >"$BASE/last" || ! : >>"$BASE/making"; then
     fail "nothing can be written to $BASE: the disk is full" 'make room on the host: see `df -h /var/lib`'

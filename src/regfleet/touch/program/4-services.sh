@@ -70,6 +70,7 @@ remove_service() { # KIND NAME DATA-DIRECTORY MADE: the data stays unless the di
     stand_aside "$1" "$2" || return 1
   fi
   if [ -n "$3" ]; then doomed="$3$TAB$4$NL$doomed"; fi
+  rm -f "$RECORDS"/*".$2"
   return 0
 }
 

@@ -23,7 +23,7 @@ settle_timers() { # NAME...
 end_timer() { # NAME
   [ ! -e "/etc/systemd/system/$1.timer" ] || return 0
   run systemctl stop "$1.timer" "$1.service" >/dev/null 2>&1
-  rm -f "/etc/systemd/system/timers.target.wants/$1.timer"
+  rm -f "/etc/systemd/system/timers.target.wants/$1.timer" "/var/lib/systemd/timers/stamp-$1.timer"
   run systemctl reset-failed "$1.service" >/dev/null 2>&1
   return 0
 }

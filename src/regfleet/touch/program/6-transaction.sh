@@ -206,6 +206,11 @@ undo_steps() {
   [ -z "$broken" ] || say "failed and taking it back did not succeed: $broken"
 }
 
+concludes() { # RESULT
+  outcome=$1
+  say "outcome $1"
+}
+
 rollback() { # of a touch or job that failed
   each discard "$staged$held"
   if [ -z "$saved" ]; then each discard "$kept"; fi
@@ -215,11 +220,11 @@ rollback() { # of a touch or job that failed
   each unmake "$made"
   if [ -n "$locked" ]; then rm -f "$BASE/making" "$BASE/beside"; fi
   if [ -n "$broken" ]; then
-    say 'outcome failed'
+    concludes failed
   elif [ -n "$changed" ]; then
-    say 'outcome rolled-back'
+    concludes rolled-back
   else
-    say 'outcome failed'
+    concludes failed
   fi
   # A first touch that failed leaves no trace of itself.
   if [ -n "$locked" ] && [ -z "$broken" ]; then leave_host; fi
@@ -258,7 +263,7 @@ finish() {
   each discard "$spent"
   each forget_data "$doomed"
   prune
-  if [ -n "$changed" ]; then say 'outcome changed'; else say 'outcome unchanged'; fi
+  if [ -n "$changed" ]; then concludes changed; else concludes unchanged; fi
   leave_host
 }
 
@@ -267,6 +272,7 @@ touch_host() { # runs `plan`, come what may of the connection
   printf '\n@begin %s\n' "$mark"
   plan
   finish
+  end_record "$outcome"
   if [ -n "$locked" ]; then rm -f "$BASE/lock.pid"; fi
   printf '@end %s\n' "$mark"
 }
