@@ -105,9 +105,9 @@ def begin(
         max(numbers, default=0) + 1,
         mark,
         command,
-        shlex.join(["pyinfra" if command == "pyinfra" else "regfleet", *sys.argv[1:]]),
-        _user(),
-        _origin(),
+        line("pyinfra" if command == "pyinfra" else "regfleet"),
+        user(),
+        origin(),
         now(),
         hosts={name: HostRun(changes=changes) for name, changes in hosts.items()},
     )
@@ -216,16 +216,22 @@ def _parse_host(found: Mapping[str, Json]) -> HostRun:
     )
 
 
-def _user() -> str:
+def line(program: str = "regfleet") -> str:
+    """The command line as typed."""
+    return shlex.join([program, *sys.argv[1:]])
+
+
+def user() -> str:
+    """The user, and by whom with sudo."""
     try:
-        user = getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):
-        user = f"user {os.geteuid()}"
+        name = f"user {os.geteuid()}"
     by_sudo = os.environ.get("SUDO_USER", "")
-    return f"{by_sudo} (as {user})" if by_sudo and by_sudo != user else user
+    return f"{by_sudo} (as {name})" if by_sudo and by_sudo != name else name
 
 
-def _origin() -> str:
+def origin() -> str:
     """This machine, and the address from which its user came by SSH (ssh(1), SSH_CONNECTION)."""
     behind = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]
     return f"{socket.gethostname()} (from {behind})" if behind else socket.gethostname()

@@ -27,10 +27,23 @@ MACHINES = "machines.json"  # which machine each host was at the last apply
 SPACE = "space.json"  # earlier free space of registries' file systems
 REPORT = "report.html"  # the page of the last apply
 RUNS = "runs"
+IMAGES = "images"  # what was done to images; see regfleet.image_work
 PROMOTIONS = "promotions.jsonl"  # who promoted what; see regfleet.promotions
 REPLICATION = "replication"  # ledgers and last records of copies that run here
 
 _RUN = re.compile(r"([0-9]{1,9})\.json")
+_IMAGE_ENTRY = re.compile(r"([0-9]{8}T[0-9]{6}\.[0-9]{6}Z-[0-9a-f]{8})\.json")
+
+
+def image_entry(name: str) -> str:
+    """What one command did to images."""
+    return f"{IMAGES}/{name}.json"
+
+
+def image_entry_name(file: str) -> str | None:
+    """The name of an entry by its file's; None for other files."""
+    match = _IMAGE_ENTRY.fullmatch(file)
+    return match[1] if match else None
 
 
 def server_key(registry: str) -> str:

@@ -332,6 +332,9 @@ def test_the_host_collects_by_itself(twin, pusher, write_fleet, regfleet, tmp_pa
     done = regfleet("gc", fleet, "--yes", *words)
     assert done.returncode == 0, done.stderr
     last = status(regfleet, fleet, *words)["registries"]["main"]["jobs"]["collection"]["last"]
+    done = regfleet("history", fleet, *words)
+    assert "regfleet-main on reg1: " in done.stdout
+    assert " bytes freed" in done.stdout
     # Drift, and a run that meets other work waits for it.
     host.read(f"systemctl stop {UNIT}.timer")
     assert f"timer {UNIT}" in regfleet("plan", fleet, *words).stdout

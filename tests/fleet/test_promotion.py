@@ -2,6 +2,7 @@
 
 import getpass
 import json
+from collections import Counter
 
 import pytest
 from test_replication import push
@@ -133,6 +134,10 @@ def test_the_log_says_who_did_what_and_whether_it_is_whole(twin, write_fleet, re
         "promoted",
     ]
     assert all(each["who"].startswith(f"{getpass.getuser()}@") for each in log["promotions"])
+    done = regfleet("history", fleet, "--json", "--state-dir", state)
+    images = json.loads(done.stdout)["images"]
+    assert Counter(each["command"] for each in images) == {"promote": 6, "demote": 1}
+    assert all(each["ok"] for each in images)
     file = state / "promotions.jsonl"
     file.write_text(file.read_text().replace("refused", "approved", 1))
     done = regfleet("history", fleet, "--promotions", "--state-dir", state)

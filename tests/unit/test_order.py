@@ -17,7 +17,7 @@ ORDER = (
     "archives htpasswd members passwords pki record roles unproven",
     "model",
     "documents journal materials promotions registry_api timers",
-    "gateway replication services",
+    "gateway image_work replication services",
     "engines runtimes",
     "desired look",
     "plan smoke touch",

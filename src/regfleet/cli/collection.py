@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TypeVar
 
+from regfleet import image_work
 from regfleet.cli.runs import Common, confirm, running
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import EXIT_FAILED, EXIT_OK
@@ -14,6 +15,7 @@ from regfleet.fleet.model import Fleet
 from regfleet.jobs.audit import Audit
 from regfleet.jobs.collection import Collection, Subject
 from regfleet.jobs.interface import Job
+from regfleet.model.collections import Collected
 from regfleet.model.report import HostReport
 from regfleet.report import audit_json, audit_text, collection_json, collection_text
 from regfleet.report.lines import show_text
@@ -45,7 +47,9 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
         collection_text.show_found(found, planned, done=False)
         if to_do:
             confirm(yes, collection_text.question(found))
-            done = _done(runner, "collecting garbage on", to_do)
+            with image_work.noted(_state(runner.fleet, common), "gc") as note:
+                done = _done(runner, "collecting garbage on", to_do)
+                _note(note, runner, to_do, done)
             collection_text.show_found(done, common.console(), done=True)
             found = {name: each for name, each in found.items() if name not in to_do} | done
         _show_notes(runner, common)
@@ -81,7 +85,7 @@ def _registries(
     read: list[known.Known] = []
 
     def desired(fleet: Fleet) -> Wanted:
-        state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
+        state = _state(fleet, common)
         read.append(known.read(fleet, state, datetime.now(timezone.utc)))
         return read[0].wanted()
 
@@ -98,6 +102,23 @@ def _registries(
             if why := why_left_out(each):
                 show_text(common.console(), f"{each.name} is left out: {why}")
         yield runner, {name: each for name, each in its.items() if each}
+
+
+def _state(fleet: Fleet, common: Common) -> StateDirectory:
+    return StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
+
+
+def _note(
+    note: image_work.Note,
+    runner: Runner,
+    jobs: Mapping[str, Collection],
+    done: Mapping[str, Sequence[Collected]],
+) -> None:
+    for name in jobs:
+        for each in done.get(name, ()):
+            note.did(f"{each.service} on {name}: {each.blobs} blobs, {each.size} bytes freed")
+        if name not in done:
+            note.failed(f"{name}: {runner.report.hosts[name].error}")
 
 
 def _done(runner: Runner, doing: str, jobs: Mapping[str, Job[T]]) -> dict[str, T]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from regfleet import image_work
 from regfleet.cli.inspect import reading
 from regfleet.cli.options import file_and_names
 from regfleet.cli.runs import confirm
@@ -49,11 +50,14 @@ def delete(
         deletion_text.show_plan(found, people(stderr=True) if asks else console)
         if not dry_run and found.planned:
             confirm(yes, deletion_text.question(found))
-            for each in deletion.delete(fleet, found, asking):
-                if each.error:
-                    deletion_text.show_error(each, console)
-                else:
-                    show_text(console, f"deleted {each.image}")
+            with image_work.noted(state, "delete") as note:
+                for each in deletion.delete(fleet, found, asking):
+                    if each.error:
+                        note.failed(f"{each.image}: {each.error}")
+                        deletion_text.show_error(each, console)
+                    else:
+                        note.did(f"deleted {each.image}")
+                        show_text(console, f"deleted {each.image}")
     if as_json:
         streams.print_document(deletion_json.document(found))
     return EXIT_OK if found.ok else EXIT_FAILED

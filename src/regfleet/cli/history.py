@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from regfleet import journal, state_paths
+from regfleet import image_work, journal, state_paths
 from regfleet.cli.inspect import reading
 from regfleet.cli.promote import show_history
 from regfleet.cli.runs import Common, confirm, finish, running
@@ -56,18 +56,21 @@ def history(
     if promotions:
         return show_history(fleet, state, as_json=as_json)
     runs = [run for run in journal.read(state) if not host or host in run.hosts]
+    images = [] if host else image_work.read(state)
     kept = Generations()
     if host:
         with reading(fleet, None, verbose, as_json=as_json) as session:
             kept = Work.of(nothing(fleet), session).generations(host)
     console = beside_document(as_json=as_json)
-    if not runs:
+    if not runs and not images:
         show_text(console, f"no run is recorded in {state.path / state_paths.RUNS}")
-    history_text.show_runs(runs, console, every=bool(verbose))
+    history_text.show_runs(runs, console, images, every=bool(verbose))
     if host:
         history_text.show_generations(host, kept.kept, fleet.name, console, every=bool(verbose))
     if as_json:
-        streams.print_document(history_json.document(fleet.name, runs, host or "", kept.kept))
+        streams.print_document(
+            history_json.document(fleet.name, runs, host or "", kept.kept, images)
+        )
     return EXIT_OK
 
 

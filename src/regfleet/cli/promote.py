@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from regfleet import promotions
+from regfleet import image_work, promotions
 from regfleet.cli.inspect import reading
 from regfleet.cli.options import USUAL_FILE
 from regfleet.cli.runs import confirm
@@ -71,9 +71,11 @@ def promote(
         if dry_run:
             return _end(fleet, subject, gates, "planned", as_json=as_json)
         confirm(yes, f"Promote it to {stage.name}?")
-        count = promoter.promote(subject)
-        promotions.add(state, {**values, "action": "promoted"}, gates)
-        promoter.close()
+        with image_work.noted(state, "promote") as note:
+            count = promoter.promote(subject)
+            promotions.add(state, {**values, "action": "promoted"}, gates)
+            note.did(f"promoted {_moved(subject)} at {subject.digest}")
+            promoter.close()
     streams.say_beside(
         f"{count['manifests']} manifests, {count['mounted']} blobs mounted,"
         f" {count['blobs']} copied",
@@ -106,10 +108,12 @@ def demote(
         if dry_run:
             return _end(fleet, subject, (), "planned", as_json=as_json)
         confirm(yes, f"Set it back in {stage.name}?")
-        now = promoter.demote(subject)
-        values = {**subject.values, "action": "demoted", "digest": now}
-        promotions.add(state, {**values, "replaced": subject.there})
-        promoter.close()
+        with image_work.noted(state, "demote") as note:
+            now = promoter.demote(subject)
+            values = {**subject.values, "action": "demoted", "digest": now}
+            promotions.add(state, {**values, "replaced": subject.there})
+            note.did(f"set {subject.values['target']}:{subject.values['tag']} back to {now}")
+            promoter.close()
     return _end(fleet, subject, (), "demoted", as_json=as_json)
 
 
@@ -120,6 +124,11 @@ def show_history(fleet: Fleet, state: StateDirectory, *, as_json: bool) -> int:
     if as_json:
         streams.print_document(promotion_text.log_document(fleet.name, log))
     return EXIT_FAILED if log.broken else EXIT_OK
+
+
+def _moved(subject: Subject) -> str:
+    values = subject.values
+    return f"{values['source']}:{values['tag']} to {values['target']}"
 
 
 def _words(words: Sequence[str]) -> tuple[Path, str, str]:

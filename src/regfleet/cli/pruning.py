@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
+from regfleet import image_work
 from regfleet.cli.deletion import INTERRUPTED
 from regfleet.cli.inspect import reading
 from regfleet.cli.options import file_and_name
@@ -45,12 +46,17 @@ def prune(
         pruning_text.show_plan(found, people(stderr=True) if asks else console)
         if going and not dry_run:
             confirm(yes, pruning_text.question(found))
-            done = [one for each in found for one in pruner.delete(each)]
-            for one in done:
-                if one.error:
-                    deletion_text.show_error(one, console)
-            deleted = sum(not one.error for one in done)
-            show_text(console, f"{deleted} of {len(done)} deleted; `regfleet gc` frees the space")
+            count, deleted = 0, 0
+            with image_work.noted(state, "prune") as note:
+                for one in (one for each in found for one in pruner.delete(each)):
+                    count += 1
+                    if one.error:
+                        note.failed(f"{one.image}: {one.error}")
+                        deletion_text.show_error(one, console)
+                    else:
+                        deleted += 1
+                        note.did(f"deleted {one.image}")
+            show_text(console, f"{deleted} of {count} deleted; `regfleet gc` frees the space")
     if as_json:
         streams.print_document(pruning_json.document(fleet.name, found, dry_run=dry_run))
     return EXIT_OK if all(each.ok for each in found) else EXIT_FAILED

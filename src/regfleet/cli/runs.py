@@ -32,6 +32,7 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.fleet.selection import select
 from regfleet.model.names import counted, listed
+from regfleet.model.status import Care
 from regfleet.plan.storages import amount
 from regfleet.report import approved as approved_plan
 from regfleet.report import as_json as documents
@@ -43,6 +44,7 @@ from regfleet.report.summary_text import show_summary, show_troubles
 from regfleet.report.warnings_text import show_warnings
 from regfleet.run import build, gone, identity, machines, samples
 from regfleet.run.apply import Runner
+from regfleet.run.care import care
 from regfleet.run.recording import Recording
 from regfleet.run.wanted import Wanted, declared, nothing
 from regfleet.ssh import early, ways
@@ -204,11 +206,17 @@ def apply(
                 when=datetime.now(timezone.utc),
                 command=f"regfleet {shlex.join(sys.argv[1:])}",
                 also=recording.run.page if recording.run else "",
+                care=_care(runner, state),
             )
             streams.say_beside(f"report: {page}", as_json=common.as_json)
             if runner.report.ok:
                 registries = list(runner.fleet.registries) if how_to_log_in else runner.new()
                 show_access(runner.fleet, registries, state, common.console())
+
+
+def _care(runner: Runner, state: StagedState) -> Care:
+    kept, work = StateDirectory(state.path), runner.work
+    return care(runner.fleet, work.desired, work.seen, kept, samples.read(kept))
 
 
 def _smoke_after_waves(runner: Runner, smoke: bool | None) -> list[str]:

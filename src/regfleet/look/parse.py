@@ -166,6 +166,7 @@ def _observed(host: str, fields: dict[str, list[str]]) -> ObservedHost:
         holds=dict(_directory_entries(value) for value in fields["holds"]),
         listening=_listening(fields["port"]),
         timers=dict(map(_timer, fields["timer"])),
+        read_only=frozenset(fields["read-only"]),
         python=(fields["python"] or [""])[0],
         cron="cron" in fields,
     )

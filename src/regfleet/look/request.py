@@ -104,6 +104,7 @@ def define(want: DesiredHost, salt: str) -> str:
     by_itself = [each for each in want.timers if each.schedule.every]
     python = any(each.python for each in by_itself)
     calls += ["look_cron"] if by_itself else []
+    calls += ["look_read_only"] if want.timers else []
     calls += ["look_python"] if python else []
     calls += [f"look_timer {quote(each.name)} {quote(each.record)}" for each in want.timers]
     calls += [f"look_image {word} {quote(reference)}" for word, reference in sorted(images)]

@@ -5,6 +5,15 @@ look_cron() {
   if [ -d /etc/cron.d ] && { command -v cron || command -v crond; } >/dev/null 2>&1; then say 'cron'; fi
 }
 
+look_read_only() { # services that take no pushes while a collection is at work (jobs/collection.sh)
+  for marker in /run/regfleet/read-only-* /var/run/regfleet/read-only-*; do
+    case $marker in
+      *\* | *.yml) ;;
+      *) if [ -e "$marker" ]; then say "read-only ${marker##*/read-only-}"; fi ;;
+    esac
+  done
+}
+
 look_timer() { # TIMER RECORD: whether its timer runs, and what the last run left
   state=none
   if [ -e "/etc/systemd/system/$1.timer" ]; then

@@ -234,6 +234,7 @@ class ObservedHost:
         data: the contents of existing storages that are to be deleted, by path.
         foreign: registries to be adopted, by the port that they serve.
         timers: by name.
+        read_only: services of registries that take no pushes, for garbage is being collected.
         python: the path of a Python 3.6 or later; empty for none.
         cron: whether there is a cron that reads /etc/cron.d.
     """
@@ -266,6 +267,7 @@ class ObservedHost:
     brought: frozenset[BroughtImage] = frozenset()
     foreign: Mapping[int, Foreign] = field(default_factory=dict)
     timers: Mapping[str, ObservedTimer] = field(default_factory=dict)
+    read_only: frozenset[str] = frozenset()
     python: str = ""
     cron: bool = False
 

@@ -175,6 +175,7 @@ class RegistryStatus:
         contents: None when they could not be counted; `note` says why.
         room: None when it is external, or the look failed.
         room_unknown: whether its storage exists but its free space could not be read.
+        read_only: whether it takes no pushes at the moment, for its garbage is being collected.
         wrong_logins: None where no gateway counts them, or it could not be asked.
         jobs: work on its host, by name, such as `collection`.
         error, hint: why it is not healthy, or why that is not known.
@@ -191,6 +192,7 @@ class RegistryStatus:
     contents: Contents | None = None
     room: Room | None = None
     room_unknown: bool = False
+    read_only: bool = False
     wrong_logins: WrongLogins | None = None
     jobs: Mapping[str, JobStatus] = field(default_factory=dict)
     note: str = ""
@@ -208,6 +210,18 @@ class RegistryStatus:
         if self.certificate_error or (self.certificate and self.certificate.warn):
             found.append("certificate")
         return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How registries are cared for, as their hosts say.
+
+    Attributes:
+        registries: those whose hosts were looked at; without what only they themselves know.
+    """
+
+    registries: tuple[RegistryStatus, ...] = ()
+    copies: tuple[CopyStatus, ...] = ()
 
 
 @dataclass(slots=True)

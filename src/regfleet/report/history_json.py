@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regfleet.fleet.model import Json
+from regfleet.image_work import Entry
 from regfleet.journal import Run
 from regfleet.model.resource import Resource
 from regfleet.report.resource_text import resource_text
@@ -15,18 +16,25 @@ VERSION = 1
 
 
 def document(
-    fleet: str, runs: Sequence[Run], host: str = "", kept: Sequence[Generation] = ()
+    fleet: str,
+    runs: Sequence[Run],
+    host: str = "",
+    kept: Sequence[Generation] = (),
+    images: Sequence[Entry] = (),
 ) -> str:
     """Runs, the newest first, and the generations that a host keeps.
 
     Args:
         host: the host's name; empty for runs only.
+        images: what was done to images, the newest first.
     """
     found: dict[str, Json] = {
         "version": VERSION,
         "fleet": fleet,
         "runs": [_run(run) for run in runs],
     }
+    if not host:
+        found["images"] = [_entry(each) for each in images]
     if host:
         found |= {"host": host, "generations": [_generation(each) for each in kept]}
     return printable(found)
@@ -56,6 +64,21 @@ def _run(run: Run) -> Json:
             }
             for name, host in run.hosts.items()
         },
+    }
+
+
+def _entry(each: Entry) -> Json:
+    return {
+        "command": each.command,
+        "line": each.line,
+        "who": each.who,
+        "origin": each.origin,
+        "began": each.began,
+        "ended": each.ended or None,
+        "ok": each.ok,
+        "did": list(each.did),
+        "further": each.more,
+        "error": each.error or None,
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.text import Text
 
+from regfleet.image_work import Entry
 from regfleet.journal import HostRun, Run
 from regfleet.model.names import listed
 from regfleet.model.resource import Resource
@@ -28,13 +29,19 @@ _AFTER_ROLLBACK = {
 _HANG = 4
 
 
-def show_runs(runs: Sequence[Run], console: Console, *, every: bool = False) -> None:
-    """Print the runs of a fleet, the newest first.
+def show_runs(
+    runs: Sequence[Run], console: Console, images: Sequence[Entry] = (), *, every: bool = False
+) -> None:
+    """Print the runs of a fleet and what was done to images, the newest first.
 
     Args:
         every: print all changes and all host names.
     """
-    for run in runs:
+    everything: list[Run | Entry] = [*runs, *images]
+    for run in sorted(everything, key=lambda each: each.began, reverse=True):
+        if isinstance(run, Entry):
+            _show_entry(run, console, every=every)
+            continue
         head = Text.assemble((f"run {run.number}", "bold"), f"  {moment(run.began)}  ")
         words, style = _result(run)
         show(
@@ -49,7 +56,23 @@ def show_runs(runs: Sequence[Run], console: Console, *, every: bool = False) -> 
                 show(console, "      ", f"and {len(changes) - _MOST_CHANGES} more (-v shows all)")
 
 
-def _result(run: Run) -> tuple[str, str]:
+def _show_entry(entry: Entry, console: Console, *, every: bool) -> None:
+    head = Text.assemble((entry.command, "bold"), f"  {moment(entry.began)}  ")
+    words, style = _result(entry)
+    who = f"  {entry.who} on {entry.origin}: {entry.line}"
+    show(console, head, Text.assemble((words, style), who))
+    if entry.error:
+        show(console, "    ", entry.error, hang=2)
+    shown = entry.did if every else entry.did[:_MOST_CHANGES]
+    for line in shown:
+        show(console, "    ", line, hang=2)
+    if hidden := len(entry.did) - len(shown):
+        show(console, "    ", f"and {hidden + entry.more} more (-v shows {len(entry.did)})")
+    elif entry.more:
+        show(console, "    ", f"and {entry.more} more")
+
+
+def _result(run: Run | Entry) -> tuple[str, str]:
     if run.ok is None:
         return "did not finish", "red"
     return ("well", "green") if run.ok else ("not well", "red")

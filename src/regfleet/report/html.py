@@ -17,11 +17,16 @@ from markupsafe import Markup, escape
 from regfleet import __version__, state_paths
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.materials import Materials
+from regfleet.model.copies import CopyStatus
 from regfleet.model.report import Report
+from regfleet.model.status import Care, RegistryStatus
+from regfleet.report.care_text import job_text, lag_text, room_text
 from regfleet.report.page import picture, rows
 from regfleet.report.resource_text import resource_text
 from regfleet.state import StateDirectory
 from regfleet.terminal.cleaning import clean, clean_lines
+
+NO_CARE = Care()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ def render(
     certificates: Sequence[CertificateLine],
     when: datetime,
     command: str,
+    care: Care = NO_CARE,
 ) -> str:
     """The whole page. Pure.
 
@@ -78,9 +84,11 @@ def render(
         certificates: see `certificate_lines`.
         when: the time of the run, with a time zone.
         command: the command line that the user typed.
+        care: how the registries were cared for, when the run looked.
     """
     hosts = rows.host_rows(fleet, report)
     css, script = _text("report.css"), _text("report.js")
+    copies = [_way(each, when) for each in care.copies]
     return _template().render(
         fleet=fleet,
         report=report,
@@ -94,10 +102,12 @@ def render(
         troubles=rows.troubles(hosts),
         matrices=rows.matrices(hosts),
         pictures={
-            "wide": picture.draw(fleet, report, picture.WIDE),
-            "narrow": picture.draw(fleet, report, picture.NARROW),
+            "wide": picture.draw(fleet, report, picture.WIDE, copies),
+            "narrow": picture.draw(fleet, report, picture.NARROW, copies),
         },
         uses=picture.uses(fleet, report),
+        cared_for=[(each.name, _care_lines(each, when)) for each in care.registries],
+        copies=copies,
         certificates=certificates,
         uncertified=_without_certificate(fleet, certificates),
         css=Markup(css),  # noqa: S704 - a file of ours
@@ -116,10 +126,12 @@ def write(
     when: datetime,
     command: str,
     also: str = "",
+    care: Care = NO_CARE,
 ) -> Path:
     """Write the page into the state directory, readable by its owner only.
 
     Args:
+        care: as for `render`.
         also: name of a second copy that later runs keep; empty for none.
 
     Returns:
@@ -129,10 +141,25 @@ def write(
         StateError: it cannot be written.
     """
     certificates = certificate_lines(materials, when)
-    page = render(fleet, report, certificates=certificates, when=when, command=command)
+    page = render(fleet, report, certificates=certificates, when=when, command=command, care=care)
     for name in filter(None, (also, state_paths.REPORT)):
         state.write_text(name, page)
     return state.path_of(state_paths.REPORT)
+
+
+def _way(copy: CopyStatus, now: datetime) -> picture.Way:
+    if copy.attention(now):
+        outcome: picture.Outcome = "bad"
+    else:
+        outcome = "good" if copy.last else "open"
+    return picture.Way(copy.name, copy.source, copy.target, lag_text(copy, now), outcome)
+
+
+def _care_lines(registry: RegistryStatus, now: datetime) -> list[str]:
+    found = ["takes no pushes: its garbage is being collected"] if registry.read_only else []
+    found += [room_text(registry.room)] if registry.room else []
+    found += [line for each in registry.jobs.values() if (line := job_text(each, now))]
+    return found
 
 
 def _without_certificate(

@@ -98,6 +98,7 @@ def _registry(registry: RegistryStatus, now: datetime) -> Json:
         "missing_manifests": found.broken if found else None,
         "room": _room(registry.room),
         "wrong_logins": _wrong_logins(registry.wrong_logins),
+        "read_only": registry.read_only,
         "jobs": {name: _job(each, now) for name, each in registry.jobs.items()},
         "note": registry.note or None,
         "error": _error(registry.error, registry.hint),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.filesize import decimal
@@ -13,7 +13,6 @@ from rich.text import Text
 
 from regfleet.model.contents import Contents
 from regfleet.model.copies import CopyStatus
-from regfleet.model.records import JobStatus
 from regfleet.model.report import Origin
 from regfleet.model.status import (
     MOST_SKEW,
@@ -23,9 +22,9 @@ from regfleet.model.status import (
     FleetStatus,
     HostStatus,
     RegistryStatus,
-    Room,
     WrongLogins,
 )
+from regfleet.report.care_text import age, interval, job_text, moment, room_text
 from regfleet.report.lines import show
 from regfleet.report.replication_text import summary
 from regfleet.report.resource_text import resource_text
@@ -85,11 +84,11 @@ def _show_copy(console: Console, copy: CopyStatus, now: datetime) -> None:
     details: list[str] = []
     last, lag = copy.last, copy.lag(now)
     if last:
-        details.append(f"last run {age(now - _moment(last.started))}: {summary(last)}")
+        details.append(f"last run {age(now - moment(last.started))}: {summary(last)}")
         details += [*last.errors, *last.notices]
     if copy.every and lag is not None:
         details.append(
-            f"complete as of {age(timedelta(seconds=lag))}, every {_interval(copy.every)}"
+            f"complete as of {age(timedelta(seconds=lag))}, every {interval(copy.every)}"
         )
     if copy.error:
         details.append(copy.error)
@@ -100,20 +99,6 @@ def _show_copy(console: Console, copy: CopyStatus, now: datetime) -> None:
     words = "" if last or copy.error else ", has not run yet"
     why = f" ({', '.join(attention)})" if attention else ""
     _show_row(console, state, head.append(f"{where}{words}{why}"), tuple(details))
-
-
-def _moment(seconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, timezone.utc)
-
-
-def _interval(seconds: int) -> str:
-    for size, unit in ((86400, "d"), (3600, "h")):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds // 60}m"
 
 
 def _show_unproven(status: FleetStatus, console: Console, file: str) -> None:
@@ -138,15 +123,6 @@ def _title(status: FleetStatus) -> Text:
     else:
         words += "never applied from here"
     return Text.assemble((status.fleet, "bold"), words)
-
-
-def age(passed: timedelta) -> str:
-    """Elapsed time in one unit: `3 hours ago`."""
-    seconds = int(passed.total_seconds())
-    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            return f"{_counted(seconds // size, unit)} ago"
-    return "just now"
 
 
 def _show_hosts(console: Console, hosts: Sequence[HostStatus], *, verbose: bool) -> None:
@@ -228,12 +204,8 @@ def _registry(registry: RegistryStatus, now: datetime) -> tuple[Text, tuple[str,
         lines.append(_contents(registry.contents))
     if registry.note:
         lines.append(registry.note)
-    if registry.room:
-        lines.append(_room(registry.room))
-    if registry.room_unknown:
-        lines.append("the free space of its storage could not be read")
+    lines += _care(registry, now)
     lines += _wrong_logins(registry.wrong_logins)
-    lines += [line for each in registry.jobs.values() if (line := _job(each, now))]
     if registry.certificate:
         lines.append(f"certificate: {_certificate(registry.certificate)}")
     if registry.certificate_error:
@@ -242,6 +214,17 @@ def _registry(registry: RegistryStatus, now: datetime) -> tuple[Text, tuple[str,
         lines.append(f"API {registry.api_version}")
     head = Text.assemble((registry.name, "bold"), f"  {', '.join(words)}")
     return head, tuple(lines)
+
+
+def _care(registry: RegistryStatus, now: datetime) -> list[str]:
+    lines = []
+    if registry.read_only:
+        lines.append("takes no pushes at the moment: its garbage is being collected")
+    if registry.room:
+        lines.append(room_text(registry.room))
+    if registry.room_unknown:
+        lines.append("the free space of its storage could not be read")
+    return [*lines, *(line for each in registry.jobs.values() if (line := job_text(each, now)))]
 
 
 def _contents(found: Contents) -> str:
@@ -261,35 +244,6 @@ def _wrong_logins(found: WrongLogins | None) -> list[str]:
         return []
     where = f"{found.addresses} address{'' if found.addresses == 1 else 'es'}"
     return [f"{_counted(found.count, 'wrong login')} in the last day, from {where}"]
-
-
-def _job(found: JobStatus, now: datetime) -> str:
-    """The last run of a job, and when the next ones are; empty where there is nothing to say."""
-    when = found.schedule
-    every = f"every {_interval(when.every)}" if when.every else ""
-    every += f" at {when.at}" if when.every and when.at else ""
-    last = found.last
-    if found.error:
-        return f"{found.job}: {found.error}"
-    if last is None:
-        return f"{found.job}: not yet; {every}" if every else ""
-    words = f"{found.job}: {age(now - _moment(last.began))}"
-    if last.by_itself:
-        words += " by itself"
-    if not last.ok:
-        words += f", {last.result}: {last.error}"
-    elif "bytes_freed" in found.figures:
-        words += f", freed {decimal(found.figures['bytes_freed'])}"
-    return f"{words}; {every}" if every else words
-
-
-def _room(found: Room) -> str:
-    words = f"room: {decimal(found.free)} of {decimal(found.size)} free"
-    if found.inodes and found.free_inodes * 2 < found.inodes:
-        words += f", {found.free_inodes} of {found.inodes} inodes"
-    if found.per_day is not None and found.per_day > 0:
-        words += f", {decimal(found.per_day)} less a day"
-    return "; ".join([words, *found.warnings])
 
 
 def _certificate(found: Certificate) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -18,10 +18,9 @@ from regfleet import state_paths, unproven
 from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.engines import ENGINES
 from regfleet.errors import CertificateError, RegfleetError
-from regfleet.fleet.copies import Copy, copies
+from regfleet.fleet.copies import copies
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.look import guesses
-from regfleet.model.copies import CopyStatus
 from regfleet.model.plan import Plan
 from regfleet.model.status import (
     Certificate,
@@ -37,14 +36,13 @@ from regfleet.registry_api import contents
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import Kind, RegistryError, only_registry_errors
 from regfleet.registry_api.target import Credentials
-from regfleet.replication import outcome, timers
 from regfleet.run import known as known_materials
 from regfleet.run import machines, samples
 from regfleet.run.asking import Asking, elsewhere, let_in
+from regfleet.run.care import copy_status, look_after
 from regfleet.run.drift import origin
 from regfleet.run.known import Known
 from regfleet.run.samples import Sample, growth, sample
-from regfleet.run.scheduling import job_status, scheduled_on
 from regfleet.run.wanted import Wanted
 from regfleet.run.work import Connections, Work
 from regfleet.state import StateDirectory
@@ -121,29 +119,11 @@ def survey(
     _survey_machines(tools, state, status)
     _survey_external(tools, status)
     status.copies = {
-        each.name: _copy(tools, state, each)
+        each.name: copy_status(each, tools.work.seen, state)
         for each in copies(fleet)
         if each.host is None or each.host.name in status.hosts
     }
     return status
-
-
-def _copy(tools: _Surveyor, state: StateDirectory, copy: Copy) -> CopyStatus:
-    """A copy and its last run, from the look at its host, or from the state directory."""
-    host = copy.host.name if copy.host else ""
-    status = CopyStatus(copy.name, copy.source.name, copy.target.name, host, copy.policy.every)
-    if host:
-        seen = tools.work.seen.get(host)
-        if seen is None:
-            return replace(status, error=f"its host {host} was not looked at")
-        found = seen.timers.get(timers.timer(copy).name)
-        kept = found.record if found else ""
-    else:
-        kept = state.read_text(f"{state_paths.REPLICATION}/{copy.file_name}.json") or ""
-    last = outcome.parse_text(kept) if kept else None
-    return replace(
-        status, last=last, error="its record cannot be read" if kept and not last else ""
-    )
 
 
 def last_apply(state: StateDirectory) -> datetime | None:
@@ -190,7 +170,9 @@ def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
             if host.reachable:
                 if any(each.name == name for each in registry.hosts):
                     _record_room(tools, registry, name, status.registries[registry.name])
-                    _record_jobs(tools, registry, name, status.registries[registry.name])
+                    if seen := tools.work.seen.get(name):
+                        want = tools.wanted.desired[name]
+                        look_after(status.registries[registry.name], tools.fleet, want, seen)
                 if registry.instance((name,)):
                     _ask(tools, registry, status.registries[registry.name])
                     if registry.gateway:
@@ -260,17 +242,6 @@ def _record_room(tools: _Surveyor, registry: Registry, host: str, status: Regist
         return
     grown = growth(tools.samples.get(registry.name, ()), sample(seen, found))
     status.room = Room(found.size, found.free, found.inodes, found.free_inodes, grown)
-
-
-def _record_jobs(tools: _Surveyor, registry: Registry, host: str, status: RegistryStatus) -> None:
-    """Record the last runs of jobs for a registry, from the look."""
-    seen = tools.work.seen.get(host)
-    if seen is not None:
-        status.jobs = {
-            each.job.name: job_status(each, seen)
-            for each in scheduled_on(tools.fleet, tools.wanted.desired[host])
-            if each.registry == registry.name
-        }
 
 
 def _wrong_logins(tools: _Surveyor, registry: Registry, host: str) -> WrongLogins | None:

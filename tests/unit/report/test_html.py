@@ -16,10 +16,14 @@ from making import CANARY, NOW, client, fleet, host, material, materials
 from pages import CHANGES, REFUSALS, bad_day, failed, page, passed, run
 
 from regfleet.fleet.model import Mirror
+from regfleet.fleet.schedules import Schedule
 from regfleet.model.checks import Check
+from regfleet.model.copies import CopyOutcome, CopyStatus
 from regfleet.model.plan import Change, Plan
+from regfleet.model.records import JobRecord, JobStatus
 from regfleet.model.report import HostReport, Report
 from regfleet.model.resource import Resource
+from regfleet.model.status import Care, RegistryStatus
 from regfleet.pki.certificates import ServerPair
 from regfleet.report import html
 from regfleet.report.page import picture, rows
@@ -337,3 +341,28 @@ def test_drift_is_told_from_what_is_newly_declared(origin, said):
     behind = text.partition("client.build.registries")[2]
     assert behind.strip().startswith(said)
     assert ("changed on the host" in text) is bool(said)
+
+
+def test_copies_are_drawn_with_how_far_they_are_behind():
+    now = int(NOW.timestamp())
+    ok = CopyOutcome("ok", started=now - 7200, complete=now - 7200)
+    away = CopyOutcome("away", started=now - 60)
+    last = JobRecord("timer-1", "a timer", now - 3600, 5, "changed")
+    collection = JobStatus("collection", Schedule(86400, "03:00"), last, {"bytes_freed": 5000})
+    care = Care(
+        (RegistryStatus("main", "reg.example.com:5000", False, read_only=True,
+                        jobs={"collection": collection}),),
+        (CopyStatus("p.hub", "main", "hub", "reg1", 86400, ok),
+         CopyStatus("q.main", "hub", "main", "reg1", 300, away)),
+    )  # fmt: skip
+    declared, report = run()
+    text = html.render(declared, report, certificates=(), when=NOW, command="x", care=care)
+    words = " ".join(Reader(text).words)
+    assert "p.hub: main to hub, 2 hours behind" in words
+    assert "q.main: hub to main, away" in words
+    assert text.count('class="edge copies good" d=') == 2 + 1  # wide, narrow and the legend
+    assert text.count('class="edge copies bad" d=') == 2
+    said = "takes no pushes: its garbage is being collected; collection: 1 hour ago by itself"
+    assert f"{said}, freed 5.0 kB; every 1d at 03:00" in words
+    without = html.render(declared, report, certificates=(), when=NOW, command="x")
+    assert 'class="edge copies' not in without

@@ -22,7 +22,7 @@ from regfleet.model.status import (
     Room,
     WrongLogins,
 )
-from regfleet.report import images_json, images_text, status_json, status_text
+from regfleet.report import care_text, images_json, images_text, status_json, status_text
 
 MIRROR = Change(
     Resource("daemon.json", "registry-mirrors"), "update", "client.build.mirrors", "reload"
@@ -318,7 +318,7 @@ def test_contents_in_words(held, words):
     ],
 )
 def test_ages(passed, words):
-    assert status_text.age(passed) == words
+    assert care_text.age(passed) == words
     text = said(fleet(last_apply=NOW - passed))
     assert f"last apply from here: {words} (" in text
 
@@ -416,6 +416,7 @@ def test_the_document_of_status():
                 "missing_manifests": 0,
                 "room": None,
                 "wrong_logins": None,
+                "read_only": False,
                 "jobs": {},
                 "note": None,
                 "error": None,

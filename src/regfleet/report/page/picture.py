@@ -24,6 +24,8 @@ MOST_GROUPS = 16  # client groups with a card of their own; the rest share one
 
 _TITLE, _ROW, _PAD, _GAP, _INSET = 50, 22, 10, 18, 12
 
+_BOW = 36  # how far the curves of copies stand out
+
 # Text width is estimated: a letter of the style sheet's fixed-width fonts is at most this part of
 # the font size.
 _LETTER = 0.61
@@ -80,6 +82,22 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """Copies from one registry to another.
+
+    Attributes:
+        name: of the copy: `north.north1`.
+        words: how far it is behind.
+    """
+
+    name: str
+    source: str
+    target: str
+    words: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """A line of text on a card, with an optional outcome at the right."""
 
@@ -123,11 +141,16 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A curve, as an SVG path."""
+    """A curve, as an SVG path.
+
+    Attributes:
+        copies: whether it is one registry's copies from another.
+    """
 
     path: str
     outcome: Outcome
     title: str
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +184,18 @@ def uses(fleet: Fleet, report: Report) -> tuple[Use, ...]:
     return tuple(use for client in fleet.clients.values() for use in _uses(client, report.hosts))
 
 
-def draw(fleet: Fleet, report: Report, size: Size) -> Picture:
-    """Lay out the fleet: clients on the left, registries and mirrors on the right."""
+def draw(fleet: Fleet, report: Report, size: Size, ways: Sequence[Way] = ()) -> Picture:
+    """Lay out the fleet: clients on the left, registries and mirrors on the right.
+
+    Args:
+        ways: the copies between registries; they are drawn beside the registries' cards.
+    """
     groups = _groups(fleet, report)
     left = [_client_card(group, size) for group in groups]
     right = _target_cards(fleet, report, groups, size)
+    for way in ways:
+        key, line = f"registry.{way.target}", Line(f"from {way.source}", way.words, way.outcome)
+        right[key] = replace(right[key], lines=(*right[key].lines, line))
     height = max(_height(left), _height(right.values()))
     left = _stacked(left, height)
     right = dict(zip(right, _stacked(right.values(), height), strict=True))
@@ -174,6 +204,7 @@ def draw(fleet: Fleet, report: Report, size: Size) -> Picture:
         for card, group in zip(left, groups, strict=True)
         for number, use in enumerate(group.uses)
     ]
+    edges += _copying(ways, right)
     edges.sort(key=lambda edge: _WEIGHT[edge.outcome])  # failures are drawn last, on top
     return Picture(size.width, height, (*left, *right.values()), tuple(edges))
 
@@ -342,6 +373,21 @@ def _stacked(cards: Iterable[Card], height: int) -> list[Card]:
         stacked.append(replace(card, y=round(y)))
         y += card.height + _GAP + spare
     return stacked
+
+
+def _copying(ways: Sequence[Way], cards: Mapping[str, Card]) -> list[Edge]:
+    """A curve for each copy, from its source's card to its line in the target's."""
+    seen: Counter[str] = Counter()
+    edges = []
+    for way in ways:
+        source, target = cards[f"registry.{way.source}"], cards[f"registry.{way.target}"]
+        number = 1 + seen[way.target]  # behind the line with its state
+        seen[way.target] += 1
+        x, y1, y2 = source.x, source.y + _TITLE // 2, target.y + target.line_y(number)
+        path = f"M{x} {y1}C{x - _BOW} {y1} {x - _BOW} {y2} {x} {y2}"
+        title = f"{way.name}: {way.source} to {way.target}, {way.words}"
+        edges.append(Edge(path, way.outcome, title, copies=True))
+    return edges
 
 
 def _edge(card: Card, number: int, use: Use, target: Card) -> Edge:
