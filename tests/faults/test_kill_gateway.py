@@ -21,7 +21,7 @@ BODY = """
 [registry.main]
 hosts = [$reg1]
 endpoint = "registry.test:5000"
-image_archive = "$registry_tar"
+RUNTIME
 storage = "/srv/images"
 tls = { source = "none" }
 allow_plaintext_passwords = true
@@ -32,8 +32,7 @@ root = { password = "generate" }
 bob = { password = "generate" }
 """
 PROJECTS = """
-[registry.main.gateway]
-image_archive = "$nginx_tar"
+GATEWAY
 [registry.main.projects.team]
 members = { MEMBERS }
 """
@@ -44,6 +43,13 @@ NAMES = {
 }
 # From one state to another, and back.
 CHANGES = {"gets and loses its gateway": ("users", "guest"), "a role": ("guest", "member")}
+ARCHIVE = 'image_archive = "$registry_tar"'
+RUNTIMES = {
+    "container": ARCHIVE,
+    "compose": f'runtime = "compose"\n{ARCHIVE}',
+    "package": 'runtime = "package"',
+}
+FRONT = '[registry.main.gateway]\nimage_archive = "$nginx_tar"'
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +60,21 @@ def twin(boot_for_module):
 @pytest.fixture
 def drivers(twin, write_fleet):
     """By state: each brings the registry to it, from any."""
-    found = {}
-    for state in ("users", *MEMBERS):
-        body = BODY.replace("ADMINS", "" if state == "users" else 'admins = ["root"]')
-        if state != "users":
-            body += PROJECTS.replace("MEMBERS", MEMBERS[state])
-        found[state] = Driver(write_fleet(twin, body, name=f"{state}.toml"), twin)
-    return found
+    return {state: made(twin, write_fleet, state) for state in ("users", *MEMBERS)}
+
+
+def made(twin, write_fleet, state, runtime="container"):
+    body = BODY.replace("ADMINS", "" if state == "users" else 'admins = ["root"]')
+    if state != "users":
+        body += PROJECTS.replace("MEMBERS", MEMBERS[state])
+    body = body.replace("RUNTIME", RUNTIMES[runtime])
+    body = body.replace("GATEWAY", "" if runtime == "package" else FRONT)
+    return Driver(write_fleet(twin, body, name=f"{state}-{runtime}.toml"), twin)
+
+
+@pytest.fixture
+def by_runtime(twin, write_fleet):
+    return {runtime: made(twin, write_fleet, "guest", runtime) for runtime in RUNTIMES}
 
 
 def state_of(host, driver):
@@ -146,3 +160,35 @@ def test_a_kill_while_it_is_taken_out(twin, drivers, tally):
         left = "docker images -q; docker volume ls -q; ls -d /etc/regfleet /var/lib/regfleet || :"
         assert host.read(left) == "", where
     tally("touch of a gateway killed while it is taken out", len(points), len(points))
+
+
+@pytest.mark.skipif(not SOAK, reason="long: set REGFLEET_SOAK")
+@pytest.mark.parametrize("runtime", ["compose", "package"])
+def test_a_kill_while_the_runtime_of_the_three_changes(twin, by_runtime, seeds, tally, runtime):
+    """From containers and back: roles hold, whichever of the two serves."""
+    host = twin.hosts[HOST]
+    each = by_runtime
+    each["container"].apply(HOST)
+    with_an_image(host, each["container"], seeds)
+    tried = 0
+    for before, after in (("container", runtime), (runtime, "container")):
+        boundaries, ended = each[after].boundaries(HOST)
+        assert ended.result == "changed", ended
+        for number, step in chosen(boundaries):
+            where = f"{before} to {after}: killed at {number}, {step}"
+            each[before].apply(HOST)
+            assert state_of(host, each[before]) == "guest", where
+            tried += 1
+            # A package is installed once: then there is a boundary less.
+            ended = each[after].touch_with(HOST, kill_at(number))
+            assert ended.cut or ended.result == "changed", (where, ended)
+            each[after].do(HOST, Recovery())
+            assert state_of(host, each[after]) == "guest", where
+            each[after].apply(HOST)
+            assert each[after].plan(HOST).empty, where
+            assert state_of(host, each[after]) == "guest", where
+            assert containers(host) == ([] if after == "package" else NAMES["guest"]), where
+    each["container"].destroy(HOST)
+    left = "pgrep nginx; pgrep docker-registry; ls -d /etc/regfleet /var/lib/regfleet"
+    assert host.run(f"docker ps -aq; {left}").stdout == ""
+    tally(f"touch of a gateway killed on its way to {runtime} and back", tried, tried)

@@ -346,6 +346,37 @@ def test_nginx_that_is_killed_comes_back(twin, docker):
     docker("bob", "pull APP/team-a/app:1")
 
 
+def test_compose_runs_the_three(twin, run, docker, proven):
+    host = twin.hosts["reg1"]
+    if host.run("apt-get -qq update && apt-get -qq -s install docker-compose").returncode:
+        pytest.skip("no package sources: docker-compose cannot be installed")
+    compose = lambda text: text.replace("storage =", 'runtime = "compose"\nstorage =')  # noqa: E731
+    applied(run, edit=compose)
+    projects = host.read(
+        "docker ps --format '{{.Names}} {{.Label \"com.docker.compose.project\"}}' | sort"
+    )
+    assert projects.splitlines() == [
+        "regfleet-main regfleet-main",
+        "regfleet-main.gateway regfleet_main_gateway",
+        "regfleet-main.users regfleet_main_users",
+    ]
+    docker("bob", "pull APP/team-a/app:1")
+    assert "bob may only pull in team-a/app" in docker("bob", "push APP/team-a/app:1", 1)
+    assert planned(run, edit=compose) == []
+    before = containers(twin)
+    without = lambda text: compose(text).replace('bob = "guest", ', "")  # noqa: E731
+    applied(run, edit=without)
+    assert "bob has no rights in team-a/app" in docker("bob", "push APP/team-a/app:1", 1)
+    host.read("cd / && docker-compose -f /etc/regfleet/main.gateway/compose.yaml up -d 2>&1")
+    assert containers(twin) == before
+    assert "wrong login" in run("status", edit=without).stdout
+    proven("gateway", host.read("docker-compose version --short"), "bookworm", "runtime compose")
+    applied(run)
+    assert planned(run) == []
+    assert "bob may only pull in team-a/app" in docker("bob", "push APP/team-a/app:1", 1)
+    assert host.read("ls /etc/regfleet").split() == ["main", "main.gateway"]
+
+
 def test_it_loses_its_projects_and_is_hardly_away(twin, run, docker, proven):
     done = run("plan", projects=False)
     assert "its registry is gone" not in done.stdout

@@ -1,6 +1,7 @@
-"""A registry behind a gateway where the service manager runs the three: Podman's containers.
+"""A registry behind a gateway where the service manager runs the three.
 
-Podman 4.3 on bookworm; the client is Docker 26.1. Its packages come from the distribution.
+Containers of Podman 4.3 on bookworm; and the distribution's docker-registry and nginx, beside
+an nginx that serves something else. The client is Docker 26.1.
 """
 
 import json
@@ -22,7 +23,7 @@ BODY = """
 hosts = [$reg1]
 endpoint = "registry.test:443"
 runtime = "RUNTIME"
-image_archive = "$registry_tar"
+IMAGE
 storage = "/srv/images"
 ADMINS
 
@@ -42,8 +43,7 @@ login = { main = "ci" }
 image_archive = "$busybox_tar"
 """
 PROJECTS = """
-[registry.main.gateway]
-image_archive = "$nginx_tar"
+GATEWAY
 [registry.main.projects.team]
 members = { bob = "guest" }
 [registry.main.projects.open]
@@ -77,6 +77,10 @@ def run(twin, write_fleet, state, regfleet):
     def run(command, *options, runtime="podman", projects=True, edit=lambda text: text):
         body = BODY.replace("RUNTIME", runtime).replace("PROJECTS", PROJECTS if projects else "")
         body = body.replace("ADMINS", 'admins = ["root"]' if projects else "")
+        packaged = runtime == "package"
+        body = body.replace("IMAGE", "" if packaged else 'image_archive = "$registry_tar"')
+        gateway = '[registry.main.gateway]\nimage_archive = "$nginx_tar"'
+        body = body.replace("GATEWAY", "" if packaged else gateway)
         return regfleet(command, write_fleet(twin, edit(body)), "--state-dir", state, *options)
 
     return run
@@ -146,6 +150,83 @@ def test_nginx_that_is_killed_comes_back(twin, ask):
                 return
         time.sleep(0.25)
     raise AssertionError(twin.hosts["reg1"].read("journalctl -u regfleet-main.gateway -n 30"))
+
+
+@pytest.fixture
+def sites(twin):
+    """An nginx of the host's own, with a site: where it runs, and what it answers."""
+    host = twin.hosts["reg1"]
+    done = host.run("apt-get -qq update && apt-get -qq install --no-install-recommends nginx-light")
+    if done.returncode:
+        pytest.skip("no package sources: nginx cannot be installed")
+    host.read("systemctl start nginx; echo a site >/var/www/html/site")
+
+    def found():
+        pids = host.read("pgrep -f '^nginx: worker' -P $(cat /run/nginx.pid) | sort")
+        return pids, host.read("curl -s http://127.0.0.1/site; systemctl is-enabled nginx")
+
+    return found
+
+
+def test_packages_run_the_three_beside_the_hosts_own_nginx(twin, run, ask, sites, proven):
+    host = twin.hosts["reg1"]
+    before = sites()
+    plan = run("plan", runtime="package").stdout
+    assert "libnginx-mod-http-js" in plan, plan
+    found = applied(run, runtime="package")
+    smoke = found["hosts"]["client1"]["smoke"]
+    assert "failed" not in smoke.values(), smoke
+    active = {"regfleet-main.users": "active", "regfleet-main.gateway": "active"}
+    assert units(host) == {"regfleet-main": "inactive", **active}
+    assert host.read("systemctl is-active docker-registry; podman ps -q") == "active"
+    assert run("plan", "--detailed-exitcode", runtime="package").returncode == 0
+    assert sites() == before
+    owners = host.read(
+        "pgrep -P $(systemctl show -P MainPID regfleet-main.gateway) | xargs ps -o user= -p"
+    )
+    assert set(owners.split()) == {"www-data"}
+    rights = "grep -h -E '^(CapBnd|NoNewPrivs)' /proc/$(systemctl show -P MainPID {})/status"
+    kept = {"regfleet-main.users": "0" * 16, "regfleet-main.gateway": "00000000000004c1"}
+    for name, bound in kept.items():
+        assert host.read(rights.format(name)).split() == ["CapBnd:", bound, "NoNewPrivs:", "1"]
+    assert ask("GET", "/v2/team/app/tags/list", "bob", "wrong")[0] == 401
+    assert "wrong logins in the last day" in run("status", runtime="package").stdout
+    proven("gateway", host.read("nginx -v 2>&1"), "bookworm", "runtime package")
+
+
+def test_a_role_of_packages_is_changed_without_a_restart(twin, run, ask):
+    host = twin.hosts["reg1"]
+    pid = "systemctl show -P MainPID regfleet-main.gateway docker-registry regfleet-main.users"
+    before = host.read(pid)
+    developer = lambda text: text.replace('bob = "guest"', 'bob = "developer"')  # noqa: E731
+    applied(run, runtime="package", edit=developer)
+    assert ask("POST", "/v2/team/app/blobs/uploads/", "bob")[0] == 202
+    assert run("rollback", "--yes", runtime="package").returncode == 0
+    assert ask("POST", "/v2/team/app/blobs/uploads/", "bob")[0] == 403
+    assert host.read(pid) == before
+
+
+def test_an_nginx_whose_package_was_upgraded_is_restarted(twin, run, ask):
+    """A new program, which the running one could load no modules of."""
+    host = twin.hosts["reg1"]
+    pid = "systemctl show -P MainPID regfleet-main.gateway"
+    before = host.read(pid)
+    host.read("cp -p /usr/sbin/nginx /usr/sbin/n && mv /usr/sbin/n /usr/sbin/nginx")
+    developer = lambda text: text.replace('bob = "guest"', 'bob = "developer"')  # noqa: E731
+    applied(run, runtime="package", edit=developer)
+    assert host.read(pid) != before
+    assert ask("POST", "/v2/team/app/blobs/uploads/", "bob")[0] == 202
+
+
+def test_packages_leave_nothing_and_podman_takes_over_again(twin, run, ask, sites):
+    host = twin.hosts["reg1"]
+    before = sites()
+    applied(run)
+    assert units(host) == dict.fromkeys(NAMES, "active")
+    assert host.read("systemctl is-active docker-registry || :") == "inactive"
+    assert ask("GET", "/v2/team/app/tags/list", "bob")[0] == 404
+    assert run("plan", "--detailed-exitcode").returncode == 0
+    assert sites() == before
 
 
 def test_it_loses_its_projects_and_leaves_nothing(twin, run, ask):

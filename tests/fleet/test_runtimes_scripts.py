@@ -4,6 +4,8 @@ import time
 from contextlib import suppress
 
 import pytest
+from urllib3 import PoolManager
+from urllib3.util import make_headers
 
 from regfleet.errors import HostError
 from regfleet.rehearse.twin import HostSpec
@@ -25,6 +27,10 @@ login = {{ main = "ci" }}
 
 [smoke]
 image_archive = "$busybox_tar"
+"""
+PROJECTS = """
+[registry.main.projects.team]
+members = { ci = "guest" }
 """
 MAIN = "/etc/init.d/regfleet-main"
 LEFT = (
@@ -59,9 +65,10 @@ def states(tmp_path_factory):
 def run(twin, write_fleet, states, regfleet):
     """`run("apply", "openrc", "podman", "--yes")`."""
 
-    def command(name, host, runtime, *options, delete="true"):
+    def command(name, host, runtime, *options, delete="true", projects=False):
         image = "" if runtime == "package" else 'image_archive = "$registry_tar"'
         body = BODY.format(host=host, runtime=runtime, image=image, delete=delete)
+        body = body.replace("[client.docker]", f"{PROJECTS if projects else ''}\n[client.docker]")
         return regfleet(name, write_fleet(twin, body), "--state-dir", states[host], *options)
 
     return command
@@ -177,3 +184,38 @@ def test_the_runtime_changes_there_and_back(twin, run, name):
         assert bool(host.run("podman ps -q").stdout) == (runtime == "podman")
     assert run("destroy", name, runtime, "--yes").returncode == 0
     assert host.run(LEFT).stdout == ""
+
+
+@pytest.mark.parametrize("name", ENABLED)
+def test_packages_run_a_gateway_there(twin, run, states, proven, name):
+    """The password check and nginx are found, taken up, started again and removed as the others."""
+    host = twin.hosts[name]
+    apply = lambda **how: run("apply", name, "package", "--yes", "--no-smoke", **how)  # noqa: E731
+    done = apply(projects=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing to do" in apply(projects=True).stdout
+    assert run("smoke", name, "package", projects=True).returncode == 0
+    pool = PoolManager(cert_reqs="CERT_NONE", timeout=10, retries=False)
+    url = f"https://{host.address}:5000/v2/team/a/tags/list"
+    word = (states[name] / "passwords" / "main" / "ci").read_text().strip()
+    found = [
+        pool.request("GET", url, headers=make_headers(basic_auth=f"ci:{each}")).status
+        for each in ("wrong", word)
+    ]
+    assert found == [401, 404]
+    assert "wrong login" in run("status", name, "package", projects=True).stdout
+    listening = host.read("ss -Hltn 'sport = :80'")
+    assert listening == "", "the packages' own nginx runs"
+    pid = "cat /run/regfleet-main.gateway.pid"
+    before = host.read(pid)
+    for service in ("gateway", "users"):
+        host.read(f"{MAIN}.{service} restart && {MAIN}.{service} status")
+    assert host.read(pid) != before
+    assert "nothing to do" in apply(projects=True).stdout
+    done = apply()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert host.run("pgrep nginx; ls /run | grep gateway").stdout == ""
+    assert apply(projects=True).returncode == 0
+    assert run("destroy", name, "package", "--yes", projects=True).returncode == 0
+    assert host.run(f"{LEFT}; pgrep nginx").stdout == ""
+    proven("gateway", host.read("nginx -v 2>&1"), name, "runtime package")

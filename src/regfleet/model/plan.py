@@ -42,11 +42,13 @@ class InstallProgram:
 
     Attributes:
         unit: the packages' own service.
+        beside: whether it is left as it is where it is there already: ours is another one.
     """
 
     manager: str
     packages: tuple[str, ...]
     unit: str
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

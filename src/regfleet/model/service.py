@@ -98,6 +98,7 @@ class ComposeRun:
     """A container that Docker runs and restarts, made from a compose file.
 
     Attributes:
+        called: the service's name within the compose file.
         path: the path of the compose file on the host, one of the service's files.
         definition: the only service in the compose file, by the Compose specification, without
             labels; `$` is not doubled here.
@@ -109,6 +110,7 @@ class ComposeRun:
     path: str
     definition: Mapping[str, Json]
     log_options: Mapping[str, Json]
+    called: str = "registry"
 
     @property
     def specified(self) -> tuple[Sequence[str], ...]:
@@ -126,11 +128,14 @@ class UnitRun:
         mounts: directories of the host, each with its path in the container and its options.
         unit: the distribution's unit that runs the program; empty if regfleet writes the unit.
         packages: the packages with the program, by package manager.
+        brought: what else these packages bring that it needs: paths.
+        package_unit: the packages' own unit, where it is not `unit`: it is left as it is.
         privileges: capabilities that it keeps (capabilities(7)), without `CAP_`.
         pids, memory: limits, as the fleet file has them; an empty `memory` is no limit.
         manager: the host's service manager.
         own_group: whether a container has a control group of its own.
         environment: variables of a program without an image; a container has them as arguments.
+        temporary: a directory in /run for what a program need not keep; empty for none.
         titled: whether it is an nginx, which writes its arguments over its environment
             (os/unix/ngx_setproctitle.c): what it is known by is among them, too.
     """
@@ -142,12 +147,15 @@ class UnitRun:
     mounts: tuple[tuple[str, str, str], ...] = ()
     unit: str = ""
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    brought: tuple[str, ...] = ()
+    package_unit: str = ""
     privileges: tuple[str, ...] = ()
     pids: int = 0
     memory: str = ""
     manager: Manager = "systemd"
     own_group: bool = True
     environment: tuple[tuple[str, str], ...] = ()
+    temporary: str = ""
     titled: bool = False
 
     @property

@@ -246,11 +246,11 @@ def _record_room(tools: _Surveyor, registry: Registry, host: str, status: Regist
 
 def _wrong_logins(tools: _Surveyor, registry: Registry, host: str) -> WrongLogins | None:
     """Wrong logins at a registry's gateway; None where they cannot be counted."""
-    container = guesses.gateway_of(tools.wanted.desired[host], registry.name)
-    if not container:
+    gateway = guesses.gateway_of(tools.wanted.desired[host], registry.name)
+    if gateway is None:
         return None
     try:
-        return tools.work.wrong_logins(host, container)
+        return tools.work.wrong_logins(host, gateway)
     except RegfleetError:
         return None
 

@@ -26,7 +26,7 @@ from regfleet.model.checks import Check
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import InstallEngine, InstallProgram, Plan
-from regfleet.model.service import Image
+from regfleet.model.service import Image, Service
 from regfleet.model.status import WrongLogins
 from regfleet.plan.diff import diff
 from regfleet.registry_api.tunnel import Dial
@@ -213,14 +213,14 @@ class Work:
         lines = self.connections.run(name, render.render_generations(mark), LOOK_SECONDS)
         return generations.parse(name, lines, mark)
 
-    def wrong_logins(self, name: str, container: str) -> WrongLogins | None:
+    def wrong_logins(self, name: str, gateway: Service) -> WrongLogins | None:
         """What the log of a registry's gateway on a host says of wrong passwords.
 
         Raises:
             HostError: unreachable, or it did not answer in time.
         """
         mark = self._new_mark()
-        program = guesses.render(container, mark)
+        program = guesses.render(gateway, mark)
         return guesses.parse(self.connections.run(name, program, LOOK_SECONDS), mark)
 
     def do(self, name: str, job: Job[R]) -> Ended[R]:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 from regfleet.fleet.model import EngineName, Instance, Json, Registry
 from regfleet.materials import RegistryMaterial
+from regfleet.model.files import Directory
 from regfleet.model.service import ComposeRun, Image, Service, at
-from regfleet.runtimes import configuration, files
+from regfleet.runtimes import configuration, files, fronted
+from regfleet.runtimes.container import CHECKER_THREADS, GATEWAY_STOPS, gateway_rights
 from regfleet.services import compose
 
 INSIDE = "/etc/regfleet"  # where the container sees its configuration
@@ -41,8 +43,14 @@ class Compose:
         *,
         gateway: Image | None = None,
     ) -> tuple[Service, ...]:
-        """One container that Compose makes from `compose.yaml` in the registry's directory."""
-        del gateway  # no registry with one is declared so (fleet.check.projects)
+        """One container that Compose makes from `compose.yaml` in the registry's directory.
+
+        Three where there is a gateway, each from a file of its own: they come and go one by one.
+        """
+        if gateway:
+            return _behind_gateway(
+                fleet, registry, instance, material, image=image, gateway=gateway
+            )
         needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
         limits = registry.limits
         path = f"{needs.home}/compose.yaml"
@@ -52,9 +60,80 @@ class Compose:
             {"max-size": limits.log_size, "max-file": str(limits.log_files)},
         )
         made = files.service(fleet, registry, instance, needs, run, image=image)
-        made = replace(made, made_from=path)
-        own = (*needs.files, compose.environment_file(made))
-        return (compose.written(replace(made, files=own)),)
+        return (_made(made),)
+
+
+def _made(service: Service) -> Service:
+    """The service with its compose file, and what belongs to that."""
+    other = service.without_ipv6 and _made(service.without_ipv6)
+    files = (*service.files, compose.environment_file(service))
+    path = compose.path_of(service)
+    return compose.written(replace(service, made_from=path, files=files, without_ipv6=other))
+
+
+def _behind_gateway(
+    fleet: str,
+    registry: Registry,
+    instance: Instance,
+    material: RegistryMaterial,
+    *,
+    image: Image,
+    gateway: Image,
+) -> tuple[Service, ...]:
+    seen = fronted.Seen(registry=INSIDE, gateway=INSIDE, storage=configuration.STORAGE)
+    made = fronted.fronted(registry, instance, material, seen)
+    limits = registry.limits
+    log_options = {"max-size": limits.log_size, "max-file": str(limits.log_files)}
+    common: dict[str, Json] = {
+        "restart": "always",
+        "network_mode": "host",
+        **CONFINED,
+        "pids_limit": limits.pids,
+    }
+    program: dict[str, Json] = {**common, "entrypoint": ["registry"]}
+    environment: dict[str, Json] = {"OTEL_TRACES_EXPORTER": "none"}
+    configured = f"{made.needs.home}:{INSIDE}:ro"
+    memory: dict[str, Json] = {"mem_limit": limits.memory} if limits.memory else {}
+    own: dict[str, Json] = {
+        **program,
+        "volumes": [configured, *_stored(registry)],
+        "environment": {**environment, **dict(made.needs.environment)},
+        "command": ["serve", f"{INSIDE}/config.yml"],
+        **_temporary(registry),
+        **memory,
+    }
+    users: dict[str, Json] = {
+        **program,
+        "volumes": [configured],
+        "environment": {**environment, **dict([CHECKER_THREADS])},
+        "command": ["serve", f"{INSIDE}/{configuration.USERS}"],
+        "tmpfs": ["/tmp", configuration.STORAGE],  # noqa: S108 - in the container
+    }
+    front: dict[str, Json] = {
+        **common,
+        "volumes": [f"{made.front.home}:{INSIDE}:ro"],
+        "entrypoint": ["nginx"],
+        "command": ["-e", "stderr", "-c", f"{INSIDE}/nginx.conf"],
+        "cap_add": list(gateway_rights(instance)),
+        "stop_signal": "QUIT",
+        "stop_grace_period": f"{GATEWAY_STOPS}s",
+    }
+    home = made.needs.home
+    users_home = f"{home}.{fronted.USERS}"
+    runs = fronted.Runs(
+        users=ComposeRun(f"{users_home}/compose.yaml", users, log_options, fronted.USERS),
+        registry=ComposeRun(f"{home}/compose.yaml", own, log_options),
+        gateway=ComposeRun(f"{made.front.home}/compose.yaml", front, log_options, fronted.GATEWAY),
+        image=image,
+        gateway_image=gateway,
+    )
+    directory = Directory(users_home, 0o700, f"registry.{registry.name}.gateway", own=True)
+    return tuple(
+        _made(replace(each, directories=(*each.directories, directory)))
+        if each.run is runs.users
+        else _made(each)
+        for each in fronted.services(fleet, registry, instance, made, runs)
+    )
 
 
 def _definition(registry: Registry, needs: files.Needs) -> dict[str, Json]:

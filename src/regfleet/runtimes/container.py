@@ -27,12 +27,13 @@ CONFINED_NOW = (
 
 # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
 PROGRAM = ("--env=OTEL_TRACES_EXPORTER=none", "--entrypoint=registry")
-# The process that checks passwords, for a gateway.
+# The process that checks passwords, for a gateway: bcrypt for whoever guesses passwords is not to
+# take more than one processor.
+CHECKER_THREADS = ("GOMAXPROCS", "1")
 CHECKER = (
     # Or the engine makes a volume of what the image declares as one, for nothing.
     f"--tmpfs={configuration.STORAGE}",
-    # bcrypt for whoever guesses passwords is not to take more than one processor.
-    "--env=GOMAXPROCS=1",
+    f"--env={'='.join(CHECKER_THREADS)}",
 )
 GATEWAY_STOPS = 3  # seconds
 

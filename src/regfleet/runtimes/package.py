@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from regfleet.fleet.model import EngineName, Instance, Registry
+from regfleet.gateway import nginx
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import Image, Service, UnitRun, at
-from regfleet.runtimes import files
+from regfleet.runtimes import configuration, files, fronted
+from regfleet.runtimes.container import CHECKER_THREADS, gateway_rights
 from regfleet.services.unit import LEAST_PORT
 
 PROGRAM = "/usr/bin/docker-registry"
 UNIT = "docker-registry"
 PACKAGES = {"apt-get": ("docker-registry",)}  # Debian and Ubuntu; nobody else has it by that name
+NGINX = "/usr/sbin/nginx"
+NGINX_UNIT = "nginx"
+NGINX_PACKAGES = {"apt-get": ("nginx", "libnginx-mod-http-js")}
+NGINX_USER = "www-data"  # Debian, base-passwd: there on every system
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,13 @@ class Package:
         *,
         gateway: Image | None = None,
     ) -> tuple[Service, ...]:
-        """One program, with our configuration in the place of its own. The image is not used."""
-        del image, gateway
+        """One program, with our configuration in the place of its own. No image is used.
+
+        Behind a gateway the same program runs a second time, to check passwords, and nginx.
+        """
+        del image
+        if gateway:
+            return _behind_gateway(fleet, registry, instance, material)
         listen = at(*registry.listen) if registry.listen else f":{instance.port}"
         places = files.Places(seen_at="", storage="", listen=listen)
         needs = files.needs(registry, material, places)
@@ -46,3 +57,39 @@ class Package:
             environment=needs.environment,
         )
         return (files.service(fleet, registry, instance, needs, run),)
+
+
+def _behind_gateway(
+    fleet: str, registry: Registry, instance: Instance, material: RegistryMaterial
+) -> tuple[Service, ...]:
+    """Units of our own for nginx and the password check: a host may have an nginx for its sites."""
+    temporary = f"/run/regfleet-{registry.name}.{fronted.GATEWAY}"
+    seen = fronted.Seen(temporary=temporary, user=NGINX_USER)
+    made = fronted.fronted(registry, instance, material, seen)
+    limits = registry.limits
+    own = UnitRun(
+        command=(PROGRAM, "serve", f"{made.needs.home}/config.yml"),
+        unit=UNIT,
+        packages=PACKAGES,
+        pids=limits.pids,
+        memory=limits.memory or "",
+        environment=made.needs.environment,
+    )
+    users = UnitRun(
+        command=(PROGRAM, "serve", f"{made.needs.home}/{configuration.USERS}"),
+        packages={} if made.runs else PACKAGES,  # the registry's own service brings it
+        package_unit=UNIT,
+        pids=limits.pids,
+        environment=(CHECKER_THREADS,),
+    )
+    front = UnitRun(
+        command=(NGINX, "-e", "stderr", "-c", f"{made.front.home}/nginx.conf"),
+        packages=NGINX_PACKAGES,
+        brought=(nginx.MODULE,),
+        package_unit=NGINX_UNIT,
+        privileges=gateway_rights(instance),
+        pids=limits.pids,
+        temporary=temporary,
+        titled=True,
+    )
+    return fronted.services(fleet, registry, instance, made, fronted.Runs(own, users, front))

@@ -25,7 +25,6 @@ from regfleet.services.container import (
 )
 from regfleet.services.interface import Kind
 
-SERVICE = "registry"  # what it is called within its file, as in the registry's own documentation
 WORD = "compose"  # what the look calls the program
 # By package manager; of several the first that the host's sources have: docker.com's, Ubuntu's,
 # Debian's.
@@ -37,7 +36,7 @@ PACKAGES: Mapping[str, str] = {
     "zypper": "docker-compose",
 }
 _HEAD = """\
-# The registry {registry} of the fleet {fleet}, written by regfleet: `regfleet apply` puts back what
+# The {called} {registry} of the fleet {fleet}, written by regfleet: `regfleet apply` puts back what
 # is changed here. It is a compose file like any other, and can be used without regfleet, too:
 #
 #     docker compose -f {path} up -d
@@ -45,6 +44,7 @@ _HEAD = """\
 # or docker-compose; ps, logs, restart and down likewise. The project is called {name}, by the
 # file .env beside this one.
 """
+_CALLED = {"users": "password check of the registry", "gateway": "gateway of the registry"}
 _COMMENTS = {
     "network_mode": "Docker's own bridge: no network of its own has to be made for one container.",
     "volumes": "Its configuration, certificate and users; and its images.",
@@ -94,7 +94,7 @@ class Compose(Kind):
         if remapped(want, seen):
             definition["userns_mode"] = "host"
         if needed := rights(service.storage, want, seen):
-            definition["cap_add"] = list(needed)
+            definition["cap_add"] = [*cast("list[Json]", definition.get("cap_add", [])), *needed]
         if logs_grow(want, seen):
             definition["logging"] = {"options": dict(run.log_options)}
         return written(replace(service, run=replace(run, definition=definition)))
@@ -127,16 +127,39 @@ def render(service: Service) -> str:
     definition = {**image, "container_name": service.name, **run.definition}
     definition["labels"] = dict(labels(service))
     head = _HEAD.format(
-        registry=service.registry, fleet=service.fleet, path=run.path, name=service.name
+        called=_CALLED.get(run.called, "registry"),
+        registry=service.registry,
+        fleet=service.fleet,
+        path=run.path,
+        name=project(service.name),
     )
-    document: dict[str, Json] = {"services": {SERVICE: definition}}
-    return head + yaml_block.render(cast("dict[str, Json]", _literal(document)), _COMMENTS)
+    document: dict[str, Json] = {"services": {run.called: definition}}
+    comments = dict(_COMMENTS)
+    if definition.get("network_mode") == "host":
+        comments["network_mode"] = "The host's own: what stands behind a gateway is found there."
+    if run.called in _CALLED:
+        comments["volumes"] = "Its configuration."
+    return head + yaml_block.render(cast("dict[str, Json]", _literal(document)), comments)
+
+
+def project(name: str) -> str:
+    """The Compose project of a service: its name, in which Compose takes no dot.
+
+    Of one beside a registry it begins as no registry's does, whatever registries are called.
+    """
+    own, dot, beside = name.partition(".")
+    return f"regfleet_{own.removeprefix('regfleet-')}_{beside}" if dot else name
+
+
+def path_of(service: Service) -> str:
+    """The path of its compose file."""
+    return _run(service).path
 
 
 def environment_file(service: Service) -> File:
     """The file .env beside the compose file, from which every Compose takes the project's name."""
     path = f"{_run(service).path.rpartition('/')[0]}/.env"
-    text = f"# Read by Compose with compose.yaml.\nCOMPOSE_PROJECT_NAME={service.name}\n"
+    text = f"# Read by Compose with compose.yaml.\nCOMPOSE_PROJECT_NAME={project(service.name)}\n"
     return File(path, text.encode(), 0o600, service.reason)
 
 

@@ -1,5 +1,5 @@
-# Containers that Compose makes. Its project has the name of the service, and there is one container
-# in it. Compose knows its containers by their labels, under whatever name: one of its own that stood
+# Containers that Compose makes. Each service is a project of its own, and there is one container in
+# it. Compose knows its containers by their labels, under whatever name: one of its own that stood
 # aside it would take for the one that is to be replaced. So Compose replaces its own by itself, and
 # the way back is to have it go by the file of before; what another kind replaces stands aside.
 # shellcheck shell=sh disable=SC2016,SC2034,SC2154  # shared variables; backquotes are for people
@@ -33,10 +33,17 @@ compose_installed() {
   find_composer || fail 'Compose was installed but does not run' 'see what `docker-compose version` says on the host'
 }
 
+# The service's name; Compose takes no dot. No registry's begins so (services/compose.py, project).
+find_project() { # NAME: sets `project`
+  project=$1
+  case $1 in *.*) project=regfleet_${1#regfleet-} project=${project%.*}_${1##*.} ;; esac
+}
+
 compose_up() { # NAME FILE
+  find_project "$1"
   find_composer || { said='neither `docker compose` nor `docker-compose` runs'; return 1; }
   # shellcheck disable=SC2086  # words of our own
-  said=$(run $composer -p "$1" -f "$2" up -d 2>&1)
+  said=$(run $composer -p "$project" -f "$2" up -d 2>&1)
 }
 
 # Also noted is which container there was, and of which image: the image's name may be another's soon.
@@ -57,7 +64,8 @@ compose_run() { # NAME FILE IMAGE
 # What Compose made goes; what was there before stays, under whatever name Compose or we gave it.
 compose_gone() { # NAME
   composed_before "$1"
-  for id in $(run docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$1"); do
+  find_project "$1"
+  for id in $(run docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$project"); do
     [ "$id" = "$before" ] || run docker rm -f "$id" >/dev/null 2>&1
   done
   return 0

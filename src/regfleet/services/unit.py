@@ -46,7 +46,7 @@ class Units(Kind):
         run = _run(service)
         managers: tuple[Manager, ...] = ("systemd", "sysv")  # OpenRC's scripts lie where sysv's do
         files = (unit_text.path(service.name, run.unit, manager) for manager in managers)
-        return (*files, *(run.command[:1] if run.packages else ()))
+        return (*files, *(_brought(run) if run.packages else ()))
 
     def fitted(self, service: Service, want: DesiredHost, seen: ObservedHost) -> Service:
         """For the host's service manager, its SELinux, and the control groups that it has."""
@@ -82,17 +82,21 @@ class Units(Kind):
     ) -> tuple[Change, Step] | None:
         """The package of a program that is not there."""
         run = _run(service)
-        if not run.packages or run.command[0] in seen.paths:
+        lacking = [each for each in _brought(run) if each not in seen.paths]
+        if not run.packages or not lacking:
             return None
         packages = run.packages.get(seen.packages)
         if packages is None:
             raise HostError(
                 want.name,
-                f"no package of {seen.os} {seen.os_version} is known to have {run.command[0]}",
+                f"no package of {seen.os} {seen.os_version} is known to have {lacking[0]}",
                 f'give {service.reason} another runtime, such as "container" or "podman"',
             )
         change = Change(Resource("package", packages[0]), "create", f"{service.reason}.runtime")
-        return change, InstallProgram(seen.packages, packages, run.unit)
+        beside = bool(run.package_unit)
+        return change, InstallProgram(
+            seen.packages, packages, run.package_unit or run.unit, beside=beside
+        )
 
     def calling(self, service: Service) -> tuple[str, ...]:
         """By Podman, in the container that runs, or the program itself."""
@@ -111,6 +115,11 @@ class Units(Kind):
 def for_podman(image: Image) -> Image:
     """The image, for Podman to have it."""
     return replace(image, engine="podman")
+
+
+def _brought(run: UnitRun) -> tuple[str, ...]:
+    """What its packages bring: the program, and what that loads."""
+    return (*run.command[:1], *run.brought)
 
 
 def _joined(options: str, more: str) -> str:

@@ -95,7 +95,17 @@ unit_start() { # NAME
 }
 
 unit_take_up() { # NAME
-  if find_unit "$1" && find_unit_process "$1" && kill -HUP "$unit_pid"; then return 0; fi
+  if find_unit "$1" && find_unit_process "$1"; then
+    # The package was upgraded meanwhile: what runs cannot load modules of the new program.
+    case $(readlink "/proc/$unit_pid/exe" 2>/dev/null) in
+      *' (deleted)')
+        unit_stop "$1"
+        unit_started "$1"
+        return
+        ;;
+    esac
+    if kill -HUP "$unit_pid"; then return 0; fi
+  fi
   fail "$1 cannot be reloaded: it does not run" "see \`$(unit_log "$1")\` on the host"
 }
 
@@ -113,6 +123,7 @@ unit_stop() { # NAME, after find_unit
       ;;
   esac
   rm -f "/run/$1.pid"
+  rm -rf "/run/${1:?}" # what an nginx of the package's had there (unit_text.py)
   return 0
 }
 
@@ -289,12 +300,46 @@ install_program() { # MANAGER UNIT PACKAGE...
   package_off "$service"
 }
 
+# As install_program, for a program that we run by a service of our own: the packages' one is not
+# started, and where it was there before nobody touches it.
+install_beside() { # MANAGER SERVICE PACKAGE...
+  manager=$1 service=$2
+  shift 2
+  own_policy=
+  if ! service_known "$service" && ! : >"$BASE/$service.beside"; then
+    fail "$BASE/$service.beside cannot be written" 'is the disk full? see `df -h` on the host'
+    return 1
+  fi
+  if [ ! -e /usr/sbin/policy-rc.d ]; then # asked by deb-systemd-invoke(1p), too
+    own_policy=1
+    printf '#!/bin/sh\n# regfleet\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 0755 /usr/sbin/policy-rc.d
+  fi
+  install_packages "$manager" "$@"
+  if [ -n "$own_policy" ]; then rm -f /usr/sbin/policy-rc.d; fi
+  package_beside_off
+}
+
+service_known() { # SERVICE: of the distribution's
+  [ -e "/etc/init.d/$1" ] || [ -e "/lib/systemd/system/$1.service" ] || [ -e "/usr/lib/systemd/system/$1.service" ]
+}
+
+package_beside_off() { # those that came with us, also in a touch that was killed then
+  for each in "$BASE"/*.beside; do
+    [ -f "$each" ] || continue
+    service=${each##*/}
+    if [ -d /run/systemd/system ]; then run systemctl stop "${service%.beside}.service" >/dev/null 2>&1; fi
+    package_off "${service%.beside}"
+    rm -f "$each"
+  done
+  return 0
+}
+
 package_unmask() { # what a touch that was killed may have left, too
   if [ "$(readlink "/run/systemd/system/$package_unit.service" 2>/dev/null)" = /dev/null ]; then
     run systemctl unmask --runtime "$package_unit.service" >/dev/null 2>&1
   fi
   if grep -q -s -x '# regfleet' /usr/sbin/policy-rc.d; then rm -f /usr/sbin/policy-rc.d; fi
-  return 0
+  package_beside_off
 }
 
 unit_before() { # SERVICE: how the distribution's own was before us, once

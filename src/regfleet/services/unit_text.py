@@ -38,8 +38,10 @@ def render(service: Service, run: UnitRun) -> str:
         lines = _openrc_script(service, run)
     elif run.unit:
         lines = _drop_in(service, run)
-    else:
+    elif service.image:
         lines = _unit(service, run)
+    else:
+        lines = _program_unit(service, run)
     return "\n".join(lines) + "\n"
 
 
@@ -58,12 +60,17 @@ def _marks(service: Service) -> dict[str, str]:
     }
 
 
-def _unit(service: Service, run: UnitRun) -> Iterator[str]:
+def _opening(service: Service) -> Iterator[str]:
+    """Of a unit of our own, up to its section [Service]."""
     yield from _head(service)
     yield from ("", "[Unit]", f"Description=registry {service.registry} of {service.fleet}")
     yield from ("Wants=network-online.target", "After=network-online.target")
     yield from _mounts(service)
     yield from ("StartLimitIntervalSec=0", "", "[Service]")
+
+
+def _unit(service: Service, run: UnitRun) -> Iterator[str]:
+    yield from _opening(service)
     # conmon stays, and tells that the container runs; podman ends (podman-run(1), --sdnotify).
     yield from ("Type=notify", "NotifyAccess=all", "KillMode=mixed")
     yield "Environment=PODMAN_SYSTEMD_UNIT=%n"
@@ -80,10 +87,25 @@ def _drop_in(service: Service, run: UnitRun) -> Iterator[str]:
     """Over the distribution's unit: our configuration, with what a container is confined to."""
     yield from _head(service)
     yield from ("", "[Unit]", *_mounts(service))
-    yield from ("StartLimitIntervalSec=0", "", "[Service]")
+    yield from ("StartLimitIntervalSec=0", "", "[Service]", "ExecStart=")
+    yield from _program(service, run)
+
+
+def _program_unit(service: Service, run: UnitRun) -> Iterator[str]:
+    """Of a program that has no unit which we could use: a second process of it, or a third."""
+    yield from _opening(service)
+    if run.titled:  # nginx ends what it is at, for so long; nginx(8), "Signals"
+        yield from ("ExecReload=/bin/kill -HUP $MAINPID", "KillSignal=SIGQUIT", "TimeoutStopSec=3")
+    yield from _program(service, run)
+    if run.temporary:
+        yield f"RuntimeDirectory={run.temporary.removeprefix('/run/')}"
+    yield from ("", "[Install]", "WantedBy=multi-user.target")
+
+
+def _program(service: Service, run: UnitRun) -> Iterator[str]:
     for name, value in (*_marks(service).items(), *run.environment):
         yield f"Environment={_quoted((f'{name}={value}',))}"
-    yield from ("ExecStart=", f"ExecStart={_quoted(run.command)}")
+    yield f"ExecStart={_quoted(_command(service, run))}"
     yield from ("Restart=always", "RestartSec=2")
     # Root without capabilities, as in the container: the files are the same ones.
     yield from ("User=root", "Group=root")
@@ -193,7 +215,9 @@ def _openrc_script(service: Service, run: UnitRun) -> Iterator[str]:
         return
     log = f"/var/log/{service.name}.log"
     # The pidfile of OpenRC holds the number of the supervisor, not of the program.
-    program = f"echo $$ >{pidfile(service.name)}; exec {shlex.join(_confined(run))}"
+    program = f"echo $$ >{pidfile(service.name)}; exec {shlex.join(_confined(service, run))}"
+    if run.temporary:
+        program = f"mkdir -p -m 0755 {shlex.quote(run.temporary)}; {program}"
     yield from ("supervisor=supervise-daemon", "command=/bin/sh")
     yield f"command_args={shlex.quote(shlex.join(('-c', program)))}"
     yield f"pidfile=/run/{service.name}.supervisor"
@@ -209,17 +233,18 @@ def _by_podman(service: Service, run: UnitRun) -> tuple[str, str]:
     return start, stop
 
 
-def _confined(run: UnitRun) -> tuple[str, ...]:
+def _confined(service: Service, run: UnitRun) -> tuple[str, ...]:
     """The program confined by setpriv(1), which cannot limit memory."""
     bounds = ",".join(("-all", *(f"+{each.lower()}" for each in run.privileges)))
     confined = ("setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={bounds}")
-    return (*confined, *run.command)
+    return (*confined, *_command(service, run))
 
 
 def _by_hand(service: Service, run: UnitRun) -> tuple[str, str]:
-    start = shlex.join(("setsid", *_confined(run)))
+    start = shlex.join(("setsid", *_confined(service, run)))
     log = shlex.quote(f"/var/log/{service.name}.log")
-    return _START.format(start=start, log=log).rstrip(), _STOP.rstrip()
+    before = f"mkdir -p -m 0755 {shlex.quote(run.temporary)}\n    " if run.temporary else ""
+    return before + _START.format(start=start, log=log).rstrip(), _STOP.rstrip()
 
 
 # Its environment is not there at once, by which it is known.

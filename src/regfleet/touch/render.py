@@ -136,7 +136,8 @@ def _(step: InstallEngine) -> Iterator[str]:
 
 @before_swap.register
 def _(step: InstallProgram) -> Iterator[str]:
-    yield call("install_program", step.manager, step.unit, *step.packages)
+    how = "install_beside" if step.beside else "install_program"
+    yield call(how, step.manager, step.unit, *step.packages)
 
 
 @before_swap.register

@@ -134,12 +134,6 @@ MISTAKES = [
     ),
     (SEVERAL + "gateway = {}\n", 7, "registry.main.gateway", "needs users ... as in users.ci"),
     (
-        SEVERAL + 'runtime = "compose"\nusers.ci.password = "generate"\ngateway = {}\n',
-        9,
-        "registry.main.gateway",
-        "cannot be had yet where runtime is compose ... container or podman",
-    ),
-    (
         SEVERAL.replace('"a"', '"@local"') + 'users.ci.password = "generate"\ngateway = {}\n',
         4,
         "registry.main.hosts[0]",
@@ -563,14 +557,11 @@ MISTAKES = [
         "registry.main.projects",
         "needs users: without them nobody could push",
     ),
-    *(
-        (
-            HEAD + MAIN + f'runtime = "{runtime}"\n' + TEAM.replace(MAIN, ""),
-            8,
-            "registry.main.projects",
-            f"cannot be enforced yet where runtime is {runtime}",
-        )
-        for runtime in ("compose", "package")
+    (
+        HEAD + MAIN + 'runtime = "package"\ngateway.image = "nginx:1"\n' + TEAM.replace(MAIN, ""),
+        6,
+        "registry.main.gateway.image",
+        'has no effect: runtime = "package" runs the distribution\'s nginx',
     ),
     (
         HEAD + MAIN + 'proxy = "https://docker.io"\n' + TEAM.replace(MAIN, ""),

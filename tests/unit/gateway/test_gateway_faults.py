@@ -268,6 +268,8 @@ def test_wrong_passwords_are_counted_as_status_does(stands, tmp_path):
     log = tmp_path / "log"
     log.write_text(stand.log("nginx"))
     docker = f"docker() {{ case $1 in container) ;; *) cat '{log}' ;; esac; }}"
-    program = f"{guesses.program()}\n{docker}\n" + frame.around(MARK, "guesses container gate")
+    program = f"{guesses.program('container')}\n{docker}\n" + frame.around(
+        MARK, "guesses container gate"
+    )
     assert guesses.parse(shells.lines("dash", program), MARK) == WrongLogins(3, 1)
     assert "nonsense" not in stand.log("nginx")

@@ -41,7 +41,9 @@ LOGS = {
 
 def run(shell, log, found=0):
     fake = f"docker() {{ case $1 in container) return {found} ;; *) cat '{log}' ;; esac; }}"
-    program = f"{guesses.program()}\n{fake}\n" + frame.around(MARK, "guesses container gate")
+    program = f"{guesses.program('container')}\n{fake}\n" + frame.around(
+        MARK, "guesses container gate"
+    )
     return guesses.parse(shells.lines(shell, program), MARK)
 
 
@@ -70,13 +72,13 @@ def test_what_is_no_answer_counts_nothing(said):
 
 def test_the_gateways_container_is_found_by_the_registrys_name():
     want = desired(services=(container(), container(name="regfleet-main.gateway", registry="main")))
-    assert guesses.gateway_of(want, "main") == "regfleet-main.gateway"
-    assert guesses.gateway_of(want, "other") == ""
-    assert guesses.gateway_of(desired(services=(container(),)), "main") == ""
+    assert guesses.gateway_of(want, "main").name == "regfleet-main.gateway"
+    assert guesses.gateway_of(want, "other") is None
+    assert guesses.gateway_of(desired(services=(container(),)), "main") is None
 
 
 def test_the_program_is_whole():
-    program = guesses.render("regfleet-main.gateway", MARK)
+    program = guesses.render(container(name="regfleet-main.gateway"), MARK)
     assert "guesses container regfleet-main.gateway" in program
     done = subprocess.run(["sh", "-n"], input=program, text=True, check=False)
     assert done.returncode == 0

@@ -9,10 +9,13 @@ import yaml
 from making import NOW, desired, host, material, observed, registry
 
 from regfleet.fleet.model import Gateway, Limits, Member, Project, Tls
-from regfleet.gateway import places
+from regfleet.gateway import nginx, places
+from regfleet.model.observed import ObservedPath
+from regfleet.model.plan import InstallProgram
 from regfleet.model.service import Image
 from regfleet.pki import instances, tokens
 from regfleet.runtimes import RUNTIMES
+from regfleet.runtimes.package import NGINX
 from regfleet.secret import Secret
 from regfleet.services import KINDS
 from regfleet.state import StateDirectory
@@ -228,7 +231,7 @@ def test_places_are_apart():
     assert places.behind(65535).address == "127.82.255.255"
 
 
-@pytest.mark.parametrize("runtime", ["container", "podman"])
+@pytest.mark.parametrize("runtime", ["container", "podman", "package"])
 def test_a_gateway_elsewhere_has_users_and_roles_and_the_registry_has_images(
     tmp_path, wants, keys, runtime
 ):
@@ -265,3 +268,88 @@ def test_a_gateway_elsewhere_has_users_and_roles_and_the_registry_has_images(
     assert {each.path for each in front.files if each.secret} == {
         f"{FRONT}/registry.key", f"{FRONT}/policy.js",
     }  # fmt: skip
+
+
+def test_compose_has_a_file_and_a_project_for_each(wants):
+    """What they are kept from, and from what they are made, is what Docker's containers have."""
+    dockers = wants()
+    services = wants({"runtime": "compose"})
+    homes = [HOME + ".users", HOME, FRONT]
+    assert [each.made_from for each in services] == [f"{home}/compose.yaml" for home in homes]
+    for service, other, home in zip(services, dockers, homes, strict=True):
+        assert (service.name, service.depends, service.where) == (
+            other.name, other.depends, other.where,
+        )  # fmt: skip
+        assert {file.path for file in service.files} == {
+            *(file.path for file in other.files), f"{home}/compose.yaml", f"{home}/.env",
+        }  # fmt: skip
+        assert home in {each.path for each in service.directories} | {HOME}
+        found = {file.path: file.content for file in service.files}
+        (definition,) = yaml.safe_load(found[f"{home}/compose.yaml"])["services"].values()
+        words = other.run.arguments
+        for key, option in (("cap_drop", "cap-drop"), ("cap_add", "cap-add"),
+                            ("security_opt", "security-opt"), ("tmpfs", "tmpfs")):  # fmt: skip
+            said = {word.partition("=")[2] for word in words if word.startswith(f"--{option}=")}
+            assert said == set(definition.get(key, ())), (service.name, key)
+        assert definition["network_mode"] == "host"
+        assert definition["read_only"] is True
+        assert definition["command"] == list(other.run.command)
+        assert f"--entrypoint={definition['entrypoint'][0]}" in words
+    front = services[2]
+    assert [file.path for file in front.without_ipv6.files] == [file.path for file in front.files]
+    assert front.without_ipv6.specification == front.specification
+    projects = [file.content.split()[-1] for each in services for file in each.files
+                if file.path.endswith("/.env")]  # fmt: skip
+    assert projects == [
+        b"COMPOSE_PROJECT_NAME=regfleet_main_users",
+        b"COMPOSE_PROJECT_NAME=regfleet-main",
+        b"COMPOSE_PROJECT_NAME=regfleet_main_gateway",
+    ]
+
+
+@pytest.mark.parametrize("init", ["systemd", "scripts", "openrc"])
+def test_packages_are_run_by_units_of_their_own(wants, init):
+    services = wants({"runtime": "package", "listen": ("10.0.0.5", 443)})
+    texts = {}
+    for service in services:
+        assert service.image is None
+        fitted = KINDS["unit"].fitted(service, desired(), observed(init=init))
+        _, unit, path, text = KINDS["unit"].words(fitted)
+        texts[service.name] = base64.b64decode(text).decode()
+        own = "/etc/systemd/system/{}.service" if init == "systemd" else "/etc/init.d/{}"
+        if unit == "docker-registry" and init == "systemd":
+            own = "/etc/systemd/system/docker-registry.service.d/regfleet.conf"
+        assert path == own.format(service.name)
+    users, own, front = texts.values()
+    assert "GOMAXPROCS=1" in users.replace("'", "")
+    assert "/usr/bin/docker-registry serve /etc/regfleet/main/users.yml" in users
+    assert "/usr/bin/docker-registry serve /etc/regfleet/main/config.yml" in own
+    # nginx hides its environment: what it is known by is among its arguments.
+    assert "env REGFLEET_SERVICE=regfleet-main.gateway;" in front
+    rights = {
+        "systemd": "CapabilityBoundingSet=CAP_CHOWN CAP_SETGID CAP_SETUID CAP_NET_BIND_SERVICE\n",
+    }.get(init, "--bounding-set=-all,+chown,+setgid,+setuid,+net_bind_service")
+    assert rights in front
+    temporary = "/run/regfleet-main.gateway"
+    assert ("RuntimeDirectory=regfleet-main.gateway" if init == "systemd" else temporary) in front
+    (conf,) = (file for file in services[2].files if file.path.endswith("nginx.conf"))
+    assert f"pid {temporary}/nginx.pid;".encode() in conf.content
+    assert b"user www-data;" in conf.content
+
+
+def test_packages_bring_nginx_beside_one_that_is_there(wants):
+    front = wants({"runtime": "package"})[2]
+    program, module = ObservedPath(NGINX, False, 0o755, (0, 0), "a"), nginx.MODULE
+    there = {NGINX: program, module: replace(program, path=module)}
+
+    def fits(paths):
+        host = observed(packages="apt-get", paths=paths)
+        return KINDS["unit"].needs(front, desired(), host)
+
+    assert fits(there) is None
+    for lacking in there:
+        _, step = fits({path: found for path, found in there.items() if path != lacking})
+        assert step == InstallProgram(
+            "apt-get", ("nginx", "libnginx-mod-http-js"), "nginx", beside=True
+        )
+    assert {NGINX, module} <= set(KINDS["unit"].paths(front))

@@ -38,7 +38,7 @@ JOBS = "\n".join(
 )
 PROGRAMS = {
     "look": LOOK,
-    "guesses": guesses.program(),
+    **{f"guesses {kind}": guesses.program(kind) for kind in KINDS},
     "touch": f"{protocol.program(*WORDS)}\n{JOBS}",
     "doctor": f"{doctor.program(*EXAMINED, services=tuple(KINDS))}\n{LOOK}",
     "replicate": now.program(),

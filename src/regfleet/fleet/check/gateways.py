@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
-from regfleet.fleet.check.projects import RUNTIMES
 from regfleet.fleet.findings import Finding, Place, Table
 from regfleet.fleet.model import LOCAL
 from regfleet.fleet.toml_text import place as written
@@ -38,6 +37,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
             message = "is missing: it has to be a name that leads to its gateways"
             hint = 'as in endpoint = "registry.example.com:5000"'
             yield Finding((*place, "endpoint"), message, hint)
+        yield from _packaged(where, registry)
         if len(machines) > 1:
             yield from _spread(where, hosts[place], _port(gateway or {}), listening)
 
@@ -46,10 +46,6 @@ def _possible(where: Place, registry: Table, machines: int) -> Iterator[Finding]
     """What a registry behind a gateway cannot be; with projects, see `projects`."""
     if registry.get("projects") or tables.is_broken(registry, "projects"):
         return
-    runtime = defaults.with_defaults("registry", registry)["runtime"]
-    if runtime is not None and runtime not in RUNTIMES:
-        message = f"cannot be had yet where runtime is {runtime}"
-        yield Finding(where, message, f"use the runtime {' or '.join(RUNTIMES)}")
     if machines == 1:
         message = "has no effect: without projects every user of one host may do everything"
         hint = f"declare [{written((*where[:-1], 'projects'))}.NAME], or leave gateway out"
@@ -67,6 +63,14 @@ def _lists(where: Place, gateway: Table) -> Iterator[Finding]:
     if isinstance(gateway.get("hosts"), dict):
         message = "must be a list here: a gateway's hosts are named in the fleet file"
         yield Finding((*where, "hosts"), message, 'as in hosts = ["lb1.example.com"]')
+
+
+def _packaged(where: Place, registry: Table) -> Iterator[Finding]:
+    if registry.get("runtime") == "package":
+        for key in ("image", "image_archive"):
+            if key in (registry.get("gateway") or {}):
+                message = 'has no effect: runtime = "package" runs the distribution\'s nginx'
+                yield Finding((*where, key), message, f"leave out {key}, or runtime")
 
 
 def _port(gateway: Table) -> int:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
 from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown
-
-RUNTIMES = ("container", "podman")  # those that can run the gateway in front of the registry
 
 
 def check(document: Table) -> Iterator[Finding]:
@@ -47,10 +44,6 @@ def _possible(place: Place, registry: Table) -> Iterator[Finding]:
     if not registry.get("users") and not tables.is_broken(registry, "users"):
         message = "needs users: without them nobody could push"
         yield Finding(where, message, 'declare some, as in users.ci.password = "generate"')
-    runtime = defaults.with_defaults("registry", registry)["runtime"]
-    if runtime is not None and runtime not in RUNTIMES:
-        message = f"cannot be enforced yet where runtime is {runtime}"
-        yield Finding(where, message, f"use the runtime {' or '.join(RUNTIMES)}")
 
 
 def _names(place: Place, registry: Table) -> Iterator[Finding]:
