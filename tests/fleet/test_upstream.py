@@ -2,18 +2,16 @@
 
 A registry of version 2 logs in only where a token server gives tokens. The upstream of these is a
 real registry with `auth.token`, by a CA of its own, and a token server that checks a password.
-Version 3 logs in with htpasswd, too: `REGFLEET_REGISTRY_3` names an archive of `registry:3`, as
+Version 3 logs in with htpasswd, too: `REGFLEET_REGISTRY_3` names its program or image, as
 `docker save` writes it.
 """
 
 import base64
 import json
-import os
 import subprocess
 import textwrap
 import time
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
+import registry_3
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
@@ -293,12 +292,10 @@ image_archive = "$busybox_tar"
 def test_version_3_logs_in_to_a_registry_of_the_fleet_with_htpasswd(
     twin, run, write_fleet, regfleet, tmp_path
 ):
-    archive = os.environ.get("REGFLEET_REGISTRY_3")
-    if not archive:
-        pytest.skip("no registry of version 3: REGFLEET_REGISTRY_3 names an archive of registry:3")
+    archive = registry_3.image(tmp_path)
     assert run("destroy", list(CACHES), PASSWORD, "--yes", "--delete-data").returncode == 0
     up = twin.hosts["up"]
-    body = VERSION_3.format(archive=Path(archive)).replace("$UP", up.address)
+    body = VERSION_3.format(archive=archive).replace("$UP", up.address)
     fleet = write_fleet(twin, textwrap.dedent(body))
     done = regfleet("apply", fleet, "--yes", "--state-dir", tmp_path / "s", UP=PASSWORD)
     assert done.returncode == 0, done.stdout + done.stderr

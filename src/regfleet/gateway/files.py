@@ -85,6 +85,7 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
         keys=material.tokens,
         decided=roles.document(registry),
         beside=beside.hexdigest(),
+        deletes=registry.delete,
     )
     made = File(
         f"{where}/{nginx.POLICY}",

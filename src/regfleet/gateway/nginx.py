@@ -46,6 +46,7 @@ _ANSWERS = """\
 proxy_buffering off;
 proxy_intercept_errors on;
 error_page 401 = @denied;
+error_page 405 = @reads_only;
 error_page 413 = @too_large;"""
 _REQUEST = f"""\
 proxy_pass @SCHEME@://registry$forward;
@@ -182,6 +183,7 @@ def _listens(front: Front) -> Iterable[str]:
 
 def _tls(front: Front) -> Iterable[str]:
     return (
+        "error_page 497 = @plain;",
         f"ssl_certificate {front.home}/{CERTIFICATE};",
         f"ssl_certificate_key {front.home}/{KEY};",
         "ssl_protocols TLSv1.2 TLSv1.3;",

@@ -31,6 +31,7 @@ class Policy:
         decided: who may do what, as `roles.document` gives it.
         beside: a digest over all else that nginx reads with it, and over the registry's users, so
             that a changed password counts at once.
+        deletes: whether the registry deletes at all.
     """
 
     issuer: str
@@ -38,6 +39,7 @@ class Policy:
     keys: TokenKeys = field(repr=False)
     decided: Mapping[str, Any]
     beside: str = ""
+    deletes: bool = True
 
     @property
     def version(self) -> str:
@@ -74,6 +76,7 @@ def _text(policy: Policy, version: str) -> str:
         "header": _url(json.dumps(header, separators=(",", ":")).encode()),
         "key": _der(policy.keys.key_pem.reveal()),
         "beside": policy.beside,
+        "deletes": policy.deletes,
         "admins": policy.decided["admins"],
         "projects": {name: _project(each) for name, each in policy.decided["projects"].items()},
     }

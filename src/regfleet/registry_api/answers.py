@@ -188,7 +188,9 @@ def refusal(answer: Answer, endpoint: str, asked: str, user: str | None) -> Regi
         )
     kind, hint = _STATUS.get(answer.status, ("protocol", "see the registry's log"))
     # `storage.maintenance.readonly` takes the methods away: no error in JSON, as of other causes.
-    if kind == "unsupported" and not said and asked.startswith(("PUT", "POST", "DELETE")):
+    # A gateway says it in words (gateway/njs/gateway.js, READS_ONLY).
+    bare = kind == "unsupported" and not said and asked.startswith(("PUT", "POST", "DELETE"))
+    if bare or "takes no changes for some seconds" in said:
         kind, hint = "read-only", "is a collection at work (`regfleet gc`)? then try again later"
     return RegistryError(kind, f"{endpoint}: {asked}: {answer.status}{said}", hint)
 

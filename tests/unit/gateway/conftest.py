@@ -1,20 +1,23 @@
-"""Gateways that run on this machine; see `gateway_stand`."""
+"""Gateways that run on this machine; see `gateway_stand`. Before registries 2 and 3."""
 
 import pytest
 from gateway_stand import Stand, program
 
+import registry_3
+
+
+@pytest.fixture(scope="session", params=["2", "3"])
+def registry_program(request, tmp_path_factory):
+    if request.param == "3":
+        return str(registry_3.program(tmp_path_factory.mktemp("registry-3")))
+    place = "docker-registry/usr/bin/docker-registry"
+    return program("REGFLEET_REGISTRY_BINARY", place, "docker-registry")
+
 
 @pytest.fixture(scope="session")
-def stands(tmp_path_factory):
+def stands(tmp_path_factory, registry_program):
     """Gateways as asked for; all of them end with the session."""
-    programs = (
-        program("REGFLEET_NGINX", "nginx/usr/sbin/nginx", "nginx"),
-        program(
-            "REGFLEET_REGISTRY_BINARY",
-            "docker-registry/usr/bin/docker-registry",
-            "docker-registry",
-        ),
-    )
+    programs = (program("REGFLEET_NGINX", "nginx/usr/sbin/nginx", "nginx"), registry_program)
     made = []
 
     def make(**changes):

@@ -8,12 +8,14 @@ from contextlib import suppress
 
 import pytest
 import shells
-from gateway_stand import PROJECTS
+from gateway_stand import PROJECTS, Answer
 from making import MARK
 
+from regfleet.doctor.causes import recognise
 from regfleet.fleet.model import Member, Project, Tls
 from regfleet.look import guesses
 from regfleet.model.status import WrongLogins
+from regfleet.registry_api import answers
 from regfleet.shell import frame
 
 
@@ -273,3 +275,70 @@ def test_wrong_passwords_are_counted_as_status_does(stands, tmp_path):
     )
     assert guesses.parse(shells.lines("dash", program), MARK) == WrongLogins(3, 1)
     assert "nonsense" not in stand.log("nginx")
+
+
+def test_a_registry_that_only_reads_is_waited_for(stands):
+    """As a collection sets it. Clients do not try again after the registry's own 405."""
+    stand = stands()
+    assert stand.push("team-a/app", user="alice").status == 201
+    config = stand.directory / "registry" / "config.yml"
+    text = config.read_text()
+    reads = '"storage": {\n    "maintenance": {"readonly": {"enabled": true}},'
+    config.write_text(text.replace('"storage": {', reads))
+    stand.end("registry")
+    stand.start_registry()
+    stand.wait()
+    token = stand.token("repository:team-a/app:pull,push,delete", user="carol")
+    paths = (
+        ("POST", "/v2/team-a/app/blobs/uploads/"),
+        ("PUT", "/v2/team-a/app/manifests/2"),
+        ("DELETE", f"/v2/team-a/app/manifests/sha256:{'0' * 64}"),
+    )
+    for who in ({"token": token}, {"user": "carol"}):
+        for method, path in paths:
+            answer = stand.ask(method, path, **who)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "5"), (method, who)
+            assert answer.json["errors"][0]["code"] == "UNAVAILABLE"
+            assert "takes no changes for some seconds" in answer.said
+            told = answers.refusal(
+                answers.Answer(503, {}, answer.body), "r", f"{method} {path}", None
+            )
+            assert told.kind == "read-only"
+        assert stand.pull("team-a/app", **who).status == 200
+    # Not for who may not push: that does not pass by itself.
+    assert stand.ask("POST", paths[0][1], user="bob").status == 403
+    config.write_text(text)
+    stand.end("registry")
+    stand.start_registry()
+    stand.wait()
+    assert stand.push("team-a/app", "2", user="alice").status == 201
+
+
+def test_deletion_that_is_off_stays_so(stands):
+    stand = stands(changes={"delete": False})
+    answer = stand.ask("DELETE", f"/v2/team-a/app/manifests/sha256:{'0' * 64}", user="carol")
+    assert (answer.status, answer.json["errors"][0]["code"]) == (405, "UNSUPPORTED")
+    assert "Retry-After" not in answer.headers
+
+
+def test_plain_http_is_shown_the_way(stand):
+    """On the same port; a password that was sent so is not passed on."""
+    ask = lambda path, **headers: plainly(stand.port, path, **headers)  # noqa: E731
+    answer = ask("/v2/_catalog?n=1")
+    there = f"https://localhost:{stand.port}/v2/_catalog?n=1"
+    assert (answer.status, answer.headers["Location"]) == (308, there)
+    answer = ask("/v2/", Authorization="Basic cm9vdDp4")
+    assert (answer.status, answer.headers.get("Location")) == (400, None)
+    assert recognise(answer.said).cause.name == "tls-server"
+    for host in ("evil.test/@localhost", "a b", ""):
+        assert ask("/v2/", Host=host).status == 400
+
+
+def plainly(port, path, **headers):
+    connection = http.client.HTTPConnection("localhost", port, timeout=60)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read())
+    finally:
+        connection.close()

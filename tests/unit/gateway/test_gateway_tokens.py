@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from datetime import datetime, timezone
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -180,3 +181,34 @@ def test_a_key_that_does_not_match_is_said(stands):
         time.sleep(0.05)
     assert (answer.status, answer.json) == (503, {"ready": False, "registry": 401})
     assert "the registry refuses the tokens of this gateway" in stand.log("nginx")
+
+
+def test_a_token_that_ends_in_the_middle_of_a_push(stand):
+    """The upload goes on where it was, by another token: the registry says that it wants one."""
+    now = int(time.time())
+    access = [{"type": "repository", "name": "team-a/long", "actions": ["pull", "push"]}]
+    good = made(stand, sub="alice", access=access)
+    ended = made(stand, sub="alice", access=access, iat=now - 400, nbf=now - 430, exp=now - 90)
+    begun = stand.ask("POST", "/v2/team-a/long/blobs/uploads/", token=good)
+    where = urlsplit(begun.headers["Location"])
+    where = f"{where.path}?{where.query}"
+    refused = stand.ask("PATCH", where, token=ended, body=b"half")
+    assert refused.status == 401
+    challenge = refused.headers["WWW-Authenticate"]
+    assert challenge.startswith(f'Bearer realm="https://localhost:{stand.port}/auth/token"')
+    assert 'scope="repository:team-a/long:pull,push"' in challenge
+    fresh = stand.token("repository:team-a/long:pull,push", user="alice")
+    went_on = stand.ask("PATCH", where, token=fresh, body=b"whole")
+    assert went_on.status == 202
+    where = urlsplit(went_on.headers["Location"])
+    digest = hashlib.sha256(b"whole").hexdigest()
+    end = f"{where.path}?{where.query}&digest=sha256:{digest}"
+    assert stand.ask("PUT", end, token=fresh).status == 201
+
+
+@pytest.mark.parametrize(("ahead", "status"), [(-90, 200), (-30, 200), (30, 200), (120, 401)])
+def test_a_fresh_token_of_a_gateway_whose_clock_is_off(stand, ahead, status):
+    """One that is behind gives tokens that end early; one far ahead, such as are not good yet."""
+    now = int(time.time()) + ahead
+    token = made(stand, iat=now, nbf=now - 30, exp=now + 300)
+    assert stand.pull("team-a/secret", token=token).status == status

@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import tarfile
-from contextlib import suppress
 
 import pytest
 import urllib3
 from making import fleet as make_fleet
 from making import registry as declared
 
+import registry_3
 from regfleet.errors import UsageError
 from regfleet.model.deletions import Deletion, ImageName
 from regfleet.registry_api import deletion
@@ -326,18 +324,8 @@ def test_all_mistakes_are_told_at_once():
 
 @pytest.fixture
 def third(start_registry, tmp_path, monkeypatch):
-    """The program in the archive of registry:3, which the variable names; it is one static file."""
-    if "REGFLEET_REGISTRY_3" not in os.environ:
-        pytest.skip("no registry of version 3: REGFLEET_REGISTRY_3 names an archive of registry:3")
-    with tarfile.open(os.environ["REGFLEET_REGISTRY_3"]) as archive:
-        for member in filter(tarfile.TarInfo.isfile, archive):
-            content = archive.extractfile(member)
-            with suppress(tarfile.ReadError), tarfile.open(fileobj=content) as layer:
-                for name in {"bin/registry", "usr/bin/registry"} & {*layer.getnames()}:
-                    (tmp_path / "registry").write_bytes(layer.extractfile(name).read())
-    (tmp_path / "registry").chmod(0o755)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
-    return start_registry(tls=False, users=False, binary=tmp_path / "registry")
+    return start_registry(tls=False, users=False, binary=registry_3.program(tmp_path))
 
 
 def test_version_3_deletes_a_tag_by_its_name(third):

@@ -113,7 +113,7 @@ def test_the_registry_takes_tokens_alone_on_its_own_host_alone(wants):
     [
         ({"projects": (Project("team-a", public=True),)}, (), True),
         ({"admins": ("ci",)}, (), True),
-        ({"delete": False}, ("regfleet-main",), False),
+        ({"delete": False}, ("regfleet-main",), True),
         ({"limits": Limits(pids=9)},
          ("regfleet-main.users", "regfleet-main", "regfleet-main.gateway"), False),
         ({"limits": Limits(memory="1g")}, ("regfleet-main",), False),

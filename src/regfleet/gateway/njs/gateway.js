@@ -10,6 +10,7 @@ import rights from 'rights.js';
 import tokens from 'tokens.js';
 
 const SCOPES = 100; // of one token
+const READS_ONLY = 'the registry takes no changes for some seconds: a job is at work; try again';
 const ACTIONS = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' }; // all others push
 const HOST = /^[A-Za-z0-9._:[\]-]+$/;
 const BASIC = 'Basic realm="' + policy.service + '"';
@@ -289,6 +290,27 @@ function tooLarge(r) {
     refuse(r, 413, 'SIZE_INVALID', 'a manifest may have 4 MB');
 }
 
+// The registry's own answer of 405 does not get here. A push is refused so where it only reads, as
+// while a collection is at work (storage.maintenance.readonly): clients try again later. It says so
+// of a deletion, too, and where deletion is off.
+function readsOnly(r) {
+    const method = r.variables.request_method;
+    const pushes = method === 'POST' || method === 'PUT' || method === 'PATCH';
+    if (pushes || (method === 'DELETE' && policy.deletes)) {
+        return unavailable(r, READS_ONLY);
+    }
+    refuse(r, 405, 'UNSUPPORTED', 'The operation is unsupported.');
+}
+
+// A browser or a curl is shown the way; whoever sends a password in plain text learns it.
+function plain(r) {
+    const host = r.variables.http_host || '';
+    if (authorization(r) === '' && HOST.test(host)) {
+        return r.return(308, 'https://' + host + r.variables.request_uri);
+    }
+    refuse(r, 400, 'UNSUPPORTED', 'Client sent an HTTP request to an HTTPS server: use https://');
+}
+
 // ---- for who watches over us ----
 
 // Whether all of it works, with the policy of that version: the registry takes our tokens, and the
@@ -315,5 +337,5 @@ async function ready(r) {
 
 export default {
     target, source, forward, checkKey, mintKey, guesser,
-    token, mint, unsure, ping, denied, gone, tooLarge, ready,
+    token, mint, unsure, ping, denied, gone, tooLarge, readsOnly, plain, ready,
 };
