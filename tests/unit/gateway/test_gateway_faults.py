@@ -314,6 +314,28 @@ def test_a_registry_that_only_reads_is_waited_for(stands):
     assert stand.push("team-a/app", "2", user="alice").status == 201
 
 
+@pytest.mark.parametrize("by", ["token", "user"])
+def test_a_registry_that_is_started_again_is_waited_for(own, by):
+    """By who reads. Tokens are there before, and passwords known: only the registry is away."""
+    who = {"user": "bob"}
+    if by == "token":
+        who = {"token": own.token("repository:team-a/app:pull", user="bob")}
+    assert own.pull("team-a/app", **who).status == 200
+    own.end("registry")
+    found = []
+    asking = [threading.Thread(target=lambda: found.append(own.pull("team-a/app", **who).status))
+              for _ in range(8)]  # fmt: skip
+    for thread in asking:
+        thread.start()
+    time.sleep(0.3)
+    assert found == []
+    own.start_registry()
+    for thread in asking:
+        thread.join()
+    own.wait()
+    assert found == [200] * 8
+
+
 def test_deletion_that_is_off_stays_so(stands):
     stand = stands(changes={"delete": False})
     answer = stand.ask("DELETE", f"/v2/team-a/app/manifests/sha256:{'0' * 64}", user="carol")

@@ -9,6 +9,7 @@ import policy from 'policy.js';
 import rights from 'rights.js';
 import tokens from 'tokens.js';
 
+const PAUSES = [700, 1500]; // milliseconds
 const SCOPES = 100; // of one token
 const READS_ONLY = 'the registry takes no changes for some seconds: a job is at work; try again';
 const ACTIONS = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' }; // all others push
@@ -273,6 +274,19 @@ function forbid(r, message) {
     refuse(r, 403, 'DENIED', message);
 }
 
+// A registry that is started again is away for a second: who only reads is asked to wait meanwhile.
+// nginx follows ten redirects of a request, and each turn takes up to three.
+function waits(r) {
+    const method = r.variables.request_method;
+    const turn = String(r.variables.waited || '').length;
+    if ((method !== 'GET' && method !== 'HEAD') || turn >= PAUSES.length) {
+        return false;
+    }
+    r.variables.waited = '+'.repeat(turn + 1);
+    setTimeout(() => r.internalRedirect(r.uri), PAUSES[turn]);
+    return true;
+}
+
 function gone(r) {
     if (r.variables.why === 'slowed') {
         return slowed(r);
@@ -281,6 +295,9 @@ function gone(r) {
         return unavailable(r, 'passwords cannot be checked now: try again');
     }
     const status = String(r.variables.upstream_status || '').split(/[ ,:]+/).pop();
+    if (status === '502' && waits(r)) {
+        return;
+    }
     unavailable(r, /^5\d\d$/.test(status) && status !== '502' && status !== '504'
         ? 'the registry answered ' + status + ': its log says why'
         : 'the registry behind the gateway does not answer: try again');
