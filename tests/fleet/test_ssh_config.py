@@ -203,6 +203,46 @@ def test_a_proxy_command_with_tokens(user):
     assert user.both() is None
 
 
+@pytest.mark.parametrize(
+    ("lines", "refusal"),
+    [
+        ("AddressFamily inet", None),
+        ("AddressFamily inet6", "Address family"),
+        ("BindAddress 127.0.0.1", "Could not connect"),
+        ("BindAddress {local}", None),
+        ("BindInterface lo", "Could not connect"),
+        ("ConnectTimeout 3", None),
+        ("HostKeyAlgorithms ecdsa-sha2-nistp256", "does not match"),
+        ("HostKeyAlgorithms ssh-ed25519,rsa-sha2-512", None),
+        ("KexAlgorithms curve25519-sha256", None),
+        ("KexAlgorithms sntrup761x25519-sha512@openssh.com", "of kexalgorithms in OpenSSH's"),
+        ("Ciphers aes256-gcm@openssh.com", None),
+        ("Ciphers chacha20-poly1305@openssh.com", "of ciphers in OpenSSH's configuration"),
+        ("MACs -hmac-sha1", None),
+        ("PubkeyAcceptedAlgorithms rsa-sha2-512", "no key that PubkeyAcceptedAlgorithms"),
+        ("PubkeyAcceptedAlgorithms ssh-ed25519", None),
+        ("PubkeyAuthentication no", "PubkeyAuthentication is off"),
+        ("CanonicalizeHostname always\n  CanonicalDomains example", None),
+        ("ServerAliveInterval 1\n  ServerAliveCountMax 1\n  Compression yes", None),
+        ("ControlMaster auto\n  ControlPath none\n  RequestTTY force", None),
+        ("KnownHostsCommand /usr/bin/false", "KnownHostsCommand"),
+    ],
+)
+def test_further_keywords_hold_or_are_said(user, lines, refusal):
+    route = user.run("ip", "-o", "route", "get", user.address["one"]).stdout
+    local = route.partition(" src ")[2].split()[0]
+    user.configure(f"{NAMED}  {lines.replace('{local}', local)}\n")
+    user.know(user.line("ed25519"))
+    (error,) = user.plan().values()
+    assert error is None if refusal is None else refusal in error
+
+
+def test_host_keys_that_a_command_prints(user):
+    user.know(user.line("rsa"), "printed")
+    user.configure(f"{NAMED}  KnownHostsCommand {shutil.which('cat')} {user.ssh}/printed\n")
+    assert user.both() is None
+
+
 # ---- known_hosts ----
 
 

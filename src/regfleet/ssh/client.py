@@ -15,11 +15,11 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.connectors.ssh import SSHConnector
 
 from regfleet.errors import UnreachableError, cut
-from regfleet.ssh import jump
+from regfleet.ssh import algorithms, direct, jump
 from regfleet.ssh.connection import ERROR, WAY
 from regfleet.ssh.exchange import within
 from regfleet.ssh.known_hosts import HostKeyPolicy
-from regfleet.ssh.limits import CONNECT_SECONDS, LOGIN_SECONDS
+from regfleet.ssh.limits import LOGIN_SECONDS
 from regfleet.ssh.login import Login, TooManyKeysError
 from regfleet.ssh.multiplex import Multiplexed
 from regfleet.ssh.transport import Transport
@@ -63,13 +63,16 @@ class Client(paramiko.SSHClient):
         way, sock = self._way, begun
         if command := jump.command(way):
             self._jump = sock = jump.Jump(command)  # type: ignore[assignment] # all of a socket
+        elif sock is None and direct.wanted(way):
+            sock = direct.connect(way)
         try:
             self.connect(
                 way.hostname,
                 way.port,
                 way.user,
                 sock=sock,
-                timeout=CONNECT_SECONDS,
+                timeout=way.seconds,
+                disabled_algorithms=algorithms.disabled(way),
                 transport_factory=self.transport,  # type: ignore[arg-type] # takes what it is given
                 auth_strategy=login,  # type: ignore[arg-type] # see `Login`
             )
@@ -86,7 +89,9 @@ class Client(paramiko.SSHClient):
     def transport(self, sock: socket.socket, **options: bool) -> Transport:
         """The SSH transport on a socket; it asks for keys of the types that are known."""
         made = Transport(sock, **options)  # type: ignore[arg-type]
-        made.prefer_keys(self._policy_of_keys.types(made.preferred_keys))
+        algorithms.restrict(self._way, made.get_security_options())
+        kinds = self._policy_of_keys.types(made.preferred_keys)
+        made.prefer_keys(algorithms.host_keys(self._way, kinds))
         return made
 
     def close(self) -> None:

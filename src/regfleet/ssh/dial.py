@@ -93,7 +93,9 @@ def _begin(host: Host) -> bool:
         OSError: there is no socket.
     """
     found = way.kept(host)
-    if found is None or found.jumps or found.command or socket_to_use(found):
+    if found is None or found.jumps or found.command or found.family or found.source:
+        return False
+    if socket_to_use(found):
         return False
     place = (found.hostname, found.port)
     if place in _begun:

@@ -24,7 +24,7 @@ from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from regfleet.fleet.defaults import SSH_PORT
 from regfleet.given_files import open_given
-from regfleet.ssh import host_certificates
+from regfleet.ssh import host_certificates, programs
 from regfleet.ssh.host_certificates import CERTIFICATE
 
 if TYPE_CHECKING:
@@ -171,21 +171,19 @@ def known_hosts(files: tuple[Path, ...], *, revoked: bool = False) -> KnownHosts
 
     Raises:
         OSError: a file cannot be read.
-        SSHException: a list of revoked keys is one of OpenSSH's binary ones.
     """
     if not revoked:
         return KnownHosts(files)
     found = KnownHosts()
     for file in files:
-        content = _content(file)
-        if content.startswith(b"SSHKRL"):
-            raise paramiko.SSHException(
-                f"{file} (RevokedHostKeys) is a binary list of revoked keys, which regfleet cannot "
-                "read; give it as text, a key a line"
-            )
-        for line in content.decode("utf-8", "replace").splitlines():
+        for line in _content(file).decode("utf-8", "replace").splitlines():
             found.add(f"{REVOKED} * {line}")
     return found
+
+
+def _is_binary(revoked: Path) -> bool:
+    """Whether a list of revoked keys is OpenSSH's own (PROTOCOL.krl)."""
+    return _content(revoked).startswith(b"SSHKRL\n\0")
 
 
 class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
@@ -198,9 +196,15 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
     def __init__(self, way: Way) -> None:
         self._way = way
         self._known = known_hosts(way.known_hosts)
-        self._revoked = known_hosts((way.revoked,), revoked=True) if way.revoked else None
+        self._binary = way.revoked if way.revoked and _is_binary(way.revoked) else None
+        text = (way.revoked,) if way.revoked and not self._binary else ()
+        self._revoked = known_hosts(text, revoked=True)
+        self._from_command = KnownHosts()
+        if way.known_command:
+            for line in programs.known_hosts_lines(way, "ORDER"):
+                self._from_command.add(line)
         self._names: tuple[str, ...] = (way.known_name,)
-        if not way.alias and way.port != SSH_PORT and not self._known.keys(way.known_name):
+        if not way.alias and way.port != SSH_PORT and not self._keys(way.known_name):
             self._names += (way.hostname,)  # a key that is known without the port counts, too
 
     def types(self, offered: Sequence[str]) -> list[str]:
@@ -212,10 +216,10 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
         Args:
             offered: all types, by their names in the key exchange, the best first.
         """
-        known = {key.get_name() for key in self._known.keys(self._way.known_name)}
+        known = {key.get_name() for key in self._keys(self._way.known_name)}
         plain = [kind for kind in offered if ("ssh-rsa" if "rsa" in kind else kind) in known]
         rest = [kind for kind in offered if kind not in plain]
-        certified = any(self._known.authorities(name) for name in self._names)
+        certified = any(self._authorities(name) for name in self._names)
         certificates = [f"{kind}{CERTIFICATE}" for kind in offered] if certified else []
         return [*certificates, *plain, *rest]
 
@@ -229,29 +233,40 @@ class HostKeyPolicy(paramiko.MissingHostKeyPolicy):
         """
         del client, hostname
         name = self._way.known_name
+        if self._way.known_command:
+            for line in programs.known_hosts_lines(self._way, "HOSTNAME", key):
+                self._from_command.add(line)
         certificate = host_certificates.read(key)
         self._refuse_revoked(name, [key, *([certificate.authority] if certificate else [])])
         if self._way.checking == "off":
             return
-        authorities = [each for one in self._names for each in self._known.authorities(one)]
+        authorities = [each for one in self._names for each in self._authorities(one)]
         if certificate and certificate.authority in authorities:
             wrong = certificate.refused(self._way.alias or self._way.hostname)
             if wrong:
                 raise paramiko.SSHException(f"the host certificate of {name} is not valid: {wrong}")
             return
-        known = [each for one in self._names for each in self._known.keys(one)]
+        known = [each for one in self._names for each in self._keys(one)]
         if key in known:
             return
-        if self._known.keys(name):
+        if self._keys(name):
             raise paramiko.SSHException(f"Host key for {name} does not match.")
         if self._way.checking != "accept-new":
             raise paramiko.SSHException(f"No host key for {name} found in known_hosts")
         self._keep(name, key)
 
+    def _keys(self, name: str) -> list[paramiko.PKey]:
+        return [*self._known.keys(name), *self._from_command.keys(name)]
+
+    def _authorities(self, name: str) -> list[paramiko.PKey]:
+        return [*self._known.authorities(name), *self._from_command.authorities(name)]
+
     def _refuse_revoked(self, name: str, keys: Iterable[paramiko.PKey]) -> None:
-        revoked = [each for one in self._names for each in self._known.revoked(one)]
+        lists = (self._known, self._from_command)
+        revoked = [each for one in self._names for known in lists for each in known.revoked(one)]
+        revoked += self._revoked.revoked("")
         for key in keys:
-            if key in revoked or (self._revoked and key in self._revoked.revoked("")):
+            if key in revoked or (self._binary and programs.is_revoked(self._binary, key)):
                 raise paramiko.SSHException(f"the host key of {name} is marked as revoked")
 
     def _keep(self, name: str, key: paramiko.PKey) -> None:

@@ -13,6 +13,7 @@ import paramiko
 from gevent.lock import BoundedSemaphore
 
 from regfleet.given_files import open_given
+from regfleet.ssh import algorithms
 from regfleet.ssh.way import Way
 
 _MOST_BYTES = 1 << 20  # of a key file
@@ -74,7 +75,7 @@ class Login:
         """
         for key in self._keys():
             blob = _blob(key)
-            if blob in self._offered:
+            if blob in self._offered or not algorithms.accepts(self._way, blob):
                 continue
             self._offered.add(blob)
             try:
@@ -93,8 +94,20 @@ class Login:
         if self._locked:
             raise LockedKeyError(self._locked)
         raise paramiko.AuthenticationException(
-            "Authentication failed" if self._offered else "Authentication failed: there is no key"
+            "Authentication failed" if self._offered else f"Authentication failed: {self._why()}"
         )
+
+    def _why(self) -> str:
+        """Why no key was offered."""
+        if not self._way.public_keys:
+            return "PubkeyAuthentication is off in OpenSSH's configuration, and it has nothing else"
+        if self._way.token:
+            return (
+                f"there is no key; those of {self._way.token} (PKCS11Provider) an agent has to hold"
+            )
+        if "pubkeyacceptedalgorithms" in self._way.algorithms:
+            return "there is no key that PubkeyAcceptedAlgorithms of OpenSSH's configuration allows"
+        return "there is no key"
 
     def close(self) -> None:
         """End the connection to the agent."""
@@ -105,6 +118,8 @@ class Login:
     def _keys(self) -> Iterator[paramiko.PKey]:
         """Keys of the agent that are configured, its others, and then keys from files."""
         way = self._way
+        if not way.public_keys:
+            return
         held = {_plain(key): key for key in self._agent_keys()}
         chosen = {file: held.get(public_half(file) or b"") for file in way.keys}
         for file, key in chosen.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -115,15 +115,16 @@ def _run(question: Question) -> Answer | ConfigurationError:
             f"OpenSSH's configuration cannot be used: {words or 'ssh -G failed without a word'}",
             f"mend that file until `ssh -G {question.address}` prints the host's settings",
         )
-    return parse(said.decode("utf-8", "replace"))
+    return parse(said.decode("utf-8", "replace"), WANTED | known().algorithms)
 
 
-def parse(said: str) -> Answer:
-    """The wanted lines of what `ssh -G` prints. Pure."""
+def parse(said: str, wanted: Collection[str] = WANTED) -> Answer:
+    """The wanted lines of what `ssh -G` prints, by keyword. Pure."""
     found: dict[str, tuple[str, ...]] = {}
     for line in said.splitlines():
         keyword, _, value = line.partition(" ")
-        if keyword in WANTED:
+        keyword = openssh_files.ALGORITHMS.get(keyword, keyword)
+        if keyword in wanted:
             found[keyword] = (*found.get(keyword, ()), value)
     return found
 

@@ -23,7 +23,11 @@ _LEVELS = 16  # READCONF_MAX_DEPTH of openssh-portable, readconf.c
 # Without one of these, OpenSSH reaches every host by the address and the port that it is given.
 KEYWORDS = frozenset(
     {
+        "addressfamily",
+        "bindaddress",
+        "bindinterface",
         "certificatefile",
+        "connecttimeout",
         "controlpath",
         "forwardagent",
         "globalknownhostsfile",
@@ -32,15 +36,28 @@ KEYWORDS = frozenset(
         "identitiesonly",
         "identityagent",
         "identityfile",
+        "knownhostscommand",
+        "pkcs11provider",
         "port",
         "proxycommand",
         "proxyjump",
+        "pubkeyauthentication",
         "revokedhostkeys",
         "stricthostkeychecking",
         "user",
         "userknownhostsfile",
     }
 )
+# Lists of algorithms, by all their names (ssh_config(5); readconf.c): of interest where a file says
+# something of them, for OpenSSH's own lists are long, and kept for each host.
+ALGORITHMS = {
+    "ciphers": "ciphers",
+    "hostkeyalgorithms": "hostkeyalgorithms",
+    "kexalgorithms": "kexalgorithms",
+    "macs": "macs",
+    "pubkeyacceptedalgorithms": "pubkeyacceptedalgorithms",
+    "pubkeyacceptedkeytypes": "pubkeyacceptedalgorithms",
+}
 # Answers then depend on more than the files: programs, networks, the DNS, the environment.
 _CHANGING = re.compile(r"^match\b.*(exec|localnetwork)|^canonicalizehostname\b|\$\{", re.IGNORECASE)
 _LINE = re.compile(r"(\w+)(?:\s*=\s*|\s+)(.*)")
@@ -54,11 +71,13 @@ class Configuration:
         matters: whether a line may change how a host is reached.
         lasting: whether OpenSSH answers the same as long as the files are the same.
         digest: of the files' names and contents.
+        algorithms: the keywords of `ALGORITHMS` that occur.
     """
 
     matters: bool
     lasting: bool
     digest: str
+    algorithms: frozenset[str] = frozenset()
 
 
 def user_file() -> Path:
@@ -82,7 +101,9 @@ def read() -> Configuration:
     reader = _Reader()
     reader.read(user_file(), own_home() / ".ssh")
     reader.read(SYSTEM, SYSTEM.parent)
-    return Configuration(reader.matters, reader.lasting, reader.digest.hexdigest())
+    return Configuration(
+        reader.matters, reader.lasting, reader.digest.hexdigest(), frozenset(reader.algorithms)
+    )
 
 
 class _Reader:
@@ -90,13 +111,14 @@ class _Reader:
         self.matters = False
         self.lasting = True
         self.digest = hashlib.sha256()
+        self.algorithms: set[str] = set()
         self._left = _MOST_FILES
 
     def read(self, file: Path, folder: Path, level: int = 0) -> None:
         """Read a file; names in it that are relative begin at the folder."""
         self._left -= 1
         if self._left < 0 or level > _LEVELS:
-            self.matters, self.lasting = True, False
+            self._give_up()
             return
         try:
             with file.open("rb") as opened:
@@ -107,19 +129,27 @@ class _Reader:
         self.digest.update(content)
         for keyword, rest in _lines(content.decode("utf-8", "replace")):
             self.matters |= keyword in KEYWORDS or keyword == "canonicalizehostname"
+            if keyword in ALGORITHMS:
+                self.matters = True
+                self.algorithms.add(ALGORITHMS[keyword])
             self.lasting &= not _CHANGING.search(f"{keyword} {rest}")
             if keyword == "include":
                 self._include(rest, folder, level)
+
+    def _give_up(self) -> None:
+        """There are lines that are not read here: anything may stand in them."""
+        self.matters, self.lasting = True, False
+        self.algorithms.update(ALGORITHMS.values())
 
     def _include(self, rest: str, folder: Path, level: int) -> None:
         try:
             names: Sequence[str] = shlex.split(rest, comments=True)
         except ValueError:
-            self.matters, self.lasting = True, False
+            self._give_up()
             return
         for name in names:
             if "%" in name:  # a token, which only OpenSSH knows
-                self.matters, self.lasting = True, False
+                self._give_up()
             home = f"{own_home()}/" if name.startswith("~/") else ""
             whole = home + name[2:] if home else str(folder / name)
             for found in sorted(glob(whole)):  # noqa: PTH207 - glob(3), as OpenSSH does it

@@ -24,7 +24,7 @@ from regfleet.ssh import openssh_files
 Answer = Mapping[str, tuple[str, ...]]
 """The lines of `ssh -G` by keyword, in lower case; of those in `openssh.WANTED` alone."""
 
-VERSION = 2  # of the kept answers
+VERSION = 3  # of the kept answers
 _MOST_BYTES = 256 << 20  # of their file: a hundred thousand hosts with a kilobyte each
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -60,12 +60,14 @@ class Known:
         of: what they depend on; empty if no host depends on the configuration.
         lasting: whether they may be kept.
         program: whether there is an OpenSSH client to ask.
+        algorithms: the keywords of lists of algorithms that are wanted, too.
         answers, errors: by `Question.key`.
     """
 
     of: str
     lasting: bool
     program: bool = True
+    algorithms: frozenset[str] = frozenset()
     answers: dict[str, Answer] = field(default_factory=dict)
     errors: dict[str, ConfigurationError] = field(default_factory=dict)
 
@@ -90,7 +92,11 @@ def known() -> Known:
         str(openssh_files.user_file()),
         socket.gethostname(),
     )
-    found = Known(sha256(repr(parts).encode()).hexdigest(), configuration.lasting)
+    found = Known(
+        sha256(repr(parts).encode()).hexdigest(),
+        configuration.lasting,
+        algorithms=configuration.algorithms,
+    )
     if found.lasting:
         found.answers |= _read_kept(found.of)
     return found

@@ -15,6 +15,8 @@ from regfleet.errors import UnreachableError
 from regfleet.fleet.defaults import SSH_PORT
 from regfleet.fleet.model import Host, HostKeyChecking, Ssh
 from regfleet.ssh import openssh_kept
+from regfleet.ssh.limits import CONNECT_SECONDS
+from regfleet.ssh.openssh_files import ALGORITHMS
 from regfleet.ssh.openssh_kept import Answer, Question
 
 NONE = "none"  # in OpenSSH's configuration: as if it were not set
@@ -23,6 +25,7 @@ _AGENT_VARIABLE = "SSH_AUTH_SOCK"
 _KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 _KNOWN = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 _KNOWN_BY_ALL = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+_FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _CHECKING: Mapping[str, HostKeyChecking] = {
     "accept-new": "accept-new",
     "no": "off",
@@ -50,6 +53,13 @@ class Way:
         jumps: the jump hosts, as OpenSSH's ProxyJump; empty for none.
         command: a shell command whose input and output are the connection; empty for none.
         forward_agent: whether programs on the host may use the agent.
+        family: AF_INET, AF_INET6, or AF_UNSPEC for either.
+        source: the local address, or `%NAME` of the local interface; empty for any.
+        seconds: until TCP is connected.
+        known_command: a command that prints further lines of known_hosts; empty for none.
+        public_keys: whether keys are offered at all.
+        token: the PKCS #11 library whose keys OpenSSH would offer, too; empty for none.
+        algorithms: what OpenSSH's configuration allows, by keyword; only lists that it has.
         control: the control socket of a client that the user's ssh may keep; None for none.
     """
 
@@ -68,6 +78,13 @@ class Way:
     jumps: str
     command: str
     forward_agent: bool
+    family: socket.AddressFamily
+    source: str
+    seconds: float
+    known_command: str
+    public_keys: bool
+    token: str
+    algorithms: Mapping[str, tuple[str, ...]]
     control: Path | None = None
 
     @property
@@ -107,7 +124,7 @@ def way(host: Host, answer: Answer) -> Way:
         UnreachableError: the configuration asks for what regfleet cannot do.
     """
     said = _Said(host, answer)
-    ssh = host.ssh
+    ssh, usual = host.ssh, float(CONNECT_SECONDS)
     if said.one("proxyusefdpass") == "yes" and said.command:
         raise UnreachableError(
             host.name,
@@ -132,8 +149,27 @@ def way(host: Host, answer: Answer) -> Way:
         jumps=said.jumps,
         command=said.expanded(said.command),
         forward_agent=said.one("forwardagent") not in ("", "no"),
+        family=_FAMILIES.get(said.one("addressfamily"), socket.AF_UNSPEC),
+        source=_source(said),
+        seconds=float(seconds) if (seconds := said.one("connecttimeout")).isdecimal() else usual,
+        known_command=(
+            "" if ssh.known_hosts else said.expanded(said.setting("knownhostscommand"), later=True)
+        ),
+        public_keys=said.one("pubkeyauthentication") not in ("no", "false"),
+        token=said.setting("pkcs11provider"),
+        algorithms={
+            keyword: tuple(said.one(keyword).split(","))
+            for keyword in ALGORITHMS.values()
+            if said.one(keyword)
+        },
         control=next(iter(said.paths("controlpath", ())), None),
     )
+
+
+def _source(said: _Said) -> str:
+    """Where connections come from (ssh.c: an address comes before an interface)."""
+    interface = said.setting("bindinterface")
+    return said.setting("bindaddress") or (f"%{interface}" if interface else "")
 
 
 def _known_hosts(ssh: Ssh, said: _Said) -> tuple[Path, ...]:
@@ -168,14 +204,17 @@ class _Said:
         self.hostname = self.one("hostname") or host.address
         self.port = host.ssh.port or int(self.one("port") or SSH_PORT)
         self.user = host.ssh.user or self.one("user") or getpass.getuser()
-        jumps = self.one("proxyjump")
-        self.jumps = "" if jumps.lower() == NONE else jumps
-        command = self.one("proxycommand")
-        self.command = "" if command.lower() == NONE or self.jumps else command
+        self.jumps = self.setting("proxyjump")
+        self.command = "" if self.jumps else self.setting("proxycommand")
 
     def one(self, keyword: str) -> str:
         """The value of a keyword that has one; empty if it is not set."""
         return next(iter(self._answer.get(keyword, ())), "")
+
+    def setting(self, keyword: str) -> str:
+        """As `one`; empty for `none`, too."""
+        value = self.one(keyword)
+        return "" if value.lower() == NONE else value
 
     def paths(self, keyword: str, otherwise: Sequence[str]) -> tuple[Path, ...]:
         """The files of a keyword; `otherwise` if it is not set."""
@@ -188,15 +227,19 @@ class _Said:
             Path(self.expanded(each)).expanduser() for each in values if each.lower() != NONE
         )
 
-    def expanded(self, text: str) -> str:
-        """A text with its tokens replaced; a token that OpenSSH does not know stays."""
+    def expanded(self, text: str, *, later: bool = False) -> str:
+        """A text with its tokens replaced; a token that OpenSSH does not know stays.
+
+        Args:
+            later: whether further tokens are replaced later, and then `%%`, too.
+        """
         if "%" not in text:
             return text
         here = socket.gethostname()
         port, name = str(self.port), self._host.address
         parts = f"{here}{self.hostname}{port}{self.user}{self.jumps}"
         tokens = {
-            "%": "%",
+            "%": "%%" if later else "%",
             "C": sha1(parts.encode(), usedforsecurity=False).hexdigest(),
             "d": str(Path("~").expanduser()),
             "h": self.hostname,

@@ -1,5 +1,8 @@
 """known_hosts as sshd(8) describes it, and which keys are taken."""
 
+import shutil
+import subprocess
+
 import paramiko
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -237,10 +240,72 @@ def test_a_list_of_revoked_keys(tmp_path):
     revoked.write_text(f"# stolen\n{KEYS[0]} of somebody\n")
     with pytest.raises(paramiko.SSHException, match="revoked"):
         policy_for(known, "strict", revokedhostkeys=str(revoked)).missing_host_key(None, "", key(0))
-    binary = tmp_path / "binary"
-    binary.write_bytes(b"SSHKRL\n\0\xff")
-    with pytest.raises(paramiko.SSHException, match="binary list"):
-        policy_for(known, "strict", revokedhostkeys=str(binary))
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="there is no ssh-keygen")
+def test_a_list_of_revoked_keys_in_opensshs_own_format(tmp_path):
+    known, revoked, one = tmp_path / "known", tmp_path / "revoked", tmp_path / "one.pub"
+    known.write_text(f"a {KEYS[0]}\na {KEYS[1]}\n")
+    one.write_text(f"{KEYS[0]}\n")
+    subprocess.run(["ssh-keygen", "-q", "-k", "-f", revoked, one], check=True)
+    policy = policy_for(known, "off", revokedhostkeys=str(revoked))
+    policy.missing_host_key(None, "", key(1))
+    with pytest.raises(paramiko.SSHException, match="marked as revoked"):
+        policy.missing_host_key(None, "", key(0))
+    revoked.write_bytes(b"SSHKRL\n\0\xff")
+    policy = policy_for(known, "off", revokedhostkeys=str(revoked))
+    with pytest.raises(paramiko.SSHException, match=r"ssh-keygen, which reads .* failed"):
+        policy.missing_host_key(None, "", key(1))
+
+
+COMMAND = """\
+#!/bin/sh
+printf '%s\\n' "$*" >>{0}/asked
+cat {0}/lines
+exit $(cat {0}/status)
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    """`command(text, status)`: a KnownHostsCommand that prints a text."""
+
+    def made(text="", status=0):
+        program = tmp_path / "program"
+        program.write_text(COMMAND.format(tmp_path))
+        program.chmod(0o755)
+        (tmp_path / "lines").write_text(text)
+        (tmp_path / "status").write_text(str(status))
+        return f'{program} "%I %H" %t %f %p %%h'
+
+    return made
+
+
+def test_lines_that_a_command_prints(tmp_path, command):
+    none = tmp_path / "none"
+    host_of = host("a", host_key_checking=None, port=2222)
+
+    def policy(text, status=0):
+        files = {"userknownhostsfile": (str(none),), "globalknownhostsfile": ("none",)}
+        said = {**files, "knownhostscommand": (command(text, status),)}
+        return HostKeyPolicy(way(host_of, said))
+
+    found = policy(f"[a]:2222 {KEYS[0]}\n")
+    assert found.types(["ssh-rsa", "ssh-ed25519"])[0] == KEYS[0].split()[0]
+    found.missing_host_key(None, "", key(0))
+    first, second = (tmp_path / "asked").read_text().splitlines()
+    assert first == "ORDER [a]:2222 NONE NONE 2222 %h"
+    assert second.startswith(f"HOSTNAME [a]:2222 {KEYS[0].split()[0]} SHA256:")
+    with pytest.raises(paramiko.SSHException, match="does not match"):
+        found.missing_host_key(None, "", key(1))
+    with pytest.raises(paramiko.SSHException, match="revoked"):
+        policy(f"[a]:2222 {KEYS[0]}\n@revoked * {KEYS[0]}\n").missing_host_key(None, "", key(0))
+    with pytest.raises(paramiko.SSHException, match="No host key"):
+        policy("").missing_host_key(None, "", key(0))
+    with pytest.raises(paramiko.SSHException, match=r"KnownHostsCommand .* failed: broken"):
+        policy("broken\n", 3)
+    declared = host("a", host_key_checking=None, known_hosts=none)
+    assert not way(declared, {"knownhostscommand": ("/bin/false",)}).known_command
 
 
 def test_a_file_without_end_is_not_read_to_it(tmp_path):
