@@ -109,6 +109,20 @@ def test_etc_docker_becomes_read_only(twin, client_only, tally, when):
         tally("read-only /etc/docker", 1, 1)
 
 
+def test_usr_is_read_only_and_nothing_runs_from_tmp(twin, client_only, tally):
+    """As with ostree, and where /tmp is mounted noexec."""
+    for name, host in twin.hosts.items():
+        host.read("mount --bind /usr /usr; mount -o remount,ro,bind /usr")
+        host.read("mount -o remount,noexec /tmp")
+        try:
+            assert client_only.apply(name).result == "changed"
+            assert client_only.plan(name).empty
+            assert client_only.destroy(name).result == "changed"
+        finally:
+            host.read("umount -l /usr; mount -o remount,exec /tmp")
+        tally("read-only /usr, /tmp noexec", 1, 1)
+
+
 # What chattr(1) does, which the hosts have not (ioctl_iflags(2), FS_IMMUTABLE_FL).
 IMMUTABLE = """
 perl -e 'open(my $file, "<", "/etc/docker/daemon.json") or die "$!\n"; my $flags = pack("L2", 0, 0);

@@ -115,6 +115,11 @@ def test_what_would_be_removed_is_refused_by_the_plan_and_by_the_touch(twin, fle
 def test_the_plan_has_all_packages_that_come(twin, fleet, regfleet):
     bare = twin.hosts["bare"]
     bare.read("dpkg -r containerd.io >/dev/null; apt-get -qq update")
+    hook = 'DPkg::Pre-Invoke {"umask >/run/umask";};'
+    bare.read(f"echo '{hook}' >/etc/apt/apt.conf.d/99umask")
+    bare.read("mount --bind /usr /usr; mount -o remount,ro,bind /usr")
+    assert "/usr is read-only there (debian 12)" in error_of(regfleet("plan", fleet, "--json"))
+    bare.read("umount -l /usr")
     (first, *_) = json.loads(regfleet("plan", fleet, "--json").stdout)["hosts"]["bare"]["changes"]
     assert first["resource"] == "package docker.io"
     coming = [part["resource"].split(" ")[1] for part in first["parts"]]
@@ -124,6 +129,7 @@ def test_the_plan_has_all_packages_that_come(twin, fleet, regfleet):
     assert done.returncode == 0, done.stdout + done.stderr
     there = bare.read("dpkg-query -W -f '${Package} ${Status}\n' | sed -n 's/ install ok .*//p'")
     assert set(coming) <= set(there.split())
+    assert bare.read("cat /run/umask") == "0022"  # what package scripts make is for everybody
 
 
 @pytest.fixture(scope="module")

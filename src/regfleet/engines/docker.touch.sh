@@ -20,7 +20,7 @@ service() { # start | restart
   elif is_openrc docker; then
     rc_service docker "$1"
   elif [ -x /etc/init.d/docker ]; then
-    said=$(run /etc/init.d/docker "$1" 2>&1) || by_hand "$said"
+    said=$(run usually /etc/init.d/docker "$1" 2>&1) || by_hand "$said"
   else
     fail "no service manager here runs dockerd: it cannot be ${1}ed" "$1 it by hand, then run this again"
   fi
@@ -39,6 +39,7 @@ by_hand() { # WHAT-THE-SCRIPT-SAID
     done
   fi
   (
+    umask 022
     DOCKER_OPTS=
     # shellcheck source=/dev/null
     if [ -r /etc/default/docker ]; then . /etc/default/docker; fi

@@ -19,6 +19,7 @@ Packages = Mapping[str, tuple[str, ...]]
 # serves them all (docs.docker.com, Install Docker Engine on CentOS; docker/docs#15822 for RHEL 8).
 RED_HAT = frozenset({"almalinux", "centos", "circle", "cloudlinux", "ol", "rhel", "rocky"})
 VENDOR = "docker-ce"
+READ_ONLY = "read-only"  # in the place of a package manager
 _REPOSITORY_FILE = "/etc/yum.repos.d/docker-ce.repo"
 _REPOSITORY = """\
 # Written by regfleet, for install = "docker-ce".
@@ -73,6 +74,15 @@ def install(program: Program, want: DesiredHost, seen: ObservedHost) -> InstallE
             want.name,
             f"there is no {program.title} engine (no {program.command})",
             "install one, or set `install = true` for this client",
+        )
+    if seen.packages == READ_ONLY:
+        raise HostError(
+            want.name,
+            f"there is no {program.title} engine, and /usr is read-only there ({seen.os} "
+            f"{seen.os_version}): its packages come with an image or a layer of the system",
+            f"add {program.title} to that by hand (`rpm-ostree install`, `transactional-update pkg "
+            "install`, or the image itself), restart the host, then run this again; for a client "
+            'or a registry, Podman is there on most (`engine = "podman"`, `runtime = "podman"`)',
         )
     if want.vendor:
         return _of_vendor(program, want, seen)

@@ -218,9 +218,13 @@ look_host() {
   else
     say 'init scripts'
   fi
-  for tool in apt-get dnf yum zypper apk pacman; do
-    if command -v "$tool" >/dev/null 2>&1; then say "packages $tool"; break; fi
-  done
+  if [ -w /usr ]; then
+    for tool in apt-get dnf yum zypper apk pacman; do
+      if command -v "$tool" >/dev/null 2>&1; then say "packages $tool"; break; fi
+    done
+  else
+    say 'packages read-only' # as of ostree, MicroOS and Flatcar, whatever tools are there
+  fi
   os=unknown version=
   if [ -r /etc/os-release ]; then
     while IFS='=' read -r name value; do # assignments, perhaps quoted (os-release(5))

@@ -372,6 +372,7 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
         place=place,
         programs=programs,
         remapped="name=userns" in (info.get("SecurityOptions") or ()),
+        labelled="name=selinux" in (info.get("SecurityOptions") or ()),
         config=config,
         unit=unit,
         address=address,

@@ -104,6 +104,7 @@ class ObservedEngine:
         place: where it reads what others read under /etc/docker: elsewhere if a snap has it.
         programs: the directory of its programs, if none that is searched for programs.
         remapped: whether containers run in a user namespace of their own.
+        labelled: whether SELinux keeps them from files without a container's label.
         flags: the running daemon's arguments.
         address: where it is asked, as DOCKER_HOST has it.
         boot: how it starts with the machine.
@@ -129,6 +130,7 @@ class ObservedEngine:
     place: str = DOCKER_PLACE
     programs: str = ""
     remapped: bool = False
+    labelled: bool = False
     config: str = DAEMON_JSON
     unit: str = ""
     address: str = ADDRESS

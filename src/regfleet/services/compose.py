@@ -22,6 +22,7 @@ from regfleet.services.container import (
     refuse_registry,
     remapped,
     rights,
+    with_label,
 )
 from regfleet.services.interface import Kind
 
@@ -91,6 +92,10 @@ class Compose(Kind):
         run = _run(service)
         refuse_registry(want, seen)
         definition = dict(run.definition)
+        if isinstance(volumes := definition.get("volumes"), list):
+            definition["volumes"] = [
+                with_label(each, seen) if isinstance(each, str) else each for each in volumes
+            ]
         if remapped(want, seen):
             definition["userns_mode"] = "host"
         if needed := rights(service.storage, want, seen):

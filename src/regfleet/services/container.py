@@ -52,7 +52,8 @@ class Containers(Kind):
             more = (*more, "--userns=host")
         if logs_grow(want, seen):
             more = (*more, *run.log_options)
-        return replace(service, run=replace(run, arguments=(*run.arguments, *more)))
+        arguments = tuple(with_label(each, seen, "--volume=") for each in run.arguments)
+        return replace(service, run=replace(run, arguments=(*arguments, *more)))
 
     def calling(self, service: Service) -> tuple[str, ...]:
         """By Docker, in the container that runs."""
@@ -117,6 +118,17 @@ def remapped(want: DesiredHost, seen: ObservedHost) -> bool:
     given = any(flag.startswith("--userns-remap=") for flag in seen.engine.flags)
     written = any(source.get("userns-remap") for source in (_wanted(want), _written(seen)))
     return seen.engine.remapped or given or written
+
+
+def with_label(volume: str, seen: ObservedHost, prefix: str = "") -> str:
+    """A volume's argument as SELinux needs it: `z` has Docker label what it mounts.
+
+    docker-run(1), `--volume`: `z` is for several containers, so that one of before, which a
+    rollback brings back, may read it, too. Others arguments stay as they are.
+    """
+    if not seen.engine.labelled or not volume.startswith(prefix):
+        return volume
+    return f"{volume},z" if volume.endswith(":ro") else f"{volume}:z"
 
 
 def logs_grow(want: DesiredHost, seen: ObservedHost) -> bool:

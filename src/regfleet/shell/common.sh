@@ -47,13 +47,23 @@ NL='
 '
 TAB='	'
 
+# Package scripts, init scripts and the daemons that those start make files for everybody, as they
+# would by hand: our own umask is not theirs.
+usually() { # COMMAND...
+  umask 022
+  "$@"
+  set -- $?
+  umask 077
+  return "$1"
+}
+
 with_proxies() { # COMMAND...: as it would run by hand here, with the proxies that we were given
   HOME=~root
   for name in $PROXIES; do
     eval "value=\$given_$name"
     if [ -n "$value" ]; then eval "$name=\$value; export $name"; fi
   done
-  "$@"
+  usually "$@"
   # shellcheck disable=SC2086  # names, each a word
   unset $PROXIES
   HOME=/nonexistent

@@ -1,5 +1,7 @@
 """Which packages an engine is installed from, by distribution; and what stands in its way."""
 
+from dataclasses import replace
+
 import pytest
 from making import desired, engine, observed
 
@@ -115,3 +117,11 @@ def test_a_program_in_no_usual_place_is_named():
         installation.install(
             CONTAINERD, desired(install=True), on("debian", others={"containerd": there})
         )
+
+
+@pytest.mark.parametrize("more", [{}, {"vendor": True}])
+def test_nothing_is_installed_where_usr_is_read_only(more):
+    seen = replace(on("fedora"), packages="read-only")
+    with pytest.raises(HostError, match=r"/usr is read-only there \(fedora 41\)") as caught:
+        installation.install(DOCKER, desired(install=True, **more), seen)
+    assert "rpm-ostree install" in caught.value.hint

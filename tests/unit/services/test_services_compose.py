@@ -166,3 +166,13 @@ def test_its_words_are_its_file_and_its_image():
 def test_its_shell_calls_that_of_containers():
     assert shell_of(["compose"]) == ("container", "compose")
     assert shell_of(["compose", "container"]) == ("container", "compose")
+
+
+def test_selinux_gets_a_label_on_what_is_mounted():
+    shared = {"type": "bind", "source": "/mnt/a", "target": "/b"}
+    volumes = ["/etc/regfleet/main:/etc/registry:ro", "/srv/main:/var/lib/registry", shared]
+    for labelled in (True, False):
+        seen = observed(engine=ObservedEngine("up", labelled=labelled))
+        made = KIND.fitted(service(volumes=volumes), desired(), seen)
+        found = made.run.definition["volumes"]
+        assert found == ([f"{volumes[0]},z", f"{volumes[1]}:z", shared] if labelled else volumes)

@@ -64,3 +64,13 @@ def test_log_rotation(engine, text, declared, rotated):
     want = desired(daemon=daemon_json({}, declared))
     seen = observed(engine=engine, daemon_json=text)
     assert added(seen, want) == (LOG if rotated else ())
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_selinux_gets_a_label_on_what_is_mounted(labelled):
+    given = ("--volume=/etc/regfleet/main:/etc/registry:ro", "--volume=/srv/a:/var/lib/registry")
+    before = container(arguments=(*given, "--read-only"))
+    seen = observed(engine=ObservedEngine("up", labelled=labelled))
+    found = KINDS["container"].fitted(before, desired(services=(before,)), seen).run.arguments
+    assert found[:2] == ((f"{given[0]},z", f"{given[1]}:z") if labelled else given)
+    assert found[2] == "--read-only"

@@ -26,7 +26,7 @@ class Place:
         self.host.mkdir()
         self.number = 0
 
-    def touch(self, *steps):
+    def touch(self, *steps, stand_ins=""):
         """Run steps as a rendered plan does; gives the outcome."""
         program = protocol.program("docker")
         assert "\nBASE=/var/lib/regfleet\n" in program
@@ -36,7 +36,8 @@ class Place:
         self.number += 1
         mark = f"run-1-{self.number}"
         body = "\n".join(f"  step {step}" for step in steps).replace(BEGIN, f"begin {mark} me")
-        text = f"{program}\n{HARMLESS}\nmark={mark}\nplan() {{\n{body}\n}}\ntouch_host </dev/null\n"
+        text = f"{program}\n{HARMLESS}{stand_ins}\nmark={mark}\n"
+        text += f"plan() {{\n{body}\n}}\ntouch_host </dev/null\n"
         said = shells.run(self.shell, text).stdout.decode().splitlines()
         return outcome.parse(said, mark)
 
@@ -96,6 +97,25 @@ def test_files_go_into_place(place):
     assert (place.host / "old").stat().st_mode & 0o777 == 0o600
     assert (place.host / "sub" / "new").stat().st_mode & 0o777 == 0o644
     assert (place.base / "owned.json").read_text() == "{}"
+
+
+def test_selinux_is_told_what_is_new_and_keeps_what_containers_mount(place):
+    told = place.host.parent / "told"
+    stand_ins = f'labels=yes\nrestorecon() {{ echo "$1" >>{told}; return 1; }}\n'
+    stand_ins += "label /etc/regfleet/main/a\n"
+    steps = [BEGIN, f"directory {place.host}/sub 0755", place.put("sub/new", "new"), RECORD, "swap"]
+    assert place.touch(*steps, stand_ins=stand_ins).result == "changed"
+    made = [place.host / "sub", place.base / "owned.json", place.host / "sub" / "new"]
+    assert told.read_text().split() == list(map(str, made))
+    assert place.touch(BEGIN, place.put("sub/new", "newer"), RECORD, "swap").result == "changed"
+    assert len(told.read_text().split()) == 3  # there is no SELinux here
+
+
+def test_other_programs_have_the_usual_umask(place):
+    told = place.host / "told"
+    call = f'usually sh -c "umask >>{told}; exit 3"; echo $? >>{told}; umask >>{told}'
+    assert place.touch(BEGIN, f"eval '{call}'").result == "unchanged"
+    assert told.read_text().split() == ["0022", "3", "0077"]
 
 
 @pytest.mark.parametrize("when", ["before the swap", "after it"])

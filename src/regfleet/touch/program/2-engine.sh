@@ -78,7 +78,7 @@ unit() { # NAME start|reload|restart
   elif is_openrc "$1"; then
     rc_service "$1" "$2"
   elif [ -x "/etc/init.d/$1" ]; then
-    try "/etc/init.d/$1 $2" "/etc/init.d/$1" "$2"
+    try "/etc/init.d/$1 $2" usually "/etc/init.d/$1" "$2"
   else
     fail "no service manager here runs $1: it cannot be ${2}ed" "$2 it by hand, then run this again"
   fi
@@ -90,7 +90,7 @@ rc_service() { # NAME start|reload|restart
   if [ "$2" != reload ] && ! run rc-service "$1" status >/dev/null 2>&1; then
     run rc-service "$1" zap >/dev/null 2>&1
   fi
-  try "rc-service $1 $2" rc-service "$1" "$2"
+  try "rc-service $1 $2" usually rc-service "$1" "$2"
 }
 
 enable_unit() { # NAME: it starts with the machine

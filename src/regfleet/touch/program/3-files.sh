@@ -23,6 +23,19 @@ directory() { # PATH MODE
   fi
   changed=1
   if ! chmod "$2" "$1" || ! chown 0:0 "$1"; then fail "$1: mode or owner cannot be set"; fi
+  label "$1"
+}
+
+# What the policy of SELinux says of a path (restorecon(8)), which a file that was made elsewhere, or
+# in a directory that was, has not. What containers mount is left out: its label is theirs.
+labels=no
+if [ -e /sys/fs/selinux/enforce ] && command -v restorecon >/dev/null 2>&1; then labels=yes; fi
+label() { # PATH
+  case $labels:$1 in
+    no:* | *:/etc/regfleet/*) ;;
+    *) run restorecon "$1" >/dev/null 2>&1 ;;
+  esac
+  return 0
 }
 
 # A new file beside its target: unpredictable name, 0600, no suffix that certs.d would read.
@@ -105,7 +118,7 @@ record() { # BASE64: the ownership record is a file like any other, but goes fir
 
 swap_one() { # TEMPORARY TARGET MODE
   boundary put-in-place
-  chown 0:0 "$1" && chmod "$3" "$1" && mv -f "$1" "$2" && flush "${2%/*}/"
+  chown 0:0 "$1" && chmod "$3" "$1" && mv -f "$1" "$2" && label "$2" && flush "${2%/*}/"
 }
 
 drop_one() { # TARGET; what stood there before us comes back
