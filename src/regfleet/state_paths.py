@@ -81,6 +81,16 @@ def token_certificates(registry: str) -> str:
     return _registry_file(registry, "token-crt")
 
 
+def token_next(registry: str) -> str:
+    """The key that is to sign tokens next; there while keys are rotated."""
+    return _registry_file(registry, "token-next")
+
+
+def token_switched(registry: str) -> str:
+    """When every gateway had begun to sign with the next key: seconds since 1970."""
+    return _registry_file(registry, "token-switched")
+
+
 def instance_key(registry: str) -> str:
     """The key of the certificate that a registry's instances show to gateways of other hosts."""
     return _registry_file(registry, "instance-key")

@@ -317,6 +317,36 @@ def test_a_role_is_changed_without_a_restart(twin, run, docker):
     assert busy.count > 20
 
 
+@pytest.fixture
+def rotate(twin, write_fleet, state, regfleet):
+    text = HEAD.replace("ADMINS", 'admins = ["root"]') + PROJECTS + TAIL
+    words = (write_fleet(twin, text, name="rotated.toml"), "--yes", "--state-dir", state)
+    return lambda: regfleet("rotate", "tokens", *words)
+
+
+def test_keys_of_tokens_follow_one_another_without_a_failed_pull(twin, run, docker, rotate, state):
+    bundle = "grep -c BEGIN /etc/regfleet/main/tokens.crt"
+    key = state / "registry" / "main.token-key"
+    before = key.read_text()
+    with Busy(twin) as busy:
+        done = rotate()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "run this again after" in done.stdout
+        assert twin.hosts["reg1"].read(bundle) == "2"
+        docker("bob", "pull APP/team-a/app:1")
+        assert "run this again after" in rotate().stdout
+        switched = state / "registry" / "main.token-switched"
+        switched.write_text(str(int(switched.read_text()) - 600))
+        done = rotate()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "accepted no more" in done.stdout
+        docker("bob", "pull APP/team-a/app:1")
+    assert busy.failures == []
+    assert twin.hosts["reg1"].read(bundle) == "1"
+    assert key.read_text() != before
+    assert planned(run) == []
+
+
 def test_what_was_changed_by_hand_is_put_back(twin, run, docker):
     host = twin.hosts["reg1"]
     path = "/etc/regfleet/main.gateway/policy.js"

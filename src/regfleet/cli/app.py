@@ -17,7 +17,7 @@ from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
 CONNECTING = {"collection", "deletion", "doctor", "history", "importing", "inspect", "promote"}
-CONNECTING |= {"pruning", "rehearse", "replicate", "runs", "up"}
+CONNECTING |= {"pruning", "rehearse", "replicate", "rotate", "runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -306,6 +306,26 @@ def collect(**given: object) -> NoReturn:
 def audit(**given: object) -> NoReturn:
     """Compare every blob with its digest, and follow every tag; changes nothing."""
     _run_command("collection", "audit", **given)
+
+
+@cli.group(short_help="Replace keys in steps, without a failed pull.")
+def rotate() -> None:
+    """Replace keys in steps, each of which is proven before the next."""
+
+
+@rotate.command("tokens", short_help="The keys by which gateways sign tokens.")
+@options.fleet_file
+@click.argument("registry", default="", shell_complete=options.completion("registries"))
+@options.yes
+@options.ask_sudo_password
+@options.state_dir
+@options.verbose
+def rotate_tokens(**given: object) -> NoReturn:
+    """Give the gateway of a REGISTRY, or of all, a new key for tokens, by two or three applies.
+
+    Run it again some minutes later: then tokens of the former key are accepted no more.
+    """
+    _run_command("rotate", "tokens", **given)
 
 
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")

@@ -58,6 +58,13 @@ def program(variable, place, name):
     return found
 
 
+def put(path, content):
+    """At once: a program that starts meanwhile may read it."""
+    beside = path.with_name(f"{path.name}.new")
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
 def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -149,12 +156,12 @@ class Stand:
             "htpasswd": material.htpasswd,
         }
         for name, text in texts.items():
-            (self.directory / "registry" / name).write_text(text)
+            put(self.directory / "registry" / name, text.encode())
         self.needs = files.needs(
             declared, material, self.front(temporary), str(self.directory / "gateway")
         )
         for file in self.needs.files:
-            Path(file.path).write_bytes(file.content)
+            put(Path(file.path), file.content)
 
     def start(self, name, *command, **environment):
         log = self.directory / f"{name}.log"

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+import registry_3
 from regfleet.pki import tokens
 from regfleet.pki.authority import token_certificate
 
@@ -59,6 +60,11 @@ def foreign():
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = token_certificate("regfleet tokens of main", key, NOW)
     return key, certificate.public_bytes(Encoding.DER)
+
+
+def test_all_of_these_run_before_a_registry_of_version_3(tmp_path):
+    """If there is one; see `registry_program`."""
+    assert registry_3.program(tmp_path).exists()
 
 
 def test_one_made_like_the_gateways_is_taken(stand):
@@ -144,18 +150,19 @@ def test_another_key_without_a_failed_pull(stands):
     stand = stands()
     assert stand.push("team-a/app", user="root").status == 201
     before = stand.token("repository:team-a/app:pull", user="bob")
-    old = tokens._read(stand.state, "main")
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = token_certificate("regfleet tokens of main", key, NOW)
-    tokens.write(stand.state, "main", old[0], [*old[1], certificate])
+    assert tokens.step(stand.state, "main") == "one key"
+    tokens.accept_next(stand.state, "main", NOW)
+    assert tokens.step(stand.state, "main") == "both accepted"
     restarted(stand)
     assert stand.pull("team-a/app", token=before).status == 200
-    tokens.write(stand.state, "main", key, [certificate, *old[1]])
+    tokens.sign_with_next(stand.state, "main")
+    assert tokens.step(stand.state, "main") == "next one signs"
     stand.reload()
     after = stand.token("repository:team-a/app:pull", user="bob")
     for token in (before, after):
         assert stand.pull("team-a/app", token=token).status == 200
-    tokens.write(stand.state, "main", key, [certificate])
+    tokens.forget_former(stand.state, "main")
+    assert tokens.step(stand.state, "main") == "one key"
     restarted(stand)
     assert stand.pull("team-a/app", token=after).status == 200
     assert stand.pull("team-a/app", token=before).status == 401

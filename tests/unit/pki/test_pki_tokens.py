@@ -88,3 +88,84 @@ def test_one_that_is_nearly_over_is_renewed_for_the_same_key(state):
     assert second.key_pem == first.key_pem
     assert second.certificate_der != first.certificate_der
     assert made(state, later + timedelta(days=1)) == second
+
+
+def steps(state):
+    """The three steps of a rotation, in their order."""
+    yield lambda: tokens.accept_next(state, "main", NOW)
+    yield lambda: tokens.sign_with_next(state, "main")
+    yield lambda: tokens.forget_former(state, "main")
+
+
+def test_keys_follow_one_another_in_steps(state):
+    first = made(state)
+    found = []
+    for take in steps(state):
+        take()
+        found.append((tokens.step(state, "main"), made(state)))
+    (one, both), (two, switched), (three, last) = found
+    assert (one, two, three) == ("both accepted", "next one signs", "one key")
+    assert both.certificate_der == first.certificate_der
+    assert switched.certificate_der == last.certificate_der != first.certificate_der
+    accepted = [x509.load_pem_x509_certificates(each.bundle_pem) for each in (both, switched, last)]
+    assert [len(each) for each in accepted] == [2, 2, 1]
+    assert set(accepted[0]) == set(accepted[1])
+    for name in (state_paths.token_next("main"), state_paths.token_switched("main")):
+        assert state.read(name) is None
+
+
+class CutError(Exception):
+    pass
+
+
+class Cut(StateDirectory):
+    """A state directory whose user is killed before one of its writes."""
+
+    left = 10**6
+
+    def write(self, name, data, mode=0o600):
+        self.left -= 1
+        if self.left < 0:
+            raise CutError
+        super().write(name, data, mode)
+
+    def remove(self, name):
+        self.left -= 1
+        if self.left < 0:
+            raise CutError
+        super().remove(name)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_step_that_is_cut_off_leaves_a_key_that_is_accepted(tmp_path, number):
+    """And the rotation goes on from there, to its end."""
+    for at in range(10):
+        state = Cut(tmp_path / f"state-{at}")
+        made(state)
+        for take in list(steps(state))[:number]:
+            take()
+        before = made(state)
+        state.left = at
+        try:
+            list(steps(state))[number]()
+        except CutError:
+            whole = False
+        else:
+            whole = True
+        state.left = 10**6
+        now = made(state)
+        certificates = x509.load_pem_x509_certificates(now.bundle_pem)
+        signer = x509.load_der_x509_certificate(now.certificate_der)
+        assert signer in certificates
+        if not whole or number != 1:
+            assert now.certificate_der == before.certificate_der, at
+        for _ in range(3):
+            step = tokens.step(state, "main")
+            if step == "both accepted":
+                tokens.sign_with_next(state, "main")
+            elif step == "next one signs":
+                tokens.forget_former(state, "main")
+        assert tokens.step(state, "main") == "one key"
+        if whole:
+            return
+    raise AssertionError("it was always cut off")
