@@ -76,6 +76,7 @@ class Stand:
     """A running gateway with what is behind it.
 
     Attributes:
+        source: where passwords come from, which decides how costly their hashes are.
         changes: of the registry's declaration.
     """
 
@@ -84,6 +85,7 @@ class Stand:
     registry_program: str
     port: int = field(default_factory=free_port)
     passwords: dict = field(default_factory=lambda: dict(PASSWORDS))
+    source: str = "generate"
     changes: dict = field(default_factory=dict)
     processes: dict = field(default_factory=dict)
 
@@ -107,7 +109,7 @@ class Stand:
     @property
     def material(self):
         now = datetime.now(timezone.utc)
-        kinds = dict.fromkeys(self.passwords, "generate")
+        kinds = dict.fromkeys(self.passwords, self.source)
         users = {name: Secret(password) for name, password in self.passwords.items()}
         pair = server_pair(
             self.state, self.declared, authority=lambda: self.authority, now=now, save=True
