@@ -129,10 +129,12 @@ def _error_symptom(
     if error.kind == "unreachable":
         return None  # see `notes`
     cause = _KINDS.get(error.kind, "registry-error")
+    told = recognise(error.message)
     if error.kind == "tls":
-        told = recognise(error.message)
         known = told.cause.name if told else ""
         cause = known if known in ("plain-server", "tls-server") else "registry-error"
+    if cause == "registry-error" and told and told.cause.name == "gateway-tokens":
+        cause = told.cause.name
     if cause == "registry-error" and registry.s3:
         cause = "bucket"  # it has hardly anything else that fails
     found, said = error.message, ""
@@ -140,6 +142,9 @@ def _error_symptom(
         cause, host = "registry-down", down
     if cause == "registry-down":
         found, said = _stopped_service(case, registry, host, error.message)
+        why = recognise(said)
+        if why and why.cause.name == "gateway-njs":
+            cause = why.cause.name
     values = {"user": f"user {exam.user}" if exam.user else "nobody"}
     if cause == "certificate-dates" and registry.tls.certificate:
         values["path"] = str(registry.tls.certificate)

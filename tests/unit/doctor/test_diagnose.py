@@ -365,6 +365,7 @@ ASKED = {
     "401": ("unauthorized", "does not accept", "password-differs"),
     "no registry": ("not-a-registry", "/v2/ is not found", "not-a-registry"),
     "500": ("protocol", "500", "registry-error"),
+    "tokens": ("protocol", "503: refuses the tokens of this gateway: ...", "gateway-tokens"),
 }
 
 
@@ -393,6 +394,14 @@ def test_its_container_and_its_last_words():
     assert finding.said == "panic: disk"
     (finding,) = found(exam("reg1", services={}), asked=asked)
     assert finding.found == "there is no container regfleet-main on reg1"
+
+
+def test_a_gateway_without_njs():
+    words = 'nginx: [emerg] dlopen() "/usr/lib/nginx/modules/ngx_http_js_module.so" failed (...)'
+    signs = replace(WELL, states={"regfleet-main": "exited 1"}, last={"regfleet-main": words})
+    asked = [RegistryExam("main", "ci", RegistryError("refused", "nobody listens"))]
+    (finding,) = found(exam("reg1", signs=signs, services={}), asked=asked)
+    assert (finding.cause, finding.said) == ("gateway-njs", words)
 
 
 @pytest.mark.parametrize(

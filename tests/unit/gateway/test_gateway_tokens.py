@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 import registry_3
+from regfleet.doctor.causes import recognise
 from regfleet.pki import tokens
 from regfleet.pki.authority import token_certificate
 
@@ -188,6 +189,13 @@ def test_a_key_that_does_not_match_is_said(stands):
         time.sleep(0.05)
     assert (answer.status, answer.json) == (503, {"ready": False, "registry": 401})
     assert "the registry refuses the tokens of this gateway" in stand.log("nginx")
+    # Whoever asks learns it, and not that a password is wrong or a right is missing.
+    for who in ({"user": "root"}, {"user": "bob"}, {}):
+        for path in ("/v2/", "/v2/open/app/tags/list"):
+            answer = stand.ask("GET", path, **who)
+            if who or path != "/v2/":
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "5"), (who, path)
+                assert recognise(answer.said).cause.name == "gateway-tokens"
 
 
 def test_a_token_that_ends_in_the_middle_of_a_push(stand):

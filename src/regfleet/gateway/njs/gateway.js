@@ -10,6 +10,8 @@ import rights from 'rights.js';
 import tokens from 'tokens.js';
 
 const PAUSES = [700, 1500]; // milliseconds
+const OURS_REFUSED =
+    'the registry refuses the tokens of this gateway: their key is not in its bundle, or the clocks differ';
 const SCOPES = 100; // of one token
 const READS_ONLY = 'the registry takes no changes for some seconds: a job is at work; try again';
 const ACTIONS = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' }; // all others push
@@ -232,12 +234,15 @@ function ping(r) {
 }
 
 function denied(r) {
+    const said = String(r.headersOut['WWW-Authenticate'] || '');
+    if (r.variables.bearer && said.indexOf('error="invalid_token"') >= 0) {
+        return unavailable(r, OURS_REFUSED); // a token that was made for this request
+    }
     if (authorization(r) === '') {
         // Not by a token: Docker 28 and 29 with the containerd store do not trust a private CA there
         // (moby#52361), and containerd 1.x sends what hosts.toml gives it to the registry alone.
         return challenge(r, 'authentication required', BASIC);
     }
-    const said = String(r.headersOut['WWW-Authenticate'] || '');
     if (!/^basic /i.test(authorization(r))) {
         // Only of a token whose signature the registry has checked is it known whose it is.
         const known = isBearer(r) && said.indexOf('error="insufficient_scope"') >= 0;
@@ -340,7 +345,7 @@ async function ready(r) {
     const registry = (await r.subrequest('/_registry', { method: 'GET' })).status;
     if (registry !== 200) {
         r.error('not ready: ' + (registry === 401
-            ? 'the registry refuses the tokens of this gateway: their key is not in its bundle, or the clocks differ'
+            ? OURS_REFUSED
             : 'the registry answers ' + registry));
         return json(r, 503, { ready: false, registry: registry });
     }
