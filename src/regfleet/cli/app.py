@@ -16,8 +16,8 @@ from regfleet import __version__
 from regfleet.cli import options
 from regfleet.terminal.streams import FaultStream
 
-CONNECTING = {"collection", "deletion", "doctor", "history", "importing", "inspect", "promote"}
-CONNECTING |= {"pruning", "rehearse", "replicate", "rotate", "runs", "up"}
+CONNECTING = {"backup", "collection", "deletion", "doctor", "history", "importing", "inspect"}
+CONNECTING |= {"promote", "pruning", "rehearse", "replicate", "rotate", "runs", "up"}
 # Modules whose commands start connecting before their imports, and those imports.
 DIALLING = {
     "inspect": ("regfleet.engines", "rich.console", "regfleet.run.survey"),
@@ -326,6 +326,53 @@ def rotate_tokens(**given: object) -> NoReturn:
     Run it again some minutes later: then tokens of the former key are accepted no more.
     """
     _run_command("rotate", "tokens", **given)
+
+
+@cli.command(short_help="Copy all images of registries to the places of their backups.")
+@options.fleet_file
+@click.argument(
+    "name", metavar="[REGISTRY]", default="", shell_complete=options.completion("backed_up")
+)
+@click.option("--list", "listed", is_flag=True, help="List the backups that are kept.")
+@options.dry_run
+@options.hosts
+def backup(**given: object) -> NoReturn:
+    """Copy what a REGISTRY, or every one with a backup, keeps, while people push to it."""
+    _run_command("backup", "backup", **given)
+
+
+@cli.command(short_help="Bring the images of a backup back.")
+@options.fleet_file
+@click.argument(
+    "name", metavar="[REGISTRY]", default="", shell_complete=options.completion("backed_up")
+)
+@click.option(
+    "--to",
+    metavar="HOST",
+    default="",
+    help="Into the registry on this host; default: its own.",
+    shell_complete=options.completion("hosts"),
+)
+@click.option(
+    "--at",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=0,
+    help="This backup (backup --list); default: the newest.",
+)
+@click.option("--overwrite", is_flag=True, help="Also tags that were pushed anew after the backup.")
+@click.option(
+    "--state",
+    "state_alone",
+    is_flag=True,
+    help="Bring the kept state directory to this machine instead.",
+)
+@options.yes
+@options.dry_run
+@options.hosts
+def restore(**given: object) -> NoReturn:
+    """Bring what a backup of a REGISTRY has back into it, and audit that; nothing is deleted."""
+    _run_command("backup", "restore", **given)
 
 
 @cli.command(short_help="Write a user's login for Kubernetes, a shell or curl.")

@@ -36,7 +36,7 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
     common = Common.of(options)
     with _registries(common, "" if dry_run else "gc") as (runner, its):
         looks = {name: Collection(each, foresee=True) for name, each in its.items()}
-        found = _done(runner, "looking at registries on", looks)
+        found = job_values(runner, "looking at registries on", looks)
         to_do = {
             name: Collection(its[name])
             for name, each in found.items()
@@ -48,11 +48,11 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
         if to_do:
             confirm(yes, collection_text.question(found))
             with image_work.noted(_state(runner.fleet, common), "gc") as note:
-                done = _done(runner, "collecting garbage on", to_do)
+                done = job_values(runner, "collecting garbage on", to_do)
                 _note(note, runner, to_do, done)
             collection_text.show_found(done, common.console(), done=True)
             found = {name: each for name, each in found.items() if name not in to_do} | done
-        _show_notes(runner, common)
+        show_notes(runner, common)
         if common.as_json:
             document = collection_json.document(runner.report, found, dry_run=dry_run)
             streams.print_document(document)
@@ -64,9 +64,9 @@ def audit(**options: object) -> int:
     common = Common.of(options)
     with _registries(common, "") as (runner, its):
         jobs = {name: Audit(each) for name, each in its.items()}
-        found = _done(runner, "reading the images on", jobs)
+        found = job_values(runner, "reading the images on", jobs)
         audit_text.show_found(found, common.console())
-        _show_notes(runner, common)
+        show_notes(runner, common)
         if common.as_json:
             streams.print_document(audit_json.document(runner.report, found))
         whole = all(each.ok for several in found.values() for each in several)
@@ -121,13 +121,14 @@ def _note(
             note.failed(f"{name}: {runner.report.hosts[name].error}")
 
 
-def _done(runner: Runner, doing: str, jobs: Mapping[str, Job[T]]) -> dict[str, T]:
+def job_values(runner: Runner, doing: str, jobs: Mapping[str, Job[T]]) -> dict[str, T]:
     """The values of the jobs that succeeded, by host; errors go into the report."""
     ended = runner.do(doing, jobs)
     return {name: value for name, value in ended.items() if value is not None}
 
 
-def _show_notes(runner: Runner, common: Common) -> None:
+def show_notes(runner: Runner, common: Common) -> None:
+    """Print what hosts noted, and errors."""
     for name, host in runner.report.hosts.items():
         for note in host.notes:
             show_text(common.console(), f"{name}: {note}")

@@ -100,6 +100,16 @@ def registries(context: click.Context, incomplete: str) -> list[CompletionItem]:
     ]
 
 
+def backed_up(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Registries with backups, of the fleet file on the command line."""
+    fleet = _fleet(_file(context))
+    return [
+        CompletionItem(each.name, help=each.backup.to)
+        for each in (fleet.registries.values() if fleet else ())
+        if each.backup and each.name.startswith(incomplete)
+    ]
+
+
 def images(context: click.Context, incomplete: str) -> list[CompletionItem]:
     """The beginnings of images' names: a registry and a slash."""
     fleet = _fleet(_file(context))

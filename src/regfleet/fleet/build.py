@@ -13,6 +13,7 @@ from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
     S3,
+    Backup,
     Client,
     Fleet,
     Gateway,
@@ -126,6 +127,7 @@ class _Builder:
                 **{"memory": None, **defaults.with_defaults("limits", settings.get("limits"))}
             ),
             retention=_build_retention(settings["retention"]),
+            backup=self._build_backup(settings["backup"]) if "backup" in settings else None,
             admins=tuple(settings["admins"]),
             projects=tuple(_build_projects(settings["projects"])),
             gateway=(
@@ -133,6 +135,16 @@ class _Builder:
                 if settings["projects"] or "gateway" in table
                 else None
             ),
+        )
+
+    def _build_backup(self, table: Table) -> Backup:
+        settings = defaults.with_defaults("backup", table)
+        return Backup(
+            to=defaults.backup_directory(settings["to"]),
+            mounted=isinstance(settings["to"], dict),
+            keep=settings["keep"],
+            every=interval_seconds(settings["every"]) if "every" in settings else 0,
+            key=self._password_source(settings["key"]) if "key" in settings else None,
         )
 
     def _build_s3(self, table: Table | None) -> S3 | None:

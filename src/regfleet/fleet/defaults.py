@@ -77,6 +77,12 @@ def directory(storage: object) -> str:
     return storage if isinstance(storage, str) else ""
 
 
+def backup_directory(to: object) -> str:
+    """The host's directory that a backup's `to` names; empty where the schema refused it."""
+    written = to.get("mounted") if isinstance(to, dict) else to
+    return written.rstrip("/") if isinstance(written, str) else ""
+
+
 def is_shared(storage: object) -> bool:
     """Whether a registry's `storage` is one file system on all its hosts."""
     return isinstance(storage, dict) and "shared" in storage

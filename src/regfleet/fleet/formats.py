@@ -120,6 +120,24 @@ def check_absolute_path(text: str) -> None:
         )
 
 
+def check_backup_directory(text: str) -> None:
+    """A directory on a registry's host that keeps backups."""
+    if not text.startswith("/") and (":" in text or "@" in text):
+        raise RefusedError(
+            f"{shown(text)} is not a directory of the registry's host",
+            "mount the other machine's directory or bucket there (NFS, SSHFS, rclone mount), and "
+            "name the place where it is mounted",
+        )
+    check_absolute_path(text)
+    if storage.is_volatile(text):
+        raise RefusedError(f"{shown(text)} is emptied when the host starts", "use another one")
+    if storage.is_in_home(text):
+        raise RefusedError(
+            f"{shown(text)} lies in a home: its account could change the backups",
+            "use a directory of root's, as in /srv/backup",
+        )
+
+
 def check_memory(text: str) -> None:
     """A number of bytes with its unit, as `docker run` reads it."""
     if not _MEMORY.fullmatch(text):
@@ -354,35 +372,4 @@ FORMATS: Mapping[str, Callable[[str], None]] = {
     "address": hosts.check_host_address,
     "bucket": check_bucket,
     "age": check_age,
-    "at": schedules.check_at,
-    "command": check_command,
-    "deletions": check_deletions,
-    "endpoint": addresses.check_endpoint,
-    "host": hosts.check_host,
-    "image": check_image,
-    "interval": schedules.check_interval,
-    "listen": addresses.check_listen,
-    "memory": check_memory,
-    "mirror": check_mirror,
-    "mirrored": check_mirrored,
-    "name": check_name,
-    "no-proxy": check_no_proxy,
-    "password": check_password,
-    "path": check_path,
-    "percent": check_percent,
-    "permitted": check_permitted,
-    "proxy": check_proxy,
-    "region": check_region,
-    "registry-user": check_registry_user,
-    "repository": check_repository,
-    "repository-pattern": check_repository_pattern,
-    "repository-prefix": check_repository_prefix,
-    "s3-endpoint": check_s3_endpoint,
-    "s3-prefix": check_s3_prefix,
-    "secret": check_secret,
-    "tag-pattern": check_tag_pattern,
-    "tls-name": addresses.check_tls_name,
-    "ttl": check_ttl,
-    "upstream": check_upstream,
-    "variable": check_variable,
-}
+    "backup-directory": check_backup_directory,

@@ -175,6 +175,25 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """Where copies of a registry's images are kept.
+
+    Attributes:
+        to: the directory on the registry's host.
+        mounted: whether another file system has to be mounted there.
+        keep: how many backups stay.
+        every: seconds between those that the host makes by itself; 0 for none.
+        key: the source of the passphrase that encrypts the state directory; None to leave that out.
+    """
+
+    to: str
+    mounted: bool = False
+    keep: int = 14
+    every: int = 0
+    key: PasswordSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """What one user is in one project."""
 
@@ -253,6 +272,7 @@ class Registry:
         projects: who may do what in which repositories; without any, every user may do everything.
         gateway: what enforces these roles, and balances over instances; None without one.
         retention: which images are deleted in the course of time.
+        backup: where copies of its images are kept; None for nowhere.
         by_project: the projects by name, for quick look-ups.
     """
 
@@ -282,6 +302,7 @@ class Registry:
     projects: tuple[Project, ...] = ()
     gateway: Gateway | None = None
     retention: Retention = field(default_factory=Retention)
+    backup: Backup | None = None
     by_project: Mapping[str, Project] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -27,10 +27,7 @@ class Audit(Job[tuple[Audited, ...]]):
 
     def functions(self) -> str:
         """The functions, with the program that follows the tags in a variable."""
-        program = shell.text("regfleet.jobs", _PROGRAM)
-        given = f"audit_program={quote(program)}\ncollection_marks=\ncollection_ends=\n"
-        given += "collection_accepts=\n"
-        return given + "\n".join(shell.text("regfleet.jobs", name) for name in self.files)
+        return following() + "\n".join(shell.text("regfleet.jobs", name) for name in self.files)
 
     def steps(self) -> Sequence[tuple[str, ...]]:
         """Two calls for each registry."""
@@ -38,12 +35,28 @@ class Audit(Job[tuple[Audited, ...]]):
 
     def read(self, answers: Sequence[Answer]) -> tuple[Audited, ...]:
         """What was found, in the order of the subjects."""
-        return tuple(_audited(each.service, answers) for each in self.subjects)
+        return tuple(audited(each.service, answers) for each in self.subjects)
 
 
-def _audited(service: str, answers: Sequence[Answer]) -> Audited:
+def following(accepts: str = "") -> str:
+    """The variables of audit.sh and collection.sh, for jobs that look and collect nothing.
+
+    Args:
+        accepts: the types of manifests that a registry is asked for.
+    """
+    program = shell.text("regfleet.jobs", _PROGRAM)
+    given = f"audit_program={quote(program)}\ncollection_marks=\ncollection_ends=\n"
+    return f"{given}collection_accepts={quote(accepts)}\n"
+
+
+def audited(service: str, answers: Sequence[Answer]) -> Audited:
+    """What the answers tell of one registry.
+
+    Raises:
+        LookupError: nothing.
+    """
     its = [each for each in answers if each.fields and each.fields[0] == service]
-    whole = next(each for each in reversed(its) if each.key == "audited") if its else None
+    whole = next((each for each in reversed(its) if each.key == "audited"), None)
     if whole is None:
         raise LookupError(f"nothing is said of {service}")
     tags, blobs, size, broken, damaged, empty = (whole.number(i) for i in range(1, 7))

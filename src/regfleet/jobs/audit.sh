@@ -38,13 +38,18 @@ audit_lists() {
   xargs sha256sum <"$lists/blobs" 2>/dev/null |
     sed -n 's|^\([0-9a-f]\{64\}\)  blobs/sha256/../\1/data$|sha256:\1|p' >"$lists/whole"
   collection_without "$lists/have" "$lists/whole" >"$lists/damaged"
-  # What a signature belongs to is no part of it: the whole of `subject` is one match.
+  audit_edges >"$lists/edges"
+  (cd "$lists" && awk -v edges=edges -v have=have -v damaged=damaged -v links=links \
+    "$audit_program" edges have damaged links tags) >"$lists/suspect" || { fail 'the tags cannot be followed'; return 1; }
+}
+
+# What manifests are made of, those in `lists/paths`. What a signature belongs to is no part of it: the
+# whole of `subject` is one match.
+audit_edges() {
   xargs grep -oHE '"(digest|blobSum)"[[:space:]]*:[[:space:]]*"sha256:[0-9a-f]{64}|"subject"[[:space:]]*:[[:space:]]*\{[^}]*\}|"urls"' \
     /dev/null <"$lists/paths" 2>/dev/null | sed -n \
     -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:"urls"$|sha256:\1 u|p' \
-    -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:".*"\(sha256:[0-9a-f]*\)$|sha256:\1 s \2|p' >"$lists/edges"
-  (cd "$lists" && awk -v edges=edges -v have=have -v damaged=damaged -v links=links \
-    "$audit_program" edges have damaged links tags) >"$lists/suspect" || { fail 'the tags cannot be followed'; return 1; }
+    -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:".*"\(sha256:[0-9a-f]*\)$|sha256:\1 s \2|p'
 }
 
 audit_tags() { # REPOSITORY DIGEST TAG of each

@@ -16,7 +16,7 @@ def document(report: Report, found: Mapping[str, Sequence[Audited]]) -> str:
     for name, host in report.hosts.items():
         error = f"{host.error} (hint: {host.hint})" if host.hint else host.error
         registries: dict[str, Json] = {
-            each.service.removeprefix("regfleet-"): _registry(each) for each in found.get(name, ())
+            each.service.removeprefix("regfleet-"): registry(each) for each in found.get(name, ())
         }
         hosts[name] = {"registries": registries, "error": error or None}
     whole = all(each.ok for registries in found.values() for each in registries)
@@ -25,7 +25,8 @@ def document(report: Report, found: Mapping[str, Sequence[Audited]]) -> str:
     )
 
 
-def _registry(found: Audited) -> dict[str, Json]:
+def registry(found: Audited) -> dict[str, Json]:
+    """What was found in one registry."""
     broken: list[Json] = [
         {"repository": each.repository, "tag": each.name, "reason": each.reason}
         for each in found.broken

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from regfleet.fleet.check import (
     authority,
+    backups,
     clients,
     files,
     gateways,
@@ -33,6 +34,7 @@ def check(
         hint = "write a [registry.NAME] or a [client.NAME]; regfleet init shows how"
         found.append(Finding((), "declares neither a registry nor a client", hint))
     found += registries.check(document, claims)
+    found += backups.check(document, claims)
     found += projects.check(document)
     found += gateways.check(document, claims)
     found += clients.check(document, claims)

@@ -63,6 +63,7 @@ def _paths_read_later(document: Table) -> Iterator[tuple[Place, str]]:
     yield from _paths_in(("ssh",), document.get("ssh"), _SSH)
     yield from _files_of_proxies(document)
     yield from _files_of_buckets(document)
+    yield from _files_of_backups(document)
     for section in ("registry", "client"):
         for name, group in tables.named(document, section):
             yield from _paths_of_hosts((section, name, "hosts"), group.get("hosts"))
@@ -97,6 +98,14 @@ def _files_of_proxies(document: Table) -> Iterator[tuple[Place, str]]:
         password = table.get("password")
         if isinstance(password, dict):
             yield from _paths_in((section, name, "proxy", "password"), password, ("file",))
+
+
+def _files_of_backups(document: Table) -> Iterator[tuple[Place, str]]:
+    """Files with the passphrases of backups."""
+    for name, registry in tables.named(document, "registry"):
+        key = (registry.get("backup") or {}).get("key")
+        if isinstance(key, dict):
+            yield from _paths_in(("registry", name, "backup", "key"), key, ("file",))
 
 
 def _files_of_buckets(document: Table) -> Iterator[tuple[Place, str]]:

@@ -30,6 +30,7 @@ _PROVISIONED_ONLY = (
     "listen",
     "limits",
     "retention",
+    "backup",
     "admins",
     "projects",
     "gateway",
