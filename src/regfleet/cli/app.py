@@ -357,7 +357,6 @@ def backup(**given: object) -> NoReturn:
     "--at",
     metavar="N",
     type=click.IntRange(min=1),
-    default=0,
     help="This backup (backup --list); default: the newest.",
 )
 @click.option("--overwrite", is_flag=True, help="Also tags that were pushed anew after the backup.")

@@ -104,7 +104,7 @@ def restore(
     file: Path,
     name: str,
     to: str,
-    at: int,
+    at: int | None,
     overwrite: bool,
     state_alone: bool,
     yes: bool,
@@ -125,7 +125,7 @@ def restore(
     hosts = list(dict.fromkeys(host for _, host, _ in targets))
     with _hosts(common, chosen, "" if dry_run else "restore", hosts) as (runner, _, about):
         jobs = [
-            (host, replace(job, number=at, overwrite=overwrite))
+            (host, replace(job, number=at or 0, overwrite=overwrite))
             for of, host, into in targets
             if host in runner.names
             for job in [_restoring(runner, about, of, host, into)]

@@ -143,7 +143,6 @@ class _Builder:
             to=defaults.backup_directory(settings["to"]),
             mounted=isinstance(settings["to"], dict),
             keep=settings["keep"],
-            every=interval_seconds(settings["every"]) if "every" in settings else 0,
             key=self._password_source(settings["key"]) if "key" in settings else None,
         )
 

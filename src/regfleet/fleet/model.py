@@ -182,14 +182,12 @@ class Backup:
         to: the directory on the registry's host.
         mounted: whether another file system has to be mounted there.
         keep: how many backups stay.
-        every: seconds between those that the host makes by itself; 0 for none.
         key: the source of the passphrase that encrypts the state directory; None to leave that out.
     """
 
     to: str
     mounted: bool = False
     keep: int = 14
-    every: int = 0
     key: PasswordSource | None = None
 
 

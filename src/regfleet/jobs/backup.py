@@ -1,4 +1,4 @@
-"""The job that backs up a host's registries; backup.sh says how. And what it leaves on the host."""
+"""The job that backs up a host's registries; backup.sh says how. And questions about backups."""
 
 from __future__ import annotations
 
@@ -13,17 +13,12 @@ from regfleet.jobs.audit import following
 from regfleet.jobs.interface import Answer, Job
 from regfleet.model.backups import (
     BackedUp,
-    BackupRecord,
     KeptBackup,
     KeptBackups,
     LeftOut,
 )
 from regfleet.shell import frame
 
-RECORDS = "/var/lib/regfleet/backups"  # a file for each registry, named like it
-MOST_RECORD = 4096  # bytes of one
-MOST_STATE = 32 << 20  # bytes of an encrypted state directory
-_NUMBERS = ("ended", "newest", "oldest", "kept", "tags", "bytes", "broken")
 _LONGEST = 18  # digits
 
 
@@ -71,7 +66,7 @@ class BackupSubject:
             foresee: whether only to look.
         """
         about = (self.service, self.kind, self.storage, *self.place.words)
-        yield ("backup_of", *about, "no" if foresee else "yes")
+        yield ("backup_of", *about)
         if foresee:
             yield ("backup_foresee",)
             return
@@ -137,36 +132,9 @@ def _backed_up(service: str, answers: Sequence[Answer]) -> BackedUp:
         left_out_count=said["whole"].number(1) if "whole" in said else 0,
         left_out=left_out(service, its),
         state=said["state"].number(1) if "state" in said else 0,
+        kept=said["kept"].number(1) if "kept" in said else 0,
+        oldest=said["kept"].number(2) if "kept" in said else 0,
     )
-
-
-def record(text: str) -> BackupRecord | None:
-    """What the file of a registry in `RECORDS` tells; None for one that cannot be read.
-
-    Args:
-        text: up to `MOST_RECORD` characters; lines of a word and a value. It is not trusted.
-    """
-    said = _pairs(text[:MOST_RECORD].splitlines())
-    numbers = {key: _number(said.get(key, "")) for key in _NUMBERS}
-    ended = numbers["ended"]
-    if ended is None or said.get("result") not in ("ok", "failed"):
-        return None
-    return BackupRecord(
-        ended=ended,
-        ok=said["result"] == "ok",
-        error=said.get("error", ""),
-        newest=numbers["newest"],
-        oldest=numbers["oldest"],
-        kept=numbers["kept"] or 0,
-        tags=numbers["tags"] or 0,
-        size=numbers["bytes"] or 0,
-        left_out=numbers["broken"] or 0,
-        to=said.get("to", ""),
-    )
-
-
-def _pairs(lines: Iterable[str]) -> Mapping[str, str]:
-    return {key: value for key, _, value in (line.partition(" ") for line in lines)}
 
 
 def _number(text: str) -> int | None:

@@ -6,14 +6,10 @@
 
 BACKUP_MOST=200 # lines of each kind that are told; all are counted
 
-usable= # set once the place is known to be root's alone
-
-backup_of() { # SERVICE KIND STORAGE TO MOUNTED FLEET REGISTRY RECORDED: yes where a failure is
+backup_of() { # SERVICE KIND STORAGE TO MOUNTED FLEET REGISTRY
   service=$1 storage=$3 registry=$7
   root=$storage/docker/registry/v2
-  record=$BASE/backups/$registry
   backup_at "$4" "$5" "$6" "$7"
-  [ "$8" != yes ] || undo_with backup_failed
   if ! "$2_ours" "$1"; then
     fail "$1 does not run here, or is not of this fleet" 'run `regfleet apply` first'
     return 1
@@ -23,7 +19,6 @@ backup_of() { # SERVICE KIND STORAGE TO MOUNTED FLEET REGISTRY RECORDED: yes whe
   rm -rf "$lists"
   mkdir "$lists" || { fail "$lists cannot be written"; return 1; }
   backup_usable || { fail "$registry cannot be backed up: $said" "$advice"; return 1; }
-  usable=1
 }
 
 # ---- looking ----
@@ -115,6 +110,7 @@ backup_begin() {
     fail "another host backs up to $place now" 'let each registry have a place of its own'
     return 1
   fi
+  undo_with backup_failed
   rm -rf "$place/.copying" "$place/.new" "$place/state/.new" "$place"/.old-*
   if [ -d "$storage" ] && [ "$(stat -c %d "$storage")" = "$(stat -c %d "$place")" ]; then
     say "note the backups of $registry are on the same file system as its images: they are lost together"
@@ -128,7 +124,7 @@ backup_run() { # KEEP
       'make room there; the next backup goes on where this one was'
     return 1
   fi
-  backup_complete && backup_name && backup_prune "$1" && backup_recorded ok ''
+  backup_complete && backup_name && backup_prune "$1" && backup_kept
 }
 
 # What is not whole does not count as there. Tags that were deleted or pushed anew meanwhile are of no
@@ -245,26 +241,12 @@ backup_states() { # prints the numbers of the kept state directories, the oldest
   done | sort -n
 }
 
-# ---- the record, which status reads ----
-
-backup_recorded() { # RESULT ERROR
-  kept=$(backup_numbers)
-  newest=$(printf '%s\n' "$kept" | tail -n 1) oldest=$(printf '%s\n' "$kept" | head -n 1)
-  mkdir -p "$BASE/backups" && {
-    printf 'ended %s\nresult %s\nerror %s\n' "$(date +%s)" "$1" "$2"
-    for each in "newest $newest" "oldest $oldest"; do
-      [ -n "${each#* }" ] || continue
-      about=$(head -c 4096 "$place/backups/${each#* }/about" 2>/dev/null)
-      printf '%s %s\n' "${each% *}" "$(backup_tells taken)"
-    done
-    about=$(head -c 4096 "$place/backups/$newest/about" 2>/dev/null)
-    for each in number tags blobs bytes broken; do printf '%s %s\n' "$each" "$(backup_tells "$each")"; done
-    printf 'kept %s\nto %s\n' "$(printf '%s\n' "$kept" | grep -c .)" "$place"
-  } >"$record.new" && mv -f "$record.new" "$record"
+backup_kept() { # how many there are now, and of when the oldest is
+  about=$(head -c 4096 "$place/backups/$(head -n 1 "$lists/kept")/about")
+  oldest=$(backup_tells taken)
+  result kept "$service" "$(collection_counts "$lists/kept")" "${oldest:-0}"
 }
 
 backup_failed() {
-  [ -z "$usable" ] || rm -rf "$place/.copying" "$place/.new" "$place/state/.new"
-  backup_recorded failed "$(sed -n 's/^@failed //p' "$BASE/last" | tail -n 1)" 2>/dev/null
-  return 0
+  rm -rf "$place/.copying" "$place/.new" "$place/state/.new"
 }

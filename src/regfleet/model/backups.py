@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from regfleet.model.audit import Audited
 
@@ -28,6 +28,7 @@ class BackedUp:
         new_blobs, new_size: what of that was copied.
         left_out: the first of the tags that cannot be pulled; `left_out_count` is of all.
         state: the number of the state directory that was kept with it; 0 for none.
+        kept, oldest: how many there are now, and when the oldest was made; 0 if only foreseen.
     """
 
     service: str
@@ -41,6 +42,8 @@ class BackedUp:
     left_out_count: int = 0
     left_out: tuple[LeftOut, ...] = ()
     state: int = 0
+    kept: int = 0
+    oldest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +105,3 @@ class KeptBackups:
     states: tuple[tuple[int, int], ...] = ()
     error: str = ""
     hint: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BackupRecord:
-    """What the last backup of a registry has left on its host, for a status.
-
-    Attributes:
-        ended: when it ended, in seconds since 1970.
-        ok: whether it ended well; `error` says why not.
-        newest, oldest: when the newest and the oldest kept backup were made; None for none.
-        kept: how many are kept.
-        tags, size, left_out: of the newest one.
-        to: the directory that keeps them.
-    """
-
-    ended: int
-    ok: bool
-    error: str = ""
-    newest: int | None = None
-    oldest: int | None = None
-    kept: int = 0
-    tags: int = 0
-    size: int = 0
-    left_out: int = 0
-    to: str = field(default="")

@@ -61,6 +61,7 @@ def of_this_fleet(
             ("mirrors", _mirrors(fleet)),
             ("caches", _caches(fleet)),
             ("storage", _storages(fleet)),
+            ("backup", _backups(fleet)),
             ("balancers", _balancers(fleet)),
             ("replication", _copies(fleet)),
         )
@@ -206,6 +207,12 @@ def _storages(fleet: Fleet) -> Iterator[str]:
             yield f"{registry.name} keeps its images in a volume, not in {registry.s3.bucket}"
         elif registry.shared:
             yield f"{registry.name} keeps its images in a volume, not in {registry.storage}"
+
+
+def _backups(fleet: Fleet) -> Iterator[str]:
+    for registry in fleet.registries.values():
+        if registry.backup and registry.backup.mounted:
+            yield f"{registry.name} has its backups on the host's own disk"
 
 
 def _balancers(fleet: Fleet) -> Iterator[str]:

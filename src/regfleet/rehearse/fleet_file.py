@@ -8,6 +8,7 @@ from typing import TypeAlias
 from regfleet.fleet import toml_text
 from regfleet.fleet.model import (
     ALL_AT_ONCE,
+    Backup,
     Client,
     Fleet,
     Gateway,
@@ -108,6 +109,7 @@ def _registry(registry: Registry) -> Table:
             log_files=registry.limits.log_files,
         ),
         **_retention(registry),
+        **_given(backup=_backup(registry.backup) if registry.backup else None),
         **({"listen": at(*registry.listen)} if registry.listen else {}),
         **_image(registry),
         **_given(proxy=_upstream(registry)),
@@ -134,6 +136,14 @@ def _retention(registry: Registry) -> Table:
     ]
     gc: Table = {"untagged_older": f"{found.untagged_older // 3600}h"}
     return {"retention": {"rules": rules, "gc": gc}}
+
+
+def _backup(backup: Backup) -> Table:
+    return {
+        "to": {"mounted": backup.to} if backup.mounted else backup.to,
+        "keep": backup.keep,
+        **_given(key=_password(backup.key) if backup.key else None),
+    }
 
 
 def _roles(registry: Registry) -> Table:

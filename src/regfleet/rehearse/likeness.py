@@ -300,6 +300,8 @@ def _registry(
         storage=f"/mnt/regfleet-{registry.name}" if registry.s3 else registry.storage,
         s3=None,  # a rehearsal writes to no service of anybody's
         shared=bool(registry.shared or registry.s3),
+        # Nothing is mounted in a twin, and no secret is asked for.
+        backup=replace(registry.backup, mounted=False, key=None) if registry.backup else None,
         listen=_listen(registry),
         tls=tls,
         users=tuple(

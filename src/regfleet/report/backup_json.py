@@ -70,6 +70,8 @@ def _made(found: BackedUp) -> Json:
         "left_out": found.left_out_count,
         "left_out_tags": _tags(found.left_out),
         "state": found.state or None,
+        "kept": found.kept or None,
+        "oldest": _time(found.oldest),
     }
 
 

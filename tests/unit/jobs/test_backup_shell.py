@@ -84,9 +84,6 @@ hook() {{ {hook or ":"}
         subject = Subject(SERVICE, "any", "", "", "", str(store.place), (), "")
         return self.run(RestoreJob(subject, self.place, number, **more), hook)
 
-    def record(self):
-        return backup.record((self.tmp_path / "base/backups/main").read_text())
-
     def blobs(self):
         return sorted(f"sha256:{each.parent.name}" for each in self.kept.glob("blobs/*/*/*/data"))
 
@@ -124,8 +121,7 @@ def test_all_comes_back_as_it_was(host, store, tmp_path):
     assert (first.number, first.tags, first.blobs, first.left_out_count) == (1, 3, 10, 0)
     assert (foreseen.new_blobs, foreseen.new_size) == (first.new_blobs, first.new_size)
     assert first.new_blobs == first.blobs
-    assert host.record().ok
-    assert (host.record().kept, host.record().tags, host.record().oldest) == (1, 3, first.taken)
+    assert (first.kept, first.oldest, foreseen.kept) == (1, first.taken, 0)
 
     again = host.backup(store)
     assert (again.number, again.new_blobs, again.blobs) == (2, 0, 10)
@@ -163,10 +159,9 @@ def test_old_backups_go_and_blobs_that_none_needs(host, store):
     one = set(host.blobs())
     assert len(one) == 6
     image(store, "app", "three", "3")
-    host.backup(store, keep=2)
+    assert host.backup(store, keep=2).kept == 2
     assert [each.name for each in sorted((host.kept / "backups").iterdir())] == ["2", "3"]
     assert len(host.blobs()) == 6
-    assert host.record().kept == 2
     # Nobody knows what a damaged one needs.
     (host.kept / "backups/3/links").write_text("")
     shutil.rmtree(store.root / "repositories/app/_manifests/tags/3")
@@ -191,7 +186,6 @@ def test_what_cannot_be_pulled_is_told_and_left_out(host, store):
         LeftOut("app", "damaged", f"is damaged: {config}"),
         LeftOut("app", "empty", "is empty: a crash has left it so"),
     }
-    assert host.record().left_out == 3
 
 
 @ONE_SHELL
@@ -232,9 +226,6 @@ def test_a_storage_that_is_not_there_makes_no_backup(host, store, tmp_path):
     assert host.backup(Store(tmp_path / "unmounted"), keep=1) is None
     assert any("has no tags, and backup 1 has 1" in line for line in host.said)
     assert (host.kept / "backups/1/about").exists()
-    assert not host.record().ok
-    assert "has no tags" in host.record().error
-    assert host.record().newest
 
 
 @EVERY_SHELL
@@ -375,17 +366,3 @@ def test_nothing_was_pushed_yet(host, store):
     shutil.rmtree(store.place)
     done = host.backup(store)
     assert (done.number, done.tags, done.blobs) == (1, 0, 0)
-
-
-def test_a_record_that_is_none():
-    assert backup.record("") is None
-    assert backup.record("ended x\nresult ok\n") is None
-    assert backup.record("ended 5\nresult odd\n") is None
-    found = backup.record("ended 5\nresult failed\nerror no room\nkept \nto /mnt/b\n")
-    assert (found.ended, found.ok, found.error, found.kept, found.to) == (
-        5,
-        False,
-        "no room",
-        0,
-        "/mnt/b",
-    )

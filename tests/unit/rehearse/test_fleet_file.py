@@ -13,6 +13,7 @@ from regfleet.fleet.model import (
     ALL_AT_ONCE,
     LOCAL,
     S3,
+    Backup,
     Client,
     Gateway,
     Host,
@@ -79,6 +80,12 @@ PLAIN = registry(
         7200,
     ),
 )
+BACKED_UP = registry(
+    "kept",
+    "kept.example:5003",
+    hosts=(host("reg3"),),
+    backup=Backup("/mnt/b", mounted=True, keep=3, key=PasswordSource("env", "KEY")),
+)
 CACHE = registry("cache", "cache.example:5002", hosts=(host("web1"),), users=(), smoke=False,
                  proxy="https://up.example", serves_docker_hub=True,
                  storage="/srv/cache", image="registry:3", proxy_ttl="36h",
@@ -89,7 +96,7 @@ CORP = replace(OUTSIDE, name="corp", endpoint="corp.example:5000", tls=Tls("file
 LOGIN = Login("main", "ci", ("root", "jenkins"))
 DAEMON = {"live-restore": True, "log-opts": {"max-size": "10m"}, "dns": ["192.0.2.1"], "mtu": 9000}
 WHOLE = fleet(
-    [registry(tls=Tls("fleet-ca", ("x.example",))), TWO, PLAIN, CACHE, OUTSIDE, CORP],
+    [registry(tls=Tls("fleet-ca", ("x.example",))), TWO, PLAIN, BACKED_UP, CACHE, OUTSIDE, CORP],
     [
         client(logins=(LOGIN,), daemon=DAEMON, migrate_flags=True, vendor=True,
                registries=("main", "two", "plain-1", "out", "corp"),
@@ -132,7 +139,10 @@ def test_what_is_written_loads_as_the_twins_fleet(whole, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "examples"),
-    [(Registry, [registry(), TWO, CACHE, PLAIN, OUTSIDE]), (Client, list(WHOLE.clients.values()))],
+    [
+        (Registry, [registry(), TWO, CACHE, PLAIN, BACKED_UP, OUTSIDE]),
+        (Client, list(WHOLE.clients.values())),
+    ],
 )
 def test_the_whole_fleet_above_says_something_of_everything(kind, examples):
     """A new field has to be in the file, too: give it another value in one of the examples."""
