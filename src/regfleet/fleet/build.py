@@ -143,6 +143,7 @@ class _Builder:
             to=defaults.backup_directory(settings["to"]),
             mounted=isinstance(settings["to"], dict),
             keep=settings["keep"],
+            schedule=schedule(settings),
             key=self._password_source(settings["key"]) if "key" in settings else None,
         )
 

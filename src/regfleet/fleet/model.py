@@ -182,12 +182,14 @@ class Backup:
         to: the directory on the registry's host.
         mounted: whether another file system has to be mounted there.
         keep: how many backups stay.
+        schedule: when the registry's host makes one by itself.
         key: the source of the passphrase that encrypts the state directory; None to leave that out.
     """
 
     to: str
     mounted: bool = False
     keep: int = 14
+    schedule: Schedule = NEVER
     key: PasswordSource | None = None
 
 

@@ -18,7 +18,10 @@ backup_of() { # SERVICE KIND STORAGE TO MOUNTED FLEET REGISTRY
   lists=$roomy/lists
   rm -rf "$lists"
   mkdir "$lists" || { fail "$lists cannot be written"; return 1; }
-  backup_usable || { fail "$registry cannot be backed up: $said" "$advice"; return 1; }
+}
+
+backup_ready() {
+  backup_usable || fail "$registry cannot be backed up: $said" "$advice"
 }
 
 # ---- looking ----
@@ -82,7 +85,7 @@ backup_to_copy() { # `copy`: what the place does not have, or has in another siz
 }
 
 backup_foresee() {
-  backup_lists && backup_not_empty && backup_to_copy && backup_says 0
+  backup_ready && backup_lists && backup_not_empty && backup_to_copy && backup_says 0
 }
 
 backup_says() { # NUMBER
@@ -104,7 +107,7 @@ backup_begin() {
     fail "$place cannot be made: $(flat <"$lists/complaints")" 'see `mount` and `df -h` on the host'
     return 1
   fi
-  backup_usable || { fail "$registry cannot be backed up: $said" "$advice"; return 1; }
+  backup_ready || return 1
   # Another host may have the same place.
   if command -v flock >/dev/null 2>&1 && exec 8>>"$place/lock" && ! flock -n 8; then
     fail "another host backs up to $place now" 'let each registry have a place of its own'
@@ -118,7 +121,8 @@ backup_begin() {
 }
 
 backup_run() { # KEEP
-  backup_begin && backup_lists && backup_not_empty && backup_to_copy || return 1
+  keep_record "backup.$service"
+  backup_ready && backup_begin && backup_lists && backup_not_empty && backup_to_copy || return 1
   if ! backup_copy "$root" "$place" "$place/.copying" ''; then
     fail "$place cannot be written: $said ($(df -Pk "$place" | tail -n 1 | flat))" \
       'make room there; the next backup goes on where this one was'

@@ -142,6 +142,10 @@ def _backup(backup: Backup) -> Table:
     return {
         "to": {"mounted": backup.to} if backup.mounted else backup.to,
         "keep": backup.keep,
+        **_given(
+            every=f"{backup.schedule.every // 60}m" if backup.schedule.every else None,
+            at=backup.schedule.at or None,
+        ),
         **_given(key=_password(backup.key) if backup.key else None),
     }
 

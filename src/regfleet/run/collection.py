@@ -41,3 +41,62 @@ def collectable(fleet: Fleet, want: DesiredHost) -> Iterator[tuple[Registry, Sub
     for registry in registries_on(fleet, want.name):
         service = service_of(registry, want)
         if service and not why_left_out(registry):
+            yield registry, _subject(registry, service)
+
+
+def why_left_out(registry: Registry) -> str:
+    """Why neither garbage is collected of a registry nor its images are read; empty if they are."""
+    if registry.proxy:
+        return "a pull-through cache deletes by itself what has become old"
+    if not registry.storage:
+        return "its images are in a bucket, which is not read from the host"
+    if len(registry.hosts) > 1:
+        return "it runs on several hosts, and the others would take pushes meanwhile"
+    return ""
+
+
+def service_of(registry: Registry, want: DesiredHost) -> Service | None:
+    """The service of a host that is the registry itself; None where it does not run."""
+    return next((each for each in want.services if _is_of(registry, each)), None)
+
+
+def _is_of(registry: Registry, service: Service) -> bool:
+    """Whether a service is the registry itself, which has the configuration and the data."""
+    config = any(file.path.endswith(_CONFIG) for file in service.files)
+    return service.registry == registry.name and service.storage == registry.storage and config
+
+
+def subject(registry: Registry, service: Service, access: RegistryAccess) -> Subject:
+    """What a job has to know of a registry."""
+    return replace(_subject(registry, service), login=_login(access))
+
+
+def _subject(registry: Registry, service: Service) -> Subject:
+    return Subject(
+        service=service.name,
+        kind=service.kind,
+        where=service.where,
+        probe=service.probe.word,
+        config=next(file.path for file in service.files if file.path.endswith(_CONFIG)),
+        storage=registry.storage,
+        program=KINDS[service.kind].calling(service),
+        inside=_inside(service),
+        minutes=registry.retention.untagged_older // 60,
+    )
+
+
+def _inside(service: Service) -> str:
+    """The path of the configuration as the registry sees it: the last word of its command."""
+    run = service.run
+    if isinstance(run, ComposeRun):
+        words = run.definition["command"]
+        return str(words[-1]) if isinstance(words, list) else ""
+    return run.command[-1]
+
+
+def _login(access: RegistryAccess) -> Secret | None:
+    try:
+        found = access.credentials()
+    except RegfleetError:  # the job finds out in another way that the registry only reads
+        return None
+    return Secret(f"{found.user}:{found.password.reveal()}") if found else None

@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from regfleet.desired.resolve import registries_on
 from regfleet.engines import ENGINES
 from regfleet.fleet.model import Fleet
 from regfleet.jobs import records, scheduled
+from regfleet.jobs.backup import BackupJob
 from regfleet.jobs.collection import Collection
 from regfleet.jobs.interface import Job
+from regfleet.model.backups import BackedUp
 from regfleet.model.collections import Collected
 from regfleet.model.desired import DesiredHost, Timer
 from regfleet.model.observed import ObservedHost
 from regfleet.model.records import JobStatus
+from regfleet.run import backup
 from regfleet.run.collection import collectable
 
 
@@ -66,6 +70,7 @@ def _with(fleet: Fleet, want: DesiredHost) -> DesiredHost:
 def scheduled_on(fleet: Fleet, want: DesiredHost) -> Iterator[Scheduled]:
     """All that a host does by itself for its registries, or leaves records of."""
     yield from _collections(fleet, want)
+    yield from _backups(fleet, want)
 
 
 def _collections(fleet: Fleet, want: DesiredHost) -> Iterator[Scheduled]:
@@ -89,6 +94,34 @@ def _of_collections(found: tuple[Collected, ...]) -> dict[str, int]:
         "blobs": sum(each.blobs for each in found),
         "bytes_freed": sum(each.size for each in found),
         "read_only_seconds": sum(each.seconds for each in found),
+    }
+
+
+def _backups(fleet: Fleet, want: DesiredHost) -> Iterator[Scheduled]:
+    for registry in registries_on(fleet, want.name):
+        if registry.backup is None:
+            continue
+        for subject in backup.subjects(fleet, want, [registry]):
+            timer = scheduled.timer(
+                BackupJob,
+                fleet.name,
+                registry.name,
+                subject.service,
+                schedule=registry.backup.schedule,
+                reason=f"registry.{registry.name}.backup",
+            )
+            yield Scheduled(registry.name, timer, BackupJob((subject,)), _of_backups)
+
+
+def _of_backups(found: tuple[BackedUp, ...]) -> dict[str, int]:
+    return {
+        "tags": sum(each.tags for each in found),
+        "blobs": sum(each.blobs for each in found),
+        "bytes": sum(each.size for each in found),
+        "left_out": sum(each.left_out_count for each in found),
+        "kept": sum(each.kept for each in found),
+        "newest": max(each.taken for each in found),
+        "oldest": min(each.oldest for each in found),
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from regfleet.errors import Mistake
 from regfleet.fleet.model import Backup, Fleet, PasswordSource
+from regfleet.fleet.schedules import Schedule
 
 HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'
@@ -31,6 +32,8 @@ MISTAKES = [
         "with the images of registry other: /srv/o/images",
     ),
     (MAIN + 'backup = { to = "/mnt/b", keep = 0 }\n', f"{AT}.keep", "1 or more"),
+    (MAIN + 'backup = { to = "/mnt/b", every = "5m" }\n', f"{AT}.every", "is too often"),
+    (MAIN + 'backup = { to = "/mnt/b", every = "6h", at = "02:30"}\n', f"{AT}.every", "once a day"),
     (MAIN + 'backup = { to = "/mnt/b", key = "abc" }\n', f"{AT}.key", "do not belong in the file"),
     (MAIN + BACKUP + 'proxy = "https://quay.io"\n', AT, "does not go with proxy"),
     (MAIN + BACKUP + BUCKET, AT, "does not go with a bucket"),
@@ -50,8 +53,11 @@ def test_a_mistake_is_told_alone(
 
 
 def test_what_is_built(fleet_of: Callable[[str], Fleet]) -> None:
-    text = MAIN + 'backup = { to = { mounted = "/mnt/b/" }, keep = 3, key = { env = "KEY" } }\n'
+    backup = 'to = { mounted = "/mnt/b/" }, keep = 3, at = "02:30", key = { env = "KEY" }'
+    text = f"{MAIN}backup = {{ {backup} }}\n"
     fleet = fleet_of(HEAD + text + OTHER + 'storage = "/srv/o"\nbackup = { to = "/mnt/b" }\n')
     key = PasswordSource("env", "KEY")
-    assert fleet.registries["main"].backup == Backup("/mnt/b", mounted=True, keep=3, key=key)
+    assert fleet.registries["main"].backup == Backup(
+        "/mnt/b", mounted=True, keep=3, schedule=Schedule(86400, "02:30"), key=key
+    )
     assert fleet.registries["other"].backup == Backup("/mnt/b")

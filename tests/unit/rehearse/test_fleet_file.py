@@ -34,6 +34,7 @@ from regfleet.fleet.model import (
     Tls,
     User,
 )
+from regfleet.fleet.schedules import Schedule
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.fleet_file import render
 from regfleet.rehearse.likeness import StandIns, likeness, settled
@@ -84,7 +85,13 @@ BACKED_UP = registry(
     "kept",
     "kept.example:5003",
     hosts=(host("reg3"),),
-    backup=Backup("/mnt/b", mounted=True, keep=3, key=PasswordSource("env", "KEY")),
+    backup=Backup(
+        "/mnt/b",
+        mounted=True,
+        keep=3,
+        schedule=Schedule(86400, "02:30"),
+        key=PasswordSource("env", "KEY"),
+    ),
 )
 CACHE = registry("cache", "cache.example:5002", hosts=(host("web1"),), users=(), smoke=False,
                  proxy="https://up.example", serves_docker_hub=True,

@@ -9,7 +9,10 @@ from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, Table
+from regfleet.fleet.schedules import check_schedule
 from regfleet.fleet.storage import overlaps
+
+_LEAST_BETWEEN = 900  # seconds
 
 
 def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
@@ -22,6 +25,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         if not backup or registry.get("external"):
             continue
         place: Place = ("registry", name, "backup")
+        yield from check_schedule(place, backup, _LEAST_BETWEEN)
         if registry.get("proxy"):
             message = "does not go with proxy: a pull-through cache fetches again what it lost"
             yield Finding(place, message, "leave it out")
