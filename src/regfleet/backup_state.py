@@ -106,7 +106,7 @@ def _seal(content: bytes, passphrase: Secret) -> bytes:
         "regfleet-state": _VERSION,
         "packed": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "scrypt": list(_COST),
-        "salt": base64.b64encode(salt).decode(),
+        "scrypt-salt": base64.b64encode(salt).decode(),
         "nonce": base64.b64encode(nonce).decode(),
     }
     line = json.dumps(about).encode() + b"\n"
@@ -153,7 +153,8 @@ def _about(line: bytes) -> tuple[bytes, bytes, tuple[int, int, int]]:
     """
     about = json.loads(line[:_LINE])
     n, r, p = (int(each) for each in about["scrypt"])
-    salt, nonce = (base64.b64decode(about[each], validate=True) for each in ("salt", "nonce"))
+    given = (about["scrypt-salt"], about["nonce"])
+    salt, nonce = (base64.b64decode(each, validate=True) for each in given)
     most = zip((n, r, p), _MOST_COST, strict=True)
     if about["regfleet-state"] != _VERSION or not all(0 < each <= limit for each, limit in most):
         raise ValueError("it is of another version")

@@ -71,9 +71,9 @@ def test_another_passphrase(state):
         b"",
         b"{}\n",
         b"[1]\nx",
-        b'{"regfleet-state": 1, "scrypt": [9e18, 8, 1], "salt": "", "nonce": ""}\nx',
-        b'{"regfleet-state": 2, "scrypt": [2, 8, 1], "salt": "", "nonce": ""}\nx',
-        b'{"regfleet-state": 1, "scrypt": [1073741824, 8, 1], "salt": "AA==", "nonce": "AA=="}\nx',
+        b'{"regfleet-state": 1, "scrypt": [9e18, 8, 1], "scrypt-salt": "", "nonce": ""}\nx',
+        b'{"regfleet-state": 2, "scrypt": [2, 8, 1], "scrypt-salt": "", "nonce": ""}\nx',
+        b'{"regfleet-state": 1, "scrypt": [1073741824, 8, 1], "scrypt-salt": "", "nonce": ""}\nx',
     ],
 )
 def test_what_is_none(sealed):

@@ -46,6 +46,23 @@ PASS_AND_FAIL: list[tuple[str, list[str], list[str]]] = [
         ["/a", "/a/b.c", "/a b/"],
         ["", "a", "/", "//", "/a//b", "/a/..", "/./a", "/a:b", "/a,b", '/a"', "/a\\b", "/a\n"],
     ),
+    (
+        "backup-directory",
+        ["/mnt/b", "/srv/b/", "/a b/"],
+        [
+            "",
+            "b",
+            "/",
+            "/mnt",
+            "/tmp/b",
+            "/run/b",
+            "/home/a/b",
+            "nas:/b",
+            "a@b:/c",
+            "s3://b",
+            "/a:b",
+        ],
+    ),
     ("percent", ["1%", "9%", "100%"], ["", "0%", "101%", "5", "05%", "5 %", "%", "-5%", "5%\n"]),
     (
         "image",
