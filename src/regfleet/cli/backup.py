@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from regfleet import image_work
 from regfleet.cli.collection import job_values, show_notes
 from regfleet.cli.options import file_and_name
 from regfleet.cli.runs import Common, confirm, running
@@ -51,7 +52,12 @@ def backup(*, file: Path, name: str, dry_run: bool, listed: bool, **options: obj
             for host, its in _subjects(runner, chosen).items()
         }
         jobs = {host: BackupJob(its, foresee=dry_run) for host, its in subjects.items()}
-        made = job_values(runner, "looking at registries on" if dry_run else "backing up on", jobs)
+        if dry_run:
+            made = job_values(runner, "looking at registries on", jobs)
+        else:
+            with image_work.noted(state, "backup") as note:
+                made = job_values(runner, "backing up on", jobs)
+                _note(note, runner, backup_text.made(made))
         backup_text.show_made(made, common.console(), dry=dry_run)
         _show_what_is_missing(common, chosen)
         show_notes(runner, common)
@@ -59,6 +65,14 @@ def backup(*, file: Path, name: str, dry_run: bool, listed: bool, **options: obj
             streams.print_document(backup_json.made(runner.report, made, dry_run=dry_run))
         whole = not any(each.left_out_count for its in made.values() for each in its)
         return EXIT_OK if runner.report.ok and whole else EXIT_FAILED
+
+
+def _note(note: image_work.Note, runner: Runner, did: Iterable[str]) -> None:
+    for line in did:
+        note.did(line)
+    for name, host in runner.report.hosts.items():
+        if host.error:
+            note.failed(f"{name}: {host.error}")
 
 
 def _subjects(runner: Runner, chosen: list[Registry]) -> dict[str, tuple[BackupSubject, ...]]:
@@ -123,7 +137,7 @@ def restore(
         return _restore_state(common, chosen, to)
     targets = [(each, *backups.target(fleet, each, to)) for each in chosen]
     hosts = list(dict.fromkeys(host for _, host, _ in targets))
-    with _hosts(common, chosen, "" if dry_run else "restore", hosts) as (runner, _, about):
+    with _hosts(common, chosen, "" if dry_run else "restore", hosts) as (runner, state, about):
         jobs = [
             (host, replace(job, number=at or 0, overwrite=overwrite))
             for of, host, into in targets
@@ -141,7 +155,9 @@ def restore(
                 for host, job in jobs
                 if job.subject.service in numbers
             ]
-            found = _restored(runner, "restoring on", jobs, common.console())
+            with image_work.noted(state, "restore") as note:
+                found = _restored(runner, "restoring on", jobs, common.console())
+                _note(note, runner, backup_text.restored(found))
         show_notes(runner, common)
         if common.as_json:
             streams.print_document(backup_json.restored(runner.report, found, dry_run=dry_run))

@@ -51,6 +51,26 @@ def show_made(found: Mapping[str, Sequence[BackedUp]], console: Console, *, dry:
         show(console, "hint: ", _MEND)
 
 
+def made(found: Mapping[str, Sequence[BackedUp]]) -> list[str]:
+    """A line for each backup that was made, for the history."""
+    return [
+        f"{each.service.removeprefix('regfleet-')} on {host}: backup {each.number}, "
+        f"{counted(each.tags, 'tag')}, {counted(each.left_out_count, 'tag')} left out"
+        for host, several in found.items()
+        for each in several
+    ]
+
+
+def restored(found: Mapping[str, Sequence[Restored]]) -> list[str]:
+    """A line for each restore, for the history."""
+    return [
+        f"{each.service.removeprefix('regfleet-')} on {host}: backup {each.number} of "
+        f"{when(each.taken)}, {counted(each.tags, 'tag')}"
+        for host, several in found.items()
+        for each in several
+    ]
+
+
 def _show_left_out(name: str, tags: Sequence[LeftOut], count: int, console: Console) -> None:
     for tag in tags:
         line = f"{name}/{tag.repository}:{tag.name} cannot be pulled: {tag.reason}"

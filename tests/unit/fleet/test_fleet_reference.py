@@ -76,6 +76,8 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "user": "registry.users",
         "project": "registry.projects",
         "gateway": "registry.gateway",
+        "backup": "registry.backup",
+        "backup_place": "registry.backup.to",
         "client": "client",
         "login": "client.login",
         "proxy": "client.proxy",

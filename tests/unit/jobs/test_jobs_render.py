@@ -10,10 +10,12 @@ import pytest
 import shells
 
 from regfleet.jobs.audit import Audit
+from regfleet.jobs.backup import BackupJob
 from regfleet.jobs.collection import Collection
 from regfleet.jobs.interface import Answer, Job
 from regfleet.jobs.recovery import Recovery
 from regfleet.jobs.render import render
+from regfleet.jobs.restore import RestoreJob
 from regfleet.jobs.rollback import Rollback
 from regfleet.jobs.running import read
 from regfleet.touch.outcome import parse
@@ -47,7 +49,7 @@ def test_the_functions_of_a_job_are_in_its_program(job):
 
 
 def test_every_shell_file_belongs_to_a_job():
-    jobs = (Recovery, Rollback, Collection, Audit)
+    jobs = (Recovery, Rollback, Collection, Audit, BackupJob, RestoreJob)
     named = {name for job in jobs for name in job.files}
     named |= {"recovery.sh", "scheduled.sh", "collection_end.sh"}
     there = {file.name for file in files("regfleet.jobs").iterdir() if file.name.endswith(".sh")}
