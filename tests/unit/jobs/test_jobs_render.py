@@ -51,7 +51,7 @@ def test_the_functions_of_a_job_are_in_its_program(job):
 def test_every_shell_file_belongs_to_a_job():
     jobs = (Recovery, Rollback, Collection, Audit, BackupJob, RestoreJob)
     named = {name for job in jobs for name in job.files}
-    named |= {"recovery.sh", "scheduled.sh", "collection_end.sh"}
+    named |= {"recovery.sh", "scheduled.sh", "collection_end.sh", "backup_list.sh"}
     there = {file.name for file in files("regfleet.jobs").iterdir() if file.name.endswith(".sh")}
     assert there == named
 
