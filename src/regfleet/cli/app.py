@@ -250,7 +250,12 @@ def replicate(**given: object) -> NoReturn:
 
 
 @cli.command(short_help="Bring an image to a stage, through its gates.")
-@click.argument("words", metavar="[FILE] STAGE IMAGE:TAG", nargs=-1)
+@click.argument(
+    "words",
+    metavar="[FILE] STAGE IMAGE:TAG",
+    nargs=-1,
+    shell_complete=options.completion("stages"),
+)
 @options.yes
 @click.option("--approve", is_flag=True, help="Only record that you approve it.")
 @options.dry_run
@@ -264,7 +269,12 @@ def promote(**given: object) -> NoReturn:
 
 
 @cli.command(short_help="Set a tag of a stage back to the image before.")
-@click.argument("words", metavar="[FILE] STAGE IMAGE:TAG", nargs=-1)
+@click.argument(
+    "words",
+    metavar="[FILE] STAGE IMAGE:TAG",
+    nargs=-1,
+    shell_complete=options.completion("stages"),
+)
 @options.yes
 @options.dry_run
 @options.ask_sudo_password

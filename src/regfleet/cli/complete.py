@@ -133,14 +133,25 @@ def replications(context: click.Context, incomplete: str) -> list[CompletionItem
     ]
 
 
+def stages(context: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Stages of promotion, of the fleet file on the command line."""
+    fleet = _fleet(_file(context))
+    return [
+        CompletionItem(each.name, help=f"{each.source.registry} to {each.target.registry}")
+        for each in (fleet.promotions.values() if fleet else ())
+        if each.name.startswith(incomplete)
+    ]
+
+
 def _file(context: click.Context) -> Path:
     """The fleet file on the command line.
 
-    After an option without its value, click leaves the words unparsed in `args`.
+    After an option without its value, click leaves the words unparsed in `args`. Some commands
+    take the file as the first of several words.
     """
-    parsed = context.params.get("file")
-    words = [*map(Path, context.args), *([parsed] if isinstance(parsed, Path) else [])]
-    paths = (word.expanduser() for word in words)
+    given = [each for key, each in context.params.items() if key in ("file", "words", "images")]
+    words = [word for each in given for word in (each if isinstance(each, tuple) else (each,))]
+    paths = (Path(word).expanduser() for word in (*context.args, *words) if word)
     return next((path for path in paths if path.is_file()), USUAL_FILE)
 
 

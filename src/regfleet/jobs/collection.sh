@@ -91,22 +91,26 @@ collection_lists() { # MINUTES: in the storage; sets `doubt` and `advice` where 
   # Every digest that a manifest mentions: what it is made of, and any other.
   cut -d' ' -f2 "$lists/manifests" | sort -u |
     sed 's|^sha256:\(..\)\(.*\)$|blobs/sha256/\1/\1\2/data|' >"$lists/paths"
+  # What an earlier look of this run has read is not read again: its name is its digest.
+  : >>"$lists/known"
+  collection_without "$lists/paths" "$lists/known" >"$lists/unread"
   # Read whole, and what it should be: of one that is damaged nobody knows what it leads to.
-  xargs sha256sum <"$lists/paths" 2>/dev/null |
+  xargs sha256sum <"$lists/unread" 2>/dev/null |
     sed -n 's|^\([0-9a-f]\{64\}\)  \(blobs/sha256/../\1/data\)$|\2|p' >"$lists/whole"
-  collection_without "$lists/paths" "$lists/whole" >"$lists/not-whole"
+  collection_without "$lists/unread" "$lists/whole" >"$lists/not-whole"
   while IFS= read -r of; do
     [ ! -e "$of" ] || { doubt="the manifest $of in $storage is damaged"; return 1; }
   done <"$lists/not-whole"
   xargs grep -oHE '"(digest|blobSum)"[[:space:]]*:[[:space:]]*"sha256:[0-9a-f]{64}|sha256:[0-9a-f]{64}|"subject"' \
-    /dev/null <"$lists/paths" 2>>"$lists/complaints" >"$lists/said"
+    /dev/null <"$lists/whole" 2>>"$lists/complaints" >"$lists/said"
   if grep -v -i 'no such file' "$lists/complaints" >"$lists/unreadable" || grep -q -i '^binary file' "$lists/said"; then
     doubt="not all in $storage can be read: $(head -n 2 "$lists/unreadable" | flat)"
     return 1
   fi
   sed -n -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:"subject"$|sha256:\1 j|p' \
     -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:\(sha256:[0-9a-f]*\)$|sha256:\1 m \2|p' \
-    -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:".*"\(sha256:[0-9a-f]*\)$|sha256:\1 s \2|p' "$lists/said" >"$lists/edges"
+    -e 's|^blobs/sha256/../\([0-9a-f]*\)/data:".*"\(sha256:[0-9a-f]*\)$|sha256:\1 s \2|p' "$lists/said" >>"$lists/edges"
+  cat "$lists/whole" >>"$lists/known"
   for each in untagged reached needed; do : >"$lists/$each"; done
   (cd "$lists" && awk -v edges=edges -v tags=tags -v young=young -v manifests=manifests \
     -v untagged=untagged -v reached=reached -v needed=needed "$collection_marks" edges tags young manifests) ||
@@ -289,6 +293,7 @@ collection_collect() { # MINUTES
   boundary collection-foresee
   # shellcheck disable=SC2086  # words of our own
   if ! run $collector --dry-run "$inside" >"$lists/dry" 2>&1; then
+    collection_of_schema_1 || return 1
     fail "the registry's own dry run fails: $(serious <"$lists/dry" | tail -n 2 | flat)" 'nothing was deleted'
     return 1
   fi
@@ -328,6 +333,16 @@ collection_collect() { # MINUTES
   collection_without "$lists/eligible" "$lists/have" >"$lists/deleted"
   collection_size_of_deleted
   collection_still_serves || return 1
+}
+
+# Registry 3 collects nothing while there is one manifest of schema 1: as of which tag it is told.
+collection_of_schema_1() {
+  old=$(cd "$root" && xargs grep -lE '"schemaVersion"[[:space:]]*:[[:space:]]*1[^0-9]' <"$lists/paths" 2>/dev/null | head -n 1)
+  [ -n "$old" ] || return 0
+  old=${old%/data}
+  where=$(grep " sha256:${old##*/} " "$lists/tags" | head -n 1 | cut -d' ' -f1,3 | tr ' ' :)
+  fail "${where:-an image without a tag} is of schema 1, which this version of the registry cannot read: it collects nothing" \
+    "delete it (sha256:${old##*/}), or push it anew with a client of today; nothing was deleted"
 }
 
 collection_links_aside() {

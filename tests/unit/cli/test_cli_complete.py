@@ -30,6 +30,10 @@ endpoint = "south.example.com"
 from = "main"
 to = ["north", "south"]
 login.main = "ci"
+[promotion.production]
+from = { registry = "main", prefix = "staging/" }
+to = { registry = "north" }
+login.main = "ci"
 [client.build]
 hosts = ["build[1:3].example.com", { name = "extra", address = "192.0.2.7" }]
 registries = ["main"]
@@ -91,6 +95,8 @@ def offered(here: Path, line: str) -> list[str]:
             "regfleet replicate acme.toml off",
             ["plain,offices", "plain,offices.north", "plain,offices.south"],
         ),
+        ("regfleet promote acme.toml pro", ["plain,production"]),
+        ("regfleet delete acme.toml sou", ["plain,south/"]),
         ("regfleet plan acme.toml --lim", ["plain,--limit"]),
         ("regfleet plan acme.toml --limit ext", ["plain,extra"]),
         ("regfleet plan acme.toml --limit cl", ["plain,client_build", "plain,clients"]),

@@ -9,11 +9,12 @@ import time
 class Store:
     """A registry's storage."""
 
-    def __init__(self, place):
+    def __init__(self, place, *, new=True):
         self.place = place
         self.root = place / "docker/registry/v2"
-        (self.root / "repositories").mkdir(parents=True)
-        (self.root / "blobs/sha256").mkdir(parents=True)
+        if new:
+            (self.root / "repositories").mkdir(parents=True)
+            (self.root / "blobs/sha256").mkdir(parents=True)
 
     def blob(self, content):
         content = content if isinstance(content, bytes) else json.dumps(content).encode()

@@ -20,8 +20,11 @@ def store(tmp_path):
     return Store(tmp_path / "with a blank")
 
 
-def look(shell, store, tmp_path, minutes=1440):
-    """What the collection's own functions list: by the name of the list, its lines."""
+def look(shell, store, tmp_path, minutes=1440, then=""):
+    """What the collection's own functions list: by the name of the list, its lines.
+
+    `then` is shell for what comes after the first look.
+    """
     job = Collection((Subject("regfleet-main", "container", "", "", "", "", (), ""),))
     text = f"""
 {program("docker")}
@@ -32,11 +35,12 @@ storage='{store.place}'
 root='{store.root}'
 say() {{ echo "$@"; }}
 collection_look {minutes} 1
+{then}
 """
     said = shells.lines(shell, text)
     found = {
         name: (tmp_path / "lists" / name).read_text().split("\n")[:-1]
-        for name in ("tags", "untagged", "reached", "needed", "missing")
+        for name in ("tags", "untagged", "reached", "needed", "missing", "unread")
         if (tmp_path / "lists" / name).exists()
     }
     shutil.rmtree(tmp_path / "lists")
@@ -142,6 +146,42 @@ def test_a_damaged_store_is_refused(shell, store, tmp_path, damage):
     said, _ = look(shell, store, tmp_path)
     assert said, words
     assert words in said[0]
+
+
+@EVERY_SHELL
+def test_the_second_look_reads_only_what_is_new(shell, store, tmp_path):
+    """While the registry only reads, each step counts."""
+    for number in range(9):
+        store.image("app", f"image {number}", f"{number}.0")
+    place = tmp_path / "with a blank"
+    shutil.copytree(store.place, tmp_path / "later")
+    later = type(store)(tmp_path / "later", new=False)
+    late = later.image("app", "late", "late")
+    untagged = later.image("app", "old")
+    then = f"rm -r '{place}'; mv '{tmp_path}/later' '{place}'; collection_look 1440 1"
+    said, found = look(shell, store, tmp_path, then=then)
+    assert said == []
+    assert len(found["unread"]) == 2
+    assert len(found["tags"]) == 10
+    assert late in found["needed"]
+    assert len(found["needed"]) == 10 * 3
+    assert found["untagged"] == [f"app {untagged}"]
+    assert found["missing"] == []
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("tag", ["old", ""])
+def test_an_image_of_schema_1_is_named(shell, store, tmp_path, tag):
+    """Registry 3 collects nothing while there is one; version 2 says so of no other."""
+    store.image("app", "new", "new", schemaVersion=2)
+    then = f"collection_of_schema_1; echo {tag or 'none'} $?"
+    assert look(shell, store, tmp_path, then=then)[0] == [f"{tag or 'none'} 0"]
+    blob = store.blob(b"layer")
+    digest = store.manifest("team/app", {"schemaVersion": 1, "fsLayers": [{"blobSum": blob}]}, tag)
+    said, _ = look(shell, store, tmp_path, then=then)
+    where = f"team/app:{tag}" if tag else "an image without a tag"
+    assert said[0].startswith(f"failed {where} is of schema 1")
+    assert digest in said[1]
 
 
 def test_what_a_host_answers():

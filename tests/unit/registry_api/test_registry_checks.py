@@ -101,6 +101,7 @@ def test_untrusted_ca_fails_where_the_stranger_is_believed(registry, authority, 
 
 
 @needs_old_tls
+@pytest.mark.usefixtures("version_2")
 def test_old_tls_fails_where_it_is_accepted(start_registry):
     registry = start_registry(minimum="tls1.0")
     assert checks.old_tls_refused(registry.target()) == ("failed", "TLSv1.1 was accepted")

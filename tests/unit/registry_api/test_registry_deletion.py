@@ -87,6 +87,7 @@ def test_several_tags_of_one_digest(running, client):
 
 
 @pytest.mark.parametrize("step", ["put", "delete"])
+@pytest.mark.usefixtures("version_2")
 def test_an_interrupted_deletion_is_finished_by_the_next(running, client, monkeypatch, step):
     repository = f"cut-{step}"
     digest, _ = running.push(repository, "1", "2", content=step.encode())
@@ -117,6 +118,7 @@ def test_an_interrupted_deletion_is_finished_by_the_next(running, client, monkey
     assert client.digest(repository, "2") == digest
 
 
+@pytest.mark.usefixtures("version_2")
 def test_a_deletion_that_fails_gives_the_tag_back(running, client, monkeypatch):
     digest, _ = running.push("fails", "1", content=b'{"fails": 1}')
     (found,) = planned(client, "fails", "1")
@@ -134,6 +136,7 @@ def test_a_deletion_that_fails_gives_the_tag_back(running, client, monkeypatch):
     assert client.digest("fails", "1") == digest
 
 
+@pytest.mark.usefixtures("version_2")
 def test_a_404_behind_a_failed_deletion_proves_nothing(running, client, monkeypatch):
     """The index was deleted and its tag was not, as when another request writes beside it."""
     digest, _ = running.push("torn", "1", content=b'{"torn": 1}')

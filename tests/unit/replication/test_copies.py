@@ -280,6 +280,7 @@ def test_a_registry_that_forbids_deletion_says_so(start, copy):
     assert target.tags("app") == {"v1", "v2"}
 
 
+@pytest.mark.usefixtures("version_2")
 def test_a_deletion_that_was_killed_in_the_middle_is_finished(start, copy, monkeypatch):
     source, target = start(), start()
     source.image("app", "v1", b"1")
