@@ -224,6 +224,7 @@ def test_what_is_not_there(running, client):
     assert client.tags("there") == ("1",)
 
 
+@pytest.mark.usefixtures("forbids_deletion")
 def test_deletion_that_is_off_moves_no_tag(start_registry):
     off = start_registry(tls=False, users=False, delete=False)
     digest, _ = off.push("app", "1", content=b"{}")

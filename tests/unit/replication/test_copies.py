@@ -269,6 +269,7 @@ def test_a_source_that_is_away_deletes_nothing(start, copy, monkeypatch, what):
     assert target.everything() == before
 
 
+@pytest.mark.usefixtures("forbids_deletion")
 def test_a_registry_that_forbids_deletion_says_so(start, copy):
     source, target = start(), start(delete=False)
     source.image("app", "v1", b"1")
