@@ -6,8 +6,8 @@ Without the variable REGFLEET_REGISTRY_3 (see registry_3.py) this is left out.
 import json
 
 import pytest
-import registry_3
 
+import registry_3
 from pushing import Pusher
 
 DATA = "/var/lib/registry/docker/registry/v2"
