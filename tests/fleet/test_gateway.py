@@ -170,6 +170,23 @@ def test_it_keeps_its_users_when_projects_cannot_be_had(twin, run, docker):
     docker("bob", "push APP/team-a/old:1")
 
 
+def test_it_stays_as_it_was_when_a_client_cannot_work_with_its_gateway(twin, run, docker):
+    """The gateway itself works; a client that sends its requests elsewhere fails its smoke test."""
+    host, client = twin.hosts["reg1"], twin.hosts["client1"]
+    client.read("cp /etc/hosts /root/hosts; echo 127.0.0.9 registry.test >/etc/hosts")
+    done = run("apply", "--yes", "--json")
+    client.read("cat /root/hosts >/etc/hosts")
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = json.loads(done.stdout)["hosts"]["reg1"]
+    assert found["status"] == "rolled-back", found
+    assert "the smoke test of main failed" in found["error"]
+    assert "on client1" in found["error"]
+    assert host.read("docker ps -a --format '{{.Names}}'") == "regfleet-main"
+    assert host.read("ls /etc/regfleet") == "main"
+    assert planned(run, projects=False) == []
+    docker("bob", "push APP/team-a/old:1")
+
+
 def test_it_gets_projects_and_is_hardly_away(twin, run, docker, proven):
     done = run("plan")
     assert "its registry is away for about 3 s" in done.stdout

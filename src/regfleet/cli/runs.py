@@ -189,6 +189,8 @@ def apply(
             runner.touch(smoke=smoke is not False)
         if not runner.session.stopped:
             runner.smoke(_smoke_after_waves(runner, smoke))
+        if not runner.session.stopped:
+            runner.take_back_moves()
         runner.settle(owed=smoke is not False)
         gone.pruned(StateDirectory(state.path), runner.report)
         samples.keep(state, runner.fleet, runner.work.seen)

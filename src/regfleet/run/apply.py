@@ -20,7 +20,7 @@ from regfleet.model.observed import ObservedData, ObservedHost
 from regfleet.model.plan import Change, LogIn, Plan
 from regfleet.model.report import HostReport, NotCompared, Report
 from regfleet.model.resource import Resource
-from regfleet.run import shared
+from regfleet.run import moves, shared
 from regfleet.run.back import gone, with_other_roles
 from regfleet.run.drift import origin
 from regfleet.run.progress import Progress, Stage, State, Verdict, behind, wave_title
@@ -304,6 +304,26 @@ class Runner:
                 or any(changed & set(client.registries) for client in clients_of(self.fleet, name))
             )
         ]
+
+    def take_back_moves(self) -> None:
+        """Take back what moved registries behind a gateway, where a smoke test of theirs failed."""
+        failed = moves.failed(self.fleet, self.report)
+        ways: dict[str, Rollback] = {}
+        for name in failed:
+            try:
+                ways[name] = moves.way_back(name, self.work.generations(name), self.work.token)
+            except RegfleetError as error:  # noqa: PERF203 - one host's error
+                self.report.hosts[name].fail(error)
+        if not ways:
+            return
+        if self.proof:
+            self.proof.begin(ways)
+        self.do("going back on", ways)
+        for name in ways:
+            host = self.report.hosts[name]
+            if host.went_well:
+                host.status, host.error = "rolled-back", failed[name].message
+                host.hint = "`regfleet doctor FILE` may say why; then run this again"
 
     def settle(self, *, owed: bool) -> None:
         """Record in the report and the state directory which hosts are not proven.
