@@ -1,14 +1,16 @@
-"""One registry on two hosts behind gateways that balance over both: registry 2.8, Docker 20.10.
+"""One registry on two hosts behind gateways that balance over both, and share an address.
 
-Clients use the gateway of the first host. What dies, or is changed, is one instance or the other.
+Registry 2.8, Docker 20.10. What dies, vanishes or is changed is one instance or gateway.
 """
 
 import json
 import re
 import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
+from absence import Absence
 from urllib3 import PoolManager
 from urllib3.util import make_headers
 
@@ -17,6 +19,7 @@ from regfleet.rehearse.twin import HostSpec
 pytestmark = pytest.mark.long
 
 ENDPOINT = "registry.test:5000"
+PORT = 22510
 BODY = """
 [registry.main]
 hosts = [$reg1, $reg2]
@@ -25,8 +28,10 @@ image_archive = "$registry_tar"
 storage = { shared = "/mnt/registry" }
 delete = DELETE
 users.ci = { password = "generate" }
-users.other = { password = "generate" }
-gateway = { image_archive = "$nginx_tar" }
+
+[registry.main.gateway]
+image_archive = "$nginx_tar"
+vip = "VIP/24"
 
 [client.build]
 hosts = [$client1]
@@ -37,19 +42,45 @@ login = { main = "ci" }
 image_archive = "$busybox_tar"
 """
 VOLUME = (("images", "/mnt/registry"),)
-PORT = 22510
+AWAY = "for where in 'INPUT -i' 'OUTPUT -o'; do iptables HOW $where eth0 -j DROP; done"
 
 
 @pytest.fixture(scope="module")
 def twin(boot_for_module, seeds):
     twin = boot_for_module(
-        HostSpec("reg1", aliases=("registry.test",), volumes=VOLUME),
-        HostSpec("reg2", volumes=VOLUME),
-        HostSpec("client1"),
+        HostSpec("reg1", volumes=VOLUME), HostSpec("reg2", volumes=VOLUME), HostSpec("client1")
     )
-    twin.hosts["client1"].copy_in(seeds.busybox, "/root/busybox.tar")
-    twin.hosts["client1"].read("docker load -q -i /root/busybox.tar")
+    client = twin.hosts["client1"]
+    client.copy_in(seeds.busybox, "/root/busybox.tar")
+    client.read("docker load -q -i /root/busybox.tar")
     return twin
+
+
+@pytest.fixture(scope="module")
+def keepalived(twin):
+    """Whether the package can be had there; without it there is no common address."""
+    found = "apt-get -qq update && apt-cache policy keepalived | grep -q 'Candidate: [0-9]'"
+    there = all(twin.hosts[name].run(found).returncode == 0 for name in ("reg1", "reg2"))
+    where = vip(twin) if there else twin.hosts["reg1"].address
+    twin.hosts["client1"].read(f"echo {where} registry.test >>/etc/hosts")
+    return there
+
+
+@pytest.fixture
+def needs_vip(keepalived):
+    if not keepalived:
+        pytest.skip("the package keepalived cannot be had")
+
+
+def vip(twin):
+    return twin.hosts["reg1"].address.rpartition(".")[0] + ".250"
+
+
+class Common:
+    """The common address, as `Absence` takes hosts."""
+
+    def __init__(self, twin):
+        self.address = vip(twin)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +89,11 @@ def state(tmp_path_factory):
 
 
 @pytest.fixture
-def run(twin, regfleet, write_fleet, state):
-    def of(command, *more, delete="true"):
-        fleet = write_fleet(twin, BODY.replace("DELETE", delete))
+def run(twin, keepalived, regfleet, write_fleet, state):
+    def of(command, *more, delete="true", edit=lambda text: text):
+        body = BODY if keepalived else BODY.replace('vip = "VIP/24"', "")
+        body = body.replace("VIP", vip(twin)).replace("DELETE", delete)
+        fleet = write_fleet(twin, edit(body))
         return regfleet(command, fleet, "--state-dir", state, *more)
 
     return of
@@ -107,19 +140,52 @@ class Load:
         self._thread.join()
 
 
-def applied(run, **how):
-    done = run("apply", "--yes", "--json", **how)
+def applied(run, *more, **how):
+    done = run("apply", "--yes", "--json", *more, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
 
-def test_both_hosts_get_all_three(twin, run):
+def holder(twin, address="", but=""):
+    """The one host that has the address, once they have agreed; not the one that is named."""
+    for _ in range(60):
+        found = [
+            name
+            for name in ("reg1", "reg2")
+            if f" {address or vip(twin)}/" in twin.hosts[name].read("ip -o addr show dev eth0")
+        ]
+        if len(found) == 1 and found != [but]:
+            return found[0]
+        time.sleep(0.25)
+    raise AssertionError(found)
+
+
+def push(twin, tag):
+    name = f"registry.test:5000/team/app:{tag}"
+    return twin.hosts["client1"].run(
+        f"docker tag busybox {name}; docker push {name} 2>&1 && docker rmi {name} && "
+        f"docker pull {name} 2>&1"
+    )
+
+
+def test_clients_reach_the_registry_there(twin, run):
     found = applied(run)
     assert set(found["hosts"]["client1"]["smoke"].values()) == {"passed"}
     for name in ("reg1", "reg2"):
         names = twin.hosts[name].read("docker ps --format '{{.Names}}'").split()
         assert sorted(names) == ["regfleet-main", "regfleet-main.gateway", "regfleet-main.users"]
     assert "nothing to do on 3 hosts" in run("apply", "--yes").stdout
+
+
+@pytest.mark.usefixtures("needs_vip")
+def test_one_of_them_has_the_address(twin):
+    assert holder(twin) in ("reg1", "reg2")
+    # The distribution's own service is not used, and the scripts are root's.
+    for name in ("reg1", "reg2"):
+        host = twin.hosts[name]
+        assert host.run("systemctl is-active keepalived").returncode != 0
+        assert host.run("systemctl is-enabled keepalived").returncode != 0
+        assert host.read("stat -c '%a %u' /etc/regfleet/main.vip") == "700 0"
 
 
 def test_an_instance_lets_in_nobody_without_a_token(twin, state):
@@ -151,15 +217,88 @@ def test_no_request_is_lost_while_one_is_dead(twin, run, state):
 
 def test_a_change_disturbs_nobody(twin, run):
     with Load(twin.hosts["client1"]) as load:
-        found = applied(run, delete="false")
+        found = applied(run, "--no-smoke", delete="false")
     assert load.failed == []
     assert {found["hosts"][name]["status"] for name in ("reg1", "reg2")} == {"changed"}
     log = twin.hosts["reg1"].read("docker logs regfleet-main.gateway 2>&1 | tail -n 50")
     assert not re.search("emerg|no live upstreams", log)
 
 
+@pytest.mark.usefixtures("needs_vip")
+def test_it_moves_when_a_host_vanishes(twin, proven):
+    first = holder(twin)
+    host = twin.hosts[first]
+    with Absence(Common(twin), 5000) as absence:
+        time.sleep(1)
+        host.read(AWAY.replace("HOW", "-I"))
+        time.sleep(6)
+        found = push(twin, "away")
+    try:
+        assert found.returncode == 0, found.stdout
+        other = next(each for each in ("reg1", "reg2") if each != first)
+        assert vip(twin) in twin.hosts[other].read("ip -o addr show dev eth0")
+    finally:
+        host.read(AWAY.replace("HOW", "-D"))
+    proven("vip", "keepalived", "bookworm", f"away {absence.longest:.1f} s when a host vanished")
+    assert holder(twin)
+    assert push(twin, "back").returncode == 0
+
+
+@pytest.mark.usefixtures("needs_vip")
+def test_it_moves_when_nginx_does_not_run(twin):
+    first = holder(twin)
+    twin.hosts[first].read("docker stop regfleet-main.gateway")
+    try:
+        assert holder(twin, but=first)
+        found = push(twin, "without")
+        assert found.returncode == 0, found.stdout
+    finally:
+        twin.hosts[first].read("docker start regfleet-main.gateway")
+
+
+@pytest.mark.usefixtures("needs_vip")
+def test_it_stays_where_all_have_failed(twin):
+    """Then clients are told why by the gateway; without an address nobody would tell them."""
+    for name in ("reg1", "reg2"):
+        twin.hosts[name].read("docker stop regfleet-main")
+    try:
+        time.sleep(6)
+        assert holder(twin)
+        pool = PoolManager(cert_reqs="CERT_NONE", timeout=10, retries=False)
+        answer = pool.request("GET", f"https://{vip(twin)}:5000/v2/team/app/tags/list")
+        assert answer.status == 503
+        assert b"the registry behind the gateway does not answer" in answer.data
+    finally:
+        for name in ("reg1", "reg2"):
+            twin.hosts[name].read("docker start regfleet-main")
+
+
+@pytest.mark.usefixtures("needs_vip")
+def test_it_is_changed_without_a_restart_and_goes_again(twin, run):
+    pids = {name: pid(twin, name) for name in ("reg1", "reg2")}
+    other = vip(twin).replace(".250", ".249")
+    edit = lambda text: text.replace(vip(twin), other)  # noqa: E731
+    applied(run, "--no-smoke", edit=edit)
+    assert holder(twin, other)
+    assert {name: pid(twin, name) for name in pids} == pids
+    none = lambda text: text.replace(f'vip = "{vip(twin)}/24"', "")  # noqa: E731
+    applied(run, "--no-smoke", edit=none)
+    for name in pids:
+        host = twin.hosts[name]
+        assert other not in host.read("ip -o addr show dev eth0")
+        assert host.run("systemctl status regfleet-main.vip").returncode != 0
+        assert host.read("ls -d /etc/regfleet/main.vip 2>/dev/null || :") == ""
+
+
+def pid(twin, name):
+    return twin.hosts[name].read("systemctl show -p MainPID --value regfleet-main.vip")
+
+
 def test_nothing_is_left(twin, run):
+    applied(run)
     done = run("destroy", "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
     for name in ("reg1", "reg2"):
-        assert twin.hosts[name].read("docker ps -aq; ls -d /etc/regfleet || :") == ""
+        host = twin.hosts[name]
+        assert host.read("docker ps -aq; ls -d /etc/regfleet /run/regfleet-main.vip || :") == ""
+        assert vip(twin) not in host.read("ip -o addr show dev eth0")

@@ -175,6 +175,7 @@ class _Builder:
             self._resolve_path(settings.get("image_archive")),
             settings["port"],
             self._build_hosts(settings),
+            settings.get("vip", ""),
         )
 
     def _build_tls(self, settings: Table) -> Tls:

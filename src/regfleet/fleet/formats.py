@@ -160,6 +160,18 @@ def check_permitted(text: str) -> None:
     addresses.check_address(text)
 
 
+def check_vip(text: str) -> None:
+    """Check an address that hosts pass on, with the prefix of their network: `10.0.0.10/24`."""
+    hint = "as in 10.0.0.10/24: the address, and the prefix of the network that the hosts are in"
+    try:
+        found = ipaddress.ip_interface(text)
+    except ValueError:
+        raise RefusedError("is not an address with a prefix", hint) from None
+    single = found.network.num_addresses == 1
+    if "/" not in text or single or found.ip in (found.network[0], found.network[-1]):
+        raise RefusedError("is not an address in a network", hint)
+
+
 def check_percent(text: str) -> None:
     """A percentage of the hosts."""
     if not _PERCENT.fullmatch(text):
@@ -367,6 +379,7 @@ def check_tag_pattern(text: str) -> None:
 
 
 FORMATS: Mapping[str, Callable[[str], None]] = {
+    "vip": check_vip,
     "absolute-path": check_absolute_path,
     "account": check_account,
     "address": hosts.check_host_address,

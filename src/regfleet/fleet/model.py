@@ -228,12 +228,15 @@ class Gateway:
     Attributes:
         port: the TCP port at which an instance listens, with TLS, for gateways on other hosts.
         hosts: the machines that it runs on; empty for the registry's own.
+        vip: the address, with the prefix of its network, that one of them has at a time; empty
+            for none.
     """
 
     image: str
     image_archive: Path | None = None
     port: int = 22510
     hosts: tuple[Host, ...] = ()
+    vip: str = ""
 
 
 @dataclass(frozen=True, slots=True)

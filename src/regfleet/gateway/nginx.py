@@ -67,6 +67,7 @@ _UPLOAD = """\
 proxy_pass @SCHEME@://uploads$forward;
 proxy_request_buffering off;
 proxy_next_upstream error timeout;
+error_page 404 = @unknown;
 error_page 500 503 = @gone;
 error_page 502 504 = @torn;"""
 _CHECK = """\

@@ -46,7 +46,8 @@ def canonical(name: str) -> str | None:
 def server_names(registry: Registry) -> tuple[str, ...]:
     """The names a registry's certificate must have, canonical, each once, the endpoint first.
 
-    These are the endpoint's host, each machine's name and address, and `tls.names`. A host's name
+    These are the endpoint's host, each machine's name and address, the gateways' common
+    address, and `tls.names`. A host's name
     that is no DNS name (`@local`) is left out.
 
     Raises:
@@ -60,7 +61,8 @@ def server_names(registry: Registry) -> tuple[str, ...]:
                 "give a DNS name (international ones in their xn-- form) or an IP address",
             )
     of_hosts = (name for host in registry.machines for name in (host.name, host.address))
-    every = (wanted[0], *of_hosts, *wanted[1:])
+    vip = registry.gateway.vip.partition("/")[0] if registry.gateway else ""
+    every = (wanted[0], *of_hosts, *filter(None, [vip]), *wanted[1:])
     return tuple(dict.fromkeys(found for name in every if (found := canonical(name)) is not None))
 
 

@@ -290,7 +290,7 @@ def _registry(
         gateway = replace(gateway, image=front.image, image_archive=front.archive)
     if gateway:
         hosts = tuple(_host(host, names, user) for host in gateway.hosts)
-        gateway = replace(gateway, hosts=hosts)
+        gateway = replace(gateway, hosts=hosts, vip="")  # it has none of the real addresses
     return replace(
         registry,
         hosts=tuple(_host(host, names, user) for host in registry.hosts),

@@ -132,6 +132,8 @@ def _behind_gateway(
         _made(replace(each, directories=(*each.directories, directory)))
         if each.run is runs.users
         else _made(each)
+        if isinstance(each.run, ComposeRun)
+        else each
         for each in fronted.services(fleet, registry, instance, made, runs)
     )
 

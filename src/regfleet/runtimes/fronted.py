@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from regfleet.fleet.model import Instance, Registry
 from regfleet.gateway import files as gateway
-from regfleet.gateway import nginx
+from regfleet.gateway import nginx, vip
 from regfleet.gateway.places import REGISTRY_PORT, USERS_PORT, Places, behind
 from regfleet.gateway.upstreams import upstreams
 from regfleet.materials import RegistryMaterial
@@ -57,6 +57,7 @@ class Fronted:
             them.
         front: of the gateway.
         front_without_ipv6: the same for a host without IPv6.
+        vip: of what moves the gateways' common address; None without one.
     """
 
     runs: bool
@@ -66,6 +67,7 @@ class Fronted:
     users: File
     front: gateway.GatewayNeeds
     front_without_ipv6: gateway.GatewayNeeds
+    vip: vip.Vip | None = None
 
 
 def fronted(
@@ -109,11 +111,12 @@ def fronted(
         tls=registry.tls.source != "none",
         module=seen.module,
     )
-    both = (
+    with_ipv6, without = (
         gateway.needs(registry, material, replace(front, ipv6=ipv6), where)
         for ipv6 in (True, False)
     )
-    return Fronted(runs, serves, places, needs, users, *both)
+    common = vip.of(registry, instance, places, files.BASE)
+    return Fronted(runs, serves, places, needs, users, with_ipv6, without, common)
 
 
 def _only(needs: files.Needs, *, runs: bool, serves: bool) -> files.Needs:
@@ -206,4 +209,5 @@ def services(
         front = replace(front, without_ipv6=replace(front, files=other.files, probe=probe))
     if not made.serves:
         return (own,)
-    return (users, own, front) if made.runs else (users, front)
+    moving = (vip.service(fleet, registry, made.vip, front),) if made.vip else ()
+    return (users, own, front, *moving) if made.runs else (users, front, *moving)

@@ -90,7 +90,8 @@ class Units(Kind):
             raise HostError(
                 want.name,
                 f"no package of {seen.os} {seen.os_version} is known to have {lacking[0]}",
-                f'give {service.reason} another runtime, such as "container" or "podman"',
+                f'give {service.reason} another runtime, such as "container" or "podman"; or '
+                "install it by hand, then run this again",
             )
         change = Change(Resource("package", packages[0]), "create", f"{service.reason}.runtime")
         beside = bool(run.package_unit)

@@ -585,7 +585,35 @@ MISTAKES = [
         HEAD + TEAM + "[registry.main.gateway]\nvip = '10.0.0.10/24'\n",
         9,
         "registry.main.gateway.vip",
-        "is not a known key known here: image, image_archive, hosts, port",
+        "has no effect: the gateway runs on one host",
+    ),
+    (
+        HEAD + TEAM + "[registry.main.gateway]\nvip = '10.0.0.10'\n",
+        9,
+        "registry.main.gateway.vip",
+        "is not an address in a network as in 10.0.0.10/24",
+    ),
+    (
+        SEVERAL + 'users.ci.password = "generate"\ngateway.vip = "10.0.0.10/24"\n',
+        8,
+        "registry.main.gateway.vip",
+        "needs the IP address of a",
+    ),
+    *(
+        (
+            SEVERAL.replace('"a"', '{ name = "a", address = "10.0.0.1" }').replace(
+                '"b"', f'{{ name = "b", address = "{address}" }}'
+            )
+            + f'users.ci.password = "generate"\ngateway.vip = "10.0.0.10/24"\n{more}',
+            8,
+            "registry.main.gateway.vip",
+            words,
+        )
+        for address, more, words in (
+            ("10.0.1.2", "", "is outside the network of b, whose address is 10.0.1.2"),
+            ("10.0.0.10", "", "is the address of b itself"),
+            ("10.0.0.2", 'listen = "0.0.0.0:5000"\n', "does not go with listen"),
+        )
     ),
     (
         HEAD + TEAM + "[registry.main.gateway]\nimage = 'Nginx'\n",

@@ -24,8 +24,8 @@ def stands(tmp_path_factory, registry_program):
     programs = (program("REGFLEET_NGINX", "nginx/usr/sbin/nginx", "nginx"), registry_program)
     made = []
 
-    def make(**changes):
-        stand = Stand(tmp_path_factory.mktemp("gateway"), *programs, **changes)
+    def make(**settings):
+        stand = Stand(tmp_path_factory.mktemp("gateway"), *programs, **settings)
         made.append(stand)
         return stand.run()
 

@@ -78,6 +78,7 @@ class Stand:
     Attributes:
         source: where passwords come from, which decides how costly their hashes are.
         changes: of the registry's declaration.
+        others: places of further instances, which nothing here starts.
     """
 
     directory: Path
@@ -87,6 +88,7 @@ class Stand:
     passwords: dict = field(default_factory=lambda: dict(PASSWORDS))
     source: str = "generate"
     changes: dict = field(default_factory=dict)
+    others: tuple = ()
     processes: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -131,7 +133,7 @@ class Stand:
             temporary=str(temporary),
             user="root" if os.geteuid() == 0 else "nobody",
             places=self.places,
-            instances=Upstreams(self.places.registry),
+            instances=Upstreams(self.places.registry, self.others),
             port=self.port,
             tls=self.declared.tls.source != "none",
             module=str(module),

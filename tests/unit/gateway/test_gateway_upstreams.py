@@ -1,5 +1,9 @@
 """What a gateway knows of instances on other hosts: addresses, trust, and when it gives up."""
 
+import http.client
+import socket
+import threading
+from contextlib import suppress
 from dataclasses import replace
 
 from making import host, registry
@@ -65,3 +69,46 @@ def test_an_upload_to_a_bucket_may_take_longer():
 def text_of_uploads(of):
     text = rendered(of).partition("https://uploads")[2]
     return text.partition("proxy_read_timeout ")[2].partition(";")[0]
+
+
+class Dying:
+    """An instance that dies over every request, once it has read its head."""
+
+    def __init__(self):
+        self.asked = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.place = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.asked += b"/v2/" in connection.recv(65536)
+                connection.close()
+
+    def close(self):
+        self._socket.close()
+
+
+def test_an_upload_that_died_with_its_registry_is_begun_anew(stands):
+    """What the next registry says of it, 404, would make clients give up."""
+    dying = Dying()
+    try:
+        stand = stands(others=(dying.place,))
+        path = "/v2/team-a/app/blobs/uploads/9f7d9b1e-0d62-4d7c-8f5c-3a52ab0f2b1d?digest=sha256:x"
+        torn = 0
+        for _ in range(4):
+            before = dying.asked
+            try:
+                answer = stand.ask("PUT", path, user="root")
+            except http.client.RemoteDisconnected:
+                torn += 1
+                assert dying.asked > before
+            else:
+                assert (answer.status, dying.asked) == (404, before)
+                assert answer.json["errors"][0]["code"] == "BLOB_UPLOAD_UNKNOWN"
+        assert torn > 0
+        assert stand.push("team-a/app", user="root").status == 201
+    finally:
+        dying.close()

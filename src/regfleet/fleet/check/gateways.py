@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_interface
 
 from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
@@ -38,6 +39,8 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
             hint = 'as in endpoint = "registry.example.com:5000"'
             yield Finding((*place, "endpoint"), message, hint)
         yield from _packaged(where, registry)
+        if (gateway or {}).get("vip"):
+            yield from _vip((*place, "gateway", "vip"), registry, fronts or hosts[place])
         if len(machines) > 1:
             yield from _spread(where, hosts[place], _port(gateway or {}), listening)
 
@@ -71,6 +74,34 @@ def _packaged(where: Place, registry: Table) -> Iterator[Finding]:
             if key in (registry.get("gateway") or {}):
                 message = 'has no effect: runtime = "package" runs the distribution\'s nginx'
                 yield Finding((*where, key), message, f"leave out {key}, or runtime")
+
+
+def _vip(where: Place, registry: Table, fronts: list[Claim]) -> Iterator[Finding]:
+    """A common address that these hosts could not pass on to each other."""
+    vip = ip_interface(registry["gateway"]["vip"])
+    if len(fronts) == 1:
+        message = "has no effect: the gateway runs on one host, which no other could stand in for"
+        yield Finding(where, message, "name several under gateway.hosts, or leave vip out")
+        return
+    for claim in fronts:
+        try:
+            address = ip_address(claim.address)
+        except ValueError:
+            message = f"needs the IP address of {claim.name}, by which the others know it"
+            hint = f'write {{ name = "{claim.name}", address = "{vip.network[1]}" }} in hosts'
+            yield Finding(where, message, hint)
+            break
+        if address not in vip.network:
+            message = f"is outside the network of {claim.name}, whose address is {address}"
+            yield Finding(where, message, "take a free address of the network of these hosts")
+        elif address == vip.ip:
+            message = f"is the address of {claim.name} itself"
+            yield Finding(where, message, "take a free address of the network of these hosts")
+    if "listen" in registry:
+        message = (
+            "does not go with listen: a gateway listens at all addresses, for it gets this one"
+        )
+        yield Finding(where, message, "leave out listen, or vip")
 
 
 def _port(gateway: Table) -> int:

@@ -308,6 +308,11 @@ function gone(r) {
         : 'the registry behind the gateway does not answer: try again');
 }
 
+// What the registry itself says of an upload that is not there.
+function unknown(r) {
+    refuse(r, 404, 'BLOB_UPLOAD_UNKNOWN', 'blob upload unknown to registry');
+}
+
 function tooLarge(r) {
     refuse(r, 413, 'SIZE_INVALID', 'a manifest may have 4 MB');
 }
@@ -335,21 +340,34 @@ function plain(r) {
 
 // ---- for who watches over us ----
 
+// What is behind us answers: the registry to a token of ours, the password check to nobody.
+async function works(r) {
+    r.variables.cred = 'Bearer ' + await tokens.sign('', []);
+    const registry = (await r.subrequest('/_registry', { method: 'GET' })).status;
+    return { registry: registry, users: (await r.subrequest('/_users', { method: 'GET' })).status };
+}
+
+// Whether clients are served here, whatever the policy's version: keepalived asks every second.
+async function serving(r) {
+    const found = await works(r);
+    json(r, found.registry === 200 && found.users === 401 ? 200 : 503, found);
+}
+
 // Whether all of it works, with the policy of that version: the registry takes our tokens, and the
 // password check refuses who is nobody.
 async function ready(r) {
     if (r.uri !== '/auth/ready/' + policy.version) {
         return json(r, 404, { ready: false, policy: policy.version });
     }
-    r.variables.cred = 'Bearer ' + await tokens.sign('', []);
-    const registry = (await r.subrequest('/_registry', { method: 'GET' })).status;
+    const found = await works(r);
+    const registry = found.registry;
     if (registry !== 200) {
         r.error('not ready: ' + (registry === 401
             ? OURS_REFUSED
             : 'the registry answers ' + registry));
         return json(r, 503, { ready: false, registry: registry });
     }
-    const users = (await r.subrequest('/_users', { method: 'GET' })).status;
+    const users = found.users;
     if (users !== 401) {
         r.error('not ready: the password check answers ' + users);
         return json(r, 503, { ready: false, users: users });
@@ -359,5 +377,5 @@ async function ready(r) {
 
 export default {
     target, source, forward, checkKey, mintKey, guesser,
-    token, mint, unsure, ping, denied, gone, tooLarge, readsOnly, plain, ready,
+    token, mint, unsure, ping, denied, gone, tooLarge, readsOnly, plain, unknown, ready, serving,
 };
