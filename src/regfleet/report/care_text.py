@@ -30,6 +30,9 @@ def job_text(found: JobStatus, now: datetime) -> str:
         words += f", {last.result}: {last.error}"
     elif "bytes_freed" in found.figures:
         words += f", freed {decimal(found.figures['bytes_freed'])}"
+    elif found.figures.get("kept"):
+        oldest = age(now - moment(found.figures.get("oldest", 0)))
+        words += f", {found.figures['kept']} kept, the oldest from {oldest}"
     return f"{words}; {every}" if every else words
 
 

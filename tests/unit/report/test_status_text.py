@@ -3,15 +3,18 @@
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from making import NOW
 from rich.console import Console
 
+from regfleet.fleet.schedules import Schedule
 from regfleet.model.contents import Contents, Tag
 from regfleet.model.images import RegistryImages
 from regfleet.model.plan import Change
+from regfleet.model.records import JobRecord, JobStatus
 from regfleet.model.resource import Resource
 from regfleet.model.status import (
     Certificate,
@@ -31,6 +34,9 @@ GOOD = Certificate(NOW + timedelta(days=300), 300, warn=False, renewed=True)
 SOON = Certificate(NOW + timedelta(days=30), 30, warn=True, renewed=True)
 OURS = Certificate(NOW + timedelta(days=30), 30, warn=True, renewed=False)
 HELD = Contents(repositories=2, empty=0, tags=3, size=4_200_000, weighed=3)
+AT = int(NOW.timestamp())
+DAILY = Schedule(86400, "02:00")
+LAST = JobRecord("timer-1", "a timer of this host", AT - 3600, 5, "changed")
 ESCAPES = re.compile("\x1b\\[[0-9;]*m")
 DIGEST = "sha256:0123456789abcdef" + "0" * 48
 
@@ -550,3 +556,22 @@ class TestImages:
 
     def test_all_well(self):
         assert json.loads(images_json.document("acme", [self.found()]))["ok"] is True
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        (JobStatus("backup"), ""),
+        (JobStatus("backup", DAILY), "backup: not yet; every 1d at 02:00"),
+        (JobStatus("backup", DAILY, LAST, {"kept": 7, "oldest": AT - 6 * 86400}),
+         "backup: 1 hour ago by itself, 7 kept, the oldest from 6 days ago; every 1d at 02:00"),
+        (JobStatus("collection", last=LAST, figures={"bytes_freed": 5000}),
+         "collection: 1 hour ago by itself, freed 5.0 kB"),
+        (JobStatus("collection", last=replace(LAST, result="failed", error="no room")),
+         "collection: 1 hour ago by itself, failed: no room"),
+        (JobStatus("collection", error="its record cannot be read"),
+         "collection: its record cannot be read"),
+    ],
+)  # fmt: skip
+def test_the_last_run_of_a_job_in_words(job, words):
+    assert care_text.job_text(job, NOW) == words
