@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -155,11 +155,20 @@ class WrongLogins:
 
     Attributes:
         count: how many, as far as the gateway's log goes back.
-        addresses: from how many addresses.
+        addresses: from how many addresses; one that came by two gateways counts twice.
     """
 
     count: int
     addresses: int
+
+    @classmethod
+    def of_all(cls, found: Iterable[WrongLogins | None]) -> WrongLogins | None:
+        """Those at several gateways; None where one could not be asked."""
+        each = list(found)
+        known = [one for one in each if one is not None]
+        if not known or len(known) < len(each):
+            return None
+        return cls(sum(one.count for one in known), sum(one.addresses for one in known))
 
 
 @dataclass(slots=True)

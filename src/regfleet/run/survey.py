@@ -163,6 +163,8 @@ def _asked(fleet: Fleet, names: Sequence[str]) -> list[Registry]:
 
 
 def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
+    wrong: dict[tuple[str, str], WrongLogins | None] = {}
+
     def one(name: str) -> None:
         host = status.hosts[name]
         _survey_host(tools, host)
@@ -177,13 +179,21 @@ def _survey_hosts(tools: _Surveyor, status: FleetStatus) -> None:
                     _ask(tools, registry, status.registries[registry.name])
                     if registry.gateway:
                         found = _wrong_logins(tools, registry, name)
-                        status.registries[registry.name].wrong_logins = found
+                        wrong[registry.name, name] = found
             else:
                 status.registries[registry.name].error = f"its host {name} cannot be reached"
 
     for name, result in tools.session.each(one, list(status.hosts)):
         if isinstance(result, RegfleetError):  # the run was interrupted before its turn
             status.hosts[name].error, status.hosts[name].hint = result.message, result.hint
+    _sum_up(wrong, status)
+
+
+def _sum_up(wrong: Mapping[tuple[str, str], WrongLogins | None], status: FleetStatus) -> None:
+    """Record the wrong logins of each registry, given by registry and gateway's host."""
+    for name in {registry for registry, _ in wrong}:
+        its = (each for (registry, _), each in wrong.items() if registry == name)
+        status.registries[name].wrong_logins = WrongLogins.of_all(its)
 
 
 def _survey_machines(tools: _Surveyor, state: StateDirectory, status: FleetStatus) -> None:
