@@ -132,8 +132,9 @@ backup_batch() { # DIRECTORY OTHER STAGE OWNER
   fi
   (cd "$3" && xargs sha256sum <"$lists/there") 2>/dev/null |
     sed -n 's|^\([0-9a-f]\{64\}\)  \(blobs/sha256/../\1/data\)$|\2|p' >"$lists/whole"
-  collection_without "$lists/there" "$lists/whole" |
-    sed -n 's|^.*/\([0-9a-f]\{64\}\)/data$|sha256:\1|p' >>"$lists/spoiled"
+  collection_without "$lists/there" "$lists/whole" >"$lists/not-whole"
+  sed -n 's|^.*/\([0-9a-f]\{64\}\)/data$|sha256:\1|p' "$lists/not-whole" >>"$lists/spoiled"
+  (cd "$3" && xargs rm -f <"$lists/not-whole") || return 1
   [ -s "$lists/whole" ] || return 0
   [ -z "$4" ] || chown -R "$4" "$3" || return 1
   backup_flush "$3"
@@ -143,12 +144,15 @@ backup_batch() { # DIRECTORY OTHER STAGE OWNER
   [ -z "$4" ] || (cd "$2" && chown "$4" blobs blobs/sha256 && xargs chown "$4" <"$lists/folders")
   # What is there is damaged, or has another size.
   (cd "$2" && sed 's|/data$||' "$lists/whole" | xargs rm -rf) || return 1
-  while read -r folder; do
-    sed -n "s|^$folder/\\([0-9a-f]*\\)/data\$|\\1|p" "$lists/whole" | (cd "$3/$folder" && xargs mv -t "$2/$folder") 2>/dev/null ||
-      sed -n "s|^$folder/\\([0-9a-f]*\\)/data\$|\\1|p" "$lists/whole" | while read -r name; do
-        [ ! -e "$3/$folder/$name" ] || mv "$3/$folder/$name" "$2/$folder/" || exit 1
-      done || { said="$2/$folder cannot be written"; return 1; }
-  done <"$lists/folders"
+  # By second names, all at once; one by one where the file system has none.
+  if (cd "$3" && cp -al blobs "$2/") 2>/dev/null; then return 0; fi
+  while read -r path; do
+    if [ -e "$2/$path" ]; then continue; fi
+    if ! mkdir -p "$2/${path%/*}" || ! mv "$3/$path" "$2/$path"; then
+      said="$2/${path%/*} cannot be written"
+      return 1
+    fi
+  done <"$lists/whole"
 }
 
 # All of a file system that is written to; a sync that cannot do that flushes everything.

@@ -106,7 +106,8 @@ restore_links() {
       fail "$root cannot be written: $(tail -n 2 "$lists/complaints" | flat)" 'see `df -h` on the host, and run it again'
       return 1
     fi
-    backup_flush "$root"
+    # Before a tag is there, what it leads to is on the disk.
+    [ "$what" = layers ] || backup_flush "$root"
   done
   restore_tidy
 }

@@ -24,7 +24,7 @@ SERVICE = "regfleet-main"
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "images")
+    return Store(tmp_path / "the images")
 
 
 def image(store, repository, name, tag, **more):
@@ -40,7 +40,7 @@ class Host:
 
     def __init__(self, shell, tmp_path):
         self.shell, self.tmp_path = shell, tmp_path
-        self.to = tmp_path / "kept"
+        self.to = tmp_path / "the backups"
         self.place = Place(str(self.to), False, "acme", "main")
         self.kept = self.to / "acme/main"
         (tmp_path / "base/generations").mkdir(parents=True)
