@@ -236,6 +236,7 @@ class Trouble:
             host.read(self.first)
             time.sleep(self.seconds)
             host.read(self.then)
+            host.read(ANSWERS)  # or both would be away where a start takes long
             self.times += 1
             time.sleep(1.5)
 
@@ -268,6 +269,7 @@ def worked(clients, directory, phase, proven):
     }  # fmt: skip
 
 
+ANSWERS = f"until openssl s_client -connect 127.0.0.1:{PORT} </dev/null; do sleep 0.1; done"
 DROP = f"iptables -I INPUT -p tcp --dport {PORT} -j DROP"
 WAYS = {
     "killed": ("docker kill regfleet-main", "docker start regfleet-main", 1.5),
