@@ -6,6 +6,7 @@ import json
 import pytest
 
 from regfleet.fleet.load import load
+from regfleet.rehearse.twin import HostSpec
 
 # The issue's example runs with --privileged=true, which a host in a container cannot give.
 EXAMPLE = "-p 5000:5000 -v /zzyyuse/myregistry/:/tmp/registry registry:2"
@@ -23,7 +24,7 @@ RUNNING = "docker ps --format '{{.Names}}' | sort | tr '\\n' ' '"
 
 @pytest.fixture(scope="module")
 def twin(boot_for_module, seeds):
-    twin = boot_for_module("reg1=registry.test")
+    twin = boot_for_module("reg1=registry.test", HostSpec("pod1", "trixie", "bare"))
     reg1 = twin.hosts["reg1"]
     for archive in (seeds.registry, seeds.busybox):
         reg1.copy_in(archive, "/root/image.tar")
@@ -312,6 +313,87 @@ def test_the_distributions_service_is_adopted(twin, packaged, write_fleet, run, 
         pulled(packaged)
         if command == "rollback":
             assert run("apply", fleet, "--yes")[0] == 0
+
+
+COMPOSE = """\
+version: "3"
+services:
+  hub:
+    image: registry:2
+    restart: always
+    ports: ["5000:5000"]
+    environment:
+      REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY: /images
+    volumes: ["./images:/images"]
+"""
+
+
+@pytest.fixture
+def project(reg1):
+    """A project of the distribution's Compose, with an image in its registry."""
+    reg1.read("apt-get -q update && apt-get -q -y --no-install-recommends install docker-compose")
+    reg1.run("mkdir -p /srv/hub && cat >/srv/hub/docker-compose.yml", COMPOSE)
+    reg1.read("cd /srv/hub && docker-compose up -d")
+    pushed(reg1, APP)
+    yield reg1
+    reg1.run("cd /srv/hub && docker-compose down")
+
+
+def test_a_compose_project_is_adopted(twin, project, write_fleet, run):
+    up = "cd /srv/hub && docker-compose ps --services --filter status=running"
+    code, said = run("plan", write_fleet(twin, BODY))
+    assert code == 1
+    assert "keeps its images in /srv/hub/images" in said
+    fleet = write_fleet(twin, body(adopt=True, storage="/srv/hub/images"))
+    code, said = run("apply", fleet, "--yes")
+    assert code == 0, said
+    assert "hub" in said
+    assert project.read(RUNNING).split() == ["regfleet-main"]
+    pulled(project)
+    assert project.read(up) == ""
+    code, said = run("rollback", fleet, "--yes")
+    assert code == 0, said
+    assert project.read(up) == "hub"
+    pulled(project)
+    project.read("cd /srv/hub && docker-compose up -d && docker-compose restart")  # as before
+    pulled(project)
+
+
+@pytest.fixture
+def podmans(twin, seeds):
+    """A registry that root's Podman runs, with an image in it."""
+    host = twin.hosts["pod1"]
+    host.run(
+        "export DEBIAN_FRONTEND=noninteractive; apt-get -q update && "
+        "apt-get -q -y --no-install-recommends install podman crun netavark nftables",
+        timeout=600,
+    )
+    for archive in (seeds.registry, seeds.busybox):
+        host.copy_in(archive, "/root/image.tar")
+        host.read("podman load -q -i /root/image.tar")
+    host.read(
+        "mkdir -p /srv/images; podman run -d --name old -p 5000:5000 --restart always "
+        "-v /srv/images:/var/lib/registry registry:2"
+    )
+    yield host
+    host.run("podman rm -f old")
+
+
+def test_podmans_is_recognised_and_says_how_it_is_taken_over(twin, podmans, write_fleet, run):
+    text = body(adopt=True, runtime="podman", storage="/srv/images").replace("$reg1", "$pod1")
+    fleet = write_fleet(twin, text.replace("registry.test", "pod1"))
+    code, said = run("plan", fleet)
+    said = " ".join(said.split())
+    assert code == 1
+    assert "keeps its images in /srv/images" in said
+    assert "It cannot be adopted: Podman runs it" in said
+    advice = '`podman stop old`, declare `storage = "/srv/images"`, then apply'
+    assert advice in said
+    podmans.read("podman stop old")
+    code, said = run("apply", fleet, "--yes")
+    assert code == 0, said
+    code, said = run("destroy", fleet, "--yes")
+    assert code == 0, said
 
 
 DAEMON = """

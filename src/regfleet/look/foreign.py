@@ -155,6 +155,9 @@ def _container(said: Mapping[str, Sequence[str]], settings: _Settings) -> Foreig
     used = {mounted(place, mounts) for place in needed}
     name = str(found["name"]).lstrip("/")
     obstacle, advice = _obstacle(found, name, said.get("starter", ()))
+    if "podman" in said:
+        where = on_host(settings.root, mount) if mount else ""
+        obstacle, advice = _of_podman(name, said["podman"][0], where)
     policy = found.get("restart") or {}
     restart = str(policy.get("Name") or "no")
     if restart == "on-failure" and policy.get("MaximumRetryCount"):
@@ -217,6 +220,21 @@ def _obstacle(found: Mapping[str, object], name: str, starters: Sequence[str]) -
     if found.get("remove"):
         return f"it was run with --rm, so it is gone when it stops ({name})", _BY_HAND
     return "", ""
+
+
+def _of_podman(name: str, unit: str, source: str) -> tuple[str, str]:
+    """As `_obstacle`, for a container of Podman's.
+
+    Podman before 5.1 cannot change a container's restart policy, so podman-restart.service would
+    start one that stands aside (podman-update(1), `--restart`).
+    """
+    stop = f"`systemctl disable --now {unit}`" if unit else f"`podman stop {name}`"
+    if source:
+        return "Podman runs it", f'{stop}, declare `storage = "{source}"`, then apply'
+    return "Podman runs it, and its images are inside the container", (
+        f"copy them out (`podman cp {name}:/var/lib/registry DIRECTORY`), {stop}, declare that "
+        "directory as `storage`, then apply"
+    )
 
 
 def _published(found: Mapping[str, object], inside: int) -> int:

@@ -64,13 +64,20 @@ systemd_unit_of() { # PID: the systemd unit that it belongs to, or nothing (cgro
   sed -n 's|.*/\([^/]*\)\.service$|\1|p' "/proc/$1/cgroup" 2>/dev/null | head -n 1
 }
 
-print_container() { # NAME-OR-ID: selected settings as JSON in one line, and what runs in it
-  docker container inspect --format \
-    '@inspected {"id":{{json .Id}},"name":{{json .Name}},"image":{{json .Config.Image}},"restart":{{json .HostConfig.RestartPolicy}},"remove":{{json .HostConfig.AutoRemove}},"network":{{json .HostConfig.NetworkMode}},"mounts":{{json .Mounts}},"ports":{{json .NetworkSettings.Ports}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"swarm":{{json (index .Config.Labels "com.docker.swarm.service.name")}},"pod":{{json (index .Config.Labels "io.kubernetes.pod.name")}},"fleet":{{json (index .Config.Labels "regfleet.fleet")}}}' \
-    "$1" 2>/dev/null || return 0
-  if registry_below "$(docker container inspect --format '{{.State.Pid}}' "$1" 2>/dev/null)"; then
+# By Docker, or by Podman, whose answer has the same fields.
+print_container() { # NAME-OR-ID [podman]: selected settings as JSON in one line, and what runs in it
+  by=${2:-docker}
+  id=.Id
+  if [ "$by" = podman ]; then id=.ID; fi
+  # What a template gives is printed up to where it fails.
+  found=$("$by" container inspect --format \
+    '@inspected {"id":{{json '"$id"'}},"name":{{json .Name}},"image":{{json .Config.Image}},"restart":{{json .HostConfig.RestartPolicy}},"remove":{{json .HostConfig.AutoRemove}},"network":{{json .HostConfig.NetworkMode}},"mounts":{{json .Mounts}},"ports":{{json .NetworkSettings.Ports}},"project":{{json (index .Config.Labels "com.docker.compose.project")}},"swarm":{{json (index .Config.Labels "com.docker.swarm.service.name")}},"pod":{{json (index .Config.Labels "io.kubernetes.pod.name")}},"fleet":{{json (index .Config.Labels "regfleet.fleet")}}}' \
+    "$1" 2>/dev/null) || return 0
+  printf '%s\n' "$found"
+  if registry_below "$("$by" container inspect --format '{{.State.Pid}}' "$1" 2>/dev/null)"; then
     print_registry "$registry"
   fi
+  [ "$by" = docker ] || return 0
   print_starter "$(docker container inspect --format '{{.Name}}' "$1" 2>/dev/null | tr -d /)"
 }
 
@@ -86,6 +93,18 @@ container_of() { # PID: sets `container` to the identifier of the one whose proc
     fi
   done
   return 1
+}
+
+# Root's own alone: nothing is asked of an account's Podman. conmon(8) is started with `-c CONTAINER`.
+print_podmans() { # PID: the container whose port this conmon holds; fails where there is none
+  command -v podman >/dev/null 2>&1 && is_roots "$1" conmon || return 1
+  container=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n '/^-c$/{n;p;q;}')
+  case $container in '' | *[!0-9a-f]*) return 1 ;; esac
+  found=$(podman container inspect --format '{{.Name}} {{.ImageName}}' "$container" 2>/dev/null | flat)
+  [ -n "$found" ] || return 1
+  say "container $found"
+  say "podman $(systemd_unit_of "$1")"
+  print_container "$container" podman
 }
 
 print_service() { # PID: a registry that the service manager runs

@@ -137,7 +137,7 @@ def refused(host: str, service: Service, holder: Holder) -> HostError:
         elif not registry.obstacle:
             hint = f"`adopt = true` in [{service.reason}] takes it over with its images; or {hint}"
     elif service.adopt and holder.process.endswith(_OF_PODMAN):
-        words += "; a container of Podman's cannot be adopted"
+        words += "; a container of an account's own Podman cannot be adopted"
         hint = "stop it by hand, declare its images' directory as `storage`, then apply"
     elif service.adopt:
         words += "; it is no registry that was found, so it cannot be adopted"

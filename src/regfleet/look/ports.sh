@@ -50,5 +50,6 @@ holder() { # PORT: its process by number and name, never by its command line; an
       return 0
     fi
   fi
-  [ -z "$holds" ] || print_service "$holds"
+  [ -n "$holds" ] || return 0
+  print_podmans "$holds" || print_service "$holds"
 }

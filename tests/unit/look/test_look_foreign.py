@@ -108,6 +108,20 @@ def test_what_cannot_stand_aside(changes, obstacle):
     assert found.advice
 
 
+@pytest.mark.parametrize(
+    ("mounts", "unit", "said", "advice"),
+    [
+        ((Mount("/var/lib/registry", "/srv/a"),), "", "Podman runs it", 'storage = "/srv/a"'),
+        ((Mount("/var/lib/registry", "/srv/a"),), "reg", "Podman runs it", "disable --now reg`"),
+        ((), "", "its images are inside the container", "podman cp old:/var/lib/registry"),
+    ],
+)
+def test_a_container_of_podmans_is_taken_over_by_hand(mounts, unit, said, advice):
+    found = foreign.parse([*lines(*mounts), f"@podman {unit}"])
+    assert said in found.obstacle
+    assert advice in found.advice
+
+
 def test_what_is_no_registry_is_none():
     assert foreign.parse([line for line in lines(VOLUME) if line != "@registry 9"]) is None
     assert foreign.parse(["@process 7 nginx"]) is None
