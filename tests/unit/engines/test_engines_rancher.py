@@ -147,3 +147,85 @@ def test_refused_with_what_was_found(name, others, said):
 def test_a_file_that_cannot_be_edited_is_refused(text):
     with pytest.raises(HostError, match=r"registries\.yaml cannot be edited"):
         plan(texts={registries("k3s"): text})
+
+
+# Of k3s-io/k3s: issues 10135, 3133, 5502 and 9839.
+REPORTED = {
+    "configs below mirrors": """mirrors:
+  abc.sm.local:
+    endpoint:
+      - "https://abc.sm.local:443"
+  configs:
+    "abc.sm.local:443":
+      auth:
+        username: abc
+        password: abc
+      tls:
+        insecure_skip_verify: TRUE
+""",
+    "three blanks": """mirrors:
+   harbor.dev.cn:
+     endpoint:
+         - "http://harbor.dev.cn"
+configs:
+   "harbor.dev.cn":
+      auth:
+         username: xxxxxx
+         password: xxxxxx
+""",
+    "another word": """mirrros:
+  myregistry:
+    endpoint:
+      - "http://myregistry"
+configs:
+  "myregistry":
+    auth:
+      username: myusr
+      password: mypasswd
+""",
+    "rewritten names": """mirrors:
+  docker.io:
+    endpoint:
+      - "https://harbor.virtalus.com/v2"
+    rewrite:
+      "(.*)": "dockerhub/$1"
+configs:
+  "harbor.virtalus.com":
+    tls:
+      insecure_skip_verify: true
+""",
+    "no schemes": """mirrors:
+  pvt-registry.com:
+    endpoint:
+      - pvt-registry.com
+  k8s.gcr.io:
+    endpoint:
+      - pvt-registry.com
+configs:
+  pvt-registry.com:
+    auth:
+      username: xxxx
+      password: xxxx
+    tls:
+      ca_file: /home/user/ca.pem
+""",
+}
+
+
+@pytest.mark.parametrize("text", REPORTED.values(), ids=REPORTED)
+def test_files_of_bug_reports_keep_what_they_say_and_come_back(text):
+    path = registries("k3s")
+    made = plan(texts={path: text})
+    new = edit(made).content
+    before, after = yaml.safe_load(text), yaml.safe_load(new)
+    assert after["mirrors"][REG] if REG in after.get("mirrors", {}) else after["configs"][REG]
+    for section, entries in before.items():
+        for name, entry in entries.items():
+            if name == "docker.io":
+                assert after[section][name].items() >= {"rewrite": entry["rewrite"]}.items()
+                assert set(entry["endpoint"]) <= set(after[section][name]["endpoint"])
+            else:
+                assert after[section][name] == entry
+    owned = Owned(edits=made.edits)
+    gone = plan(texts={path: new}, owned=owned, needs=ClientNeeds())
+    assert edit(gone).content == text

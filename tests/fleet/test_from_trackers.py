@@ -1,0 +1,104 @@
+"""daemon.json as people's bug reports have it, on hosts with old and newer Docker.
+
+Each is either edited, so that the engine has what is declared and what was there, and the next plan
+is empty; or refused, and left as it is.
+"""
+
+import json
+
+import pytest
+
+from regfleet.rehearse.twin import HostSpec
+
+BODY = """
+[registry.plain]
+external = true
+endpoint = "plain.test:5000"
+tls = { source = "none" }
+
+[client.all]
+hosts = [$old, $newer]
+registries = ["plain"]
+mirrors = ["https://m.test"]
+"""
+FILE = "/etc/docker/daemon.json"
+RESTART = "systemctl reset-failed docker; systemctl restart docker"
+# By where it is from (an issue of that repository), or by what is wrong in many: the text.
+EDITED = {
+    "a scheme before the address": '{"insecure-registries": ["http://10.0.0.1:5000"]}',
+    "docker/for-linux 327": '{\n  "insecure-registries" : ["192.168.0.2:5000"]\n}\n',
+    "all networks": '{"insecure-registries": ["0.0.0.0/0", "::/0"]}',
+    "one mirror twice": (
+        '{"registry-mirrors": ["https://m.test/", "https://n.test", "https://n.test/"]}'
+    ),
+}
+REFUSED = {
+    "moby 43051, a blank before the name": '{"insecure-registries": [" myregistry:5000"]}',
+    "moby 30183, one document behind another": '{}\n{ "insecure-registries":["10.0.0.1:5000"] }\n',
+    "moby 30183, half a list": '{ "insecure-registries":"this.is.my.ip:5000"] }\n',
+    "a text for a list": '{"insecure-registries": "10.0.0.1:5000"}',
+    "moby 34476, a mirror without a scheme": '{"registry-mirrors": ["example.com:5000"]}',
+}
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module(HostSpec("old"), HostSpec("newer", "trixie"))
+
+
+@pytest.fixture
+def run(twin, write_fleet, regfleet, tmp_path):
+    fleet = write_fleet(twin, BODY)
+
+    def command(name, *options):
+        return regfleet(name, fleet, "--json", "--state-dir", tmp_path / "state", *options)
+
+    yield command
+    put(twin, "{}")
+    for host in twin.hosts.values():
+        host.read(f"{RESTART}; rm -rf {FILE} /var/lib/regfleet")
+
+
+def put(twin, text):
+    for host in twin.hosts.values():
+        host.run(f"cat >{FILE}", stdin=text)
+
+
+def live(host):
+    config = json.loads(host.read("docker info -f '{{json .RegistryConfig}}'"))
+    insecure = {name for name, each in config["IndexConfigs"].items() if not each["Secure"]}
+    return insecure, {each.rstrip("/") for each in config["Mirrors"] or ()}
+
+
+@pytest.mark.parametrize("text", EDITED.values(), ids=EDITED)
+def test_what_is_edited(twin, run, text):
+    put(twin, text)
+    for host in twin.hosts.values():
+        host.read(RESTART)
+    before = {name: live(host) for name, host in twin.hosts.items()}
+    done = run("apply", "--yes", "--no-smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name, host in twin.hosts.items():
+        insecure, mirrors = live(host)
+        assert insecure >= before[name][0] | {"plain.test:5000"}
+        assert mirrors >= before[name][1] | {"https://m.test"}
+    again = run("plan", "--detailed-exitcode")
+    assert again.returncode == 0, again.stdout
+    assert run("destroy", "--yes").returncode == 0
+    for name, host in twin.hosts.items():
+        assert host.run(f"cat {FILE}").stdout == text
+        assert live(host) == before[name]
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_what_is_refused(twin, run, text):
+    put(twin, text)
+    done = run("apply", "--yes", "--no-smoke")
+    assert done.returncode == 1
+    errors = {name: each["error"] for name, each in json.loads(done.stdout)["hosts"].items()}
+    for name, host in twin.hosts.items():
+        assert any(word in errors[name] for word in (FILE, "example.com:5000", "myregistry")), (
+            errors
+        )
+        assert host.read(f"cat {FILE}") == text.strip()
+        assert host.run("docker version").returncode == 0
