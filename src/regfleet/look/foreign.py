@@ -155,9 +155,9 @@ def _container(said: Mapping[str, Sequence[str]], settings: _Settings) -> Foreig
     used = {mounted(place, mounts) for place in needed}
     name = str(found["name"]).lstrip("/")
     obstacle, advice = _obstacle(found, name, said.get("starter", ()))
-    if "podman" in said:
+    if "conmon" in said:
         where = on_host(settings.root, mount) if mount else ""
-        obstacle, advice = _of_podman(name, said["podman"][0], where)
+        obstacle, advice = _of_podman(name, said["conmon"][0], where)
     policy = found.get("restart") or {}
     restart = str(policy.get("Name") or "no")
     if restart == "on-failure" and policy.get("MaximumRetryCount"):

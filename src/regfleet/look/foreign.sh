@@ -103,7 +103,7 @@ print_podmans() { # PID: the container whose port this conmon holds; fails where
   found=$(podman container inspect --format '{{.Name}} {{.ImageName}}' "$container" 2>/dev/null | flat)
   [ -n "$found" ] || return 1
   say "container $found"
-  say "podman $(systemd_unit_of "$1")"
+  say "conmon $(systemd_unit_of "$1")"
   print_container "$container" podman
 }
 

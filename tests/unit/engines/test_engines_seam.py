@@ -43,6 +43,7 @@ ALLOWED = {
     "cli/up.py": "asks the engine of this machine, before anything is declared",
     "doctor/hosts.py": DAEMON,
     "fleet/check/projects.py": "the runtime of that name, which can run a gateway",
+    "jobs/restore.sh": HOST,
     "look/foreign.sh": HOST,
     "look/import.sh": HOST,
     "look/parse.py": DAEMON,

@@ -117,7 +117,7 @@ def test_what_cannot_stand_aside(changes, obstacle):
     ],
 )
 def test_a_container_of_podmans_is_taken_over_by_hand(mounts, unit, said, advice):
-    found = foreign.parse([*lines(*mounts), f"@podman {unit}"])
+    found = foreign.parse([*lines(*mounts), f"@conmon {unit}"])
     assert said in found.obstacle
     assert advice in found.advice
 
