@@ -157,7 +157,7 @@ def _container(said: Mapping[str, Sequence[str]], settings: _Settings) -> Foreig
     obstacle, advice = _obstacle(found, name, said.get("starter", ()))
     if "conmon" in said:
         where = on_host(settings.root, mount) if mount else ""
-        obstacle, advice = _of_podman(name, said["conmon"][0], where)
+        obstacle, advice = _stopped_by_hand(name, said["conmon"][0], where)
     policy = found.get("restart") or {}
     restart = str(policy.get("Name") or "no")
     if restart == "on-failure" and policy.get("MaximumRetryCount"):
@@ -222,7 +222,7 @@ def _obstacle(found: Mapping[str, object], name: str, starters: Sequence[str]) -
     return "", ""
 
 
-def _of_podman(name: str, unit: str, source: str) -> tuple[str, str]:
+def _stopped_by_hand(name: str, unit: str, source: str) -> tuple[str, str]:
     """As `_obstacle`, for a container of Podman's.
 
     Podman before 5.1 cannot change a container's restart policy, so podman-restart.service would

@@ -43,7 +43,7 @@ ALLOWED = {
     "cli/up.py": "asks the engine of this machine, before anything is declared",
     "doctor/hosts.py": DAEMON,
     "fleet/check/projects.py": "the runtime of that name, which can run a gateway",
-    "jobs/restore.sh": HOST,
+    "jobs/restore.sh": "the directories of a registry's storage",
     "look/foreign.sh": HOST,
     "look/import.sh": HOST,
     "look/parse.py": DAEMON,
