@@ -107,8 +107,10 @@ def _program(service: Service, run: UnitRun) -> Iterator[str]:
         yield f"Environment={_quoted((f'{name}={value}',))}"
     yield f"ExecStart={_quoted(_command(service, run))}"
     yield from ("Restart=always", "RestartSec=2")
-    # Root without capabilities, as in the container: the files are the same ones.
-    yield from ("User=root", "Group=root")
+    # Root without capabilities, as in the container: the files are the same ones. Of systemd 257 an
+    # nginx for which that is said, with PrivateDevices, cannot give its workers another user.
+    if run.unit:
+        yield from ("User=root", "Group=root")
     kept = " ".join(f"CAP_{each}" for each in run.privileges)
     yield from (f"CapabilityBoundingSet={kept}", "AmbientCapabilities=", "NoNewPrivileges=yes")
     yield "ProtectSystem=strict"

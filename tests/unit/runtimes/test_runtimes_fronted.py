@@ -335,6 +335,9 @@ def test_packages_are_run_by_units_of_their_own(wants, init):
     (conf,) = (file for file in services[2].files if file.path.endswith("nginx.conf"))
     assert f"pid {temporary}/nginx.pid;".encode() in conf.content
     assert b"user www-data;" in conf.content
+    # systemd 257 would keep nginx from giving its workers that user.
+    assert ("User=root" in own) == (init == "systemd")
+    assert "User=" not in users + front
 
 
 def test_packages_bring_nginx_beside_one_that_is_there(wants):
