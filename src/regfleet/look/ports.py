@@ -101,7 +101,8 @@ def parse(host: str, lines: Iterable[str], mark: str) -> Holder:
         if word == "@process":
             process = rest.strip()
         elif word == "@container":
-            container, image, fleet = (*rest.split(), "", "", "")[:3]
+            container, image, label = (*rest.split(), "", "", "")[:3]
+            fleet = label or fleet  # a container of Podman's has none: its unit says whose it is
         elif word == "@unit":
             unit, fleet = (*rest.split(), "", "")[:2]
     try:

@@ -64,6 +64,11 @@ def test_whoever_listens_at_another_address_is_in_nobodys_way(published, own, ot
         (["noise", "@x y"], Holder(), "a process that cannot be seen"),
         (["@container old registry:2 acme"], Holder("", "old", "registry:2", "acme"), "old"),
         (["@container", "@process"], Holder(), "cannot be seen"),
+        (  # Podman's containers have no label of ours
+            ["@process 9 conmon", "@unit regfleet-main acme", "@container regfleet-main r:2"],
+            Holder("9 conmon", "regfleet-main", "r:2", "acme", "regfleet-main"),
+            "the service regfleet-main of the fleet acme, the container regfleet-main",
+        ),
     ],
 )
 def test_it_is_named(lines, holder, words):
