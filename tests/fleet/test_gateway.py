@@ -184,6 +184,8 @@ def test_it_stays_as_it_was_when_a_client_cannot_work_with_its_gateway(twin, run
     assert host.read("docker ps -a --format '{{.Names}}'") == "regfleet-main"
     assert host.read("ls /etc/regfleet") == "main"
     assert planned(run, projects=False) == []
+    # dockerd reads /etc/hosts anew after five seconds (Go, src/net/hosts.go, cacheMaxAge).
+    client.read("sleep 6")
     docker("bob", "push APP/team-a/old:1")
 
 

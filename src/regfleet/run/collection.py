@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import RegfleetError
@@ -11,9 +12,11 @@ from regfleet.fleet.model import Fleet, Registry
 from regfleet.jobs.collection import Subject
 from regfleet.model.desired import DesiredHost
 from regfleet.model.service import ComposeRun, Service
-from regfleet.run.asking import RegistryAccess
 from regfleet.secret import Secret
 from regfleet.services import KINDS
+
+if TYPE_CHECKING:  # what asks registries takes long to import
+    from regfleet.run.asking import RegistryAccess
 
 _CONFIG = "/config.yml"
 
