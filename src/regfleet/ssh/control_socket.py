@@ -54,6 +54,22 @@ def _directory() -> Path:
     return (Path(base) / "regfleet" if base.startswith("/") else kept_file().parent) / "ssh"
 
 
+def is_safe(directory: Path) -> bool:
+    """Whether nobody else can put files there, as sshd asks of homes (sshd_config(5), StrictModes).
+
+    As root with HOME of an account, the account could change what root's ssh reads and starts.
+    """
+    with suppress(OSError):
+        for path in (directory.absolute(), directory.resolve()):
+            for each in (path, *path.parents):
+                about = each.stat()
+                shared = about.st_mode & 0o022 and not about.st_mode & stat.S_ISVTX
+                if shared or not {about.st_uid, each.lstat().st_uid} <= {0, os.geteuid()}:
+                    return False
+        return True
+    return False
+
+
 def _is_ours(path: Path) -> bool:
     """Whether it is a socket of this account. Who listens there is asked when it is connected."""
     with suppress(OSError):

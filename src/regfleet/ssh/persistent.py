@@ -15,11 +15,12 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from regfleet.ssh.control_socket import socket_to_keep, socket_to_use
+from regfleet.ssh.control_socket import is_safe, socket_to_keep, socket_to_use
 from regfleet.ssh.jump import settings
 from regfleet.ssh.limits import KEEPALIVE_SECONDS
 from regfleet.ssh.multiplex import Multiplexed
-from regfleet.ssh.way import Way
+from regfleet.ssh.openssh import answer
+from regfleet.ssh.way import Way, question
 
 MOST = 200  # clients that are started; each is a process
 _UNWANTED = (  # of the user's configuration: what such a connection is not for
@@ -55,6 +56,8 @@ def keep(ways: Iterable[Way]) -> None:
 def _start(way: Way, path: Path) -> None:
     """Log in, run `true` and stay; where a client is there already, run it through that one."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not is_safe(path.parent):
+        return
     configuration = _configuration(settings(way.host.ssh), path.parent)
     options = (
         "ControlMaster=auto",
@@ -64,6 +67,7 @@ def _start(way: Way, path: Path) -> None:
         "ServerAliveCountMax=2",
         *_UNWANTED,
         *(("IdentitiesOnly=yes",) if way.only else ()),
+        *(("KnownHostsCommand=none",) if _has_other_host_keys(way) else ()),
     )
     given = [part for option in options for part in ("-o", option)]
     target = ["-l", way.user, "-p", str(way.port), "--", way.host.address, "true"]
@@ -75,6 +79,14 @@ def _start(way: Way, path: Path) -> None:
         start_new_session=True,
         env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
     )
+
+
+def _has_other_host_keys(way: Way) -> bool:
+    """Whether the user's configuration has a source of host keys that the fleet file rules out.
+
+    OpenSSH before 8.5 does not know the keyword, so it is not named without a reason.
+    """
+    return bool(way.host.ssh.known_hosts) and "knownhostscommand" in answer(question(way.host))
 
 
 def _configuration(text: str, directory: Path) -> Path:

@@ -1,5 +1,6 @@
 """Which control socket may be used, and when it is another one."""
 
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -82,3 +83,28 @@ def test_the_users_own_only_where_no_rule_is_declared(rules):
     assert control_socket.socket_to_use(way_with(answer)) == path
     assert control_socket.socket_to_use(way_with(answer, **rules)) is None
     assert control_socket.socket_to_use(way_with({"controlpath": ("none",)})) is None
+
+
+def test_where_another_account_can_put_files_nothing_is_kept(tmp_path):
+    inner = tmp_path / "account" / "regfleet" / "ssh"
+    inner.mkdir(parents=True, mode=0o700)
+    assert control_socket.is_safe(inner)
+    (tmp_path / "account").chmod(0o777)
+    assert not control_socket.is_safe(inner)
+    (tmp_path / "account").chmod(0o1777)  # as /tmp: others cannot rename what is ours
+    assert control_socket.is_safe(inner)
+    assert not control_socket.is_safe(tmp_path / "none")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes files of another account")
+def test_root_keeps_nothing_in_the_home_of_an_account(tmp_path):
+    inner = tmp_path / "account" / ".cache" / "ssh"
+    inner.mkdir(parents=True, mode=0o700)
+    os.chown(tmp_path / "account", 65534, 65534)
+    assert not control_socket.is_safe(inner)
+    os.chown(tmp_path / "account", 0, 0)
+    link = tmp_path / "link"
+    link.symlink_to(inner)
+    assert control_socket.is_safe(link)
+    os.chown(link, 65534, 65534, follow_symlinks=False)
+    assert not control_socket.is_safe(link)
