@@ -1,4 +1,4 @@
-"""Select hosts by `--limit` and `--exclude`: names, groups and patterns, as in pyinfra. Pure."""
+"""Select hosts by `--limit` and `--exclude` as in pyinfra, and registries by name. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from regfleet.errors import UsageError
-from regfleet.fleet.findings import RefusedError
+from regfleet.fleet.findings import RefusedError, did_you_mean
 from regfleet.fleet.hosts import expand
-from regfleet.fleet.model import Fleet
+from regfleet.fleet.model import Fleet, Registry
 
 _LIKE_REGEX = re.compile(r"[\^$|()+\\{}~]|\.\*|^/.*/$")
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")
@@ -86,3 +86,17 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     except RefusedError:
         return lambda _name: False
     return names.__contains__
+
+
+def registries_with(fleet: Fleet, asked: str, has: Callable[[Registry], object]) -> list[Registry]:
+    """The registries that have something; with a name or an endpoint, that one.
+
+    Raises:
+        UsageError: there is no registry of that name.
+    """
+    having = [each for each in fleet.registries.values() if has(each)]
+    found = [each for each in having if asked in ("", each.name, each.endpoint)]
+    if not found and asked and asked not in fleet.registries:
+        hint = did_you_mean(asked, list(fleet.registries), "")
+        raise UsageError(f"there is no registry {asked} in {fleet.path.name}", hint)
+    return found

@@ -11,6 +11,7 @@ from regfleet.desired.resolve import registries_on
 from regfleet.errors import HostError, UsageError
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.model import Backup, Fleet, Registry
+from regfleet.fleet.selection import registries_with
 from regfleet.jobs import backup as job
 from regfleet.jobs.backup import BackupSubject, Place
 from regfleet.jobs.running import Connection
@@ -30,13 +31,8 @@ def chosen(fleet: Fleet, asked: str) -> list[Registry]:
     Raises:
         UsageError: there is none.
     """
-    found = [each for each in fleet.registries.values() if each.backup]
-    found = [each for each in found if asked in ("", each.name, each.endpoint)]
-    if found:
+    if found := registries_with(fleet, asked, lambda each: each.backup):
         return found
-    if asked and asked not in fleet.registries:
-        hint = did_you_mean(asked, list(fleet.registries), "")
-        raise UsageError(f"there is no registry {asked} in {fleet.path.name}", hint)
     what = f"the registry {asked} has no" if asked else f"no registry in {fleet.path.name} has a"
     raise UsageError(
         f"{what} place for backups",

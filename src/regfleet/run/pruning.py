@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from regfleet.engines import ENGINES
 from regfleet.errors import RegfleetError, UsageError
-from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.selection import registries_with
 from regfleet.jobs.collection import Collection
 from regfleet.model.deletions import Deletion, Deletions, ImageName
 from regfleet.model.retention import Doomed
@@ -59,13 +59,8 @@ def chosen(fleet: Fleet, asked: str) -> list[Registry]:
     Raises:
         UsageError: there is none.
     """
-    ruled = [each for each in fleet.registries.values() if each.retention.rules]
-    found = [each for each in ruled if asked in ("", each.name, each.endpoint)]
-    if found:
+    if found := registries_with(fleet, asked, lambda each: each.retention.rules):
         return found
-    if asked and asked not in fleet.registries:
-        hint = did_you_mean(asked, list(fleet.registries), "")
-        raise UsageError(f"there is no registry {asked} in {fleet.path.name}", hint)
     what = f"the registry {asked} has" if asked else f"no registry in {fleet.path.name} has"
     raise UsageError(
         f"{what} {'no ' if asked else ''}rules of retention, so nothing is to be deleted",
