@@ -208,6 +208,10 @@ class InsideHost(TwinHost):
         """Copy a file of this machine into the host."""
         self.docker.run("cp", str(source), f"{self.container}:{target}")
 
+    def copy_out(self, source: str, target: Path) -> None:
+        """Copy a file of the host out of it."""
+        self.docker.run("cp", f"{self.container}:{source}", str(target))
+
 
 class InsideTwin(Twin):
     """A twin of such hosts."""

@@ -16,6 +16,7 @@ from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.errors import StateError
 from regfleet.fleet.copies import logins_on
 from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.http_proxy import HttpProxy, no_proxy, with_login
 from regfleet.model.service import Image
 from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
@@ -24,6 +25,9 @@ from regfleet.pki.tokens import TokenKeys, token_keys
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
 
+# Where machines and containers of Amazon's ask for their role's keys (AWS SDKs and Tools Reference
+# Guide, "IMDS credential provider", "Container credential provider").
+_METADATA = ("169.254.169.254", "169.254.170.2")
 _RANDOM = re.compile(r"[!-~]{16,256}", re.ASCII)  # regfleet writes 48 hexadecimal digits
 
 
@@ -44,6 +48,7 @@ class RegistryMaterial:
             a declared registry with one.
         tokens: what its gateway signs tokens with; None without a gateway.
         instances: what its instances show to gateways of other hosts; None where there are none.
+        http_proxy: the HTTP proxy by which it reaches its upstream or its bucket; None without one.
         s3_keys: access key and secret key of the bucket that keeps its images; None without.
         s3_ca: PEM of the CA that signed the certificate of that bucket's service, or None.
     """
@@ -56,6 +61,7 @@ class RegistryMaterial:
     retired: Mapping[str, Secret] = field(default_factory=dict, repr=False)
     upstream_password: Secret | None = None
     upstream_ca: bytes | None = None
+    http_proxy: HttpProxy | None = None
     tokens: TokenKeys | None = None
     instances: InstancePair | None = None
     s3_keys: tuple[Secret, Secret] | None = None
@@ -130,6 +136,7 @@ def gather(
                 registries[registry.name],
                 upstream_password=upstream_password(registry),
                 upstream_ca=upstream_ca(fleet, registry, registries),
+                http_proxy=registrys_proxy(fleet, registry, http_password(registry)),
                 s3_keys=s3_keys(registry),
                 s3_ca=s3_ca(registry, now),
             )
@@ -153,6 +160,37 @@ def proxy_password(client: Client) -> Secret | None:
         return None
     whose = f"password of user {login.name!r} at the proxy of client {client.name!r}"
     return passwords.read(login.password, whose)
+
+
+def http_password(registry: Registry) -> Secret | None:
+    """The password of the HTTP proxy that a registry uses; None without one.
+
+    Raises:
+        PasswordError: its source cannot be read.
+    """
+    login = registry.http_proxy.user if registry.http_proxy else None
+    if login is None:
+        return None
+    whose = f"password of user {login.name!r} at the HTTP proxy of registry {registry.name!r}"
+    return passwords.read(login.password, whose)
+
+
+def registrys_proxy(fleet: Fleet, registry: Registry, password: Secret | None) -> HttpProxy | None:
+    """The HTTP proxy that a registry uses; None without one.
+
+    It is the same on all hosts of the registry. Where a machine's role gives the keys of a bucket,
+    they come from an address of its own, which no proxy knows.
+    """
+    declared = registry.http_proxy
+    if declared is None:
+        return None
+    further = _METADATA if registry.s3 and not registry.s3.keys else ()
+    return HttpProxy(
+        with_login(declared.http, declared.user, password),
+        with_login(declared.https, declared.user, password),
+        no_proxy(fleet, declared, further=further),
+        secret=password is not None,
+    )
 
 
 def upstream_password(registry: Registry) -> Secret | None:

@@ -9,6 +9,7 @@ import json
 import pytest
 
 import stranger
+import tinyproxy
 from regfleet.errors import RegfleetError
 from regfleet.rehearse.twin import HostSpec
 
@@ -58,17 +59,6 @@ LOGIN = (
     'proxy = { http = "http://reg1:3129", https = "http://reg1:3129", user = "build",'
     ' password = { env = "PROXY" }, no_proxy = ["more.example"] }'
 )
-TINYPROXY = """
-User root
-Group root
-Port {port}
-Listen 0.0.0.0
-Timeout 600
-LogFile "/var/log/{port}.log"
-PidFile "/run/tinyproxy-{port}.pid"
-LogLevel Connect
-MaxClients 100
-"""
 DROP_IN = "/etc/systemd/system/{}.service.d/regfleet-test-proxy"
 
 
@@ -98,15 +88,10 @@ def twin(boot_for_module, dockers):
 def ca(twin, seeds, tmp_path_factory):
     """The registry that only `reg1` can name, and two proxies there; gives the file of its CA."""
     host = twin.hosts["reg1"]
-    done = host.run("apt-get -qq update && apt-get -qq -y install tinyproxy")
-    if done.returncode != 0:
-        pytest.skip(f"no tinyproxy: {done.stderr[-200:]}")
+    tinyproxy.install(host)
     file = stranger.serve(host, seeds, tmp_path_factory.mktemp("out"), "outside.test", 5443)
-    host.read("systemctl disable --now tinyproxy 2>/dev/null || :")
-    for port, more in ((3128, ""), (3129, f"BasicAuth {USER} {PASSWORD}\n")):
-        text = TINYPROXY.format(port=port) + more
-        host.run(f"cat >/root/{port}.conf", stdin=text)
-        host.read(f"tinyproxy -c /root/{port}.conf")
+    tinyproxy.serve(host, 3128)
+    tinyproxy.serve(host, 3129, f"{USER} {PASSWORD}")
     for name in (*twin.hosts,):
         stranger.push(host, f"127.0.0.1:5443/tool:{name}")
     return file
@@ -142,7 +127,7 @@ def run(twin, body, write_fleet, state, regfleet):
 
 def asked(twin, port):
     """The proxy's log: a line for each request."""
-    return twin.hosts["reg1"].read(f"grep -h 'Request' /var/log/{port}.log || :")
+    return tinyproxy.asked(twin.hosts["reg1"], port)
 
 
 def proxies_of(host):
@@ -229,12 +214,12 @@ def test_a_daemon_with_another_proxy_is_told_and_mended(twin, run, dockers):
 
 def test_the_doctor_tells_of_a_proxy_that_is_gone(twin, run, dockers):
     reg1 = twin.hosts["reg1"]
-    reg1.read("kill $(cat /run/tinyproxy-3129.pid)")
+    tinyproxy.stop(reg1, 3129)
     try:
         said = run("doctor").stdout
     finally:
-        reg1.read("sleep 1; tinyproxy -c /root/3129.conf")
-    title = "the HTTP proxy reg1:3129 of the engine cannot be reached there"
+        tinyproxy.start(reg1, 3129)
+    title = "the HTTP proxy reg1:3129 cannot be reached there"
     assert title in " ".join(said.split()), said
     for name in (*dockers, "script", "ctd"):
         assert name in said

@@ -14,7 +14,7 @@ ORDER = (
     "errors",
     "given_files resources seed shell state",
     "fleet kept",
-    "archives backup_state htpasswd members passwords pki record roles unproven",
+    "archives backup_state htpasswd http_proxy members passwords pki record roles unproven",
     "model",
     "documents journal materials promotions registry_api timers",
     "gateway image_work replication services",

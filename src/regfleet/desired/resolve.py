@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from urllib.parse import quote
 
 from regfleet.engines import ENGINES
 from regfleet.engines.interface import ClientNeeds, EngineProxy, Trust
 from regfleet.fleet.copies import Copy, copies
-from regfleet.fleet.model import Client, EngineName, Fleet, Json, Mirror, Registry, User
+from regfleet.fleet.model import Client, EngineName, Fleet, Json, Mirror, Registry
+from regfleet.http_proxy import no_proxy, with_login
 from regfleet.materials import Materials
 from regfleet.model.desired import DesiredHost, LoginEntry
 from regfleet.model.files import Directory, File
@@ -17,7 +17,6 @@ from regfleet.model.service import Image
 from regfleet.replication import timers
 from regfleet.replication.settings import settings
 from regfleet.runtimes import RUNTIMES
-from regfleet.secret import Secret
 
 
 def resolve(
@@ -213,37 +212,13 @@ def _engine_proxy(
         return None
     proxy, password = client.proxy, materials.proxies.get(client.name)
     return EngineProxy(
-        http=_with_login(proxy.http, proxy.user, password),
-        https=_with_login(proxy.https, proxy.user, password),
-        no_proxy=",".join(dict.fromkeys((*proxy.no_proxy, *_direct(fleet, host)))),
+        http=with_login(proxy.http, proxy.user, password),
+        https=with_login(proxy.https, proxy.user, password),
+        no_proxy=no_proxy(fleet, proxy, fleet.hosts()[host]),
         secret=password is not None,
         containers=proxy.containers,
         reason=f"client.{client.name}.proxy",
     )
-
-
-def _with_login(url: str, user: User | None, password: Secret | None) -> Secret:
-    """A proxy's URL with its login, percent-encoded (RFC 3986, 3.2.1)."""
-    scheme, mark, rest = url.partition("://")
-    if not url or user is None or password is None:
-        return Secret(url)
-    login = f"{quote(user.name, safe='')}:{quote(password.reveal(), safe='')}"
-    return Secret(f"{scheme}{mark}{login}@{rest}")
-
-
-def _direct(fleet: Fleet, host: str) -> Iterator[str]:
-    """What a host reaches without its proxy: itself, the fleet's registries and their hosts.
-
-    Other clients are left out: each new one would restart the engines of all.
-    """
-    yield from ("localhost", "127.0.0.1", "::1")
-    itself = fleet.hosts()[host]
-    yield from () if itself.is_local else (itself.name, itself.address)
-    for registry in fleet.registries.values():
-        if not registry.external:
-            yield registry.host
-            for each in registry.machines:
-                yield from () if each.is_local else (each.name, each.address)
 
 
 def _login_entries(

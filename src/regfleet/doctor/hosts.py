@@ -222,10 +222,10 @@ def _orphan_pairs(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
 
 
 def _unreached_proxies(case: Case, name: str, signs: Signs) -> Iterator[Symptom]:
-    groups = proxies(case.fleet, name)
+    tables = proxies(case.fleet, name)
     for place, said in signs.unreached.items():
-        if place in groups:
-            values = {"proxy": place, "url": f"http://{place}/", "table": f"client.{groups[place]}"}
+        if place in tables:
+            values = {"proxy": place, "url": f"http://{place}/", "table": tables[place]}
             found = said or "no answer in time"
             yield Symptom("proxy-unreachable", name, found, values=values)
 

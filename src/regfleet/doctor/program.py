@@ -121,17 +121,23 @@ def names(fleet: Fleet, host: str) -> tuple[str, ...]:
 
 
 def proxies(fleet: Fleet, host: str) -> dict[str, str]:
-    """Host and port of the HTTP proxies that a host's groups declare, and the group by each.
+    """Host and port of the HTTP proxies that a host uses, and the table that declares each.
 
     golang.org/x/net/http/httpproxy and net/http: where a URL has no port.
     """
+    declared = [(f"client.{each.name}.proxy", each.proxy) for each in clients_of(fleet, host)]
+    declared += [
+        (f"registry.{each.name}.http_proxy", each.http_proxy)
+        for each in registries_on(fleet, host)
+        if any(host == one.name for one in each.hosts)
+    ]
     found: dict[str, str] = {}
-    for group in clients_of(fleet, host):
-        for text in (group.proxy.http, group.proxy.https) if group.proxy else ():
+    for table, proxy in declared:
+        for text in (proxy.http, proxy.https) if proxy else ():
             url = urlsplit(text)
             if url.hostname:
                 port = url.port or _PROXY_PORTS[url.scheme]
-                found.setdefault(at(url.hostname, port), group.name)
+                found.setdefault(at(url.hostname, port), table)
     return found
 
 

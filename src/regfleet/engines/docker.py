@@ -30,6 +30,7 @@ from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Tru
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
+from regfleet.http_proxy import without_login
 from regfleet.model.desired import NOT_DECLARED, DesiredHost, WantedSettings
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost
@@ -284,7 +285,7 @@ def _change(activator: Activator, key: str, settings: WantedSettings, how: Activ
 def _shown(keys: Keys, key: str) -> list[str]:
     value = {key: keys[key]} if key in keys else None
     text = json.dumps(value, indent=2, ensure_ascii=False) if value else ""
-    return proxy.without_login(text).splitlines()
+    return without_login(text).splitlines()
 
 
 def _digest(text: str | None) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from regfleet.fleet.model import EngineName, Json, Mirror
+from regfleet.http_proxy import HttpProxy
 from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Change, Step
 from regfleet.record import Owned, OwnedEdit
-from regfleet.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,14 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineProxy:
+class EngineProxy(HttpProxy):
     """The HTTP proxy that an engine uses.
 
     Attributes:
-        http, https: its URL for each scheme of registries, with the login in it (RFC 3986, 3.2.1);
-            empty for none.
-        no_proxy: what is reached without it, with commas between.
-        secret: whether the URLs hold a password.
         containers: whether containers and builds get it, too.
         reason: what in the fleet file asks for it.
     """
 
-    http: Secret
-    https: Secret
-    no_proxy: str
-    secret: bool
     containers: bool
     reason: str
 

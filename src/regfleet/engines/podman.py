@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 import tomli
 
-from regfleet.engines import installation, proxy
+from regfleet.engines import installation
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust, by_registry
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet import toml_text
 from regfleet.fleet.model import EngineName, Mirror
+from regfleet.http_proxy import variables
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost
@@ -121,7 +122,7 @@ def _proxy_files(needs: ClientNeeds) -> tuple[tuple[Directory, ...], tuple[File,
     """
     if needs.proxy is None:
         return (), ()
-    env = [f"{name}={value}" for name, value in proxy.variables(needs.proxy).items()]
+    env = [f"{name}={value}" for name, value in variables(needs.proxy).items()]
     lines = (
         f"# Written by regfleet for the fleet {needs.fleet}: changes here are overwritten.",
         "[engine]",

@@ -2,7 +2,6 @@
 
 The variables stand in a file of their own, which root alone reads: systemd tells everybody what
 `Environment=` says (systemd.exec(5), "Environment": "exposed to unprivileged clients via D-Bus").
-Names and meaning: golang.org/x/net/http/httpproxy, FromEnvironment.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import replace
 
 from regfleet.engines.interface import EnginePlan, EngineProxy
 from regfleet.errors import HostError
+from regfleet.http_proxy import variables, without_login
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost
@@ -22,26 +22,6 @@ from regfleet.record import Owned
 
 UNITS = "/etc/systemd/system"
 _OURS = re.compile(rf"{UNITS}/[^/]+\.service\.d/regfleet-[^/]+-proxy\.(conf|env)")
-_LOGIN = re.compile(r"://[^/@\s]*@")
-
-
-def without_login(text: str) -> str:
-    """A text without users and passwords in URLs."""
-    return _LOGIN.sub("://***@", text)
-
-
-def variables(proxy: EngineProxy, prefix: str = "") -> dict[str, str]:
-    """The variables that tell a program of Go's of a proxy, with its password.
-
-    Args:
-        prefix: before each name; k3s and RKE2 hand on what begins with `CONTAINERD_`.
-    """
-    given = {
-        "HTTP_PROXY": proxy.http.reveal(),
-        "HTTPS_PROXY": proxy.https.reveal(),
-        "NO_PROXY": proxy.no_proxy,
-    }
-    return {f"{prefix}{name}": value for name, value in given.items() if value}
 
 
 def drop_ins(

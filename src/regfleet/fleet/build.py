@@ -121,6 +121,7 @@ class _Builder:
                 else None
             ),
             proxy_ttl=upstream.get("ttl", ""),
+            http_proxy=self._build_proxy(table.get("http_proxy")),
             serves_docker_hub=defaults.serves_docker_hub(settings),
             listen=split_listen(settings["listen"]) if "listen" in settings else None,
             limits=Limits(

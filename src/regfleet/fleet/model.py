@@ -255,6 +255,24 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """The HTTP proxy of an engine, or of a registry.
+
+    Attributes:
+        http, https: its URL for requests of each scheme, without a login; empty for none.
+        no_proxy: what is reached without it, besides the fleet's own.
+        user: as whom to log in to it; None without a login.
+        containers: whether an engine's containers and builds get it, too.
+    """
+
+    http: str = ""
+    https: str = ""
+    no_proxy: tuple[str, ...] = ()
+    user: User | None = None
+    containers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     """A declared registry.
 
@@ -264,6 +282,7 @@ class Registry:
         smoke: whether the smoke test may push to it.
         proxy: the upstream's URL when it is a pull-through cache, else None.
         proxy_user: as whom it logs in to its upstream; None without a login.
+        http_proxy: the HTTP proxy by which it reaches its upstream or its bucket; None for none.
         adopt: whether it takes over from a registry that serves its port and was made by hand.
         proxy_ttl: how long it keeps what it fetched, as Go writes durations; empty for its default.
         serves_docker_hub: whether the upstream is Docker Hub, or a mirror of it.
@@ -298,6 +317,7 @@ class Registry:
     limits: Limits = field(default_factory=Limits)
     proxy_user: User | None = None
     proxy_ttl: str = ""
+    http_proxy: Proxy | None = None
     adopt: bool = False
     s3: S3 | None = None
     shared: bool = False
@@ -408,24 +428,6 @@ class Mirror:
     registry: str | None = None
     of: str = HUB
     place: tuple[str | int, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """The HTTP proxy of an engine.
-
-    Attributes:
-        http, https: its URL for registries of each scheme, without a login; empty for none.
-        no_proxy: what is reached without it, besides the fleet's own.
-        user: as whom to log in to it; None without a login.
-        containers: whether containers and builds get it, too.
-    """
-
-    http: str = ""
-    https: str = ""
-    no_proxy: tuple[str, ...] = ()
-    user: User | None = None
-    containers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

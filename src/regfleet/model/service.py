@@ -135,6 +135,7 @@ class UnitRun:
         manager: the host's service manager.
         own_group: whether a container has a control group of its own.
         environment: variables of a program without an image; a container has them as arguments.
+        variables: path of a file with more of them, which root alone reads; empty for none.
         temporary: a directory in /run for what a program need not keep; empty for none.
         titled: whether it is an nginx, which writes its arguments over its environment
             (os/unix/ngx_setproctitle.c): what it is known by is among them, too.
@@ -155,6 +156,7 @@ class UnitRun:
     manager: Manager = "systemd"
     own_group: bool = True
     environment: tuple[tuple[str, str], ...] = ()
+    variables: str = ""
     temporary: str = ""
     titled: bool = False
 
@@ -163,7 +165,8 @@ class UnitRun:
         """All settings that need a restart when they change."""
         limits = (self.pids, self.memory, self.own_group)
         where = (self.manager, self.unit)
-        more = (self.environment,) if self.environment else ()
+        more: tuple[Sequence[object], ...] = (self.environment,) if self.environment else ()
+        more += ((self.variables,),) if self.variables else ()
         return (self.arguments, self.command, self.mounts, where, self.privileges, limits, *more)
 
 

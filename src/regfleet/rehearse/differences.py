@@ -198,7 +198,8 @@ def _mirrors(fleet: Fleet) -> Iterator[str]:
 def _caches(fleet: Fleet) -> Iterator[str]:
     for registry in fleet.registries.values():
         if registry.proxy:
-            yield f"{registry.name} asks an empty registry in place of {registry.proxy}"
+            without = ", without its HTTP proxy" if registry.http_proxy else ""
+            yield f"{registry.name} asks an empty registry in place of {registry.proxy}{without}"
 
 
 def _storages(fleet: Fleet) -> Iterator[str]:

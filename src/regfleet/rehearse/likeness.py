@@ -298,6 +298,7 @@ def _registry(
         image_archive=image.archive if image else registry.image_archive,
         gateway=gateway,
         storage=f"/mnt/regfleet-{registry.name}" if registry.s3 else registry.storage,
+        http_proxy=None,  # the twin's upstream is beside it
         s3=None,  # a rehearsal writes to no service of anybody's
         shared=bool(registry.shared or registry.s3),
         # Nothing is mounted in a twin, and no secret is asked for.

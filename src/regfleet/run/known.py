@@ -23,7 +23,9 @@ from regfleet.materials import (
     Materials,
     RegistryMaterial,
     fit,
+    http_password,
     proxy_password,
+    registrys_proxy,
     s3_ca,
     s3_keys,
     upstream_ca,
@@ -57,6 +59,8 @@ class KnownRegistry:
         password_errors: why passwords are unknown.
         upstream_password: as in `RegistryMaterial`; None if unknown, too.
         upstream_error: why it is unknown.
+        http_password: of the HTTP proxy that it uses; None if unknown, or without one.
+        http_error: why it is unknown.
         s3_keys: as in `RegistryMaterial`; None if unknown, too.
         s3_error: why they are unknown.
         tokens: as in `RegistryMaterial`; None if unknown, too.
@@ -74,6 +78,8 @@ class KnownRegistry:
     password_errors: tuple[RegfleetError, ...]
     upstream_password: Secret | None = field(default=None, repr=False)
     upstream_error: RegfleetError | None = None
+    http_password: Secret | None = field(default=None, repr=False)
+    http_error: RegfleetError | None = None
     s3_keys: tuple[Secret, Secret] | None = field(default=None, repr=False)
     s3_error: RegfleetError | None = None
     tokens: TokenKeys | None = field(default=None, repr=False)
@@ -170,7 +176,7 @@ class Known:
         for name, known in self.registries.items():
             if of is not None and name not in of:
                 continue
-            lacking = (known.upstream_error, known.s3_error)
+            lacking = (known.upstream_error, known.http_error, known.s3_error)
             for error in (known.trust_error, *known.password_errors, *lacking):
                 if error and error.message not in said:
                     said.add(error.message)
@@ -184,7 +190,11 @@ class Known:
         for name, known in self.registries.items():
             trusted = upstream_ca(self.fleet, known.registry, made)
             bucket_ca = s3_ca(known.registry, datetime.now(timezone.utc))
-            made[name] = replace(made[name], upstream_ca=trusted, s3_ca=bucket_ca)
+            declared = known.registry.http_proxy
+            login = declared and declared.user
+            password = (known.http_password or Secret(stand_in)) if login else None
+            by = registrys_proxy(self.fleet, known.registry, password)
+            made[name] = replace(made[name], upstream_ca=trusted, s3_ca=bucket_ca, http_proxy=by)
         proxies = {
             name: self.proxies.get(name, Secret(stand_in))
             for name, client in self.fleet.clients.items()
@@ -282,6 +292,11 @@ def _registry(
         upstream = upstream_password(registry)
     except PasswordError as error:
         upstream_error = error
+    http, http_error = None, None
+    try:
+        http = http_password(registry)
+    except PasswordError as error:
+        http_error = error
     keys, keys_error = None, None
     try:
         keys = s3_keys(registry)
@@ -301,6 +316,8 @@ def _registry(
         errors,
         upstream,
         upstream_error,
+        http,
+        http_error,
         keys,
         keys_error,
     )

@@ -94,11 +94,13 @@ def _behind_gateway(
     environment: dict[str, Json] = {"OTEL_TRACES_EXPORTER": "none"}
     configured = f"{made.needs.home}:{INSIDE}:ro"
     memory: dict[str, Json] = {"mem_limit": limits.memory} if limits.memory else {}
+    runs = _command(made.needs)
     own: dict[str, Json] = {
-        **program,
+        **common,
+        "entrypoint": runs["entrypoint"],
         "volumes": [configured, *_stored(registry)],
         "environment": {**environment, **dict(made.needs.environment)},
-        "command": ["serve", f"{INSIDE}/config.yml"],
+        "command": runs["command"],
         **_temporary(registry),
         **memory,
     }
@@ -120,7 +122,7 @@ def _behind_gateway(
     }
     home = made.needs.home
     users_home = f"{home}.{fronted.USERS}"
-    runs = fronted.Runs(
+    every = fronted.Runs(
         users=ComposeRun(f"{users_home}/compose.yaml", users, log_options, fronted.USERS),
         registry=ComposeRun(f"{home}/compose.yaml", own, log_options),
         gateway=ComposeRun(f"{made.front.home}/compose.yaml", front, log_options, fronted.GATEWAY),
@@ -130,11 +132,11 @@ def _behind_gateway(
     directory = Directory(users_home, 0o700, f"registry.{registry.name}.gateway", own=True)
     return tuple(
         _made(replace(each, directories=(*each.directories, directory)))
-        if each.run is runs.users
+        if each.run is every.users
         else _made(each)
         if isinstance(each.run, ComposeRun)
         else each
-        for each in fronted.services(fleet, registry, instance, made, runs)
+        for each in fronted.services(fleet, registry, instance, made, every)
     )
 
 
@@ -153,13 +155,19 @@ def _definition(registry: Registry, needs: files.Needs) -> dict[str, Json]:
             *_stored(registry),
         ],
         "environment": {"OTEL_TRACES_EXPORTER": "none", **dict(needs.environment)},
-        "entrypoint": ["registry"],
-        "command": ["serve", f"{INSIDE}/config.yml"],
+        **_command(needs),
         **CONFINED,
         **_temporary(registry),
         "pids_limit": limits.pids,
         **memory,
     }
+
+
+def _command(needs: files.Needs) -> dict[str, Json]:
+    """What the container runs."""
+    command: list[Json] = list(files.with_variables(needs, "serve", f"{INSIDE}/config.yml"))
+    entry = len(command) - 2
+    return {"entrypoint": command[:entry], "command": command[entry:]}
 
 
 def _stored(registry: Registry) -> list[Json]:

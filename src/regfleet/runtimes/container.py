@@ -26,7 +26,8 @@ CONFINED_NOW = (
 )
 
 # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
-PROGRAM = ("--env=OTEL_TRACES_EXPORTER=none", "--entrypoint=registry")
+NO_TRACES = ("--env=OTEL_TRACES_EXPORTER=none",)
+PROGRAM = (*NO_TRACES, "--entrypoint=registry")
 # The process that checks passwords, for a gateway: bcrypt for whoever guesses passwords is not to
 # take more than one processor.
 CHECKER_THREADS = ("GOMAXPROCS", "1")
@@ -71,21 +72,21 @@ def _service(
     behind a file's mount.
     """
     needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
+    entry, *command = files.with_variables(needs, "serve", f"{INSIDE}/config.yml")
     limits = registry.limits
     mounted = (
         f"--publish={published(registry)}:{configuration.LISTEN}",
         f"--volume={needs.home}:{INSIDE}:ro",
         *_stored(registry),
-        # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
-        "--env=OTEL_TRACES_EXPORTER=none",
+        *NO_TRACES,
         *(f"--env={name}={value}" for name, value in needs.environment),
         # Both official images have the program on their PATH; their entrypoints differ.
-        "--entrypoint=registry",
+        f"--entrypoint={entry}",
     )
     memory = (f"--memory={limits.memory}",) if limits.memory else ()
     run = ContainerRun(
         arguments=(*mounted, *CONFINED, f"--pids-limit={limits.pids}", *memory),
-        command=("serve", f"{INSIDE}/config.yml"),
+        command=tuple(command),
         log_options=(
             f"--log-opt=max-size={limits.log_size}",
             f"--log-opt=max-file={limits.log_files}",
@@ -119,16 +120,18 @@ def _behind_gateway(
     )
     confined = ("--network=host", *CONFINED, f"--pids-limit={limits.pids}")
     configured = f"--volume={made.needs.home}:{INSIDE}:ro"
+    entry, *command = files.with_variables(made.needs, "serve", f"{INSIDE}/config.yml")
     own = ContainerRun(
         arguments=(
             configured,
             *_stored(registry),
             *(f"--env={name}={value}" for name, value in made.needs.environment),
-            *PROGRAM,
+            *NO_TRACES,
+            f"--entrypoint={entry}",
             *confined,
             *memory,
         ),
-        command=("serve", f"{INSIDE}/config.yml"),
+        command=tuple(command),
         log_options=log_options,
     )
     users = ContainerRun(

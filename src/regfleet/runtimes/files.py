@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from regfleet import roles
+from regfleet import http_proxy, roles
 from regfleet.fleet.model import Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import Directory, File
@@ -17,6 +19,7 @@ BASE = "/etc/regfleet"
 # loadSystemRoots).
 _TRUST = "SSL_CERT_DIR"
 _SYSTEM_TRUST = "/etc/ssl/certs"
+VARIABLES = "proxy.env"  # with a password that its process gets as a variable
 UNCACHED_NOW = "this version runs it without the cache in memory, which knows blobs that are gone"
 
 
@@ -49,6 +52,8 @@ class Needs:
         read_at_start: digests of the files that it reads at start alone: new ones mean a restart.
         formerly_read: the same for the configuration that an earlier version wrote.
         environment: variables of its process.
+        variables: path, as the process sees it, of a file with more variables, which only root
+            reads; empty for none.
     """
 
     home: str
@@ -57,6 +62,7 @@ class Needs:
     read_at_start: tuple[str, ...]
     formerly_read: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
+    variables: str = ""
 
 
 def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Needs:
@@ -79,29 +85,7 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
     )
     shown = configuration.shown(text)
     config = File(f"{home}/config.yml", text.encode(), 0o600, reason, secret=True, shown=shown)
-    files = [config]
-    if material.tokens:
-        bundle = material.tokens.bundle_pem
-        why = f"{reason}.gateway"
-        files.append(File(f"{home}/{configuration.TOKENS}", bundle, 0o444, why))
-        if material.instances:
-            certificate, key_file = configuration.INSTANCE
-            key = material.instances.key_pem.reveal().encode()
-            shown_pem = material.instances.certificate_pem
-            files += [
-                File(f"{home}/{certificate}", shown_pem, 0o444, why),
-                File(f"{home}/{key_file}", key, 0o600, why, secret=True),
-            ]
-    elif material.pair:
-        key = material.pair.key_pem.reveal().encode()
-        why = f"{reason}.tls"
-        if material.pair.reason:
-            why += f": {material.pair.reason}"
-        files += [
-            File(f"{home}/registry.crt", material.pair.certificate_pem, 0o444, why),
-            File(f"{home}/registry.key", key, 0o600, why, secret=True),
-        ]
-    environment: tuple[tuple[str, str], ...] = ()
+    files = [config, *_identity(material, home, reason)]
     directories = [
         Directory(BASE, 0o755, reason, own=True),
         Directory(home, 0o700, reason, own=True),
@@ -115,8 +99,17 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
             directories.append(Directory(f"{home}/{below}", 0o700, why, own=True))
             files.append(File(f"{home}/{below}/ca.crt", ca, 0o444, why))
             trusted.append(f"{places.seen_at or home}/{below}")
+    environment: tuple[tuple[str, str], ...] = ()
     if len(trusted) > 1:
         environment = ((_TRUST, ":".join(trusted)),)
+    variables = ""
+    if proxy := material.http_proxy:
+        told = tuple(http_proxy.variables(proxy).items())
+        if proxy.secret:
+            files.append(_variables_file(told, f"{home}/{VARIABLES}", f"{reason}.http_proxy"))
+            variables = f"{places.seen_at or home}/{VARIABLES}"
+        else:
+            environment += told
     directories += _storage(registry)
     read_at_start = tuple(file.digest for file in files)
     formerly_read = (replace(config, content=former.encode()).digest, *read_at_start[1:])
@@ -129,7 +122,55 @@ def needs(registry: Registry, material: RegistryMaterial, places: Places) -> Nee
         why = f"{reason}.projects"
         files.append(File(roles_path(registry.name), kept, 0o600, why, roles=True))
     made = tuple(directories)
-    return Needs(home, tuple(files), made, read_at_start, formerly_read, environment)
+    return Needs(home, tuple(files), made, read_at_start, formerly_read, environment, variables)
+
+
+def _identity(material: RegistryMaterial, home: str, reason: str) -> Iterator[File]:
+    """How it shows who it is: to clients, or behind a gateway to that."""
+    if material.tokens:
+        bundle = material.tokens.bundle_pem
+        why = f"{reason}.gateway"
+        yield File(f"{home}/{configuration.TOKENS}", bundle, 0o444, why)
+        if material.instances:
+            certificate, key_file = configuration.INSTANCE
+            key = material.instances.key_pem.reveal().encode()
+            yield File(f"{home}/{certificate}", material.instances.certificate_pem, 0o444, why)
+            yield File(f"{home}/{key_file}", key, 0o600, why, secret=True)
+    elif material.pair:
+        key = material.pair.key_pem.reveal().encode()
+        why = f"{reason}.tls"
+        if material.pair.reason:
+            why += f": {material.pair.reason}"
+        yield File(f"{home}/registry.crt", material.pair.certificate_pem, 0o444, why)
+        yield File(f"{home}/registry.key", key, 0o600, why, secret=True)
+
+
+def _variables_file(given: Iterable[tuple[str, str]], path: str, reason: str) -> File:
+    """A file of variables, for a shell and for systemd alike (systemd.exec(5), `EnvironmentFile=`).
+
+    Args:
+        given: the variables; URLs in them may have passwords.
+    """
+    text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given)
+    shown = http_proxy.without_login(text)
+    return File(path, text.encode(), 0o600, reason, secret=True, shown=shown)
+
+
+def with_variables(needs: Needs, *command: str) -> tuple[str, ...]:
+    """What a container runs: the registry's program, with its file of variables if it has one.
+
+    The engine would show variables that it gives a container to whoever may ask it (`inspect`).
+    The image's shell reads them from the file that root alone reads, and becomes the registry.
+
+    Args:
+        command: the program's arguments.
+
+    Returns:
+        The entry point and the arguments behind it.
+    """
+    if not needs.variables:
+        return ("registry", *command)
+    return ("/bin/sh", "-c", f'set -a; . {needs.variables}; exec registry "$@"', "sh", *command)
 
 
 def _storage(registry: Registry) -> list[Directory]:

@@ -55,6 +55,7 @@ class Package:
             pids=registry.limits.pids,
             memory=registry.limits.memory or "",
             environment=needs.environment,
+            variables=needs.variables,
         )
         return (files.service(fleet, registry, instance, needs, run),)
 
@@ -74,6 +75,7 @@ def _behind_gateway(
         pids=limits.pids,
         memory=limits.memory or "",
         environment=made.needs.environment,
+        variables=made.needs.variables,
     )
     users = UnitRun(
         command=(PROGRAM, "serve", f"{made.needs.home}/{configuration.USERS}"),

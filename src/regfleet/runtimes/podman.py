@@ -12,6 +12,7 @@ from regfleet.runtimes.container import (
     CHECKER,
     CONFINED,
     INSIDE,
+    NO_TRACES,
     PROGRAM,
     gateway_rights,
     published,
@@ -41,17 +42,17 @@ class Podman:
                 fleet, registry, instance, material, image=image, gateway=gateway
             )
         needs = files.needs(registry, material, files.Places(seen_at=INSIDE))
+        entry, *command = files.with_variables(needs, "serve", f"{INSIDE}/config.yml")
         arguments = (
             f"--publish={published(registry)}:{configuration.LISTEN}",
-            # v3.0.0 sends traces to localhost unless told otherwise (distribution#4596).
-            "--env=OTEL_TRACES_EXPORTER=none",
+            *NO_TRACES,
             *(f"--env={name}={value}" for name, value in needs.environment),
-            "--entrypoint=registry",
+            f"--entrypoint={entry}",
             *CONFINED,
             *((f"--tmpfs={configuration.STORAGE}",) if registry.shared or registry.s3 else ()),
         )
         run = UnitRun(
-            command=("serve", f"{INSIDE}/config.yml"),
+            command=tuple(command),
             arguments=arguments,
             mounts=(
                 (needs.home, INSIDE, "ro"),
@@ -89,11 +90,13 @@ def _behind_gateway(
     confined = ("--network=host", *CONFINED)
     home = (made.needs.home, INSIDE, "ro")
     limits = registry.limits
+    entry, *command = files.with_variables(made.needs, "serve", f"{INSIDE}/config.yml")
     own = UnitRun(
-        command=("serve", f"{INSIDE}/config.yml"),
+        command=tuple(command),
         arguments=(
             *(f"--env={name}={value}" for name, value in made.needs.environment),
-            *PROGRAM,
+            *NO_TRACES,
+            f"--entrypoint={entry}",
             *confined,
             *((f"--tmpfs={configuration.STORAGE}",) if registry.shared or registry.s3 else ()),
         ),

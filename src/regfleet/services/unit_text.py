@@ -105,6 +105,8 @@ def _program_unit(service: Service, run: UnitRun) -> Iterator[str]:
 def _program(service: Service, run: UnitRun) -> Iterator[str]:
     for name, value in (*_marks(service).items(), *run.environment):
         yield f"Environment={_quoted((f'{name}={value}',))}"
+    if run.variables:
+        yield f"EnvironmentFile={run.variables}"
     yield f"ExecStart={_quoted(_command(service, run))}"
     yield from ("Restart=always", "RestartSec=2")
     # Root without capabilities, as in the container: the files are the same ones. Of systemd 257 an
@@ -192,8 +194,7 @@ def _script(service: Service, run: UnitRun) -> Iterator[str]:
         f"# Short-Description: registry {service.registry} of {service.fleet}",
         "### END INIT INFO",
     )
-    for name, value in (*_marks(service).items(), *run.environment):
-        yield f"export {name}={shlex.quote(value)}"
+    yield from _exported(service, run)
     if service.image:
         start, stop = (f"{each} >/dev/null || exit 1" for each in _by_podman(service, run))
     else:
@@ -207,8 +208,7 @@ def _openrc_script(service: Service, run: UnitRun) -> Iterator[str]:
     yield "#!/sbin/openrc-run"
     yield from _head(service)
     yield f"description={shlex.quote(f'registry {service.registry} of {service.fleet}')}"
-    for name, value in (*_marks(service).items(), *run.environment):
-        yield f"export {name}={shlex.quote(value)}"
+    yield from _exported(service, run)
     yield from ("", "depend() {", "  use net", "  after localmount netmount firewall", "}", "")
     if service.image:
         start, stop = _by_podman(service, run)
@@ -224,6 +224,14 @@ def _openrc_script(service: Service, run: UnitRun) -> Iterator[str]:
     yield f"command_args={shlex.quote(shlex.join(('-c', program)))}"
     yield f"pidfile=/run/{service.name}.supervisor"
     yield from (f"output_log={log}", f"error_log={log}", "respawn_delay=2", "respawn_max=0")
+
+
+def _exported(service: Service, run: UnitRun) -> Iterator[str]:
+    """Its variables, for a script; those in a file that only root reads are read from there."""
+    for name, value in (*_marks(service).items(), *run.environment):
+        yield f"export {name}={shlex.quote(value)}"
+    if run.variables:
+        yield f"if [ -r {run.variables} ]; then set -a; . {run.variables}; set +a; fi"
 
 
 def _by_podman(service: Service, run: UnitRun) -> tuple[str, str]:

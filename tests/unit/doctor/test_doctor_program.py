@@ -85,6 +85,16 @@ def test_a_proxy_is_knocked_at(proxy, places):
     ]
 
 
+def test_a_registrys_proxy_is_knocked_at_where_it_runs():
+    made = registry(http_proxy=Proxy(https="http://p.lan:3128"))
+    of = fleet([made], [client(proxy=Proxy("http://c.lan", "http://p.lan:3128"))])
+    assert program.proxies(of, "reg1") == {"p.lan:3128": "registry.main.http_proxy"}
+    assert program.proxies(of, "web1") == {
+        "c.lan:80": "client.build.proxy",
+        "p.lan:3128": "client.build.proxy",
+    }
+
+
 def test_a_registry_is_asked_for_what_it_runs():
     want = desired(name="reg1", services=(container(),))
     found = calls(want, ["registry:2"])

@@ -909,6 +909,33 @@ MISTAKES = [
         "client.more.proxy",
         "a host can have only one of them",
     ),
+    *(
+        (HEAD + UPSTREAM + f"proxy = {{ {HUB_URL} }}\nhttp_proxy = {{ {by} }}\n", 11, key, words)
+        for by, key, words in (
+            ('no_proxy = ["a"]', "registry.hub.http_proxy", "names no proxy"),
+            (
+                f'{PROXY_URL}, user = "me"',
+                "registry.hub.http_proxy.password",
+                "is missing: user is set",
+            ),
+            (
+                f'{PROXY_URL}, user = "me", password = {{ file = "~nobody-of-this-name/p" }}',
+                "registry.hub.http_proxy.password.file",
+                "~nobody-of-this-name",
+            ),
+            (
+                'http = "http://p.lan:3128"',
+                "registry.hub.http_proxy",
+                "what the registry asks is https://, and https is not set",
+            ),
+        )
+    ),
+    (
+        HEAD + MAIN + f"http_proxy = {{ {PROXY_URL} }}\n",
+        5,
+        "registry.main.http_proxy",
+        "only a cache, or a registry with a bucket",
+    ),
     (
         HEAD + MAIN + "serves_docker_hub = true\n",
         5,

@@ -68,6 +68,7 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "ssh": "ssh",
         "registry": "registry",
         "upstream": "registry.proxy",
+        "http_proxy": "registry.http_proxy",
         "retention": "registry.retention",
         "rule": "registry.retention.rules",
         "garbage": "registry.retention.gc",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from regfleet.fleet import defaults
 from regfleet.fleet.addresses import HUB
-from regfleet.fleet.check import tables
+from regfleet.fleet.check import proxies, tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.engine_rules import default_engine, rules_of
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table, did_you_mean
@@ -155,12 +155,7 @@ def _proxy(place: Place, client: Table, engine: str) -> Iterator[Finding]:
         return
     place = (*place, "proxy")
     rules = rules_of(engine)
-    if "http" not in proxy and "https" not in proxy:
-        message = "names no proxy"
-        yield Finding(place, message, 'as in https = "http://proxy.example.com:3128"')
-    for key, other in (("user", "password"), ("password", "user")):
-        if key in proxy and other not in proxy:
-            yield Finding((*place, other), f"is missing: {key} is set", "write both")
+    yield from proxies.check(place, proxy)
     if "password" in proxy and not rules.proxy_passwords:
         message = (
             f"cannot be kept secret: {engine} reads its proxy from a file that all accounts read"

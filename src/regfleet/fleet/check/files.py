@@ -94,10 +94,15 @@ def _files_of_proxies(document: Table) -> Iterator[tuple[Place, str]]:
         ("client", name, client.get("proxy") or {})
         for name, client in tables.named(document, "client")
     ]
-    for section, name, table in (*upstreams, *proxies):
-        password = table.get("password")
-        if isinstance(password, dict):
-            yield from _paths_in((section, name, "proxy", "password"), password, ("file",))
+    registrys = [
+        ("registry", name, registry.get("http_proxy") or {})
+        for name, registry in tables.named(document, "registry")
+    ]
+    for key, found in (("proxy", (*upstreams, *proxies)), ("http_proxy", registrys)):
+        for section, name, table in found:
+            password = table.get("password")
+            if isinstance(password, dict):
+                yield from _paths_in((section, name, key, "password"), password, ("file",))
 
 
 def _files_of_backups(document: Table) -> Iterator[tuple[Place, str]]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from regfleet.fleet import defaults
 from regfleet.fleet.addresses import split_listen
-from regfleet.fleet.check import tables
+from regfleet.fleet.check import proxies, tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.patterns import covers
@@ -19,6 +19,7 @@ from regfleet.fleet.toml_text import place as written
 
 _PROVISIONED_ONLY = (
     "proxy",
+    "http_proxy",
     "serves_docker_hub",
     "hosts",
     "runtime",
@@ -59,6 +60,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                 yield Finding((*place, "serves_docker_hub"), message, "leave it out, or set proxy")
             yield from _upstream(place, registry, document)
             yield from _bucket(place, registry)
+            yield from proxies.check_registry(place, registry)
             yield from _retention(place, registry)
         yield from _passwords(place, registry)
     yield from _collisions(document, claims)
