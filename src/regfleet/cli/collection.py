@@ -99,7 +99,7 @@ def _registries(
         }
         here = {each.name: each for name in names for each in registries_on(runner.fleet, name)}
         for each in here.values():
-            if why := why_left_out(each):
+            if not each.read_only_of and (why := why_left_out(each)):
                 show_text(common.console(), f"{each.name} is left out: {why}")
         yield runner, {name: each for name, each in its.items() if each}
 

@@ -39,7 +39,7 @@ def credentials(
         )
     file, registry = file_and_name(file, registry)
     fleet = load(file)
-    if not registry and len(fleet.registries) != 1:
+    if not registry and len(fleet.declared) != 1:
         raise UsageError(
             "name one of the fleet's registries",
             f"registries are {', '.join(fleet.registries)}",

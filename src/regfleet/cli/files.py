@@ -63,7 +63,7 @@ def validate(file: Path, as_json: bool) -> int:
         show_warnings(fleet)
         out(
             f"{shown(file)} is valid: fleet {fleet.name}, "
-            f"{counted(len(fleet.registries), 'registry', 'registries')}, "
+            f"{counted(len(fleet.declared), 'registry', 'registries')}, "
             f"{counted(len(fleet.clients), 'client group')}, {counted(hosts)}"
         )
     return EXIT_OK

@@ -51,7 +51,7 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
             why_gone=DESTROYED,
             delete_storage=tuple(
                 registry.storage
-                for registry in fleet.registries.values()
+                for registry in fleet.declared
                 if delete_data
                 and registry.storage
                 and any(name == host.name for host in registry.hosts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from regfleet.fleet import defaults, hosts
@@ -36,6 +37,7 @@ from regfleet.fleet.model import (
     Stage,
     Tls,
     User,
+    read_only_name,
 )
 from regfleet.fleet.schedules import interval_seconds, schedule
 
@@ -61,8 +63,9 @@ class _Builder:
     def fleet(self) -> Fleet:
         document = self._document
         registries = {
-            name: self._build_registry(name, table)
+            each.name: each
             for name, table in document.get("registry", {}).items()
+            for each in self._build_registries(name, table)
         }
         rollout = ALL_AT_ONCE
         if "rollout" in document:
@@ -91,6 +94,38 @@ class _Builder:
             },
         )
 
+    def _build_registries(self, name: str, table: Table) -> Iterator[Registry]:
+        """The registry, and what serves it read-only."""
+        registry = self._build_registry(name, table)
+        yield registry
+        if "readonly" in table:
+            yield self._build_read_only(registry, table["readonly"])
+
+    def _build_read_only(self, registry: Registry, table: Table) -> Registry:
+        settings = defaults.with_defaults("readonly", table)
+        port = settings["port"]
+        archive = self._resolve_path(settings.get("image_archive"))
+        return replace(
+            registry,
+            name=read_only_name(registry.name),
+            endpoint=defaults.with_port(registry.endpoint, port),
+            listen=(registry.listen[0], port) if registry.listen else None,
+            image=settings.get("image", registry.image),
+            image_archive=archive if archive or "image" in table else registry.image_archive,
+            users=self._build_users(settings["users"]),
+            delete=False,
+            smoke=False,
+            adopt=False,
+            retention=Retention(),
+            backup=None,
+            read_only_of=registry.name,
+        )
+
+    def _build_users(self, table: Table) -> tuple[User, ...]:
+        return tuple(
+            User(user, self._password_source(each["password"])) for user, each in table.items()
+        )
+
     def _build_registry(self, name: str, table: Table) -> Registry:
         settings = defaults.with_defaults("registry", table)
         upstream = defaults.upstream(table)
@@ -108,10 +143,7 @@ class _Builder:
             adopt=settings["adopt"],
             delete=settings["delete"],
             tls=self._build_tls(defaults.tls(table)),
-            users=tuple(
-                User(user, self._password_source(each["password"]))
-                for user, each in settings["users"].items()
-            ),
+            users=self._build_users(settings["users"]),
             allow_plaintext_passwords=settings["allow_plaintext_passwords"],
             smoke=settings.get("smoke", not settings["external"] and "proxy" not in settings),
             proxy=upstream["url"],

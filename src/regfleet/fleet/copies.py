@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from regfleet.fleet.model import Fleet, Host, Instance, Registry, Replication
+from regfleet.fleet.model import Fleet, Host, Instance, Registry, Replication, read_only_name
 from regfleet.fleet.patterns import meet
 
 
@@ -15,6 +15,8 @@ class Copy:
 
     Attributes:
         fleet: the fleet's name.
+        source: where the images are read: the registry, or what serves it read-only, where the
+            policy's login is a user of that.
         two_way: whether the target's images are copied to the source, too.
     """
 
@@ -50,9 +52,10 @@ class Copy:
     @property
     def users(self) -> Iterator[tuple[str, str]]:
         """The registry and user of each login."""
-        for registry in (self.source, self.target):
-            if registry.name in self.policy.logins:
-                yield registry.name, self.policy.logins[registry.name]
+        ends = ((self.policy.source, self.source), (self.target.name, self.target))
+        for declared, registry in ends:
+            if declared in self.policy.logins:
+                yield registry.name, self.policy.logins[declared]
 
 
 def copies(fleet: Fleet, names: Collection[str] = ()) -> list[Copy]:
@@ -65,7 +68,7 @@ def copies(fleet: Fleet, names: Collection[str] = ()) -> list[Copy]:
         Copy(
             fleet.name,
             policy,
-            fleet.registries[policy.source],
+            _read_at(fleet, policy),
             fleet.registries[target],
             _goes_back(fleet, policy, target),
         )
@@ -73,6 +76,18 @@ def copies(fleet: Fleet, names: Collection[str] = ()) -> list[Copy]:
         for target in policy.targets
     ]
     return [each for each in found if not names or {each.name, each.policy.name} & set(names)]
+
+
+def _read_at(fleet: Fleet, policy: Replication) -> Registry:
+    """Where a policy reads its images."""
+    read_only = fleet.registries.get(read_only_name(policy.source))
+    user = policy.logins.get(policy.source)
+    registry = fleet.registries[policy.source]
+    if read_only is None:
+        return registry
+    if user is None:  # who needs no login reads where none is needed
+        return read_only if registry.users and not read_only.users else registry
+    return read_only if any(user == each.name for each in read_only.users) else registry
 
 
 def _goes_back(fleet: Fleet, policy: Replication, target: str) -> bool:

@@ -161,6 +161,14 @@ def login(written: str | Table) -> dict[str, Any]:
     return with_defaults("login", {"user": written} if isinstance(written, str) else written)
 
 
+def with_port(authority: str, port: int) -> str:
+    """An endpoint of the same host at another port."""
+    host = authority
+    if not authority.endswith("]") and authority.rpartition(":")[2].isdigit():
+        host = authority.rpartition(":")[0]
+    return f"{host}:{port}"
+
+
 def endpoint(registry: Table) -> str:
     """The endpoint that clients type: the one declared, or the first host's address and a port.
 

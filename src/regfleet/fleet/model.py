@@ -295,6 +295,8 @@ class Registry:
         gateway: what enforces these roles, and balances over instances; None without one.
         retention: which images are deleted in the course of time.
         backup: where copies of its images are kept; None for nowhere.
+        read_only_of: the registry whose images this one serves read-only, on the same hosts and
+            from the same storage (`[registry.NAME.readonly]`); empty for a registry of its own.
         by_project: the projects by name, for quick look-ups.
     """
 
@@ -326,11 +328,17 @@ class Registry:
     gateway: Gateway | None = None
     retention: Retention = field(default_factory=Retention)
     backup: Backup | None = None
+    read_only_of: str = ""
     by_project: Mapping[str, Project] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_project = {project.name: project for project in self.projects}
         object.__setattr__(self, "by_project", by_project)
+
+    @property
+    def takes_pushes(self) -> bool:
+        """Whether anybody may push to it at all."""
+        return self.proxy is None and not self.read_only_of
 
     @property
     def instances(self) -> tuple[Instance, ...]:
@@ -544,6 +552,11 @@ class Rollout:
     max_failures: int | None
 
 
+def read_only_name(registry: str) -> str:
+    """The name of what serves a registry read-only; no declared name has a dot in it."""
+    return f"{registry}.readonly"
+
+
 ALL_AT_ONCE = Rollout(canary=0, batch="100%", max_failures=None)  # without a [rollout] table
 
 
@@ -561,7 +574,8 @@ class Fleet:
 
     Attributes:
         path: the fleet file, absolute.
-        registries, clients: by name, in the file's order.
+        registries, clients: by name, in the file's order. What serves a registry read-only is a
+            registry here, too, by `read_only_name`, right after it.
         warnings: what the file declares that is allowed but dangerous; see `fleet.warnings`.
         ca_permitted: domains and networks that the fleet's CA may sign for; empty for all.
         replications, promotions: by name, in the file's order.
@@ -577,6 +591,11 @@ class Fleet:
     ca_permitted: tuple[str, ...] = ()
     replications: Mapping[str, Replication] = field(default_factory=dict)
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
+
+    @property
+    def declared(self) -> tuple[Registry, ...]:
+        """The registries that keep images, or are external: each set of images once."""
+        return tuple(each for each in self.registries.values() if not each.read_only_of)
 
     def hosts(self) -> dict[str, Host]:
         """Every host by name, registries' first, each once."""
@@ -602,7 +621,7 @@ class Fleet:
         Gateways on hosts of their own are `gateway_NAME`, and among `registries`.
         """
         groups: dict[str, tuple[str, ...]] = {}
-        for registry in self.registries.values():
+        for registry in self.declared:
             if registry.hosts:
                 groups[f"registry_{registry.name}"] = tuple(host.name for host in registry.hosts)
             if registry.gateway and registry.gateway.hosts:

@@ -21,6 +21,9 @@ def warnings(fleet: Fleet) -> list[Finding]:
     """Everything in a checked fleet that is allowed but dangerous, in no order."""
     found: list[Finding] = []
     for registry in fleet.registries.values():
+        if registry.read_only_of:
+            found += _read_only_warnings(registry, fleet.registries[registry.read_only_of])
+            continue
         found += _registry_warnings(registry)
         found += _cache_warnings(registry)
         found += _role_warnings(registry)
@@ -59,6 +62,15 @@ def _registry_warnings(registry: Registry) -> Iterator[Finding]:
     if not registry.external and is_in_home(registry.storage):
         message = f"{registry.storage} is in a home: its owner can redirect what root writes there"
         yield Finding((*place, "storage"), message, "as in /var/lib/registry")
+
+
+def _read_only_warnings(registry: Registry, of: Registry) -> Iterator[Finding]:
+    """All else is said of the registry itself."""
+    where = registry.listen[0] if registry.listen else registry.endpoint
+    if of.users and not registry.users and not _is_loopback(where):
+        message = f"has no users: anyone who reaches {registry.endpoint} can pull every image"
+        hint = 'declare some, as in users.replica.password = "generate"; or leave it so'
+        yield Finding(("registry", of.name, "readonly"), message, hint)
 
 
 def _cache_warnings(registry: Registry) -> Iterator[Finding]:

@@ -182,10 +182,10 @@ def services_to_remove(want: DesiredHost, seen: ObservedHost, owned: Owned) -> P
     """
     part = PlanPart()
     wanted = {service.name for service in want.services}
-    # Those that depend on others go first.
-    for service in reversed(owned.services):
-        if service.name in wanted:
-            continue
+    # Those that depend on others go first. A storage goes with the last service that has it.
+    going = [each for each in reversed(owned.services) if each.name not in wanted]
+    last = {each.storage: each.name for each in going}
+    for service in going:
         needs = KINDS[service.kind].engine if service.kind in KINDS else None
         if seen.engine.state == "down" and not want.engine and needs == REGISTRY_ENGINE:
             raise HostError(
@@ -195,7 +195,8 @@ def services_to_remove(want: DesiredHost, seen: ObservedHost, owned: Owned) -> P
             )
         change = Change(of_kind(service.kind, service.name), "delete", want.why_gone)
         data = seen.data.get(service.storage)
-        if service.storage not in want.delete_storage or data is None:
+        with_data = service.storage in want.delete_storage and last[service.storage] == service.name
+        if not with_data or data is None:
             part.add(change, RemoveService(service.name, service.kind))
             continue
         storages.refuse_deletion(want, seen, service.storage, data)

@@ -81,8 +81,9 @@ def reserved_storages(
     want: DesiredHost, seen: ObservedHost, steps: Iterable[Step]
 ) -> tuple[str, ...]:
     """Storages on the host that no step may use or delete, not even through a symbolic link."""
-    used = {step.service.name for step in steps if isinstance(step, (RunService, StartService))}
-    own = (each.storage for each in want.services if each.storage and each.name not in used)
+    used = {step.service.storage for step in steps if isinstance(step, (RunService, StartService))}
+    # One storage may be that of two services: a registry, and what serves it read-only.
+    own = (each.storage for each in want.services if each.storage and each.storage not in used)
     return (*own, *(storage for _, _, storage in _storages_of_others(want, seen)))
 
 

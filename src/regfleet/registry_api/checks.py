@@ -45,8 +45,9 @@ def negative_checks(
         user: an existing user, whose password is not needed; None when the registry has no users.
             Then the checks of logins are left out.
         retired: passwords of users who are no longer declared, by user.
-        pushes: whether the registry accepts pushes; a pull-through cache does not.
-        credentials: the login for the push that a cache must refuse.
+        pushes: whether the registry accepts pushes; a pull-through cache does not, nor does what
+            serves a registry read-only.
+        credentials: the login for the push that it must refuse.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = []
     if user is not None:
@@ -86,7 +87,7 @@ def removed_user_refused(target: Target, credentials: Credentials) -> Finding:
 
 
 def push_refused(target: Target, credentials: Credentials | None) -> Finding:
-    """A pull-through cache refuses uploads: 405 UNSUPPORTED (registry/proxy/proxyblobstore.go)."""
+    """Uploads get 405: of a pull-through cache (registry/proxy/proxyblobstore.go), or read-only."""
     with RegistryClient(target, credentials) as client:
         answer = client.request("POST", "/v2/regfleet-smoke/refused/blobs/uploads/")
     if answer.status == 405:  # noqa: PLR2004

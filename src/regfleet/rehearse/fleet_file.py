@@ -21,6 +21,8 @@ from regfleet.fleet.model import (
     Replication,
     Retention,
     Tls,
+    User,
+    read_only_name,
 )
 from regfleet.model.service import at
 
@@ -37,8 +39,11 @@ def render(fleet: Fleet) -> str:
         "": {"version": 1, "name": fleet.name},
         "ssh": _ssh(next(iter(fleet.hosts().values()))),
     }
-    for registry in fleet.registries.values():
-        tables[f"registry.{toml_text.key(registry.name)}"] = _registry(registry)
+    for registry in fleet.declared:
+        table = _registry(registry)
+        if read_only := fleet.registries.get(read_only_name(registry.name)):
+            table["readonly"] = _read_only(read_only)
+        tables[f"registry.{toml_text.key(registry.name)}"] = table
     for client in fleet.clients.values():
         tables[f"client.{toml_text.key(client.name)}"] = _client(client)
     for policy in fleet.replications.values():
@@ -90,9 +95,7 @@ def _registry(registry: Registry) -> Table:
     if registry.tls.source != "public":
         common["tls"] = _tls(registry.tls)
     if registry.users:
-        common["users"] = {
-            user.name: {"password": _password(user.password)} for user in registry.users
-        }
+        common["users"] = _users(registry.users)
     if registry.external:
         return {"external": True, **common}
     if registry.proxy:  # played by a stand-in of another name
@@ -116,6 +119,14 @@ def _registry(registry: Registry) -> Table:
         **_roles(registry),
         **common,
     }
+
+
+def _read_only(registry: Registry) -> Table:
+    return {"port": registry.port, "users": _users(registry.users), **_image(registry)}
+
+
+def _users(users: Iterable[User]) -> Table:
+    return {user.name: {"password": _password(user.password)} for user in users}
 
 
 def _retention(registry: Registry) -> Table:

@@ -36,13 +36,13 @@ def settings(
             own = registry.instance((runner.host.name,)) if runner else None
             if own:
                 connect = {**connect, registry.name: at(own.address, own.port)}
-    policy = copy.policy
+    policy, logins = copy.policy, dict(copy.users)
     base = f"{state}/{copy.file_name}"
     return {
         "version": engine.VERSION,
         "policy": copy.name,
-        "source": side(copy.source, materials, policy.logins, connect),
-        "target": side(copy.target, materials, policy.logins, connect),
+        "source": side(copy.source, materials, logins, connect),
+        "target": side(copy.target, materials, logins, connect),
         "repositories": list(policy.repositories),
         "exclude": list(policy.exclude),
         "tags": list(policy.tags),

@@ -33,7 +33,7 @@ def show_access(
         registries: names of the registries to print.
         state: holds generated passwords; its path is printed relative to the working directory.
     """
-    for registry in fleet.registries.values():
+    for registry in fleet.declared:
         if not registry.external and registry.name in registries:
             _show_registry(registry, state, console)
 

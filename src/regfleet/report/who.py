@@ -168,7 +168,7 @@ def _row(registry: Registry, repository: str, users: tuple[str, ...]) -> Row:
 
 def _possible(registry: Registry, may: Actions) -> Actions:
     """What of these rights the registry can do at all."""
-    if registry.proxy:  # it refuses pushes and deletions (registry/proxy/proxymanifeststore.go)
+    if not registry.takes_pushes:  # nor deletions (registry/proxy/proxymanifeststore.go)
         return may & {"pull"}
     return may if registry.delete else may - {"delete"}
 

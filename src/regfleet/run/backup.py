@@ -128,7 +128,7 @@ def target(fleet: Fleet, registry: Registry, to: str) -> tuple[str, Registry]:
         raise UsageError(
             f"there is no host {to} in {fleet.path.name}", did_you_mean(to, list(hosts), "")
         )
-    there = [each for each in registries_on(fleet, to) if not each.proxy and each.storage]
+    there = [each for each in registries_on(fleet, to) if each.takes_pushes and each.storage]
     if len(there) != 1:
         what = "no registry" if not there else "several registries"
         raise UsageError(

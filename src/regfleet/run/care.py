@@ -27,7 +27,7 @@ def care(
 ) -> Care:
     """The registries of the hosts that were looked at, and the copies of the fleet."""
     found: dict[str, RegistryStatus] = {}
-    for registry in fleet.registries.values():
+    for registry in fleet.declared:
         host = next((each.name for each in registry.hosts if each.name in seen), "")
         if not host:
             continue

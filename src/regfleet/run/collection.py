@@ -43,7 +43,7 @@ def collectable(fleet: Fleet, want: DesiredHost) -> Iterator[tuple[Registry, Sub
     """The same, with their registries and without a login."""
     for registry in registries_on(fleet, want.name):
         service = service_of(registry, want)
-        if service and not why_left_out(registry):
+        if service and not registry.read_only_of and not why_left_out(registry):
             yield registry, _subject(registry, service)
 
 

@@ -28,7 +28,7 @@ def chosen(fleet: Fleet, asked: str) -> tuple[list[Registry], str]:
         UsageError: there is no such registry.
     """
     if not asked:
-        return list(fleet.registries.values()), ""
+        return list(fleet.declared), ""
     name, _, repository = asked.strip("/").partition("/")
     for registry in fleet.registries.values():
         if name in (registry.name, registry.endpoint):

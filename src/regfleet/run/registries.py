@@ -50,7 +50,7 @@ class Registries:
                     target,
                     user,
                     retired=material.retired,
-                    pushes=registry.proxy is None,
+                    pushes=registry.takes_pushes,
                     credentials=self._asking.user(registry)[0],
                 )
                 if registry.name in self._work.other_roles:

@@ -71,7 +71,7 @@ def keep(state: StateDirectory, fleet: Fleet, seen: Mapping[str, ObservedHost]) 
     with suppress(StateError):
         before = read(state)
         after = dict(before)
-        for registry in fleet.registries.values():
+        for registry in fleet.declared:
             host = next((seen[each.name] for each in registry.hosts if each.name in seen), None)
             found = host.space.get(registry.storage) if host else None
             if host is None or found is None:

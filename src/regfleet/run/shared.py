@@ -33,7 +33,7 @@ _WHY: Mapping[str, tuple[str, str]] = {
 
 def to_prove(fleet: Fleet, names: Sequence[str]) -> Iterator[tuple[Registry, list[str]]]:
     """The registries with shared storage that run on several of these hosts, with those."""
-    for registry in fleet.registries.values():
+    for registry in fleet.declared:
         hosts = [each.name for each in registry.hosts if each.name in names]
         if registry.shared and len(hosts) > 1:
             yield registry, hosts

@@ -17,6 +17,10 @@ INSTANCE = ("instance.crt", "instance.key")  # for gateways on other hosts, besi
 USERS = "users.yml"  # the configuration of the process that checks passwords, beside that
 DRAIN = "8s"  # Docker kills after 10 s what it stops
 
+# No pushes: uploads and deletions are answered with 405 (distribution, "Configuration": readonly).
+# Nor does it purge uploads, which are those of the registry that takes pushes.
+_READ_ONLY: Json = {"readonly": {"enabled": True}, "uploadpurging": {"enabled": False}}
+
 # How distribution calls the values that nobody may see: http.secret, proxy.password, S3's keys.
 _SECRET = re.compile(r'^(\s*"(?:secret|password|accesskey|secretkey)": )".*?"(,?)$', re.MULTILINE)
 
@@ -79,6 +83,7 @@ def render(
             **({"filesystem": {"rootdirectory": storage}} if s3 is None else _bucket(s3, material)),
             "delete": {"enabled": registry.delete},
             **({"cache": {"blobdescriptor": "inmemory"}} if cached else {}),
+            **({"maintenance": _READ_ONLY} if registry.read_only_of else {}),
         },
         "http": http,
     }
@@ -121,7 +126,7 @@ def render_users(
             },
             "storage": {
                 "inmemory": {},
-                "maintenance": {"readonly": {"enabled": True}, "uploadpurging": {"enabled": False}},
+                "maintenance": _READ_ONLY,
             },
             "http": {"addr": listen, "secret": material.http_secret.reveal()},
             "auth": _htpasswd(registry, directory),

@@ -47,10 +47,13 @@ class Package:
         listen = at(*registry.listen) if registry.listen else f":{instance.port}"
         places = files.Places(seen_at="", storage="", listen=listen)
         needs = files.needs(registry, material, places)
+        # The distribution's unit runs one process: a second one has a unit of ours.
+        second = bool(registry.read_only_of)
         run = UnitRun(
             command=(PROGRAM, "serve", f"{needs.home}/config.yml"),
-            unit=UNIT,
-            packages=PACKAGES,
+            unit="" if second else UNIT,
+            packages={} if second else PACKAGES,  # the registry's own service brings it
+            package_unit=UNIT if second else "",
             privileges=("NET_BIND_SERVICE",) if instance.port < LEAST_PORT else (),
             pids=registry.limits.pids,
             memory=registry.limits.memory or "",

@@ -78,6 +78,7 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "project": "registry.projects",
         "gateway": "registry.gateway",
         "backup": "registry.backup",
+        "readonly": "registry.readonly",
         "backup_place": "registry.backup.to",
         "client": "client",
         "login": "client.login",

@@ -102,8 +102,13 @@ OUTSIDE = registry("out", "out.example", hosts=(), external=True, users=(), smok
 CORP = replace(OUTSIDE, name="corp", endpoint="corp.example:5000", tls=Tls("files", ca=Path("/x")))
 LOGIN = Login("main", "ci", ("root", "jenkins"))
 DAEMON = {"live-restore": True, "log-opts": {"max-size": "10m"}, "dns": ["192.0.2.1"], "mtu": 9000}
+MAIN = registry(tls=Tls("fleet-ca", ("x.example",)))
+READ_ONLY = replace(
+    MAIN, name="main.readonly", endpoint="reg.example.com:5001", read_only_of="main", smoke=False,
+    delete=False, users=(User("replica", PasswordSource("generate")),), image="registry:3",
+)  # fmt: skip
 WHOLE = fleet(
-    [registry(tls=Tls("fleet-ca", ("x.example",))), TWO, PLAIN, BACKED_UP, CACHE, OUTSIDE, CORP],
+    [MAIN, READ_ONLY, TWO, PLAIN, BACKED_UP, CACHE, OUTSIDE, CORP],
     [
         client(logins=(LOGIN,), daemon=DAEMON, migrate_flags=True, vendor=True,
                registries=("main", "two", "plain-1", "out", "corp"),
@@ -147,7 +152,7 @@ def test_what_is_written_loads_as_the_twins_fleet(whole, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "examples"),
     [
-        (Registry, [registry(), TWO, CACHE, PLAIN, BACKED_UP, OUTSIDE]),
+        (Registry, [registry(), READ_ONLY, TWO, CACHE, PLAIN, BACKED_UP, OUTSIDE]),
         (Client, list(WHOLE.clients.values())),
     ],
 )

@@ -12,6 +12,7 @@ from regfleet.fleet.check import (
     gateways,
     hosts,
     projects,
+    readonly,
     registries,
     replications,
 )
@@ -37,6 +38,7 @@ def check(
     found += backups.check(document, claims)
     found += projects.check(document)
     found += gateways.check(document, claims)
+    found += readonly.check(document)
     found += clients.check(document, claims)
     found += replications.check(document)
     found += authority.check(document, claims)

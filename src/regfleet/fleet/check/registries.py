@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -35,6 +35,7 @@ _PROVISIONED_ONLY = (
     "admins",
     "projects",
     "gateway",
+    "readonly",
 )
 _SERVER_FILES = ("certificate", "key")
 _ALL_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - nothing is bound here
@@ -270,13 +271,26 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                 new = new._replace(storage=None)
             elif fronts and host not in fronts:
                 new = new._replace(address="", port=0)  # that of instances: see `gateways`
-            occupied.append(new)
-            near = dict.fromkeys(each for key in _shared(new) for each in neighbours[key])
-            found.update((each, None) for other in near for each in _conflicts(new, other))
+            occupied += (new, *_read_only(new, registry))
+        found |= {one: None for new in occupied for one in _collision(new, neighbours)}
         yield from found
         for new in occupied:
             for key in _shared(new):
                 neighbours[key].append(new)
+
+
+def _collision(new: _Occupied, neighbours: Mapping[str, Iterable[_Occupied]]) -> Iterator[Finding]:
+    near = dict.fromkeys(other for key in _shared(new) for other in neighbours[key])
+    for other in near:
+        yield from _conflicts(new, other)
+
+
+def _read_only(of: _Occupied, registry: Table) -> Iterator[_Occupied]:
+    """What the process occupies that serves a registry read-only: another port."""
+    port = (registry.get("readonly") or {}).get("port")
+    if port is not None and of.endpoint and of.host:
+        place, endpoint = (*of.place, "readonly"), defaults.with_port(of.endpoint, port)
+        yield of._replace(place=place, endpoint=endpoint, port=port, storage=None, bucket=None)
 
 
 def _shared(one: _Occupied) -> list[str]:
@@ -328,7 +342,8 @@ def _bucket_of(registry: Table) -> tuple[str, str, str] | None:
 
 def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
     theirs = written(other.place)
-    endpoint, storage = (*new.place, "endpoint"), (*new.place, "storage")
+    second = len(new.place) > len(("registry", "NAME"))
+    endpoint, storage = (*new.place, "port" if second else "endpoint"), (*new.place, "storage")
     if new.endpoint and new.endpoint == other.endpoint:
         message = f"{new.endpoint} is the endpoint of {theirs} too"
         yield Finding(endpoint, message, "give each registry its own endpoint")
@@ -340,7 +355,8 @@ def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
         return
     if new.endpoint and other.endpoint and new.port and _same_socket(new, other):
         message = f"port {new.port} of {new.host} is taken by {theirs}"
-        yield Finding(endpoint, message, "give it another port, or another address under listen")
+        hint = "give it another port" + ("" if second else ", or another address under listen")
+        yield Finding(endpoint, message, hint)
     if new.storage is None or other.storage is None:
         return
     if new.storage.is_relative_to(other.storage) or other.storage.is_relative_to(new.storage):

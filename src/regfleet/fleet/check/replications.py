@@ -152,17 +152,23 @@ def _logins(
             yield Finding(where, message, hint)
             continue
         registry = registries.get(name, {})
-        users = registry.get("users")
-        if (
-            name in registries
-            and user not in (users or {})
-            and not tables.is_broken(registry, "users")
-        ):
+        users = dict(registry.get("users") or {})
+        reads_only = (registry.get("readonly") or {}).get("users") or {}
+        if name == policy.get("from"):
+            users |= reads_only
+        elif user in reads_only:
+            message = f"{shown(user)} can only read {name}, at another port"
+            yield Finding(where, message, f"name a user of {written(('registry', name))} itself")
+            continue
+        if name in registries and user not in users and not tables.is_broken(registry, "users"):
             known = f"its users are {', '.join(users)}" if users else "it has no users"
             message = f"{written(('registry', name))} has no user {shown(user)}"
-            yield Finding(where, message, did_you_mean(user, users or (), known))
+            yield Finding(where, message, did_you_mean(user, users, known))
     for name in dict.fromkeys(str(each) for each in taking_part if each in registries):
         registry = registries[name]
+        open_to_all = name == policy.get("from") and registry.get("readonly", {}) not in ({}, None)
+        if open_to_all and not registry["readonly"].get("users"):
+            continue  # it reads there
         if registry.get("users") and name not in logins and not registry.get("external"):
             first = next(iter(registry["users"]))
             message = f"registry {name} has users, and there is no login for it"

@@ -149,7 +149,7 @@ class Matrix:
 def groups_of(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
     """The groups of each host, by its name."""
     found: dict[str, list[str]] = defaultdict(list)
-    for registry in fleet.registries.values():
+    for registry in fleet.declared:
         for host in registry.machines:
             found[host.name].append(f"registry.{registry.name}")
     for client in fleet.clients.values():
