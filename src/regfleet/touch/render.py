@@ -97,7 +97,8 @@ def _notes(plan: Plan) -> str:
 def _storages(plan: Plan) -> Iterator[str]:
     """Checks, on the host and before anything is made, of where images are kept or deleted."""
     services = [step.service for step in plan.steps if isinstance(step, (RunService, StartService))]
-    kept = [each.storage for each in services if each.storage]
+    # Once: a registry and what serves it read-only have one storage.
+    kept = list(dict.fromkeys(each.storage for each in services if each.storage))
     made = [step.directory for step in plan.steps if isinstance(step, MakeDirectory)]
     mounted = [each.storage for each in services if each.shared]
     for path in dict.fromkeys((*mounted, *(each.mounted for each in made if each.mounted))):

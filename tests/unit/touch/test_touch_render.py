@@ -93,7 +93,7 @@ WHOLE = (
 )
 # Its calls: what is asked first, what is written, and behind the swap what acts.
 ORDER = [
-    "begin", "noted", "settled_before", "expect", "protect", "storage", "storage",
+    "begin", "noted", "settled_before", "expect", "protect", "storage",
     "install_packages", "docker_installed", "install_program", "directory", "put", "drop", "edit",
     "accepted", "want", "refuse", "will_take_up", "will_activate", "drop_service", "keep_service",
     "keep_service", "will_settle", "record", "swap", "activate", "start_engine", "load",
@@ -218,7 +218,7 @@ def test_whatever_a_value_is_it_stays_one_argument(words, who):
     noted = ["noted", "0", who.rpartition("-")[0], who, ""]
     expected = ["begin", who, who, *noted, "settled_before", "protect"]
     expected += [" ".join(storage.SYSTEM), " ".join(storage.WHOLLY)]
-    expected += ["storage", "/var/lib/registry"] * len(words)
+    expected += ["storage", "/var/lib/registry"]
     late = []
     for word in words:
         one = container(word, arguments=(word,), command=(word,))
