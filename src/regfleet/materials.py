@@ -5,6 +5,7 @@ All of it comes from the state directory or from the user; nothing here talks to
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from collections.abc import Collection, Mapping
@@ -17,10 +18,11 @@ from regfleet.errors import StateError
 from regfleet.fleet.copies import logins_on
 from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.http_proxy import HttpProxy, no_proxy, with_login
-from regfleet.model.service import Image
+from regfleet.model.service import Image, at
 from regfleet.pki import given
 from regfleet.pki.certificates import FleetCertificates, ServerPair
 from regfleet.pki.instances import InstancePair, instance_pair
+from regfleet.pki.names import address_of, server_names
 from regfleet.pki.tokens import TokenKeys, token_keys
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
@@ -29,6 +31,28 @@ from regfleet.state import StateDirectory
 # Guide, "IMDS credential provider", "Container credential provider").
 _METADATA = ("169.254.169.254", "169.254.170.2")
 _RANDOM = re.compile(r"[!-~]{16,256}", re.ASCII)  # regfleet writes 48 hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A registry that a gateway of another one stands before.
+
+    Attributes:
+        endpoint: as its clients type it: what it is asked by.
+        named: the DNS name that its certificate has.
+        servers: where it is reached from the gateway: ADDRESS:PORT each.
+        tls: whether it speaks TLS.
+        ca: PEM of the CA that signed its certificate; None for those that every machine trusts.
+        login: the value of `Authorization` for it; None where it wants none.
+    """
+
+    name: str
+    endpoint: str
+    named: str
+    servers: tuple[str, ...]
+    tls: bool
+    ca: bytes | None = None
+    login: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +75,7 @@ class RegistryMaterial:
         http_proxy: the HTTP proxy by which it reaches its upstream or its bucket; None without one.
         s3_keys: access key and secret key of the bucket that keeps its images; None without.
         s3_ca: PEM of the CA that signed the certificate of that bucket's service, or None.
+        behind: the registries that keep its images, where it is a gateway alone.
     """
 
     pair: ServerPair | None
@@ -66,6 +91,7 @@ class RegistryMaterial:
     instances: InstancePair | None = None
     s3_keys: tuple[Secret, Secret] | None = None
     s3_ca: bytes | None = None
+    behind: tuple[Behind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +165,7 @@ def gather(
                 http_proxy=registrys_proxy(fleet, registry, http_password(registry)),
                 s3_keys=s3_keys(registry),
                 s3_ca=s3_ca(registry, now),
+                behind=behind(fleet, registry, registries),
             )
     salt = _read_or_make_secret(state, state_paths.SALT, save=save)
     proxies = {
@@ -239,14 +266,56 @@ def upstream_ca(
     return materials[upstream.name].ca if upstream else None
 
 
+def behind(
+    fleet: Fleet, registry: Registry, materials: Mapping[str, RegistryMaterial]
+) -> tuple[Behind, ...]:
+    """The registries that one stands before which is a gateway alone, the preferred one first."""
+    return tuple(_behind(registry, each, materials[each.name]) for each in fleet.behind(registry))
+
+
+def _behind(registry: Registry, other: Registry, material: RegistryMaterial) -> Behind:
+    user = registry.gateway.logins.get(other.name) if registry.gateway else None
+    login = None
+    if user is not None:
+        pair = f"{user}:{material.passwords[user].reveal()}".encode()
+        login = Secret(f"Basic {base64.b64encode(pair).decode()}")
+    # nginx compares no addresses (ngx_event_openssl.c, ngx_ssl_check_host).
+    names = (other.host, *(server_names(other) if other.tls.source == "fleet-ca" else ()))
+    servers = [at(*other.reached_at(each)) for each in other.instances]
+    return Behind(
+        other.name,
+        other.endpoint,
+        next((each for each in names if address_of(each) is None), other.host),
+        tuple(servers or [at(other.host, other.port)]),
+        other.tls.source != "none",
+        material.ca,
+        login,
+    )
+
+
+def gateway_users(fleet: Fleet, registry: Registry, hosts: Collection[str]) -> frozenset[str]:
+    """The users of a registry as whom gateways on these hosts log in to it."""
+    return frozenset(
+        other.gateway.logins[registry.name]
+        for other in fleet.registries.values()
+        if other.gateway and registry.name in other.gateway.logins
+        if not other.members.isdisjoint(hosts)
+    )
+
+
 def _login_users(fleet: Fleet, registry: Registry, hosts: frozenset[str]) -> frozenset[str]:
-    """The users of a registry whose logins clients on these hosts keep, or copies there use."""
+    """The users of a registry whose logins these hosts keep or use."""
     copying = (user for name, user in logins_on(fleet, hosts) if name == registry.name)
-    return frozenset(copying) | frozenset(
-        login.user
-        for client in fleet.clients.values()
-        for login in client.logins
-        if login.registry == registry.name and not hosts.isdisjoint(client.members)
+    fronting = gateway_users(fleet, registry, hosts)
+    return (
+        fronting
+        | frozenset(copying)
+        | frozenset(
+            login.user
+            for client in fleet.clients.values()
+            for login in client.logins
+            if login.registry == registry.name and not hosts.isdisjoint(client.members)
+        )
     )
 
 

@@ -69,8 +69,9 @@ def clients_of(fleet: Fleet, host: str) -> list[Client]:
 
 
 def registries_on(fleet: Fleet, host: str) -> list[Registry]:
-    """The registries that a host runs, or runs the gateway of."""
-    return [registry for registry in fleet.registries.values() if host in registry.members]
+    """The registries that a host runs, or runs the gateway of; gateways alone come last."""
+    found = [registry for registry in fleet.registries.values() if host in registry.members]
+    return sorted(found, key=lambda each: bool(each.before))
 
 
 def served_on(fleet: Fleet, host: str) -> list[Registry]:

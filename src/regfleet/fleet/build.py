@@ -129,6 +129,7 @@ class _Builder:
     def _build_registry(self, name: str, table: Table) -> Registry:
         settings = defaults.with_defaults("registry", table)
         upstream = defaults.upstream(table)
+        before = settings["gateway"].get("before", ())
         return Registry(
             name=name,
             endpoint=defaults.endpoint(table),
@@ -137,11 +138,12 @@ class _Builder:
             runtime=settings["runtime"],
             image=settings["image"],
             image_archive=self._resolve_path(settings.get("image_archive")),
-            storage=defaults.directory(settings["storage"]),
+            storage="" if before else defaults.directory(settings["storage"]),
             shared=defaults.is_shared(settings["storage"]),
             s3=self._build_s3(defaults.s3(settings)),
             adopt=settings["adopt"],
-            delete=settings["delete"],
+            # Of two that copy each other, one would bring back what is deleted in the other.
+            delete=settings["delete"] and len(before) < 2,  # noqa: PLR2004
             tls=self._build_tls(defaults.tls(table)),
             users=self._build_users(settings["users"]),
             allow_plaintext_passwords=settings["allow_plaintext_passwords"],
@@ -209,6 +211,8 @@ class _Builder:
             settings["port"],
             self._build_hosts(settings),
             settings.get("vip", ""),
+            tuple(settings.get("before", ())),
+            dict(settings["login"]),
         )
 
     def _build_tls(self, settings: Table) -> Tls:

@@ -230,6 +230,9 @@ class Gateway:
         hosts: the machines that it runs on; empty for the registry's own.
         vip: the address, with the prefix of its network, that one of them has at a time; empty
             for none.
+        before: the names of the registries that it stands before, the preferred one first; empty
+            where it stands before the instances of its own registry.
+        logins: as whom it logs in to these, by name.
     """
 
     image: str
@@ -237,6 +240,8 @@ class Gateway:
     port: int = 22510
     hosts: tuple[Host, ...] = ()
     vip: str = ""
+    before: tuple[str, ...] = ()
+    logins: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +283,8 @@ class Registry:
 
     Attributes:
         endpoint: `host` or `host:port` exactly as clients type it.
-        hosts: the machines that run it and keep or reach its images; empty when `external`.
+        hosts: the machines that run it and keep or reach its images; empty when `external`, and
+            where it is a gateway before other registries.
         smoke: whether the smoke test may push to it.
         proxy: the upstream's URL when it is a pull-through cache, else None.
         proxy_user: as whom it logs in to its upstream; None without a login.
@@ -367,7 +373,12 @@ class Registry:
     @property
     def spread(self) -> bool:
         """Whether gateways reach instances over the network, and not on their own host alone."""
-        return self.gateway is not None and len(self.machines) > 1
+        return self.gateway is not None and len(self.machines) > 1 and not self.before
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The registries that keep its images, where it is a gateway alone; else empty."""
+        return self.gateway.before if self.gateway else ()
 
     def instance(self, on: Container[str] | None = None) -> Instance | None:
         """The instance that a probe or a tunnel connects to. Only this method chooses one.
@@ -382,6 +393,12 @@ class Registry:
             The first instance on one of these hosts; None when none of them runs one.
         """
         return next((each for each in self.instances if on is None or each.host.name in on), None)
+
+    def reached_at(self, instance: Instance) -> tuple[str, int]:
+        """The address and port by which other hosts reach one of its instances."""
+        its_own = self.listen is not None and self.listen[0] == instance.address
+        local = its_own or instance.host.is_local
+        return instance.address if local else instance.host.address, instance.port
 
     @property
     def members(self) -> frozenset[str]:
@@ -605,6 +622,13 @@ class Fleet:
         for client in self.clients.values():
             found |= {host.name: host for host in client.hosts if host.name not in found}
         return found
+
+    def behind(self, registry: Registry) -> tuple[Registry, ...]:
+        """The registries that one stands before which is a gateway alone, the preferred one first.
+
+        A rehearsal may have none of them.
+        """
+        return tuple(self.registries[name] for name in registry.before if name in self.registries)
 
     def upstream_of(self, cache: Registry) -> Registry | None:
         """The declared registry that a pull-through cache has as its upstream; None for others."""

@@ -27,6 +27,7 @@ def warnings(fleet: Fleet) -> list[Finding]:
         found += _registry_warnings(registry)
         found += _cache_warnings(registry)
         found += _role_warnings(registry)
+        found += _standby_warnings(registry, fleet)
     for client in fleet.clients.values():
         found += _mirror_warnings(client, fleet)
         found += _daemon_warnings(client)
@@ -108,6 +109,30 @@ def _role_warnings(registry: Registry) -> Iterator[Finding]:
                 may = "do nothing"
             message = f"is a member of no project: this user may {may}"
             yield Finding((*place, "users", user.name), message, "make it a member, or leave it so")
+
+
+def _standby_warnings(registry: Registry, fleet: Fleet) -> Iterator[Finding]:
+    """What a registry lacks that takes over from another one."""
+    if len(registry.before) == 1 or not registry.before:
+        return
+    one, two = registry.before
+    every = [
+        each.every
+        for each in fleet.replications.values()
+        if each.source == one and two in each.targets and each.every
+    ]
+    lag = min(every, default=0)
+    message = (
+        f"when {one} fails, {two} serves without what it has not copied yet: pushes of up to "
+        f"{_interval(lag)}, and of as long as a copy takes; nothing is deleted in both at once"
+    )
+    hint = f"`regfleet status` shows how far {two} is behind"
+    yield Finding(("registry", registry.name, "gateway", "before"), message, hint)
+
+
+def _interval(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours} h" if hours and not rest else f"{seconds // 60} min"
 
 
 def _mirror_warnings(client: Client, fleet: Fleet) -> Iterator[Finding]:

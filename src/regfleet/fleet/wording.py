@@ -144,6 +144,10 @@ def _empty(error: Error) -> Iterator[Finding]:
     yield Finding(error.place, "must not be empty", _example(error.here))
 
 
+def _too_many(error: Error) -> Iterator[Finding]:
+    yield Finding(error.place, f"must have {error.limit} items at most", _example(error.here))
+
+
 def _not_one_key(error: Error) -> Iterator[Finding]:
     properties = error.here["properties"]
     key, first = next(iter(properties.items()))
@@ -171,6 +175,7 @@ _TRANSLATIONS: Mapping[str, Callable[[Error], Iterator[Finding]]] = {
     "format": _refused,
     "maxProperties": _not_one_key,
     "maximum": _at_most,
+    "maxItems": _too_many,
     "minItems": _empty,
     "minProperties": _not_one_key,
     "minimum": _at_least,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from regfleet import roles
 from regfleet.fleet.model import Registry
-from regfleet.gateway import nginx, policy, upstreams
+from regfleet.gateway import behind, nginx, policy, upstreams
 from regfleet.gateway.nginx import Front
 from regfleet.gateway.policy import Policy
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import Directory, File
+from regfleet.secret import Secret
 
 ISSUER = "regfleet"
 READY = "/auth/ready/"
@@ -72,6 +74,7 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
             File(f"{where}/{nginx.CERTIFICATE}", material.pair.certificate_pem, 0o444, why),
             File(f"{where}/{nginx.KEY}", key, 0o600, why, secret=True),
         ]
+    plain += _ways(material, front, where, material.tokens.key_pem)
     if material.instances:
         shown = material.instances.certificate_pem
         plain.append(File(f"{where}/{upstreams.TRUST}", shown, 0o444, reason))
@@ -86,6 +89,7 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
         decided=roles.document(registry),
         beside=beside.hexdigest(),
         deletes=registry.delete,
+        enforces=bool(material.behind),
     )
     made = File(
         f"{where}/{nginx.POLICY}",
@@ -101,3 +105,18 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
         (Directory(where, 0o700, reason, own=True),),
         decided.version,
     )
+
+
+def _ways(material: RegistryMaterial, front: Front, where: str, key: Secret) -> Iterator[File]:
+    """The ways to other registries, where it is a gateway alone; they hold its logins."""
+    reason = f"registry.{front.name}.gateway.before"
+    if not material.behind:
+        return
+    for name, text in (
+        (behind.WAYS, behind.ways(material.behind, front.places, front.home, key)),
+        (behind.WAY, behind.way(key)),
+    ):
+        shown = behind.shown(text)
+        yield File(f"{where}/{name}", text.encode(), 0o600, reason, secret=True, shown=shown)
+    for name, ca in behind.authorities(material.behind).items():
+        yield File(f"{where}/{name}", ca, 0o444, reason)

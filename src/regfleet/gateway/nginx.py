@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from textwrap import dedent
 
-from regfleet.gateway import upstreams
+from regfleet.gateway import behind, upstreams
 from regfleet.gateway.places import Places
 from regfleet.gateway.upstreams import Upstreams
 from regfleet.model.service import at
@@ -81,6 +81,17 @@ proxy_cache_valid 200 60s;
 proxy_cache_valid 401 5s;
 proxy_cache_lock on;
 proxy_ignore_headers Cache-Control Expires;"""
+# What a gateway alone has to decide itself: no registry behind it takes its tokens.
+_ALLOWED = """\
+auth_request /_allowed;
+auth_request_set $refused $sent_http_x_refused;"""
+# Or a form in the body could name a repository to mount from, which nobody has looked at.
+_NO_FORM = "proxy_set_header Content-Type application/octet-stream;"
+_ASKS_ITSELF = """\
+location = /_allowed {
+  internal;
+  js_content gateway.allowed;
+}"""
 _QUESTION = """\
 proxy_pass_request_body off;
 proxy_set_header Content-Length "";"""
@@ -121,7 +132,7 @@ class Front:
 
 def render(front: Front) -> str:
     """The whole `nginx.conf`."""
-    inner = front.places.inner
+    inner, alone = front.places.inner, bool(front.instances.ways)
     fills = {
         "NAME": front.name,
         "LOAD_MODULE": f"load_module {front.module};" if front.module else "",
@@ -139,7 +150,11 @@ def render(front: Front) -> str:
         "EXCHANGE": _EXCHANGE,
         "QUESTION": _QUESTION,
         "CHECK": _CHECK.replace("@INNER@", inner),
+        "WAYS": f"include {front.home}/{behind.WAYS};" if alone else "",
+        "WAY": f"include {front.home}/{behind.WAY};" if alone else "",
+        "ALLOWED": _ASKS_ITSELF if alone else "",
     }
+    marked = f"include {front.home}/{behind.WAY};" if alone else ""
     request, upload = upstreams.patience(front.instances)
     for where, headers in (("", _AS_SENT), ("_EXCHANGED", _AS_EXCHANGED)):
         for name, what, waits in (
@@ -148,8 +163,12 @@ def render(front: Front) -> str:
             ("UPLOAD", _UPLOAD, upload),
         ):
             there = what.replace("@SCHEME@", front.instances.scheme)
-            parts = filter(None, (there, waits, _ANSWERS, _HEADERS, headers))
-            fills[f"{name}{where}"] = "\n".join(parts)
+            if len(front.instances.ways) > 1:
+                there = there.replace("://uploads", "://$uploads")
+            decided = _ALLOWED if alone and not where else ""
+            unread = _NO_FORM if alone and name == "BEGIN" else ""
+            parts = (decided, there, waits, _ANSWERS, _HEADERS, headers, marked, unread)
+            fills[f"{name}{where}"] = "\n".join(filter(None, parts))
     return fill(files(__package__).joinpath("nginx.conf").read_text("utf-8"), fills)
 
 

@@ -15,6 +15,7 @@ from regfleet.model.service import at
 REGISTRY_PORT = 22500
 USERS_PORT = 22501
 INNER_PORT = 22502
+BEHIND_PORTS = (22503, 22504)
 
 _NET = 82
 _NETS = 100  # for gateways that listen at one address of several: 83 to 182
@@ -29,6 +30,7 @@ class Places:
         registry: the registry itself.
         users: the process that checks passwords.
         inner: the gateway's own, for what it has to ask itself.
+        behind: its own too: its ways to the registries that a gateway alone stands before.
     """
 
     address: str
@@ -47,6 +49,11 @@ class Places:
     def inner(self) -> str:
         """ADDRESS:PORT at which the gateway asks itself."""
         return at(self.address, INNER_PORT)
+
+    @property
+    def behind(self) -> tuple[str, ...]:
+        """ADDRESS:PORT of each way to another registry."""
+        return tuple(at(self.address, port) for port in BEHIND_PORTS)
 
 
 def behind(port: int, address: str = "") -> Places:

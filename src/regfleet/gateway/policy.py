@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from regfleet.pki.tokens import TokenKeys
 
 TTL = 300
@@ -32,6 +35,7 @@ class Policy:
         beside: a digest over all else that nginx reads with it, and over the registry's users, so
             that a changed password counts at once.
         deletes: whether the registry deletes at all.
+        enforces: whether the gateway decides alone: then no registry behind it takes its tokens.
     """
 
     issuer: str
@@ -40,6 +44,7 @@ class Policy:
     decided: Mapping[str, Any]
     beside: str = ""
     deletes: bool = True
+    enforces: bool = False
 
     @property
     def version(self) -> str:
@@ -77,6 +82,8 @@ def _text(policy: Policy, version: str) -> str:
         "key": _der(policy.keys.key_pem.reveal()),
         "beside": policy.beside,
         "deletes": policy.deletes,
+        "enforces": policy.enforces,
+        "verify": _public_keys(policy.keys.bundle_pem) if policy.enforces else [],
         "admins": policy.decided["admins"],
         "projects": {name: _project(each) for name, each in policy.decided["projects"].items()},
     }
@@ -91,6 +98,20 @@ def _project(project: Mapping[str, Any]) -> str:
 def _url(data: bytes) -> str:
     """base64url without padding (RFC 7515, 2)."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _public_keys(bundle: bytes) -> list[str]:
+    """The keys whose tokens are taken: SubjectPublicKeyInfo (RFC 5280, 4.1), in base64.
+
+    None of a text that is no bundle, as of a plan without the state directory.
+    """
+    try:
+        certificates = x509.load_pem_x509_certificates(bundle)
+    except ValueError:
+        return []
+    keys = (each.public_key() for each in certificates)
+    encoded = (each.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in keys)
+    return [base64.b64encode(each).decode() for each in encoded]
 
 
 def _der(pem: str) -> str:

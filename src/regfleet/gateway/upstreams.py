@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from regfleet.fleet.model import Registry
+from regfleet.gateway import behind
 from regfleet.gateway.places import Places
 from regfleet.model.service import at
 from regfleet.pki.instances import NAME
@@ -29,17 +30,20 @@ class Upstreams:
         others: those on other hosts.
         tls: whether they speak TLS.
         stores: seconds that storing an upload may take.
+        ways: the gateway's own ways to other registries, which it stands before, the preferred one
+            first; there are no instances then.
     """
 
     own: str
     others: tuple[str, ...] = ()
     tls: bool = False
     stores: int = 900
+    ways: tuple[str, ...] = ()
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All of them, the own one first."""
-        return (*filter(None, [self.own]), *self.others)
+        """All of them, the own or preferred one first."""
+        return (*filter(None, [self.own]), *self.others, *self.ways)
 
     @property
     def scheme(self) -> str:
@@ -55,6 +59,8 @@ def upstreams(registry: Registry, host: str, places: Places) -> Upstreams:
         places: where what is on that host alone listens.
     """
     gateway = registry.gateway
+    if registry.before:
+        return Upstreams("", ways=places.behind[: len(registry.before)])
     if gateway is None or not registry.spread:
         return Upstreams(places.registry)
     others = tuple(at(each.address, gateway.port) for each in registry.hosts if each.name != host)
@@ -69,9 +75,19 @@ def servers(found: Upstreams) -> Iterator[str]:
 
     One that does not answer is skipped for a while; when none is left that is not, all are tried
     once more: that is what those marked `backup` are for.
+
+    Of two ways the second is taken only while the first is skipped. Among its backups is the first
+    one too, for when the second fails; weights have it tried after that.
     """
     if len(found.all) == 1:
         yield f"server {found.all[0]} max_fails=0;"
+        return
+    if found.ways:
+        first, *others = found.ways
+        yield f"server {first} max_fails=1 fail_timeout={_SKIPPED};"
+        for each in others:
+            yield f"server {each} weight=10000 max_fails=0 backup;"
+        yield f"server {first} max_fails=0 backup;"
         return
     for each in found.all:
         yield f"server {each} max_fails=1 fail_timeout={_SKIPPED};"
@@ -85,10 +101,12 @@ def groups(found: Upstreams) -> Iterator[str]:
     A connection that an instance closes meanwhile would tear an upload, which cannot be sent again;
     and one that is kept to a host that vanished would hold a request up until it is given up.
     """
-    kept = ("keepalive 32;",) if not found.tls else ()
+    kept = ("keepalive 32;",) if not (found.tls or found.ways) else ()
     listed = tuple(servers(found))
     yield from _group("registry", listed, kept)
     yield from _group("uploads", listed)
+    if len(found.ways) > 1:
+        yield from behind.sessions(found.ways)
     yield from _group("own", (f"server {found.own} max_fails=0;",) if found.own else listed)
 
 

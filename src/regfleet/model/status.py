@@ -187,6 +187,8 @@ class RegistryStatus:
         read_only: whether it takes no pushes at the moment, for its garbage is being collected.
         wrong_logins: None where no gateway counts them, or it could not be asked.
         jobs: work on its host, by name, such as `collection`.
+        before: the registries that its gateway stands before, where it is a gateway alone.
+        served_by: the one of these that answers; empty where that is not known.
         error, hint: why it is not healthy, or why that is not known.
     """
 
@@ -204,6 +206,8 @@ class RegistryStatus:
     read_only: bool = False
     wrong_logins: WrongLogins | None = None
     jobs: Mapping[str, JobStatus] = field(default_factory=dict)
+    before: tuple[str, ...] = ()
+    served_by: str = ""
     note: str = ""
     error: str = ""
     hint: str = ""
@@ -212,6 +216,8 @@ class RegistryStatus:
     def attention(self) -> tuple[str, ...]:
         """What the operator should look at, in a few words each."""
         found = [] if self.health == "healthy" else [str(self.health)]
+        if self.served_by and self.served_by != self.before[0]:
+            found.append(f"served by {self.served_by}")
         if self.room_unknown:
             found.append("room not known")
         if self.room and self.room.warnings:

@@ -152,6 +152,7 @@ def _with_registries(fleet: Fleet, picked: set[str]) -> set[str]:
         for registry in fleet.registries.values():  # nobody plays half of one
             if found & registry.members:
                 needed |= registry.members
+                needed |= {name for each in fleet.behind(registry) for name in each.members}
         if needed <= found:
             return found
         found |= needed

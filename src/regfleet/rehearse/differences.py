@@ -63,6 +63,7 @@ def of_this_fleet(
             ("storage", _storages(fleet)),
             ("backup", _backups(fleet)),
             ("balancers", _balancers(fleet)),
+            ("gateways", _gateways(whole, fleet)),
             ("replication", _copies(fleet)),
         )
         for text in texts
@@ -220,6 +221,15 @@ def _balancers(fleet: Fleet) -> Iterator[str]:
     for registry in fleet.registries.values():
         if len(registry.fronts) > 1:
             yield f"{registry.endpoint} leads to {registry.fronts[0].name} alone"
+
+
+def _gateways(whole: Fleet, played: Fleet) -> Iterator[str]:
+    for registry in played.registries.values():
+        declared = whole.registries[registry.name].before
+        if declared and not registry.before:
+            yield f"{registry.name} has an empty registry of its own in place of {declared[0]}"
+        elif declared != registry.before:
+            yield f"{registry.name} stands before {registry.before[0]} alone: nothing is copied"
 
 
 def _few(names: Iterable[str]) -> str:

@@ -101,9 +101,8 @@ def _registry(registry: Registry) -> Table:
     if registry.proxy:  # played by a stand-in of another name
         common["serves_docker_hub"] = registry.serves_docker_hub
     return {
-        "hosts": _hosts(registry.hosts),
+        **({} if registry.before else {"hosts": _hosts(registry.hosts), **_storage(registry)}),
         "runtime": registry.runtime,
-        "storage": {"shared": registry.storage} if registry.shared else registry.storage,
         "delete": registry.delete,
         "limits": _given(
             memory=registry.limits.memory,
@@ -127,6 +126,10 @@ def _read_only(registry: Registry) -> Table:
 
 def _users(users: Iterable[User]) -> Table:
     return {user.name: {"password": _password(user.password)} for user in users}
+
+
+def _storage(registry: Registry) -> Table:
+    return {"storage": {"shared": registry.storage} if registry.shared else registry.storage}
 
 
 def _retention(registry: Registry) -> Table:
@@ -172,8 +175,10 @@ def _roles(registry: Registry) -> Table:
         "gateway": _given(
             image=gateway.image,
             image_archive=_path(gateway.image_archive),
-            port=gateway.port,
+            port=None if gateway.before else gateway.port,
             hosts=_hosts(gateway.hosts) or None,
+            before=list(gateway.before) or None,
+            login=dict(gateway.logins) or None,
         ),
     }
 

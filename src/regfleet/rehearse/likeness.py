@@ -16,7 +16,6 @@ from regfleet.fleet.model import (
     LOCAL,
     Client,
     Fleet,
-    Gateway,
     Host,
     PasswordSource,
     Registry,
@@ -162,9 +161,11 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
     def members(hosts: Iterable[Host]) -> tuple[Host, ...]:
         return tuple(host for host in hosts if host.name in cast.suites)
 
-    def gateway(registry: Registry) -> Gateway | None:
+    def playing(registry: Registry) -> Registry:
         found = registry.gateway
-        return replace(found, hosts=members(found.hosts)) if found else None
+        gateway = replace(found, hosts=members(found.hosts)) if found else None
+        its = replace(registry, hosts=members(registry.hosts), gateway=gateway)
+        return _behind_in_play(fleet, its) if its.before else its
 
     clients = {
         client.name: replace(client, hosts=hosts)
@@ -173,15 +174,37 @@ def in_play(fleet: Fleet, cast: Cast) -> Fleet:
     }
     used = {name for client in clients.values() for name in used_by(fleet, client)}
     registries = {
-        name: replace(registry, hosts=members(registry.hosts), gateway=gateway(registry))
+        name: playing(registry)
         for name, registry in fleet.registries.items()
-        if members(registry.hosts) or (registry.external and name in used)
+        if members(registry.machines) or (registry.external and name in used)
     }
     return replace(
         fleet,
         registries=registries,
         clients=clients,
         replications=_replications(fleet, registries),
+    )
+
+
+def _behind_in_play(fleet: Fleet, registry: Registry) -> Registry:
+    """A gateway alone: before the first of its registries that is ours, or before one of its own.
+
+    An external registry is contacted by no rehearsal; and of two, one has copies of the other only
+    where hosts have Python, which a twin's have not.
+    """
+    gateway = registry.gateway
+    if gateway is None:
+        return registry
+    ours = next((each.name for each in fleet.behind(registry) if not each.external), "")
+    if ours:
+        logins = {name: user for name, user in gateway.logins.items() if name == ours}
+        return replace(registry, gateway=replace(gateway, before=(ours,), logins=logins))
+    needed = registry.projects or len(gateway.hosts) > 1
+    return replace(
+        registry,
+        hosts=gateway.hosts[:1],
+        storage=f"/var/lib/registry-{registry.name}",
+        gateway=replace(gateway, before=(), logins={}) if needed else None,
     )
 
 

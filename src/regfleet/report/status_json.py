@@ -100,6 +100,7 @@ def _registry(registry: RegistryStatus, now: datetime) -> Json:
         "wrong_logins": _wrong_logins(registry.wrong_logins),
         "read_only": registry.read_only,
         "jobs": {name: _job(each, now) for name, each in registry.jobs.items()},
+        "served_by": registry.served_by or None,
         "note": registry.note or None,
         "error": _error(registry.error, registry.hint),
         "attention": [

@@ -195,6 +195,7 @@ def _registry(registry: RegistryStatus, now: datetime) -> tuple[Text, tuple[str,
     words = [registry.endpoint]
     words += ["external"] if registry.external else []
     words += [f"cache of {registry.proxy}"] if registry.proxy else []
+    words += [f"gateway before {' and '.join(registry.before)}"] if registry.before else []
     lines = []
     if registry.error:
         lines.append(registry.error)
@@ -204,6 +205,7 @@ def _registry(registry: RegistryStatus, now: datetime) -> tuple[Text, tuple[str,
         lines.append(_contents(registry.contents))
     if registry.note:
         lines.append(registry.note)
+    lines += _serving(registry)
     lines += _care(registry, now)
     lines += _wrong_logins(registry.wrong_logins)
     if registry.certificate:
@@ -214,6 +216,14 @@ def _registry(registry: RegistryStatus, now: datetime) -> tuple[Text, tuple[str,
         lines.append(f"API {registry.api_version}")
     head = Text.assemble((registry.name, "bold"), f"  {', '.join(words)}")
     return head, tuple(lines)
+
+
+def _serving(registry: RegistryStatus) -> list[str]:
+    if not registry.served_by or len(registry.before) == 1:
+        return []
+    if registry.served_by == registry.before[0]:
+        return [f"served by {registry.served_by}"]
+    return [f"served by {registry.served_by}: {registry.before[0]} does not answer its gateway"]
 
 
 def _care(registry: RegistryStatus, now: datetime) -> list[str]:

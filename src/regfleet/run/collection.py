@@ -51,6 +51,8 @@ def why_left_out(registry: Registry) -> str:
     """Why neither garbage is collected of a registry nor its images are read; empty if they are."""
     if registry.proxy:
         return "a pull-through cache deletes by itself what has become old"
+    if registry.before:
+        return "the registries behind its gateway keep its images"
     if not registry.storage:
         return "its images are in a bucket, which is not read from the host"
     if len(registry.hosts) > 1:

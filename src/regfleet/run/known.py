@@ -22,7 +22,9 @@ from regfleet.look.request import login_digest
 from regfleet.materials import (
     Materials,
     RegistryMaterial,
+    behind,
     fit,
+    gateway_users,
     http_password,
     proxy_password,
     registrys_proxy,
@@ -188,13 +190,17 @@ class Known:
         salt = self.salt or secrets.token_hex(24)
         made = {name: known.material(stand_in) for name, known in self.registries.items()}
         for name, known in self.registries.items():
-            trusted = upstream_ca(self.fleet, known.registry, made)
-            bucket_ca = s3_ca(known.registry, datetime.now(timezone.utc))
             declared = known.registry.http_proxy
             login = declared and declared.user
             password = (known.http_password or Secret(stand_in)) if login else None
             by = registrys_proxy(self.fleet, known.registry, password)
-            made[name] = replace(made[name], upstream_ca=trusted, s3_ca=bucket_ca, http_proxy=by)
+            made[name] = replace(
+                made[name],
+                upstream_ca=upstream_ca(self.fleet, known.registry, made),
+                s3_ca=s3_ca(known.registry, datetime.now(timezone.utc)),
+                http_proxy=by,
+                behind=behind(self.fleet, known.registry, made),
+            )
         proxies = {
             name: self.proxies.get(name, Secret(stand_in))
             for name, client in self.fleet.clients.items()
@@ -357,6 +363,7 @@ def _wanted_users(fleet: Fleet, registry: Registry) -> Iterator[User]:
         for stage in fleet.promotions.values()
         if registry.name in stage.logins
     }
+    needed |= gateway_users(fleet, registry, fleet.hosts())
     return (user for user in registry.users if not registry.external or user.name in needed)
 
 

@@ -23,11 +23,19 @@ def waves(hosts: Sequence[str], rollout: Rollout) -> list[tuple[str, ...]]:
 
 
 def phases(fleet: Fleet, hosts: Sequence[str]) -> list[tuple[str, ...]]:
-    """The hosts in two phases: those with registries, then the others."""
-    registries = {name for each in fleet.registries.values() for name in each.members}
-    first = tuple(name for name in hosts if name in registries)
-    then = tuple(name for name in hosts if name not in registries)
-    return [phase for phase in (first, then) if phase]
+    """The hosts in three phases: those with registries, with gateways alone, then the others.
+
+    Of all of these each needs the ones before it to work.
+    """
+    every = fleet.registries.values()
+    registries = {name for each in every if not each.before for name in each.members}
+    alone = {name for each in every if each.before for name in each.members} - registries
+    found = (
+        tuple(name for name in hosts if name in registries),
+        tuple(name for name in hosts if name in alone),
+        tuple(name for name in hosts if name not in registries and name not in alone),
+    )
+    return [phase for phase in found if phase]
 
 
 def schedule(

@@ -281,7 +281,11 @@ def skew(clock: int, before: float, after: float) -> int:
 
 def _declared(registry: Registry, state: StateDirectory, now: datetime) -> RegistryStatus:
     status = RegistryStatus(
-        registry.name, registry.endpoint, registry.external, registry.proxy or ""
+        registry.name,
+        registry.endpoint,
+        registry.external,
+        registry.proxy or "",
+        before=registry.before,
     )
     if registry.external or registry.tls.source == "none":
         return status
@@ -361,6 +365,8 @@ def _check_registry(
             answer = client.request("GET", "/v2/")
             status.api_version = answer.headers.get("docker-distribution-api-version", "")
             shut = let_in(client, answer, registry, credentials)
+            serving = answer.headers.get("x-regfleet-registry", "")
+            status.served_by = serving if serving in registry.before else ""
             status.health = "healthy"
             if shut:
                 status.note = f"not counted: {why or shut}"

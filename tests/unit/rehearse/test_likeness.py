@@ -7,7 +7,7 @@ import pytest
 from making import client, fleet, host, registry
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import LOCAL, Host, Login, Mirror, PasswordSource, Ssh, Tls, User
+from regfleet.fleet.model import LOCAL, Gateway, Host, Login, Mirror, PasswordSource, Ssh, Tls, User
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, likeness, settled
 
@@ -191,3 +191,30 @@ def test_settled():
         )
     assert found.registries["cache"].proxy == f"http://{addresses['r']}:5998"
     assert found.registries["main"].proxy is None
+
+
+FRONT = Gateway("nginx:stable", hosts=(host("lb1"),), before=("one", "two"), logins={"one": "ci"})
+
+
+def before(*behind, **changes):
+    """A gateway alone and the registries that it stands before, as a twin has them."""
+    gateway = replace(FRONT, before=tuple(each.name for each in behind), **changes)
+    front = registry("front", "front.example:5000", hosts=(), storage="", gateway=gateway)
+    whole = fleet([*behind, front], [client(registries=("front",))])
+    return made(whole).fleet
+
+
+def test_a_gateway_alone_plays_before_the_first_that_is_ours():
+    one, two = (
+        registry(name, f"{name}.example:5000", hosts=(host(name),)) for name in ("one", "two")
+    )
+    played = before(one, two)
+    assert played.registries["front"].before == ("one",)
+    assert set(played.hosts()) >= {"one", "lb1"}
+
+
+def test_a_gateway_before_an_external_registry_gets_an_empty_one():
+    played = before(EXTERNAL, logins={"out": "me"})
+    front = played.registries["front"]
+    assert (front.before, [each.name for each in front.hosts]) == ((), ["lb1"])
+    assert front.storage == "/var/lib/registry-front"

@@ -424,6 +424,7 @@ def test_the_document_of_status():
                 "wrong_logins": None,
                 "read_only": False,
                 "jobs": {},
+                "served_by": None,
                 "note": None,
                 "error": None,
                 "attention": [],

@@ -7,6 +7,7 @@ from pathlib import Path
 from regfleet.fleet.check import (
     authority,
     backups,
+    before,
     clients,
     files,
     gateways,
@@ -39,6 +40,7 @@ def check(
     found += projects.check(document)
     found += gateways.check(document, claims)
     found += readonly.check(document)
+    found += before.check(document, claims)
     found += clients.check(document, claims)
     found += replications.check(document)
     found += authority.check(document, claims)

@@ -13,7 +13,7 @@ from regfleet.fleet.findings import Finding, Place, Table
 from regfleet.fleet.model import LOCAL
 from regfleet.fleet.toml_text import place as written
 
-_WITHIN = range(22500, 22503)  # ports of what is behind a gateway on its own host (gateway.places)
+_WITHIN = range(22500, 22505)  # ports of what is behind a gateway on its own host (gateway.places)
 
 
 def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
@@ -32,21 +32,26 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         where = (*place, "gateway" if "gateway" in registry else "projects")
         fronts = hosts[(*place, "gateway")]
         machines = {each.name for each in (*hosts[place], *fronts)}
-        yield from _possible(where, registry, len(machines))
+        alone = bool((gateway or {}).get("before"))
+        yield from _possible(where, registry, machines=None if alone else len(machines))
         yield from _lists(where, gateway or {})
-        if fronts and "endpoint" not in registry:
+        if fronts and "endpoint" not in registry and not alone:
             message = "is missing: it has to be a name that leads to its gateways"
             hint = 'as in endpoint = "registry.example.com:5000"'
             yield Finding((*place, "endpoint"), message, hint)
         yield from _packaged(where, registry)
         if (gateway or {}).get("vip"):
             yield from _vip((*place, "gateway", "vip"), registry, fronts or hosts[place])
-        if len(machines) > 1:
+        if len(machines) > 1 and not alone:
             yield from _spread(where, hosts[place], _port(gateway or {}), listening)
 
 
-def _possible(where: Place, registry: Table, machines: int) -> Iterator[Finding]:
-    """What a registry behind a gateway cannot be; with projects, see `projects`."""
+def _possible(where: Place, registry: Table, machines: int | None) -> Iterator[Finding]:
+    """What a registry behind a gateway cannot be; with projects, see `projects`.
+
+    Args:
+        machines: how many it has; None for a gateway alone.
+    """
     if registry.get("projects") or tables.is_broken(registry, "projects"):
         return
     if machines == 1:

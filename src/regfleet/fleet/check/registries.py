@@ -93,7 +93,7 @@ def _external(place: Place, registry: Table) -> Iterator[Finding]:
 
 
 def _provisioned(place: Place, registry: Table, members: list[Claim]) -> Iterator[Finding]:
-    if "hosts" not in registry:
+    if "hosts" not in registry and "before" not in (registry.get("gateway") or {}):
         hint = 'name the machine that runs it, as in hosts = ["reg1"], or write external = true'
         yield Finding((*place, "hosts"), "is missing", hint)
     if len(members) > 1:
@@ -267,7 +267,7 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                     hint = "the distribution's package runs one service on a host: use another"
                     found[Finding((*place, "runtime"), message, f"{hint} runtime")] = None
             new = _occupied(place, registry, host)
-            if fronts and host not in hosts[place]:
+            if fronts and host not in hosts[place]:  # no images there
                 new = new._replace(storage=None)
             elif fronts and host not in fronts:
                 new = new._replace(address="", port=0)  # that of instances: see `gateways`

@@ -81,6 +81,22 @@ def meet(one: Edge, two: Edge) -> bool:
     return patterns.meet(left(one, two), left(two, one))
 
 
+def whole_copies(document: Table, source: str, target: str) -> bool:
+    """Whether a host of the fleet copies all that a registry has to another one, and only that.
+
+    A policy that the schema refused counts: what is wrong with it is reported already.
+    """
+    for _, policy in tables.named(document, "replication"):
+        if policy.get("from") != source or target not in (policy.get("to") or ()):
+            continue
+        settings = defaults.with_defaults("replication", policy)
+        all_of = settings["repositories"] == ["*"] == settings["tags"] and not settings["exclude"]
+        by_itself = "every" in settings and settings["run_on"] != "controller"
+        if all_of and by_itself and not settings["delete"]:
+            return True
+    return False
+
+
 def _registries(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
     known = f"declared are {', '.join(registries)}" if registries else "none is declared"
     seen: dict[str, int] = {}

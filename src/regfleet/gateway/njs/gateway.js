@@ -2,7 +2,8 @@
 // nginx.conf names every function that is exported here. njs 0.7.9 and later.
 //
 // The registry itself takes tokens alone, and checks them. So nothing here keeps anybody out: who is
-// let through without a right is refused by the registry.
+// let through without a right is refused by the registry. Only a gateway alone, which stands before
+// registries that know nothing of it (policy.enforces), decides itself: see "a gateway alone".
 import qs from 'querystring';
 import hash from 'crypto';
 import policy from 'policy.js';
@@ -95,11 +96,16 @@ function source(r) {
     return typeof from === 'string' ? from : '';
 }
 
+function mounts(r) {
+    return 'from' in qs.parse(query(r));
+}
+
 // What the registry is asked for. A mount from where somebody may not pull becomes a plain upload,
 // which is what a registry makes of a mount that it cannot do (202).
 function forward(r) {
     const from = source(r);
-    if (from === '' || rights.rights(named(r), from).indexOf('pull') >= 0) {
+    const plain = from === '' && !(policy.enforces && mounts(r));
+    if (plain || rights.rights(named(r), from).indexOf('pull') >= 0) {
         return r.variables.request_uri;
     }
     const rest = query(r).split('&').filter((pair) => !('from' in qs.parse(pair)) && !('mount' in qs.parse(pair)));
@@ -117,7 +123,7 @@ function checkKey(r) {
 }
 
 function mintKey(r) {
-    return key(r, [target(r), source(r)]);
+    return key(r, [target(r), source(r), asked(r)]);
 }
 
 // Who guesses, for the limit: an address, of IPv6 the network that one customer has (RFC 6177).
@@ -133,6 +139,74 @@ function guesser(r) {
         first.push('0');
     }
     return first.concat(last).slice(0, 4).join(':');
+}
+
+// ---- a gateway alone ----
+
+// The places of a registry's API (distribution, "Detail"; OCI distribution specification), spelled as
+// clients spell them: what is written in any other way reaches no registry.
+const PLACE = new RegExp('^/v2/(.+)/(?:'
+    + '(?:manifests|blobs|referrers)/[A-Za-z0-9_.:+=-]+|tags/list|blobs/uploads/[A-Za-z0-9_.=-]*)$');
+const UPLOAD = /\/blobs\/uploads\/[^\/]*$/;
+const NOTHING = 'nothing'; // to be had there
+const NO_DELETION = 'no deletion';
+const ANYBODY = 'anybody'; // who has logged in
+
+// What a request wants, as a scope, or one of these words; '' where the registry decides. As
+// distribution has it (registry/handlers/app.go, appendAccessRecords).
+function asked(r) {
+    if (!policy.enforces) {
+        return '';
+    }
+    const path = r.variables.request_uri.split('?')[0];
+    const method = r.variables.request_method;
+    if (/[;#]/.test(query(r))) { // a semicolon parts fields for some (Go before 1.17)
+        return NOTHING;
+    }
+    if (path === '/v2/') {
+        return ANYBODY;
+    }
+    if (path === '/v2/_catalog') {
+        return 'registry:catalog:*';
+    }
+    const found = PLACE.exec(path);
+    if (found === null || !rights.isName(found[1])) {
+        return NOTHING;
+    }
+    if (method === 'DELETE' && !policy.deletes && !UPLOAD.test(path)) {
+        return NO_DELETION;
+    }
+    const action = ACTIONS[method] || 'push';
+    return 'repository:' + found[1] + ':' + (action === 'push' ? 'pull,push' : action);
+}
+
+function covered(access, wanted) {
+    return wanted === '' || wanted === ANYBODY || rights.covers(access, wanted);
+}
+
+// Whether the token that a request came with is a good one, and enough for it.
+async function allowed(r) {
+    const claims = isBearer(r) ? await tokens.verified(authorization(r).slice(7).trim()) : null;
+    const wanted = asked(r);
+    if (claims !== null && covered(claims.access, wanted)) {
+        return r.return(204);
+    }
+    const scope = claims === null ? '' : ',scope="' + wanted + '"';
+    const why = claims === null ? 'invalid_token' : 'insufficient_scope';
+    r.headersOut['X-Refused'] = bearer(r) + scope + ',error="' + why + '"';
+    r.return(401);
+}
+
+// What nobody is given, whatever the rights.
+function unheard(r) {
+    const wanted = asked(r);
+    if (wanted === NOTHING) {
+        refuse(r, 404, 'UNSUPPORTED', 'this gateway knows no such place in the API of registries');
+    }
+    if (wanted === NO_DELETION) {
+        refuse(r, 405, 'UNSUPPORTED', 'nothing is deleted here: delete it in the registries behind this gateway');
+    }
+    return wanted === NOTHING || wanted === NO_DELETION;
 }
 
 // ---- the token service ----
@@ -214,8 +288,9 @@ async function mint(r) {
         scopes.push('repository:' + r.headersIn['X-Source'] + ':pull');
     }
     const user = r.variables.remote_user || '';
-    r.headersOut['X-Bearer'] = await tokens.sign(user, rights.access(user, scopes));
-    r.return(204);
+    const access = rights.access(user, scopes);
+    r.headersOut['X-Bearer'] = await tokens.sign(user, access);
+    r.return(covered(access, r.headersIn['X-Asked'] || '') ? 204 : 401);
 }
 
 // The password check said neither yes nor no.
@@ -228,13 +303,20 @@ function unsure(r) {
 
 // At /v2/ clients ask how to log in: by tokens, which all of them know.
 function ping(r) {
+    challenge(r, 'authentication required', bearer(r));
+}
+
+function bearer(r) {
     const host = r.variables.http_host || '';
     const realm = r.variables.scheme + '://' + (HOST.test(host) ? host : policy.service) + '/auth/token';
-    challenge(r, 'authentication required', 'Bearer realm="' + realm + '",service="' + policy.service + '"');
+    return 'Bearer realm="' + realm + '",service="' + policy.service + '"';
 }
 
 function denied(r) {
-    const said = String(r.headersOut['WWW-Authenticate'] || '');
+    if (unheard(r)) {
+        return;
+    }
+    const said = String(r.headersOut['WWW-Authenticate'] || r.variables.refused || '');
     if (r.variables.bearer && said.indexOf('error="invalid_token"') >= 0) {
         return unavailable(r, OURS_REFUSED); // a token that was made for this request
     }
@@ -299,6 +381,9 @@ function gone(r) {
     if (r.variables.why === 'users') {
         return unavailable(r, 'passwords cannot be checked now: try again');
     }
+    if (r.variables.upstream_http_x_regfleet_why === 'login') {
+        return unavailable(r, 'the registry behind the gateway refuses the login that the gateway has there');
+    }
     const status = String(r.variables.upstream_status || '').split(/[ ,:]+/).pop();
     if (status === '502' && waits(r)) {
         return;
@@ -323,7 +408,7 @@ function tooLarge(r) {
 function readsOnly(r) {
     const method = r.variables.request_method;
     const pushes = method === 'POST' || method === 'PUT' || method === 'PATCH';
-    if (pushes || (method === 'DELETE' && policy.deletes)) {
+    if (pushes || (method === 'DELETE' && policy.deletes && !policy.enforces)) {
         return unavailable(r, READS_ONLY);
     }
     refuse(r, 405, 'UNSUPPORTED', 'The operation is unsupported.');
@@ -378,4 +463,5 @@ async function ready(r) {
 export default {
     target, source, forward, checkKey, mintKey, guesser,
     token, mint, unsure, ping, denied, gone, tooLarge, readsOnly, plain, unknown, ready, serving,
+    asked, allowed,
 };

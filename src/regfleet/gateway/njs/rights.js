@@ -37,12 +37,16 @@ function projectOf(repository) {
     }
 }
 
+function isName(repository) {
+    return NAME.test(repository);
+}
+
 // The actions that a user may do in a repository; nobody's name is ''.
 function rights(user, repository) {
     if (isAdmin(user)) {
         return ROLES.admin;
     }
-    const project = NAME.test(repository) ? projectOf(repository) : null;
+    const project = isName(repository) ? projectOf(repository) : null;
     if (project === null) {
         return [];
     }
@@ -92,4 +96,12 @@ function access(user, scopes) {
         .filter((each) => each.actions.length > 0);
 }
 
-export default { rights, access };
+// Whether the access of a token has all that is wanted of one scope, which says each action.
+function covers(access, scope) {
+    const wanted = parse(scope);
+    return Array.isArray(access) && wanted !== null && wanted.actions.every((action) => access.some((each) =>
+        each.type === wanted.type && each.name === wanted.name && Array.isArray(each.actions)
+        && each.actions.indexOf(action) >= 0));
+}
+
+export default { rights, access, covers, isName };
