@@ -133,7 +133,7 @@ def _error_symptom(
     if error.kind == "tls":
         known = told.cause.name if told else ""
         cause = known if known in ("plain-server", "tls-server") else "registry-error"
-    if cause == "registry-error" and told and told.cause.name == "gateway-tokens":
+    if cause == "registry-error" and told and told.cause.name in _of_gateway(registry):
         cause = told.cause.name
     if cause == "registry-error" and registry.s3:
         cause = "bucket"  # it has hardly anything else that fails
@@ -149,6 +149,11 @@ def _error_symptom(
     if cause == "certificate-dates" and registry.tls.certificate:
         values["path"] = str(registry.tls.certificate)
     return Symptom(cause, host, found, registry.name, said, values)
+
+
+def _of_gateway(registry: Registry) -> tuple[str, ...]:
+    """Causes that a registry's gateway tells of itself."""
+    return ("gateway-behind", "gateway-login") if registry.before else ("gateway-tokens",)
 
 
 def _stopped_instance(case: Case, registry: Registry) -> str:
