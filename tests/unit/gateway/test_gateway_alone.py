@@ -223,7 +223,7 @@ def test_a_token_that_is_not_ours_opens_nothing(alone, stands):
     payload = json.loads(base64.urlsafe_b64decode(good.split(".")[1] + "=="))
     more = {**payload, "access": [{**payload["access"][0], "actions": ["pull", "push"]}]}
     none = f"{encode({'alg': 'none', 'typ': 'JWT'})}.{good.split('.')[1]}."
-    other = stands(port=alone.port + 1 if alone.port < 65000 else alone.port - 1)
+    other = stands()
     for token in (
         changed(good, 1, lambda _: encode(more)),
         changed(good, 2, lambda text: text[:-4] + "AAAA"),
