@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -31,6 +31,7 @@ DIALLING = {
         "regfleet.report.html",
     ),
 }
+LOCKS = {"plan": "", "apply": "apply"}  # what locks the state directory, of what begins early
 SUDO_VARIABLE = "REGFLEET_SUDO_PASSWORD"  # as in `run.sudo_password`
 UNLOGGED = (
     0,
@@ -482,22 +483,38 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
     # of a run with nothing to do (gc, `freeze`; docs/speed.md).
     gc.disable()
     _take_sudo_password(asked=bool(given.pop("ask_sudo_password", False)))
+    fleet: object = None
     dialled: Sequence[str] = ()
     if "limit" in given and module in DIALLING:
         fleet, dialled = import_module("regfleet.ssh.dial").begin(
             **{name: given[name] for name in ("file", "limit", "exclude", "parallel")}
         )
+    if fleet and function in LOCKS and given["verbose"] in UNLOGGED:
+        _begin_run(function, fleet, given)
     if module in CONNECTING:  # pyinfra works with greenlets: before anything opens a socket
         import_module("gevent.monkey").patch_all()
         import_module("gevent").get_hub().exception_stream = FaultStream()
     if dialled and given["verbose"] in UNLOGGED:
-        import_module("regfleet.ssh.early").begin(
-            fleet, dialled, given["parallel"], DIALLING[module]
-        )
+        import_module("regfleet.ssh.early").begin(fleet, dialled, given["parallel"])
+    for name in DIALLING.get(module, ()) if fleet else ():
+        import_module("gevent").sleep(
+            0.001
+        )  # polls sockets; 0 would only switch to ready greenlets
+        import_module(name)
     command = getattr(import_module(f"regfleet.cli.{module}"), function)
     gc.freeze()
     gc.enable()
     sys.exit(command(**given))
+
+
+def _begin_run(function: str, fleet: object, given: Mapping[str, Any]) -> None:
+    """Begin `plan` or `apply`: with kept connections hosts can be looked at already."""
+    if given.get("no_secrets"):
+        return
+    opening = import_module("regfleet.run.opening")
+    options = {name: given[name] for name in ("file", "limit", "exclude", "state_dir", "prune")}
+    options |= {"locked": LOCKS[function], "forget": given.get("forget", ())}
+    opening.begin(opening.Opening(**options), fleet, given["parallel"])
 
 
 def _take_sudo_password(*, asked: bool) -> None:

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -28,9 +28,7 @@ from regfleet.errors import (
     InterruptedCommandError,
     UsageError,
 )
-from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
-from regfleet.fleet.selection import select
 from regfleet.model.names import counted, listed
 from regfleet.model.status import Care
 from regfleet.plan.storages import amount
@@ -45,8 +43,9 @@ from regfleet.report.warnings_text import show_warnings
 from regfleet.run import build, gone, identity, machines, samples
 from regfleet.run.apply import Runner
 from regfleet.run.care import care
+from regfleet.run.opening import Opening, open_run, take
 from regfleet.run.recording import Recording
-from regfleet.run.wanted import Wanted, declared, nothing
+from regfleet.run.wanted import Wanted, nothing
 from regfleet.ssh import early, ways
 from regfleet.ssh.session import Session
 from regfleet.state import StagedState, StateDirectory
@@ -293,47 +292,42 @@ def running(
 ) -> Iterator[tuple[Runner, StagedState]]:
     """The runner of a run, and its staged state; connections are closed afterwards.
 
-    New passwords and certificates stay in the staged state until `keep` writes them.
-
     Args:
-        locked: the command that locks the fleet's state directory; empty for no lock.
-        secrets: whether to use passwords, keys and the state directory.
+        locked, secrets, prune, forget: as in `Opening`.
         desired: gives the hosts' desired state instead of the fleet file.
-        prune: whether to remove everything from hosts that left the fleet file.
-        forget: hosts that left the fleet file and are forgotten.
     """
     if common.verbose > 1:
         streams.log()
-    fleet = load(common.file, keys_needed=secrets)
-    state = StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
-    left = gone.left(fleet, state, forget) if secrets else {}
-    fleet = gone.with_gone(fleet, left) if prune else fleet
-    names = select(fleet, common.limit, common.exclude)
-    if common.tells_people():
-        _warn_of_loose_host_keys(fleet, names)
-    staged = StagedState(state.path)
-    with _locked(state, locked):
-        gone.forget(state, forget)
-        if desired:
-            wanted = desired(fleet)
-        elif secrets:
-            wanted = declared(fleet, staged, names)
-        else:
-            known = import_module("regfleet.run.known")
-            wanted = known.without_secrets(fleet, datetime.now(timezone.utc)).wanted()
+    opening = Opening(
+        common.file,
+        common.limit,
+        common.exclude,
+        common.state_dir,
+        locked,
+        prune,
+        tuple(forget),
+        secrets,
+    )
+    begun = None if desired else take(opening)
+    opened = begun or open_run(opening, desired=desired)
+    fleet, left = opened.fleet, opened.left
+    with closing(opened):
+        if common.tells_people():
+            _warn_of_loose_host_keys(fleet, opened.names)
         session = early.session(fleet, common.parallel)
         watch = watching(quiet=common.as_json, verbose=common.verbose)
         run = build.runner(
-            wanted.also(gone.wanted(fleet, left)),
-            names,
+            opened.wanted.also(gone.wanted(fleet, left)),
+            opened.names,
             session,
             watch,
-            state if secrets else None,
+            opened.state if secrets else None,
             alone=bool(locked),
             gone={name: member.groups for name, member in left.items()},
+            looks=opened.looks,
         )
         with _interruptible(session, watch.say), run as runner:
-            yield runner, staged
+            yield runner, opened.staged
 
 
 def _warn_of_loose_host_keys(fleet: Fleet, names: Sequence[str]) -> None:
@@ -414,15 +408,6 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
         ) from error
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _locked(state: StateDirectory, command: str) -> Iterator[None]:
-    if not command:
-        yield
-        return
-    with state.lock(command):
-        yield
 
 
 def confirm(yes: bool, question: str) -> None:

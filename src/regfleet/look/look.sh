@@ -122,6 +122,15 @@ answer_with_perl() {
         close $given;
         push @pipes, $digested;
         $logins{"/proc/self/fd/" . fileno $digested} = $name;
+      } elsif ($what eq "space") {
+        # As `print_space`, without timeout(1): the program is killed by an alarm.
+        my $program = open(P, "-|", "stat", "-f", "-c", "%S %b %f %a %c %d", $subject) or next;
+        local $SIG{ALRM} = sub { kill 9, $program };
+        alarm 5;
+        my $numbers = <P>;
+        alarm 0;
+        close P;
+        print "\@space ", $numbers =~ tr/\n//dr, " $subject\n" if length $numbers;
       } elsif ($what eq "api") {
         $silent ||= !answered($name, $subject);
       }
@@ -155,6 +164,7 @@ answer_with_programs() { # starts one or two programs for each request
         say "processes $(readlink /proc/self/ns/pid 2>/dev/null)"
         ;;
       path) set -- "$@" "$subject" ;;
+      space) print_space "$subject" ;;
       whole)
         printf '@whole %s ' "$name"
         base64 -w 0 <"$subject" 2>/dev/null || base64 <"$subject" | tr -d '\n' # older busybox folds lines, always
@@ -277,18 +287,21 @@ look_port() { # PORT: the addresses of its listeners (proc(5), /proc/net/tcp; 0A
 }
 
 # How full the file systems of directories are (statvfs(3)): block size, blocks, free blocks, free
-# blocks for unprivileged users, inodes, free inodes. On a network file system whose server is gone,
-# stat hangs until it is killed.
+# blocks for unprivileged users, inodes, free inodes.
 look_space() { # PATH...
   for path; do
-    [ -d "$path" ] || continue
-    numbers=$(timeout -s KILL 5 stat -f -c '%S %b %f %a %c %d' "$path" 2>/dev/null)
-    case $? in
-      0 | 124 | 137) ;;
-      *) numbers=$(stat -f -c '%S %b %f %a %c %d' "$path" 2>/dev/null) ;; # timeout(1) is missing or refuses this
-    esac
-    [ -z "$numbers" ] || say "space $numbers $path"
+    if [ -d "$path" ]; then request space - "$path"; fi
   done
+}
+
+# On a network file system whose server is gone, stat hangs until it is killed.
+print_space() { # PATH
+  numbers=$(timeout -s KILL 5 stat -f -c '%S %b %f %a %c %d' "$1" 2>/dev/null)
+  case $? in
+    0 | 124 | 137) ;;
+    *) numbers=$(stat -f -c '%S %b %f %a %c %d' "$1" 2>/dev/null) ;; # timeout(1) is missing or refuses this
+  esac
+  [ -z "$numbers" ] || say "space $numbers $1"
 }
 
 look_text() { # PATH: an edited file, and its content before regfleet

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from regfleet.errors import RegfleetError
+
+if TYPE_CHECKING:
+    import ssl
 
 Kind = Literal[
     "untrusted",  # the certificate's issuer is not trusted
@@ -35,7 +37,11 @@ _NAMES = {62, 64}
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 _NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 
-# By name, so that importing this module does not import the two packages.
+# By name, so that importing this module does not import these packages. gevent warns where `ssl` is
+# imported before it (gevent/monkey).
+_CERTIFICATE_ERROR = "ssl.SSLCertVerificationError"
+_TLS_ERROR = "ssl.SSLError"
+_TLS_END = "ssl.SSLEOFError"
 _HTTP_ERROR = "http.client.HTTPException"
 _INCOMPLETE = "http.client.IncompleteRead"
 _URLLIB3_ERROR = "urllib3.exceptions.HTTPError"
@@ -119,23 +125,24 @@ def explain(error: Exception, endpoint: str) -> RegistryError:
         and (isinstance(cause, OSError) or _HTTP_ERROR in _class_names(cause))
     ):
         error = cause
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return _explain_certificate(error, endpoint)
-    if isinstance(error, ssl.SSLError):
-        return _explain_tls(error, endpoint)
+    names = _class_names(error)
+    if _CERTIFICATE_ERROR in names:
+        return _explain_certificate(cast("ssl.SSLCertVerificationError", error), endpoint)
+    if _TLS_ERROR in names:
+        return _explain_tls(cast("ssl.SSLError", error), endpoint)
     for kind_of_error, kind, message, hint in _ERRORS:
         if isinstance(error, kind_of_error):
             return RegistryError(kind, f"{endpoint}: {message}", hint)
     if isinstance(error, OSError) and error.errno in _NO_WAY:
         return RegistryError("unreachable", f"{endpoint}: {error.strerror}", "is the host up?")
     said = cut((error.strerror if isinstance(error, OSError) else "") or error)
-    if isinstance(error, (OSError, EOFError)) or _INCOMPLETE in _class_names(error):
+    if isinstance(error, (OSError, EOFError)) or _INCOMPLETE in names:
         return BrokenConnectionError(
             "unreachable",
             f"{endpoint}: the connection broke: {said or type(error).__name__}",
             "see the registry's log",
         )
-    is_http = {_HTTP_ERROR, _URLLIB3_ERROR} & _class_names(error)
+    is_http = {_HTTP_ERROR, _URLLIB3_ERROR} & names
     what = "is not HTTP" if is_http else "cannot be read"
     return RegistryError(
         "protocol",
@@ -180,7 +187,7 @@ def _explain_tls(error: ssl.SSLError, endpoint: str) -> RegistryError:
             f"{endpoint}: no TLS is spoken there",
             "is it plain HTTP (tls.source = 'none'), or another service on that port?",
         )
-    if isinstance(error, ssl.SSLEOFError):
+    if _TLS_END in _class_names(error):
         return BrokenConnectionError(
             "tls", f"{endpoint}: the connection was closed in the middle of TLS"
         )

@@ -16,6 +16,7 @@ from regfleet.run.proof import Proof, SharedProof
 from regfleet.run.wanted import Wanted
 from regfleet.run.watched import Watched
 from regfleet.run.work import Work
+from regfleet.ssh.first_looks import FirstLook
 from regfleet.ssh.session import Session
 from regfleet.state import StateDirectory
 
@@ -30,6 +31,7 @@ def runner(
     *,
     alone: bool = False,
     gone: Mapping[str, tuple[str, ...]] | None = None,
+    looks: Mapping[str, FirstLook] | None = None,
 ) -> Iterator[Runner]:
     """The runner of a run over hosts; its connections are closed afterwards.
 
@@ -39,6 +41,7 @@ def runner(
         state: has the salt of logins and the record of unproven hosts; None for neither.
         alone: whether this run locks the state directory.
         gone: hosts that left the fleet file, with their former groups.
+        looks: looks at hosts that were begun already.
 
     Raises:
         StateError: the state directory cannot be used.
@@ -51,7 +54,7 @@ def runner(
         proof = (Proof if alone else SharedProof)(wanted.fleet, state) if state else None
         yield Runner(
             wanted.fleet,
-            Work.of(wanted, Watched(session, progress)),
+            Work.of(wanted, Watched(session, progress), looks),
             session,
             names,
             report,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from regfleet import members
 from regfleet.errors import UsageError
@@ -11,8 +12,10 @@ from regfleet.fleet.engine_rules import default_engine
 from regfleet.fleet.model import Client, Fleet
 from regfleet.members import Member
 from regfleet.model.desired import DesiredHost
-from regfleet.model.report import Report
 from regfleet.state import StateDirectory
+
+if TYPE_CHECKING:
+    from regfleet.model.report import Report
 
 _GROUP = "gone"  # the name of their group, unless the fleet file declares it
 

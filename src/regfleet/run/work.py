@@ -9,6 +9,7 @@ import secrets
 import shlex
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from regfleet.jobs.recovery import Recovery
 from regfleet.jobs.render import render as render_job
 from regfleet.jobs.running import Ended
 from regfleet.look import guesses, ports, request
+from regfleet.look.parse import parse
 from regfleet.materials import Materials
 from regfleet.model.checks import Check
 from regfleet.model.desired import DesiredHost
@@ -34,6 +36,7 @@ from regfleet.run.wanted import Wanted
 from regfleet.shell.frame import framed, stray
 from regfleet.smoke import outcome as smoke_outcome
 from regfleet.smoke import render as smoke_render
+from regfleet.ssh.first_looks import FirstLook
 from regfleet.ssh.limits import LOOK_SECONDS, SMOKE_SECONDS, TOUCH_SECONDS
 from regfleet.touch import archive, generations, packages, render
 from regfleet.touch.generations import Generations
@@ -66,6 +69,7 @@ class Work:
         desired: the desired state of each host.
         materials: passwords and salts.
         connections: connections to the hosts.
+        looks: looks that were begun already, by host; each is used once.
 
     Attributes:
         seen: the look at each host; one a run.
@@ -84,6 +88,7 @@ class Work:
         desired: Mapping[str, DesiredHost],
         materials: Materials,
         connections: Connections,
+        looks: Mapping[str, FirstLook] | None = None,
     ) -> None:
         self.fleet = fleet
         self.desired = desired
@@ -96,12 +101,18 @@ class Work:
         self.other_roles: frozenset[str] = frozenset()
         self.given: dict[tuple[str, str], smoke_render.Given] = {}
         self._marks = itertools.count(1)
+        self._looks = dict(looks or {})
         self._who = f"{_user()}@{socket.gethostname()}: regfleet, fleet {fleet.name}"
 
     @classmethod
-    def of(cls, wanted: Wanted, connections: Connections) -> Work:
+    def of(
+        cls,
+        wanted: Wanted,
+        connections: Connections,
+        looks: Mapping[str, FirstLook] | None = None,
+    ) -> Work:
         """The work that brings hosts to their desired states."""
-        return cls(wanted.fleet, wanted.desired, wanted.materials, connections)
+        return cls(wanted.fleet, wanted.desired, wanted.materials, connections, looks)
 
     def plan(self, name: str) -> Plan:
         """Look at a host and plan it.
@@ -137,6 +148,10 @@ class Work:
         return f"{self.token}-{next(self._marks)}"
 
     def _look_at(self, name: str) -> ObservedHost:
+        begun = self._looks.pop(name, None)
+        if begun and (lines := begun.lines()):
+            with suppress(HostError):  # a second look has the connection that it needs, or says why
+                return parse(name, lines, begun.mark)
         mark = self._new_mark()
         program = request.render(self.desired[name], self.materials.salt, mark)
         return self.connections.look(name, program, mark)

@@ -122,6 +122,10 @@ is_roots() { # PID PROGRAM
   [ "$word $identity" = "Uid: 0${TAB}0${TAB}0${TAB}0" ] || return 1
   # shellcheck disable=SC3013  # all shells here have it, and readlink would be another program
   [ "/proc/$1/ns/pid" -ef "/proc/$$/ns/pid" ] || return 1
+  for exe in "/usr/bin/$2" "/usr/sbin/$2"; do # most have it there, and no program need be started
+    # shellcheck disable=SC3013  # as above
+    if [ "/proc/$1/exe" -ef "$exe" ]; then return 0; fi
+  done
   exe=$(readlink "/proc/$1/exe" 2>/dev/null)
   # `dockerd (deleted)` after an update, dockerd-current on Red Hat, .dockerd-wrapped on NixOS.
   case ${exe##*/} in "$2" | "$2"[\ -]* | ."$2"-*) ;; *) return 1 ;; esac

@@ -23,9 +23,8 @@ from regfleet.fleet.model import Fleet, Host
 from regfleet.fleet.selection import select
 from regfleet.ssh import way
 from regfleet.ssh.control_socket import socket_to_use
-from regfleet.ssh.limits import CONNECT_SECONDS
+from regfleet.ssh.limits import CONNECT_SECONDS, PER_CORE
 
-PER_CORE = 20  # hosts at the same time, as pyinfra has it (api/state.py); further ones wait anyway
 _begun: dict[tuple[str, int], socket.socket] = {}
 
 
@@ -52,7 +51,7 @@ def begin(
         return None, []
     hosts = fleet.hosts()
     dialled = []
-    for name in names[: parallel or PER_CORE * (os.cpu_count() or 1)]:
+    for name in names[: parallel or PER_CORE * (os.cpu_count() or 1)]:  # further ones wait anyway
         with suppress(RegfleetError, ValueError, OSError):
             if not hosts[name].is_local and _begin(hosts[name]):
                 dialled.append(name)

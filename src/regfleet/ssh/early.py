@@ -7,9 +7,6 @@ first request.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-
-import gevent
 
 from regfleet.fleet.model import Fleet
 from regfleet.ssh import ways
@@ -18,8 +15,8 @@ from regfleet.ssh.session import Session
 _begun: list[tuple[Fleet, Session]] = []  # at most one
 
 
-def begin(fleet: Fleet, names: Sequence[str], parallel: int | None, modules: Sequence[str]) -> None:
-    """Begin to log in to dialled hosts, and import modules meanwhile.
+def begin(fleet: Fleet, names: Sequence[str], parallel: int | None) -> None:
+    """Begin to log in to dialled hosts.
 
     Hosts without strict host key checking wait, because the user is warned about them first.
 
@@ -27,7 +24,6 @@ def begin(fleet: Fleet, names: Sequence[str], parallel: int | None, modules: Seq
         fleet: the fleet of the hosts.
         names: the hosts that were dialled.
         parallel: hosts at the same time, as on the command line.
-        modules: modules that the command needs; connections continue between two imports.
     """
     hosts = fleet.hosts()
     known = [name for name in names if ways.way_to(hosts[name]).checking == "strict"]
@@ -36,9 +32,6 @@ def begin(fleet: Fleet, names: Sequence[str], parallel: int | None, modules: Seq
     session = Session(fleet, hosts, parallel)
     _begun[:] = [(fleet, session)]
     session.begin(known)
-    for module in modules:
-        gevent.sleep(0.001)  # polls sockets; 0 would only switch to ready greenlets
-        import_module(module)
 
 
 def session(fleet: Fleet, parallel: int | None) -> Session:

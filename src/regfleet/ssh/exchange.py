@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.os import make_nonblocking, nb_read, nb_write
 from gevent.subprocess import PIPE, STDOUT, Popen
-from paramiko import SSHException
 
 from regfleet.errors import HostError
 from regfleet.ssh.limits import ANSWER_BYTES
@@ -23,7 +22,12 @@ from regfleet.ssh.metered import FloodError, Metered
 if TYPE_CHECKING:
     from paramiko import Channel, Transport
 
+    from regfleet.ssh import multiplex
+    from regfleet.ssh.multiplex import Multiplexed
+
 PIECE = 32 << 10  # bytes; what SSH sends in one packet
+# What a broken connection raises; paramiko adds an exception of its own.
+BROKEN: tuple[type[Exception], ...] = (OSError, EOFError)
 
 
 class TooMuchError(Exception):
@@ -50,18 +54,24 @@ def within(seconds: float, error: HostError) -> Iterator[None]:
         limit.close()
 
 
-def over_ssh(transport: Transport, command: str, stdin: Iterable[str]) -> list[str]:
+def over_ssh(
+    transport: Transport | Multiplexed,
+    command: str,
+    stdin: Iterable[str],
+    broken: tuple[type[Exception], ...] = BROKEN,
+) -> list[str]:
     """Run a command in a channel of an SSH connection; bounded in size, not in time.
 
     Args:
         stdin: pieces of text, sent as they are asked for.
+        broken: what the transport raises when the connection breaks.
 
     Returns:
         The lines of its standard output, then those of its standard error.
 
     Raises:
         TooMuchError: it printed more than `ANSWER_BYTES`, or the host sent unrequested data.
-        OSError, EOFError, SSHException: the connection broke, or `stdin` could not be read.
+        Exception: one of `broken`: the connection broke, or `stdin` could not be read.
     """
     meter = meter_of(transport)
     if meter:
@@ -69,7 +79,7 @@ def over_ssh(transport: Transport, command: str, stdin: Iterable[str]) -> list[s
     channel = transport.open_session()
     try:
         channel.exec_command(command)
-        said = _write_and_read(channel, stdin, meter.take if meter else None)
+        said = _write_and_read(channel, stdin, meter.take if meter else None, broken)
     except FloodError as error:
         raise TooMuchError from error
     finally:
@@ -79,7 +89,7 @@ def over_ssh(transport: Transport, command: str, stdin: Iterable[str]) -> list[s
     return said
 
 
-def meter_of(transport: Transport) -> Metered | None:
+def meter_of(transport: Transport | Multiplexed) -> Metered | None:
     """The byte counter of a connection; None if pyinfra's own command line made it."""
     return transport.sock if isinstance(transport.sock, Metered) else None
 
@@ -100,7 +110,7 @@ def here(command: str, stdin: Iterable[str]) -> list[str]:
         while content:
             content = content[nb_write(to.fileno(), content) :]
 
-    feeder = gevent.spawn(_feed, send, to.close, stdin)
+    feeder = gevent.spawn(_feed, send, to.close, stdin, BROKEN)
     try:
         said = _lines(_read(lambda count: nb_read(back.fileno(), count), None))
         process.wait()
@@ -115,7 +125,10 @@ def here(command: str, stdin: Iterable[str]) -> list[str]:
 
 
 def _write_and_read(
-    channel: Channel, stdin: Iterable[str], taken: Callable[[int], None] | None
+    channel: Channel | multiplex.Channel,
+    stdin: Iterable[str],
+    taken: Callable[[int], None] | None,
+    broken: tuple[type[Exception], ...],
 ) -> list[str]:
     """Write and read at the same time: one after the other may deadlock."""
 
@@ -126,7 +139,7 @@ def _write_and_read(
             channel.close()  # nothing more of the other output either
             return error
 
-    feeder = gevent.spawn(_feed, channel.sendall, channel.shutdown_write, stdin)
+    feeder = gevent.spawn(_feed, channel.sendall, channel.shutdown_write, stdin, broken)
     reader = gevent.spawn(complaints)
     try:
         said = _read(channel.recv, taken)
@@ -148,7 +161,10 @@ class _InputError(Exception):
 
 
 def _feed(
-    send: Callable[[bytes], object], end: Callable[[], object], stdin: Iterable[str]
+    send: Callable[[bytes], object],
+    end: Callable[[], object],
+    stdin: Iterable[str],
+    broken: tuple[type[Exception], ...],
 ) -> Exception | None:
     """Write all of the input; returns, not raises, an error of reading it.
 
@@ -158,11 +174,11 @@ def _feed(
     try:
         for piece in _pieces(stdin):
             send(piece)
-    except (OSError, EOFError, SSHException):
+    except broken:
         return None
     except _InputError as error:
         failed = error.why
-    with suppress(OSError, EOFError, SSHException):
+    with suppress(*broken):
         end()  # also after a failed read: otherwise the command waits for the rest
     return failed
 

@@ -28,6 +28,7 @@ ARCHIVE_SECONDS = 3600
 AGAIN_SECONDS = _seconds("AGAIN", 60)  # to reach a host again whose connection broke
 KEEPALIVE_SECONDS = 10
 UNACKNOWLEDGED_SECONDS = 20  # then the network counts as gone
+PER_CORE = 20  # hosts at the same time, as pyinfra has it (api/state.py)
 KEPT_CONNECTIONS = 1000  # hosts with nothing to do at the moment; some 60 kB each
 
 # What one command may say. The largest look that is meant: daemon.json and its original of 1 MB

@@ -14,6 +14,10 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
+# gevent's own, for this is used before it has replaced those of the standard library.
+from gevent.socket import socket as make_socket
+from gevent.socket import socketpair
+
 _VERSION = 4
 _HELLO = 0x00000001
 _NEW_SESSION = 0x10000002
@@ -83,7 +87,7 @@ class Channel:
         theirs: list[socket.socket] = []
         try:
             for _ in range(3):
-                ours, other = socket.socketpair()
+                ours, other = socketpair()
                 self._ends.append(ours)
                 theirs.append(other)
             self._control = _Control(self._path)
@@ -127,7 +131,7 @@ class _Control:
     """
 
     def __init__(self, path: Path) -> None:
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock = make_socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.settimeout(_ANSWER_SECONDS)
         try:
             self._sock.connect(str(path))

@@ -24,7 +24,7 @@ from regfleet.registry_api.tunnel import Dial, SocketLike, through
 from regfleet.shell import frame
 from regfleet.shell.command import shell_command
 from regfleet.ssh import sudo_password
-from regfleet.ssh.exchange import TooMuchError, here, meter_of, over_ssh, within
+from regfleet.ssh.exchange import BROKEN, TooMuchError, here, meter_of, over_ssh, within
 from regfleet.ssh.limits import ANSWER_BYTES, ARCHIVE_SECONDS, LOOK_SECONDS
 from regfleet.ssh.metered import Metered
 from regfleet.touch import archive
@@ -32,6 +32,8 @@ from regfleet.touch import archive
 if TYPE_CHECKING:
     from paramiko import Transport
     from pyinfra.api.host import Host
+
+_BROKEN: tuple[type[Exception], ...] = (*BROKEN, SSHException)
 
 
 def run_program(host: Host, program: str, *, sudo: bool, seconds: float) -> list[str]:
@@ -165,7 +167,7 @@ def _run_bounded(host: Host, command: str, stdin: Iterable[str], seconds: float)
             f"it sent more than {ANSWER_BYTES >> 20} MB as its answer to one command",
             "check what `sh` prints there when it starts, and that it is the right host",
         ) from error
-    except (OSError, EOFError, SSHException) as error:
+    except _BROKEN as error:
         raise HostError(
             host.name,
             f"the connection broke: {error or type(error).__name__}",
@@ -177,7 +179,7 @@ def _run_unbounded(host: Host, command: str, stdin: Iterable[str]) -> list[str]:
     """The output of a command as lines. Other connectors than SSH and local use pyinfra's way."""
     connection = transport(host)
     if connection is not None:
-        return over_ssh(connection, command, stdin)
+        return over_ssh(connection, command, stdin, _BROKEN)
     if isinstance(host.connector, LocalConnector):
         return here(command, stdin)
     _, output = host.run_shell_command(StringCommand(command), _stdin=stdin)
