@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from regfleet.rehearse.twin import HostSpec
+from regfleet.state import StateDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGINS = "grep -c '^Accepted publickey' /var/log/second.log || true"
@@ -58,10 +59,9 @@ class User:
     def declare_kept(self):
         self.declare(f'key = "{self.twin.key}"', 'known_hosts = "hosts"', 'control_persist = "5m"')
 
-    def plan(self, **more):
-        """The host's error, or None."""
+    def run(self, *command, **more):
         done = subprocess.run(
-            [sys.executable, "-m", "regfleet", "plan", "--json"],
+            command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -71,6 +71,14 @@ class User:
             env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **self.environment, **more},
         )
         assert "Traceback" not in done.stderr
+        return done
+
+    def change(self):
+        assert self.run(sys.executable, "-m", "regfleet", "apply", "--yes").returncode == 0
+
+    def plan(self, **more):
+        """The host's error, or None."""
+        done = self.run(sys.executable, "-m", "regfleet", "plan", "--json", **more)
         assert done.stdout, done.stderr
         return json.loads(done.stdout)["hosts"]["one"]["error"]
 
@@ -118,6 +126,32 @@ def test_the_next_run_needs_no_login(user):
     assert user.logins() == 0
     assert len(user.sockets()) == 1
     assert user.sockets()[0].parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_run_with_nothing_to_do_imports_no_ssh_client_of_its_own(user):
+    """That takes as long as the look at ten hosts."""
+    user.declare_kept()
+    user.change()
+    user.kept()
+    code = (
+        "import sys\nfrom regfleet.cli import main\ntry: main()\nfinally:\n"
+        " print(sorted({'paramiko', 'pyinfra'} & set(sys.modules)), file=sys.stderr)"
+    )
+    for command in (["plan"], ["apply", "--yes"]):
+        done = user.run(sys.executable, "-W", "error", "-c", code, *command, "--json")
+        assert done.stderr.splitlines()[-1] == "[]"
+        assert json.loads(done.stdout)["hosts"]["one"]["error"] is None
+
+
+def test_two_runs_at_once_are_refused_as_without(user):
+    user.declare_kept()
+    user.change()
+    user.kept()
+    state = StateDirectory(user.directory / ".regfleet" / "test")
+    with state.lock("apply"):
+        done = user.run(sys.executable, "-m", "regfleet", "apply", "--yes")
+    assert done.returncode != 0
+    assert "another regfleet works on this fleet" in done.stderr
 
 
 def test_without_it_nothing_is_kept(user):

@@ -15,8 +15,9 @@ from regfleet.errors import CertificateError
 from regfleet.fleet.model import Registry
 from regfleet.pki.names import endpoint_host
 from regfleet.registry_api.bounds import REQUEST, Allowance
+from regfleet.registry_api.channel import explain_channel
 from regfleet.registry_api.errors import explain
-from regfleet.registry_api.tunnel import Dial, Stream, direct, explain_channel
+from regfleet.registry_api.tunnel import Dial, Stream, direct
 from regfleet.secret import Secret
 
 

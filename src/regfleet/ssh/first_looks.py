@@ -110,6 +110,7 @@ def _look(
             return sudo_password.run(name, "sh -s", pieces(), execute)
         return execute(shell_command("sh -s", sudo=False), pieces())
     except (HostError, TooMuchError, OSError, EOFError):
+        connection.give_up()
         return None
     finally:
         sent.set()

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import ClassVar
 
 # gevent's own, for this is used before it has replaced those of the standard library.
 from gevent.socket import socket as make_socket
@@ -43,12 +44,19 @@ class Multiplexed:
     """
 
     sock: None = None
+    _given_up: ClassVar[set[Path]] = set()
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def give_up(self) -> None:
+        """Use it no more in this process: it brought no answer."""
+        self._given_up.add(self._path)
+
     def is_active(self) -> bool:
         """Whether a client of this account keeps the connection open."""
+        if self._path in self._given_up:
+            return False
         try:
             with closing(_Control(self._path)) as control:
                 control.request(_ALIVE_CHECK, _ALIVE)

@@ -20,7 +20,8 @@ from regfleet.look.fact import HostLook
 from regfleet.look.parse import parse
 from regfleet.model.observed import ObservedHost
 from regfleet.model.service import Image
-from regfleet.registry_api.tunnel import Dial, SocketLike, through
+from regfleet.registry_api.channel import through
+from regfleet.registry_api.tunnel import Dial, SocketLike
 from regfleet.shell import frame
 from regfleet.shell.command import shell_command
 from regfleet.ssh import sudo_password

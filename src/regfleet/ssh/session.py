@@ -1,19 +1,19 @@
-"""Connections to a fleet's hosts for a whole run, over pyinfra's inventory, state and pool."""
+"""Connections to a fleet's hosts for a whole run: which, and when; `links` makes them."""
 
 from __future__ import annotations
 
 import logging
+import os
 import resource
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from functools import cached_property
+from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import gevent
-from pyinfra.api import Config, State
-from pyinfra.context import ctx_host, ctx_state
+from gevent.pool import Pool
 
 from regfleet.errors import (
     HostError,
@@ -25,24 +25,12 @@ from regfleet.errors import (
 from regfleet.fleet.model import Fleet
 from regfleet.model.observed import ObservedHost
 from regfleet.registry_api.tunnel import Dial
-from regfleet.ssh import dial, persistent, remote, ways
-from regfleet.ssh.client import SessionConnector, inventory
-from regfleet.ssh.exchange import within
-from regfleet.ssh.limits import (
-    AGAIN_SECONDS,
-    CONNECT_SECONDS,
-    KEEPALIVE_SECONDS,
-    KEPT_CONNECTIONS,
-    LOGIN_SECONDS,
-    UNACKNOWLEDGED_SECONDS,
-)
-from regfleet.ssh.unreachable import ERRORS, unreachable
-from regfleet.ssh.way import Way
+from regfleet.ssh import dial, ways
+from regfleet.ssh.limits import AGAIN_SECONDS, KEPT_CONNECTIONS, PER_CORE
 
 if TYPE_CHECKING:
-    from pyinfra.api.host import Host as PyinfraHost
-
     from regfleet.model.service import Image
+    from regfleet.ssh.links import Links
 
 T = TypeVar("T")
 FILES_BESIDE = 100  # open files that are no connections
@@ -63,17 +51,22 @@ class Session:
         _quiet_libraries()
         everyone = fleet.hosts()
         self._hosts = {name: everyone[name] for name in names}
-        config = Config(CONNECT_TIMEOUT=CONNECT_SECONDS, PARALLEL=parallel or 0)
-        # By `init`: an inventory without hosts, as of a fleet of external registries, is falsy, and
-        # the constructor would leave it out.
-        self._state = State()
-        self._state.init(inventory(self._hosts), config)
+        most = parallel or PER_CORE * (os.cpu_count() or 1)
+        self._pool = Pool(max(1, min(most, len(self._hosts))))
         self._most = _connections_to_keep()
         self._connected: dict[str, None] = {}  # the least recently used first
         self._at_work: set[str] = set()
         self._begun: dict[str, gevent.Greenlet[..., UnreachableError | None]] = {}
-        self._alone: set[str] = set()  # hosts that no kept connection is used for (any more)
         self.stopped = False
+
+    @cached_property
+    def _links(self) -> Links:
+        # Imported here: a run whose looks are all done over kept connections needs none of it.
+        made: Links = import_module("regfleet.ssh.links").Links(self._hosts)
+        return made
+
+    def _has_links(self) -> bool:
+        return "_links" in vars(self)
 
     def each(
         self, work: Callable[[str], T], names: Iterable[str]
@@ -83,19 +76,17 @@ class Session:
         An error of one host is its result; the others go on. After `stop` no further host is
         begun: it gets an `InterruptedRunError` instead.
         """
-        pool = self._state.pool
         names = tuple(names)
         ways.prepare(self._hosts[name] for name in names)
-        with ctx_state.use(self._state):
-            results = pool.imap_unordered(
-                lambda name: (name, self._result_or_error(work, name)), names
-            )
-            try:
-                yield from results
-            finally:
-                if not results.ready():  # nobody waits for the others any more
-                    results.kill(block=False)
-                    pool.kill(block=False)
+        results = self._pool.imap_unordered(
+            lambda name: (name, self._result_or_error(work, name)), names
+        )
+        try:
+            yield from results
+        finally:
+            if not results.ready():  # nobody waits for the others any more
+                results.kill(block=False)
+                self._pool.kill(block=False)
 
     def stop(self) -> None:
         """Begin no further host; those at work finish."""
@@ -105,15 +96,14 @@ class Session:
         if self.stopped:
             return InterruptedRunError(name)
         self._at_work.add(name)
-        with ctx_host.use(self._pyinfra(name)):
-            try:
-                return work(name)
-            except RegfleetError as error:
-                return error
-            except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
-                return defect(name, error)
-            finally:
-                self._at_work.discard(name)
+        try:
+            return work(name)
+        except RegfleetError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+            return defect(name, error)
+        finally:
+            self._at_work.discard(name)
 
     def begin(self, names: Iterable[str]) -> None:
         """Begin to connect to hosts; `connect` waits for the result."""
@@ -121,14 +111,13 @@ class Session:
             self._begun[name] = gevent.spawn(self._connect_or_error, name)
 
     def _connect_or_error(self, name: str) -> UnreachableError | None:
-        with ctx_host.use(self._pyinfra(name)):
-            try:
-                self._connect(name)
-            except UnreachableError as error:
-                return error
-            except Exception as error:  # noqa: BLE001 - told by who asks for the connection
-                told = defect(name, error)
-                return UnreachableError(name, told.message, told.hint)
+        try:
+            self._connect(name)
+        except UnreachableError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - told by who asks for the connection
+            told = defect(name, error)
+            return UnreachableError(name, told.message, told.hint)
         return None
 
     def connect(self, name: str) -> None:
@@ -143,36 +132,11 @@ class Session:
         self._connect(name)
 
     def _connect(self, name: str) -> None:
-        host = self._pyinfra(name)
-        if host.connected and not _is_alive(host):
-            remote.drop(host)
-        if host.connected:
-            self._connected[name] = self._connected.pop(name, None)
-            return
-        place = self._hosts[name]
-        if place.is_local:
-            host.connect(show_errors=False, raise_exceptions=True)
+        if self._links.connect(name):
+            self._connected[name] = None
+            self._drop_idle_connections()
         else:
-            self._log_in(host, ways.way_to(place))
-        _detect_lost_network(host)
-        self._connected[name] = None
-        self._drop_idle_connections()
-
-    def _log_in(self, host: PyinfraHost, way: Way) -> None:
-        connector = host.connector
-        connector.way = way
-        connector.kept = None if host.name in self._alone else persistent.join(way)
-        connector.begun = None if connector.kept else dial.take(way.hostname, way.port)
-        late = unreachable(way, f"timeout: not logged in within {LOGIN_SECONDS:g} seconds")
-        try:
-            with within(LOGIN_SECONDS, late):
-                host.connect(show_errors=False, raise_exceptions=True)
-        except ERRORS as error:
-            remote.drop(host)
-            raise unreachable(way, error) from error
-        except BaseException:
-            remote.drop(host)
-            raise
+            self._connected[name] = self._connected.pop(name, None)
 
     def _drop_idle_connections(self) -> None:
         surplus = max(0, len(self._connected) - self._most)
@@ -181,7 +145,7 @@ class Session:
         for name in idle:
             del self._connected[name]
         for name in idle:  # others may go on meanwhile
-            remote.drop(self._pyinfra(name))
+            self._links.drop(name)
 
     def look(self, name: str, program: str, mark: str) -> ObservedHost:
         """One look: connect, one command.
@@ -190,21 +154,12 @@ class Session:
             HostError: unreachable, or the look failed.
         """
         self.connect(name)
-        host, sudo = self._pyinfra(name), self._hosts[name].ssh.sudo
-        try:
-            return remote.look(host, program, mark, sudo=sudo)
-        except HostError:
-            if not self._is_kept(name):
-                raise
-            self._connect_alone(name)  # the network of a kept connection may have gone long ago
-            return remote.look(host, program, mark, sudo=sudo)
+        return self._links.look(name, program, mark)
 
     def run(self, name: str, program: str, seconds: float) -> list[str]:
         """Run a program; see `remote.run_program`."""
         self.connect(name)
-        return remote.run_program(
-            self._pyinfra(name), program, sudo=self._hosts[name].ssh.sudo, seconds=seconds
-        )
+        return self._links.run(name, program, seconds)
 
     def ask_again(self, name: str, program: str, seconds: float) -> list[str]:
         """Reconnect to a host and run a program there.
@@ -212,11 +167,9 @@ class Session:
         Raises:
             HostError: it cannot be reached for a minute.
         """
-        host = self._pyinfra(name)
-        self._alone.add(name)
         deadline = time.monotonic() + AGAIN_SECONDS
         while True:
-            remote.drop(host)
+            self._links.leave(name)
             try:
                 self.connect(name)
                 return self.run(name, program, seconds)
@@ -234,8 +187,7 @@ class Session:
     def send(self, name: str, image: Image, *, load: str, fleet: str = "") -> None:
         """Send an archive; see `remote.send_archive`."""
         self.connect(name)
-        sudo = self._hosts[name].ssh.sudo
-        remote.send_archive(self._pyinfra(name), image, sudo=sudo, load=load, fleet=fleet)
+        self._links.send(name, image, load=load, fleet=fleet)
 
     def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
         """A tunnel to a TCP port of the host through its SSH connection.
@@ -246,35 +198,17 @@ class Session:
         if self._hosts[name].is_local:
             return None
         self.connect(name)
-        if self._is_kept(name):
-            self._connect_alone(name)
-        return remote.tunnel(self._pyinfra(name), port, address)
-
-    def _is_kept(self, name: str) -> bool:
-        return isinstance(self._pyinfra(name).connector, SessionConnector) and (
-            self._pyinfra(name).connector.kept is not None
-        )
-
-    def _connect_alone(self, name: str) -> None:
-        """Connect to a host itself, not through a connection that OpenSSH keeps."""
-        self._alone.add(name)
-        remote.drop(self._pyinfra(name))
-        self._connect(name)
+        return self._links.tunnel(name, port, address)
 
     def close(self) -> None:
         """End all connections; begin those that are kept for the next run."""
         gevent.killall(list(self._begun.values()), block=False)
         dial.hang_up()
-        persistent.keep(
-            ways.way_to(self._hosts[name])
-            for name in self._connected
-            if self._hosts[name].ssh.control_persist and not self._is_kept(name)
-        )
-        for host in self._state.inventory:
-            remote.drop(host)
-
-    def _pyinfra(self, name: str) -> PyinfraHost:
-        return self._state.inventory.get_host(name)
+        if self._has_links():
+            self._links.keep(
+                name for name in self._connected if self._hosts[name].ssh.control_persist
+            )
+            self._links.close()
 
 
 def _connections_to_keep() -> int:
@@ -285,32 +219,6 @@ def _connections_to_keep() -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return KEPT_CONNECTIONS if soft == resource.RLIM_INFINITY else min(wanted, soft) - FILES_BESIDE
-
-
-def _is_alive(host: PyinfraHost) -> bool:
-    """Whether the connection still lives: it may end while the user answers a question.
-
-    During a question nothing answers the host's keep-alive messages, and an sshd configured
-    to ends such a connection within a minute (sshd_config(5), ClientAliveInterval).
-    """
-    transport = remote.transport(host)
-    return transport is None or transport.is_active()
-
-
-def _detect_lost_network(host: PyinfraHost) -> None:
-    """Detect a lost network within half a minute; by default TCP takes a quarter of an hour.
-
-    Sends keep-alive messages; unacknowledged data ends the connection (tcp(7),
-    TCP_USER_TIMEOUT).
-    """
-    transport = remote.transport(host)
-    if transport is None:
-        return
-    transport.set_keepalive(KEEPALIVE_SECONDS)
-    with suppress(OSError, AttributeError):  # a connection through a proxy is no TCP socket
-        transport.sock.setsockopt(  # type: ignore[union-attr]
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_SECONDS * 1000
-        )
 
 
 def _quiet_libraries() -> None:

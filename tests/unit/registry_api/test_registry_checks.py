@@ -9,8 +9,9 @@ import threading
 import pytest
 
 from regfleet.registry_api import checks
+from regfleet.registry_api.channel import through
 from regfleet.registry_api.target import Target
-from regfleet.registry_api.tunnel import direct, through
+from regfleet.registry_api.tunnel import direct
 
 OLD_TLS = checks._tls_1_1_context() is not None
 needs_old_tls = pytest.mark.skipif(

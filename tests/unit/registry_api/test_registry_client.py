@@ -14,10 +14,11 @@ from regfleet.errors import CertificateError
 from regfleet.registry_api import bounds
 from regfleet.registry_api import client as client_module
 from regfleet.registry_api.bounds import Bounds
+from regfleet.registry_api.channel import through
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import RegistryError
 from regfleet.registry_api.target import Target
-from regfleet.registry_api.tunnel import direct, through
+from regfleet.registry_api.tunnel import direct
 
 NOBODY = f"sha256:{'0' * 64}"
 
@@ -301,7 +302,8 @@ import gevent, paramiko
 from regfleet.registry_api.checks import negative_checks
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.target import Credentials, Target
-from regfleet.registry_api.tunnel import direct, through
+from regfleet.registry_api.channel import through
+from regfleet.registry_api.tunnel import direct
 from regfleet.secret import Secret
 
 ssh, port, ca, user, password = json.loads(sys.stdin.read())

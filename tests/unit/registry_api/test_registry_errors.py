@@ -8,8 +8,8 @@ import ssl
 import paramiko
 import pytest
 
+from regfleet.registry_api.channel import explain_channel
 from regfleet.registry_api.errors import BrokenConnectionError, explain
-from regfleet.registry_api.tunnel import explain_channel
 
 
 def certificate(code, message):

@@ -125,3 +125,10 @@ def test_a_listener_of_another_account(tmp_path):
     finally:
         ready.close()
         os.waitpid(child, 0)
+
+
+def test_one_that_was_given_up_is_not_used_again(listen):
+    connection = Multiplexed(listen(packet(HELLO) + answer(0x80000005, 0, os.getpid())))
+    assert connection.is_active()
+    connection.give_up()
+    assert not connection.is_active()

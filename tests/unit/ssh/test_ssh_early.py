@@ -1,6 +1,5 @@
 """Which hosts are connected to before a command begins, and that its run takes that session up."""
 
-import sys
 from dataclasses import replace
 
 import pytest
@@ -30,32 +29,24 @@ def begun(monkeypatch):
 
 
 def test_hosts_whose_keys_are_known_are_connected_to(begun):
-    early.begin(FLEET, ["web1", "web2", "web3"], None, ())
+    early.begin(FLEET, ["web1", "web2", "web3"], None)
     assert begun == ["web1"]
 
 
 def test_a_run_takes_up_what_was_begun_once():
-    early.begin(FLEET, ["web1"], 7, ())
+    early.begin(FLEET, ["web1"], 7)
     ((_, made),) = early._begun
     assert early.session(FLEET, 7) is made
     assert early.session(FLEET, 7) is not made
 
 
 def test_another_fleet_gets_a_session_of_its_own():
-    early.begin(FLEET, ["web1"], None, ())
+    early.begin(FLEET, ["web1"], None)
     ((_, made),) = early._begun
     assert early.session(replace(FLEET, name="another"), None) is not made
 
 
-def test_nothing_is_begun_where_no_key_is_known(begun, monkeypatch):
-    monkeypatch.delitem(sys.modules, "this", raising=False)
-    early.begin(FLEET, ["web2"], None, ("this",))
+def test_nothing_is_begun_where_no_key_is_known(begun):
+    early.begin(FLEET, ["web2"], None)
     assert early._begun == []
     assert begun == []
-    assert "this" not in sys.modules
-
-
-def test_modules_are_imported_meanwhile(monkeypatch):
-    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    early.begin(FLEET, ["web1"], None, ("colorsys",))
-    assert "colorsys" in sys.modules

@@ -10,6 +10,7 @@ import pytest
 from making import client, fleet, host
 
 from regfleet.errors import HostError, InterruptedRunError, UnreachableError
+from regfleet.ssh import links
 from regfleet.ssh import session as sessions
 from regfleet.ssh.session import Session
 
@@ -145,7 +146,7 @@ class TestConnections:
                 self.connected = True
 
         hosts = {name: Pyinfra(name) for name in NAMES}
-        monkeypatch.setattr(session, "_pyinfra", hosts.get)
+        monkeypatch.setattr(session._links, "_pyinfra", hosts.get)
         return connected
 
     def test_they_are_waited_for_and_made_once(self, session, connected):
@@ -154,7 +155,7 @@ class TestConnections:
         assert connected == ["web1", "web2"]
         for name in ("web1", "web2", "web3"):
             session.connect(name)
-            assert session._pyinfra(name).connected
+            assert session._links._pyinfra(name).connected
         assert connected == ["web1", "web2", "web3"]
 
     def test_what_failed_is_told_and_the_next_time_it_is_tried_again(self, session, connected):
@@ -172,7 +173,7 @@ class TestConnections:
         session.connect("web1")
         assert sorted(connected) == ["web1", "web3"]
         session.connect("web4")
-        assert not session._pyinfra("web3").connected
+        assert not session._links._pyinfra("web3").connected
 
     @pytest.mark.parametrize(("active", "times"), [(True, 1), (False, 2)])
     def test_a_connection_that_ended_meanwhile_is_made_anew(
@@ -180,8 +181,8 @@ class TestConnections:
     ):
         session.connect("web1")
         transport = SimpleNamespace(is_active=lambda: active)
-        monkeypatch.setattr(sessions.remote, "transport", lambda _: transport)
-        monkeypatch.setattr(sessions, "_detect_lost_network", lambda _: None)
+        monkeypatch.setattr(links.remote, "transport", lambda _: transport)
+        monkeypatch.setattr(links, "_detect_lost_network", lambda _: None)
         session.connect("web1")
         assert connected == ["web1"] * times
 
