@@ -581,10 +581,18 @@ def test_a_storage_without_images(shell, tmp_path):
 # ---- space ----
 
 
+WITHOUT_PERL = "perl() { return 127; }\n"
+
+
 @EVERY_SHELL
-@pytest.mark.parametrize("timeout", ["", "timeout() { return 125; }\n"], ids=["", "no timeout"])
-def test_the_space_of_a_file_system(shell, tmp_path, timeout):
-    program = f"{request.program('docker')}\n{timeout}look_space {tmp_path} {tmp_path}/absent\n"
+@pytest.mark.parametrize(
+    "hidden",
+    ["", WITHOUT_PERL, f"{WITHOUT_PERL}timeout() {{ return 125; }}\n"],
+    ids=["", "no Perl", "no Perl, no timeout"],
+)
+def test_the_space_of_a_file_system(shell, tmp_path, hidden):
+    program = f"{request.program('docker')}\n{hidden}"
+    program += f"look_space {tmp_path} {tmp_path}/absent\nanswer_requests\n"
     (line,) = shells.lines(shell, program)
     (found,) = parse_look("h", ["@uid 0", line, "@end"]).space.items()
     known = os.statvfs(tmp_path)
@@ -594,12 +602,20 @@ def test_the_space_of_a_file_system(shell, tmp_path, timeout):
     assert least <= found[1].size <= known.f_blocks * known.f_frsize
 
 
-def test_a_file_system_that_does_not_answer_is_not_waited_for(tmp_path):
+@pytest.mark.parametrize(
+    "quick",
+    [
+        perl_with("alarm 5", "alarm 1"),
+        WITHOUT_PERL + 'timeout() { shift 3; command timeout -s KILL 0.1 "$@"; }',
+    ],
+    ids=["Perl", "no Perl"],
+)
+def test_a_file_system_that_does_not_answer_is_not_waited_for(tmp_path, quick):
     """As one on a network whose server is gone: `stat` waits, and nothing but KILL ends it."""
     stuck = tmp_path / "stat"
     stuck.write_text("#!/bin/sh\ntrap '' TERM\nexec sleep 600\n")
     stuck.chmod(0o755)
-    quick = 'timeout() { shift 3; command timeout -s KILL 0.1 "$@"; }\n'
-    path = f"PATH={quote(str(tmp_path))}:$PATH\n"
-    program = f"{request.program('docker')}\n{quick}{path}look_space /tmp /tmp\nsay end\n"
+    path = f"PATH={quote(str(tmp_path))}:$PATH"
+    program = f"{request.program('docker')}\n{quick}\n{path}\nlook_space /tmp\n"
+    program += "answer_requests\nsay end\n"
     assert shells.lines("dash", program) == ["@end"]
