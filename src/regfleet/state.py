@@ -277,8 +277,9 @@ class StagedState(StateDirectory):
 
     def names(self, folder: str) -> tuple[str, ...]:
         """The names of the files in a folder, with those written in memory."""
-        waiting = {name for name in self._waiting if str(PurePosixPath(name).parent) == folder}
-        return tuple(sorted({*super().names(folder), *(Path(name).name for name in waiting)}))
+        parts = (name.rpartition("/") for name in self._waiting)
+        waiting = {name for place, _, name in parts if place == folder}
+        return tuple(sorted({*super().names(folder), *waiting}))
 
     def write(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """Hold a file in memory for `keep`.

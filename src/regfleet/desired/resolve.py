@@ -65,13 +65,12 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
 
 def clients_of(fleet: Fleet, host: str) -> list[Client]:
     """The client groups that contain a host."""
-    return [client for client in fleet.clients.values() if host in client.members]
+    return list(fleet.clients_of(host))
 
 
 def registries_on(fleet: Fleet, host: str) -> list[Registry]:
     """The registries that a host runs, or runs the gateway of; gateways alone come last."""
-    found = [registry for registry in fleet.registries.values() if host in registry.members]
-    return sorted(found, key=lambda each: bool(each.before))
+    return sorted(fleet.registries_on(host), key=lambda each: bool(each.before))
 
 
 def served_on(fleet: Fleet, host: str) -> list[Registry]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from regfleet.errors import Mistake
@@ -608,6 +608,21 @@ class Fleet:
     ca_permitted: tuple[str, ...] = ()
     replications: Mapping[str, Replication] = field(default_factory=dict)
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
+    _on: Mapping[str, Sequence[Registry]] = field(init=False, repr=False, compare=False)
+    _of: Mapping[str, Sequence[Client]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # By host: with a thousand sites, each with a registry, a search takes half a minute.
+        object.__setattr__(self, "_on", _by_member(self.registries.values()))
+        object.__setattr__(self, "_of", _by_member(self.clients.values()))
+
+    def registries_on(self, host: str) -> Sequence[Registry]:
+        """The registries that a host runs, or runs the gateway of."""
+        return self._on.get(host, ())
+
+    def clients_of(self, host: str) -> Sequence[Client]:
+        """The client groups that contain a host."""
+        return self._of.get(host, ())
 
     @property
     def declared(self) -> tuple[Registry, ...]:
@@ -657,3 +672,14 @@ class Fleet:
             members = [names for group, names in groups.items() if group.startswith(prefix)]
             groups[whole] = tuple(dict.fromkeys(name for names in members for name in names))
         return groups
+
+
+_Group = TypeVar("_Group", Registry, Client)
+
+
+def _by_member(groups: Iterable[_Group]) -> dict[str, list[_Group]]:
+    found: dict[str, list[_Group]] = {}
+    for group in groups:
+        for name in group.members:
+            found.setdefault(name, []).append(group)
+    return found

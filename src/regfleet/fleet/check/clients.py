@@ -24,13 +24,14 @@ _WRITTEN_BY_OTHER_KEY = {"insecure-registries": "registries", "registry-mirrors"
 
 def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
     """The mistakes in `[client.NAME]` that the schema cannot find."""
+    by_endpoint = _by_endpoint(document)
     for name, client in tables.named(document, "client"):
         place = ("client", name)
         engine = client.get("engine", default_engine())
         rules = rules_of(engine)
         if not tables.is_broken(document, "registry"):
             yield from _references(place, client, document.get("registry", {}))
-            yield from _mirrors(place, client, document.get("registry", {}))
+            yield from _mirrors(place, client, document.get("registry", {}), by_endpoint)
         yield from _repeated(place, client)
         yield from _daemon(place, client)
         if client.get("daemon") and not rules.daemon:
@@ -76,13 +77,21 @@ def _references(place: Place, client: Table, registries: Table) -> Iterator[Find
             yield Finding(where, message, did_you_mean(user, users, known))
 
 
-def _mirrors(place: Place, client: Table, registries: Table) -> Iterator[Finding]:
+def _by_endpoint(document: Table) -> dict[str, str]:
+    """The names of the declared registries by endpoint."""
+    found: dict[str, str] = {}
+    if not tables.is_broken(document, "registry"):
+        for name, registry in document.get("registry", {}).items():
+            if registry is not None and not tables.is_broken(registry, "endpoint"):
+                with suppress(RefusedError):
+                    found[defaults.endpoint(registry)] = name
+    return found
+
+
+def _mirrors(
+    place: Place, client: Table, registries: Table, by_endpoint: Mapping[str, str]
+) -> Iterator[Finding]:
     """Mirrors, by name or URL, that are caches and cannot serve what they are asked for."""
-    by_endpoint: dict[str, str] = {}
-    for name, registry in registries.items():
-        if registry is not None and not tables.is_broken(registry, "endpoint"):
-            with suppress(RefusedError):
-                by_endpoint[defaults.endpoint(registry)] = name
     engine = client.get("engine", default_engine())
     yield from _mirrored(place, client, registries, by_endpoint)
     for each in defaults.mirrors(client):
