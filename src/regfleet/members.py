@@ -28,21 +28,25 @@ class Member:
     Attributes:
         groups: its pyinfra groups, as `registry_main`, `client_build`.
         engines: the engines that were configured, as `DesiredHost.engines`.
+        account: as `DesiredHost.account`.
     """
 
     host: Host
     groups: tuple[str, ...]
     engines: tuple[EngineName, ...]
+    account: str = ""
 
     @classmethod
-    def of(cls, fleet: Fleet, name: str, engines: tuple[EngineName, ...]) -> Member:
+    def of(
+        cls, fleet: Fleet, name: str, engines: tuple[EngineName, ...], account: str = ""
+    ) -> Member:
         """The member for a host of the fleet as it is declared now."""
         groups = (
             group
             for group, names in fleet.groups().items()
             if name in names and group not in ("registries", "clients")
         )
-        return cls(fleet.hosts()[name], tuple(groups), engines)
+        return cls(fleet.hosts()[name], tuple(groups), engines, account)
 
 
 def gone(fleet: Fleet, members: Mapping[str, Member]) -> dict[str, Member]:
@@ -106,6 +110,7 @@ def _member_json(member: Member) -> dict[str, Json]:
         "known_hosts": str(ssh.known_hosts) if ssh.known_hosts else None,
         "groups": list(member.groups),
         "engines": list(member.engines),
+        **({"account": member.account} if member.account else {}),
     }
 
 
@@ -139,6 +144,7 @@ def _parse_member(name: str, section: Mapping[str, Json]) -> Member:
         ),
         _some(_require_texts(section["groups"])),
         engines,
+        _require_text(section.get("account", "")),
     )
 
 

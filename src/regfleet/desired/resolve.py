@@ -48,6 +48,7 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
             name,
             fleet.name,
             engines=_engines_of_host(fleet, name),
+            account=_account(clients_of(fleet, name)),
             why_gone=DESTROYED,
             delete_storage=tuple(
                 registry.storage
@@ -66,6 +67,11 @@ def emptied(fleet: Fleet, *, delete_data: bool) -> dict[str, DesiredHost]:
 def clients_of(fleet: Fleet, host: str) -> list[Client]:
     """The client groups that contain a host."""
     return list(fleet.clients_of(host))
+
+
+def _account(clients: Iterable[Client]) -> str:
+    """The account whose engine a host's groups use; they agree (see `fleet.check.clients`)."""
+    return next((client.account for client in clients if client.account), "")
 
 
 def registries_on(fleet: Fleet, host: str) -> list[Registry]:
@@ -117,6 +123,7 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         fleet.name,
         engine=next(iter(_registries_engines(fleet, name)), None),
         engines=_engines_of_host(fleet, name),
+        account=_account(clients),
         install=bool(services) or any(client.install for client in clients),
         vendor=any(client.vendor for client in clients),
         directories=_unique_by_path(
@@ -200,6 +207,7 @@ def _client_needs(
         _login_entries(fleet, materials, clients),
         fleet.name,
         _engine_proxy(fleet, materials, clients, host),
+        _account(clients),
     )
 
 

@@ -14,6 +14,7 @@ from regfleet.engines.docker_sysconfig import DockerSysconfig
 from regfleet.engines.interface import Engine
 from regfleet.engines.podman import Podman
 from regfleet.engines.rancher import Rancher
+from regfleet.engines.rootless import Rootless
 
 # Registries run as containers of this one, whatever engine a host's clients have.
 REGISTRY_ENGINE = "docker"
@@ -23,6 +24,7 @@ ENGINES: dict[str, Engine] = {
     for engine in (
         Docker(),
         DockerSysconfig(),
+        Rootless(),
         Podman(),
         Crio(),
         Containerd(),

@@ -11,6 +11,20 @@ docker_place=/etc/docker # what Docker reads there: the look of a snap has it el
 docker_snap=/var/snap/docker # of Canonical's snap (canonical/docker-snap, bin/dockerd-wrapper)
 snap_unit=snap.docker.dockerd.service
 
+# What a daemon holds, a line each, for `docker info --format`.
+docker_live='{{range .RegistryConfig.IndexConfigs}}{{if not .Secure}}insecure {{.Name}}
+{{end}}{{end}}{{range .RegistryConfig.InsecureRegistryCIDRs}}insecure {{.}}
+{{end}}{{range .RegistryConfig.Mirrors}}mirror {{.}}
+{{end}}live-restore {{.LiveRestoreEnabled}}
+debug {{.Debug}}
+log-driver {{.LoggingDriver}}
+storage-driver {{.Driver}}
+data-root {{.DockerRootDir}}
+default-runtime {{.DefaultRuntime}}
+http-proxy {{.HTTPProxy}}
+https-proxy {{.HTTPSProxy}}
+no-proxy {{.NoProxy}}'
+
 # Whether OpenRC runs here and has a script of its own (openrc-run(8)), by a file that invoke-rc.d(8)
 # looks for, too. Debian's packages bring scripts for init(8), which it runs without keeping a state.
 is_openrc() { # NAME

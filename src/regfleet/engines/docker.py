@@ -58,7 +58,6 @@ class Docker:
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json."""
         directories, files = certificates(CERTS, needs)
-        plain = tuple(trust.endpoint for trust in needs.trusts if trust.plain)
         conditional: list[Directory | File] = []
         for trust in needs.trusts:
             if trust.plain or trust.ca:
@@ -68,24 +67,14 @@ class Docker:
                     Directory(home, 0o755, why, own=True),
                     File(f"{home}/hosts.toml", _hosts_toml(trust), 0o444, why),
                 ]
-        mirrors = tuple(mirror.url for mirror in needs.mirrors)
-        lists = {path(INSECURE): plain, path(MIRRORS): mirrors}
-        values = {path(key): value for key, value in needs.daemon.items()}
-        reasons = dict.fromkeys(values, f"{needs.reason}.daemon")
-        proxied, secret = docker_proxy.settings(needs.proxy)
-        values |= proxied
-        reasons |= dict.fromkeys(proxied, needs.proxy.reason if needs.proxy else "")
         for found in proxy.drop_ins(needs.proxy, needs.fleet, (docker_proxy.UNIT,)):
             conditional += found
-        reasons[path(MIRRORS)] = f"{needs.reason}.mirrors"
-        reasons[path(INSECURE)] = f"{needs.reason}.registries"
-        lists = {key: entries for key, entries in lists.items() if entries}
-        settings = WantedSettings(lists, values, reasons, secret)
+        wanted = settings(needs)
         return EngineWants(
             (Directory("/etc/docker", 0o755, needs.reason), *directories),
             tuple(files),
             tuple(conditional),
-            edits={DAEMON_JSON: settings} if lists or values else {},
+            edits={DAEMON_JSON: wanted} if wanted else {},
             logins=(*needs.logins, *docker_proxy.of_accounts(needs, self.shell, self.login_file)),
         )
 
@@ -126,6 +115,22 @@ class Docker:
             new_store=snapshotter(before) != snapshotter(after),
             places=docker_elsewhere.places(seen),
         )
+
+
+def settings(needs: ClientNeeds) -> WantedSettings:
+    """What is to be in daemon.json."""
+    plain = tuple(trust.endpoint for trust in needs.trusts if trust.plain)
+    mirrors = tuple(mirror.url for mirror in needs.mirrors)
+    lists = {path(INSECURE): plain, path(MIRRORS): mirrors}
+    values = {path(key): value for key, value in needs.daemon.items()}
+    reasons = dict.fromkeys(values, f"{needs.reason}.daemon")
+    proxied, secret = docker_proxy.settings(needs.proxy)
+    values |= proxied
+    reasons |= dict.fromkeys(proxied, needs.proxy.reason if needs.proxy else "")
+    reasons[path(MIRRORS)] = f"{needs.reason}.mirrors"
+    reasons[path(INSECURE)] = f"{needs.reason}.registries"
+    lists = {key: entries for key, entries in lists.items() if entries}
+    return WantedSettings(lists, values, reasons, secret)
 
 
 def _hosts_toml(trust: Trust) -> bytes:
@@ -215,13 +220,18 @@ def _edited(
         migrated = docker_flags.migrate(want, seen, in_the_way)
         moved = {path(key): value for key, value in migrated.values.items()}
         edited = editor.edit(DAEMON_JSON, settings, at=config, moved=moved)
-    _refuse_mirror_paths(settings, want, seen)
+    refuse_mirror_paths(settings, want, seen)
     return edited, migrated
 
 
-def _refuse_mirror_paths(settings: WantedSettings, want: DesiredHost, seen: ObservedHost) -> None:
+def refuse_mirror_paths(wanted: WantedSettings, want: DesiredHost, seen: ObservedHost) -> None:
+    """Refuse mirrors with a path where this dockerd refuses them.
+
+    Raises:
+        HostError: there is one.
+    """
     version = facts.version_of(seen.engine.version)
-    for mirror in settings.lists.get(path(MIRRORS), ()):
+    for mirror in wanted.lists.get(path(MIRRORS), ()):
         further = urlsplit(mirror).path.strip("/")
         if further and version and facts.MIRROR_PATH_REFUSED.holds(version):
             raise HostError(

@@ -157,20 +157,7 @@ want() { wants="$wants$1$NL"; }
 
 refuse() { refusals="$refusals$1$NL"; }
 
-live() { # what the daemon holds, a line each
-  run docker info --format '{{range .RegistryConfig.IndexConfigs}}{{if not .Secure}}insecure {{.Name}}
-{{end}}{{end}}{{range .RegistryConfig.InsecureRegistryCIDRs}}insecure {{.}}
-{{end}}{{range .RegistryConfig.Mirrors}}mirror {{.}}
-{{end}}live-restore {{.LiveRestoreEnabled}}
-debug {{.Debug}}
-log-driver {{.LoggingDriver}}
-storage-driver {{.Driver}}
-data-root {{.DockerRootDir}}
-default-runtime {{.DefaultRuntime}}
-http-proxy {{.HTTPProxy}}
-https-proxy {{.HTTPSProxy}}
-no-proxy {{.NoProxy}}' 2>/dev/null
-}
+live() { run docker info --format "$docker_live" 2>/dev/null; } # what the daemon holds, a line each
 
 holds() { # whether the live daemon shows what it must and not what it must not: sets `missing`
   now=$(live) || { missing='an answer'; return 1; }

@@ -29,7 +29,7 @@ from regfleet.secret import Secret
 KEYS = {"http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY", "no-proxy": "NO_PROXY"}
 UNIT = "docker"
 SCRIPTS = ("/etc/conf.d/docker", "/etc/default/docker")  # of OpenRC; of Debian's script
-_SINCE = (23,)
+SINCE = (23,)
 _LOGIN = re.compile(r"://[^/@\s]*@")
 
 
@@ -47,13 +47,16 @@ def settings(proxy: EngineProxy | None) -> tuple[dict[str, Json], frozenset[str]
     return values, frozenset(secret)
 
 
-def of_accounts(needs: ClientNeeds, engine: str, file: str) -> tuple[LoginEntry, ...]:
+def of_accounts(
+    needs: ClientNeeds, engine: str, file: str, whose: str = "root"
+) -> tuple[LoginEntry, ...]:
     """What containers and builds of root, and of each account with a login, are told of a proxy.
 
     Docker docs, "Use a proxy server with the Docker CLI": the client hands it to each container.
 
     Args:
         engine, file: as in `LoginEntry`.
+        whose: whose the engine is.
     """
     proxy = needs.proxy
     if proxy is None or not proxy.containers:
@@ -64,7 +67,7 @@ def of_accounts(needs: ClientNeeds, engine: str, file: str) -> tuple[LoginEntry,
         "noProxy": proxy.no_proxy,
     }
     text = Secret(json.dumps({name: value for name, value in given.items() if value}))
-    accounts = dict.fromkeys(("root", *(login.account for login in needs.logins)))
+    accounts = dict.fromkeys((whose, *(login.account for login in needs.logins)))
     reason = f"{proxy.reason}.containers"
     return tuple(
         LoginEntry(account, PROXIES, "", text, "", reason, engine, file) for account in accounts
@@ -108,7 +111,7 @@ class DockerProxy:
         whole = want.edits.get(DAEMON_JSON, WantedSettings())
         mine = {key: whole.values.get(path("proxies", key)) for key in KEYS}
         mine = {key: value for key, value in mine.items() if value}
-        in_file = facts.version_of(seen.engine.version) >= _SINCE
+        in_file = facts.version_of(seen.engine.version) >= SINCE
         also: tuple[Directory | File, ...] = ()
         scripts = {file: WantedSettings() for file in SCRIPTS if file in owned.edits}
         if mine and not in_file:

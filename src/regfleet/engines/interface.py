@@ -56,6 +56,7 @@ class ClientNeeds:
         logins: logins to keep, by the engine's own command in its own file where it has them.
         fleet: the fleet's name, for files that are one fleet's own.
         proxy: the HTTP proxy; None for none of ours.
+        account: whose the engine is; empty for root's.
     """
 
     trusts: tuple[Trust, ...] = ()
@@ -65,6 +66,7 @@ class ClientNeeds:
     logins: tuple[LoginEntry, ...] = ()
     fleet: str = ""
     proxy: EngineProxy | None = None
+    account: str = ""
 
 
 def by_registry(mirrors: Iterable[Mirror]) -> dict[str, list[Mirror]]:
@@ -134,7 +136,8 @@ class Engine(Protocol):
         is_docker: whether it is dockerd, so that registries can run on it.
         login_file: where its `login` command keeps logins, relative to the account's home; empty
             where it has none: logins are part of its files then, or cannot be kept.
-        load: the shell command that loads a docker-archive whose path follows; empty for none.
+        load: the shell command that loads a docker-archive whose path follows, or, as the account
+            whose engine it is, from standard input; empty for none.
         no_smoke: why its hosts have no smoke test; empty where they have.
     """
 

@@ -243,10 +243,11 @@ class _Builder:
             vendor=isinstance(settings["install"], str),
             registries=tuple(settings["registries"]),
             mirrors=tuple(_build_mirror(each, registries) for each in defaults.mirrors(settings)),
-            logins=tuple(_build_logins(settings["login"])),
+            logins=tuple(_build_logins(settings["login"], settings.get("account", ""))),
             daemon=dict(settings["daemon"]),
             migrate_flags=settings["migrate_flags"],
             proxy=self._build_proxy(table.get("proxy")),
+            account=settings.get("account", ""),
         )
 
     def _build_proxy(self, table: Table | None) -> Proxy | None:
@@ -365,7 +366,7 @@ def _build_mirror(each: defaults.WrittenMirror, registries: dict[str, Registry])
     return Mirror(f"{scheme}://{registry.endpoint}", name, each.of, each.place)
 
 
-def _build_logins(table: Table) -> Iterator[Login]:
+def _build_logins(table: Table, account: str) -> Iterator[Login]:
     for registry, written in table.items():
-        login = defaults.login(written)
+        login = defaults.login(written, account)
         yield Login(registry, login["user"], tuple(login["for"]))

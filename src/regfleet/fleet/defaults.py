@@ -156,9 +156,14 @@ def mirror_registry(
     return written if written in names else by_endpoint.get(urlsplit(written).netloc)
 
 
-def login(written: str | Table) -> dict[str, Any]:
-    """A login's table; a login written as a string names the user."""
-    return with_defaults("login", {"user": written} if isinstance(written, str) else written)
+def login(written: str | Table, account: str = "") -> dict[str, Any]:
+    """A login's table; a login written as a string names the user.
+
+    Args:
+        account: whose the client's engine is, and so the login; empty for root's engine.
+    """
+    table: Table = {"user": written} if isinstance(written, str) else written
+    return with_defaults("login", {"for": [account], **table} if account else table)
 
 
 def with_port(authority: str, port: int) -> str:

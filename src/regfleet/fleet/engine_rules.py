@@ -21,7 +21,9 @@ class EngineRules:
     Attributes:
         daemon: whether the engine reads the settings under `daemon`.
         migrate_flags: whether regfleet can move the engine's flags into its configuration file.
-        logins: which accounts can have a login: `accounts` (any), `root` or `none`.
+        account: whether it is the engine of one account, which the fleet file names.
+        logins: which accounts can have a login: `accounts` (any), `root`, `own` (the engine's) or
+            `none`.
         login_instead: a hint that says how to log in when `logins` is `none`.
         mirror_logins: whether the engine sends its login for a mirror to that mirror.
         mirrored: the registries that can have mirrors: Docker Hub (`hub`), each one that is
@@ -34,7 +36,8 @@ class EngineRules:
 
     daemon: bool = True
     migrate_flags: bool = True
-    logins: Literal["accounts", "root", "none"] = "accounts"
+    account: bool = False
+    logins: Literal["accounts", "root", "own", "none"] = "accounts"
     login_instead: str = ""
     mirror_logins: bool = True
     mirrored: Literal["hub", "named", "any"] = "any"

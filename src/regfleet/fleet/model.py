@@ -466,6 +466,7 @@ class Client:
         daemon: further daemon.json keys that regfleet owns.
         migrate_flags: whether to move dockerd flags that conflict with daemon.json into it.
         proxy: the HTTP proxy of its engine; None for none of ours.
+        account: whose the engine is; empty for root's.
         members: the hosts' names, as a set for quick look-ups.
     """
 
@@ -480,6 +481,7 @@ class Client:
     migrate_flags: bool = False
     vendor: bool = False
     proxy: Proxy | None = None
+    account: str = ""
     members: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

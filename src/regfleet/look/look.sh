@@ -276,6 +276,55 @@ look_paths() { # PATH...: raw mode, owner and digest of each that exists
   looked_paths="$looked_paths $*" # those that an engine may have elsewhere hold no blanks
 }
 
+# The account itself tells of them. Of its answer, which it may have made up, only numbers of the right
+# form become part of ours.
+look_home() { # ~ACCOUNT/PATH...: as look_paths; all in one home
+  account=${1#\~}
+  account=${account%%/*}
+  find_account "$account" || return 0
+  told=$(for path; do printf '%s\n' "$home/${path#*/}"; done | in_home "$account" stats /)
+  set -f
+  for path; do
+    # shellcheck disable=SC2086  # words
+    print_home_path "$path" ${told%%"$NL"*}
+    case $told in *"$NL"*) told=${told#*"$NL"} ;; *) told= ;; esac
+  done
+  set +f
+}
+
+print_home_path() { # PATH [directory|file MODE OWNER [DIGEST]]
+  case ${2:-} in
+    directory) bits=0x4000 ;;
+    file) bits=0x8000 ;;
+    *) return 0 ;;
+  esac
+  case ${3:-x} in *[!0-7]*) return 0 ;; esac
+  case ${4:-x} in *[!0-9:]* | *:*:* | :* | *:) return 0 ;; *:*) ;; *) return 0 ;; esac
+  case ${5:-0} in *[!0-9a-f]*) return 0 ;; esac
+  say "stat $(printf '%x' "$((bits | 0$3))") ${4%:*} ${4#*:} $1"
+  [ "$2" = directory ] || say "sum ${5:-0}  $1"
+}
+
+look_home_text() { # ~ACCOUNT/PATH: as look_text; sets `answer` to what the file cannot be read for
+  request_content "original:$1" "/var/lib/regfleet/original/$1"
+  account=${1#\~}
+  account=${account%%/*}
+  find_account "$account" || { answer=absent; return 0; }
+  file=$home/${1#*/}
+  answer=$(in_home "$account" save "$file" </dev/null | {
+    IFS= read -r line
+    case $line in present' '*) base64 | tr -d '\n' ;; *) printf '%s' "-$line" | cut -c1-300 ;; esac
+  })
+  case $answer in
+    -*) answer=${answer#-} ;;
+    *[!A-Za-z0-9+/=]*) answer=tampered ;;
+    *)
+      say "whole text:$1 $answer"
+      answer=
+      ;;
+  esac
+}
+
 look_users() { # PATH: an htpasswd file's users, each with its hash's salt, never with its hash
   [ ! -f "$1" ] || request users "users:$1" "$1"
 }

@@ -10,9 +10,11 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Literal, cast, get_args
 
 from regfleet import htpasswd, record, roles
+from regfleet.engines import docker_info
 from regfleet.errors import HostError, cut
 from regfleet.model.observed import (
     ADDRESS,
@@ -33,22 +35,6 @@ from regfleet.model.observed import (
 from regfleet.model.service import ServiceKind
 from regfleet.services.container import API_CONTAINERS
 from regfleet.shell.frame import framed, stray
-
-# daemon.json keys whose live value `docker info` shows, and its name there.
-SHOWN = {
-    "live-restore": "LiveRestoreEnabled",
-    "debug": "Debug",
-    "log-driver": "LoggingDriver",
-    "storage-driver": "Driver",
-    "data-root": "DockerRootDir",
-    "default-runtime": "DefaultRuntime",
-}
-
-# Its proxy, by the keys under `proxies` in daemon.json.
-SHOWN_PROXIES = {"http-proxy": "HttpProxy", "https-proxy": "HttpsProxy", "no-proxy": "NoProxy"}
-
-SNAPSHOTTER = ["driver-type", "io.containerd.snapshotter.v1"]
-
 
 MOST_ID = 1 << 32  # user and group ids are 32 bits (credentials(7))
 _MOST_PORT = 1 << 16
@@ -325,66 +311,24 @@ def _engine(fields: dict[str, list[str]]) -> ObservedEngine:
     start = _properties(fields["start"])
     place = (fields["etc"] or [DOCKER_PLACE])[0]
     programs = (fields["programs"] or [""])[0]
-    if state != "up":
-        version = (fields["version"] or [""])[0].removeprefix("Docker version ").partition(",")[0]
-        detail = (fields["silent"] or fields["client"] or [""])[0]
-        instead = (fields["instead"] or [""])[0]
-        return ObservedEngine(
-            state,
-            version,
-            detail,
-            flags,
-            instead=instead,
-            place=place,
-            programs=programs,
-            config=config,
-            unit=unit,
-            address=address,
-            boot=boot,
-            start=start,
-        )
-    info = json.loads(fields["info"][0])
-    unanswered = info.get("ServerErrors")  # docker info before 23.0 fails so, with exit code 0
-    if unanswered:
-        said = cut(str(unanswered[0]))
-        return ObservedEngine(
-            "silent",
-            "",
-            said,
-            flags,
-            place=place,
-            config=config,
-            unit=unit,
-            address=address,
-            boot=boot,
-            start=start,
-        )
-    registry = info.get("RegistryConfig") or {}
-    insecure = {
-        name
-        for name, index in (registry.get("IndexConfigs") or {}).items()
-        if not index.get("Secure", True)
-    }
-    return ObservedEngine(
+    engine = ObservedEngine(
         state,
-        version=str(info.get("ServerVersion", "")),
         flags=flags,
         place=place,
         programs=programs,
-        remapped="name=userns" in (info.get("SecurityOptions") or ()),
-        labelled="name=selinux" in (info.get("SecurityOptions") or ()),
         config=config,
         unit=unit,
         address=address,
         boot=boot,
         start=start,
-        insecure=frozenset(insecure | set(registry.get("InsecureRegistryCIDRs") or ())),
-        mirrors=tuple(registry.get("Mirrors") or ()),
-        values={key: info[name] for key, name in SHOWN.items() if name in info},
-        proxies={key: str(info[name]) for key, name in SHOWN_PROXIES.items() if info.get(name)},
-        containerd_store=SNAPSHOTTER in (info.get("DriverStatus") or ()),
-        running=int(info.get("ContainersRunning") or 0),
-        live_restore=bool(info.get("LiveRestoreEnabled")),
+    )
+    if state == "up":
+        return docker_info.with_info(engine, json.loads(fields["info"][0]))
+    return replace(
+        engine,
+        version=(fields["version"] or [""])[0].removeprefix("Docker version ").partition(",")[0],
+        detail=(fields["silent"] or fields["client"] or [""])[0],
+        instead=(fields["instead"] or [""])[0],
     )
 
 

@@ -11,7 +11,7 @@ from regfleet import shell, timers
 from regfleet.engines import ENGINES, REGISTRY_ENGINE
 from regfleet.look.parse import API_IMAGE, API_IMAGES
 from regfleet.model.desired import PROXIES, STORE_DIRECTORIES, DesiredHost, LoginEntry
-from regfleet.model.files import Directory, File
+from regfleet.model.files import Directory, File, account_of
 from regfleet.model.observed import IPV6
 from regfleet.services import KINDS, shell_of
 from regfleet.shell import frame
@@ -80,7 +80,10 @@ def define(want: DesiredHost, salt: str) -> str:
         if service.image
     }
     images |= {(words[-1], image.reference) for image in want.images}
+    homes = [path for path in paths if account_of(path)]
+    paths = {path: None for path in paths if path not in homes}
     calls = ["look_host", " ".join(["look_paths", *map(quote, paths)])]
+    calls += [" ".join(["look_home", *map(quote, homes)])] if homes else []
     calls += [f"look_users {quote(file.path)}" for file in want.files if file.users]
     calls += [f"look_roles {quote(file.path)}" for file in want.files if file.roles]
     calls += [f"look_port {service.port}" for service in want.services]
@@ -94,6 +97,7 @@ def define(want: DesiredHost, salt: str) -> str:
         " ".join(["look_login", *map(quote, (each.account, each.endpoint, salt, each.file))])
         for each in want.logins
     ]
+    calls += [f"engine_account={quote(want.account)}"] if want.account else []
     # Engines that share their shell functions are told apart by name. Docker tells of itself at
     # once with all that was asked for before it.
     calls += [

@@ -45,6 +45,9 @@ class WantedSettings:
     reasons: Mapping[str, str] = field(default_factory=dict)
     secret: frozenset[str] = frozenset()
 
+    def __bool__(self) -> bool:
+        return bool(self.lists or self.values)
+
 
 # In the place of a login's endpoint: the HTTP proxies that an account's containers are told of, in
 # the same file. The password is the text of that entry then. No registry is called so.
@@ -111,6 +114,7 @@ class DesiredHost:
         engine: the engine that the host must have; None when the fleet file asks for none.
         engines: the engines to look at and plan for: `engine`, that of a registry on the same
             host, and, when nothing is desired any more, those to clean up after.
+        account: whose the client's engine is; empty for root's.
         install: whether regfleet may install the engine when it is missing.
         vendor: whether it is then to come from Docker's own repository.
         migrate_flags: whether regfleet may move conflicting dockerd flags into daemon.json.
@@ -127,6 +131,7 @@ class DesiredHost:
     fleet: str
     engine: EngineName | None = None
     engines: tuple[EngineName, ...] = field(default_factory=lambda: (default_engine(),))
+    account: str = ""
     install: bool = False
     vendor: bool = False
     migrate_flags: bool = False

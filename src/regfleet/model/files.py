@@ -6,11 +6,20 @@ import hashlib
 from dataclasses import dataclass, field
 
 
+def account_of(path: str) -> str:
+    """The account in whose home a path is, as in `~alice/.config`; empty for one of root's.
+
+    What is in a home is looked at and written as that account (see `shell/home.sh`).
+    """
+    return path[1:].partition("/")[0] if path.startswith("~") else ""
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """A file that regfleet owns as a whole.
 
     Attributes:
+        path: absolute, or `~ACCOUNT/...` for a file in an account's home, which is the account's.
         content: the bytes; never shown when `secret`.
         mode: permission bits, such as 0o444.
         reason: the place in the fleet file that asks for it, such as `client.build.registries`.
@@ -39,6 +48,7 @@ class Directory:
     """A directory that must exist and belong to root. What others put into it stays.
 
     Attributes:
+        path: as that of a file; one in a home belongs to the account.
         own: regfleet removes it with the fleet when it is empty, even if it existed before. For
             directories that regfleet names.
         mounted: where a file system has to be mounted before it is made; empty for nowhere.

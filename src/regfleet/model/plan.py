@@ -146,6 +146,30 @@ class ActivateDocker:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivateOwn:
+    """Have an account's own engine take up its file, or start it: as that account.
+
+    Attributes:
+        engine: the word for its shell functions.
+        path: its configuration file.
+        how: `none` for an engine that does not run.
+        expect, refuse, meanwhile, undo, may_restart: as those of `ActivateDocker`.
+        stops: the number of running containers that a restart stops.
+    """
+
+    engine: str
+    account: str
+    path: str
+    how: Literal["none", "reload", "restart", "start"]
+    expect: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+    meanwhile: str = field(default="", repr=False)
+    undo: str = field(default="", repr=False)
+    may_restart: bool = False
+    stops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SettleDocker:
     """Replace `ActivateDocker.meanwhile` by the final daemon.json, after all is verified."""
 
@@ -273,6 +297,7 @@ Step: TypeAlias = (
     | PutFile
     | RemovePath
     | ActivateDocker
+    | ActivateOwn
     | SettleDocker
     | LoadImage
     | PullImage
@@ -379,10 +404,12 @@ class Plan:
     @property
     def containers_affected(self) -> int:
         """Running containers that stop when the daemon restarts."""
+        own = [step for step in self.steps if isinstance(step, ActivateOwn)]
+        stopped = sum(step.stops for step in own if step.how == "restart")
         spared = any(isinstance(step, ActivateUnit) and not step.stops for step in self.steps)
         docker = any(
             isinstance(step, ActivateDocker) and step.how == "restart" for step in self.steps
         )
-        if self.activation != "restart" or self.live_restore or (spared and not docker):
-            return 0
-        return self.running
+        if self.activation != "restart" or self.live_restore or ((spared or own) and not docker):
+            return stopped
+        return self.running + stopped

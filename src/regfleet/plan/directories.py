@@ -9,7 +9,7 @@ from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Change, MakeDirectory, RemovePath
 from regfleet.model.resource import Resource
-from regfleet.plan.part import ROOT, PlanPart, Shared
+from regfleet.plan.part import PlanPart, Shared, is_fit
 from regfleet.record import Owned
 
 _MOST_NAMES = 5  # entries of a kept directory that its reason names
@@ -34,7 +34,7 @@ def directories_to_make(want: DesiredHost, seen: ObservedHost) -> PlanPart:
                 f"{directory.path} is a file, but must be a directory",
                 "move it away by hand, then run this again",
             )
-        elif directory.path in ours and (found.mode, found.owner) != (directory.mode, ROOT):
+        elif directory.path in ours and not is_fit(found, directory.mode):
             reason = f"mode {found.mode:04o} is not {directory.mode:04o}"
             change = Change(Resource("directory", directory.path), "update", reason)
             part.add(change, MakeDirectory(directory))

@@ -12,6 +12,7 @@ from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import (
     ActivateDocker,
+    ActivateOwn,
     EditFile,
     RemovePath,
     SettleDocker,
@@ -123,12 +124,13 @@ def activation_before_images(part: EnginePlan) -> tuple[Step, ...]:
         for step in part.configure
         if isinstance(step, ActivateDocker)
     ]
-    return (*taken_up, *(step for step in part.configure if isinstance(step, StartEngine)))
+    others = (step for step in part.configure if isinstance(step, (StartEngine, ActivateOwn)))
+    return (*taken_up, *others)
 
 
 def activation_after_images(part: EnginePlan) -> tuple[Step, ...]:
     """The steps that activate other engines' configuration and remove engine directories."""
-    dockers = (ActivateDocker, StartEngine)
+    dockers = (ActivateDocker, ActivateOwn, StartEngine)
     return tuple(
         step for step in part.configure if not (_is_write(step) or isinstance(step, dockers))
     )

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from regfleet import htpasswd, roles
 from regfleet.errors import HostError
 from regfleet.model.desired import DesiredHost
-from regfleet.model.files import File
+from regfleet.model.files import File, account_of
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Change, Part, PutFile, RemovePath
 from regfleet.model.resource import Resource
-from regfleet.plan.part import ROOT, PlanPart, Shared
+from regfleet.plan.part import PlanPart, Shared, is_fit
 from regfleet.plan.roles import role_changes
 from regfleet.record import Owned
 from regfleet.roles import Roles
@@ -43,8 +43,9 @@ def files_to_write(want: DesiredHost, seen: ObservedHost, owned: Owned, shared: 
             parts = _parts(file, seen.users.get(file.path), seen.roles.get(file.path))
             change = Change(resource, "update", file.reason, diff=_added_lines(file), parts=parts)
             part.add(change, PutFile(file, foreign=foreign))
-        elif (found.mode, found.owner) != (file.mode, ROOT) and (ours or file.secret):
-            reason = f"mode {found.mode:04o} is not root's {file.mode:04o}"
+        elif not is_fit(found, file.mode) and (ours or file.secret):
+            whose = account_of(file.path) or "root"
+            reason = f"mode {found.mode:04o} is not {whose}'s {file.mode:04o}"
             change = Change(resource, "update", reason)
             part.add(change, PutFile(file, foreign=foreign))
     return part

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from regfleet.model.desired import LoginEntry
+from regfleet.model.files import account_of
+from regfleet.model.observed import ObservedPath
 from regfleet.model.plan import Change, Step
 from regfleet.record import Owned, OwnedLogin
 
@@ -44,6 +46,11 @@ class Shared:
             frozenset(login_key(login) for each in others for login in each.logins),
             frozenset(item.image for each in others for item in each.services),
         )
+
+
+def is_fit(found: ObservedPath, mode: int) -> bool:
+    """Whether a path has its mode, and belongs to root where it is in no account's home."""
+    return found.mode == mode and (found.owner == ROOT or bool(account_of(found.path)))
 
 
 def login_key(login: LoginEntry | OwnedLogin) -> tuple[str, str]:

@@ -76,7 +76,8 @@ def with_gone(fleet: Fleet, left: Mapping[str, Member]) -> Fleet:
 def wanted(fleet: Fleet, left: Mapping[str, Member]) -> dict[str, DesiredHost]:
     """Their desired state: nothing of the fleet; image data stays. Pure."""
     return {
-        name: DesiredHost(name, fleet.name, engines=member.engines) for name, member in left.items()
+        name: DesiredHost(name, fleet.name, engines=member.engines, account=member.account)
+        for name, member in left.items()
     }
 
 
@@ -103,7 +104,7 @@ def note(
     known, hosts = members.read(state), fleet.hosts()
     away = members.gone(fleet, known)
     kept = {name: each for name, each in known.items() if name in hosts or name in away}
-    kept |= {name: Member.of(fleet, name, desired[name].engines) for name in names}
+    kept |= {name: Member.of(fleet, name, desired[name].engines, desired[name].account) for name in names}
     members.write(state, kept)
 
 

@@ -306,7 +306,8 @@ class Work:
             if name not in self.seen:
                 self.look(name)
             if image.reference not in self.seen[name].images:
-                load = archive.loading(engine.load, self.seen[name].engine)
+                account = self.desired[name].account
+                load = archive.loading(engine.load, self.seen[name].engine, account)
                 self.connections.send(name, image, load=load)
                 brought = True
         program = smoke_render.render(
@@ -315,6 +316,7 @@ class Work:
             self.token,
             engine=engine.shell,
             brought=brought,
+            account=self.desired[name].account,
             given={test.registry.name: self._given(name, test) for test in tests},
         )
         lines = self.connections.run(name, program, SMOKE_SECONDS)

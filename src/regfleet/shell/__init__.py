@@ -20,17 +20,27 @@ def program(
 
     Args:
         engines: shell words of engines; each adds its `engines/WORD.STAGE.sh`, where STAGE is
-            the package's last name.
+            the package's last name, and before it what all its stages have in common, where that
+            is something: `engines/WORD.sh`, and in the variable `WORD_program` what an account
+            runs, `engines/WORD.account.sh`.
         services: kinds of services; each adds its `services/KIND.STAGE.sh`, and before it what
             all its stages have in common, where that is something: `services/KIND.sh`.
     """
     stage = package.rpartition(".")[2]
     texts = [text("regfleet.shell", "common.sh"), _engines(), _accounts()]
     texts += [text(package, name) for name in names]
-    texts += [text("regfleet.engines", f"{word}.{stage}.sh") for word in dict.fromkeys(engines)]
+    for word in dict.fromkeys(engines):
+        texts += [_of_account(word), text("regfleet.engines", f"{word}.{stage}.sh")]
     for kind in dict.fromkeys(services):
         texts += [_common_of(kind), text("regfleet.services", f"{kind}.{stage}.sh")]
     return "\n".join(texts)
+
+
+@cache
+def _of_account(word: str) -> str:
+    places = [files("regfleet.engines").joinpath(f"{word}{end}") for end in (".account.sh", ".sh")]
+    program, common = (each.read_text() if each.is_file() else "" for each in places)
+    return f"{word}_program={quote(program)}\n{common}" if program else common
 
 
 @cache

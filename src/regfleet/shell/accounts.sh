@@ -52,7 +52,7 @@ find_account() { # ACCOUNT: sets `home`, and what it takes to become that accoun
 }
 
 # Becomes an account and runs a shell program as it: no inherited lock (file descriptor 9), none of
-# our environment, twenty seconds at most. What it says is the account's to tamper with: see `in_home`.
+# our environment, twenty seconds at most unless `account_seconds` says otherwise. What it says is the account's to tamper with: see `in_home`.
 as_account() { # ACCOUNT PROGRAM ARGUMENT..., which sh takes as $0, $1...
   find_account "$1" || return 127
   account=$1 program=$2
@@ -63,7 +63,7 @@ as_account() { # ACCOUNT PROGRAM ARGUMENT..., which sh takes as $0, $1...
     runuser) set -- runuser -u "$account" -- "$@" ;;
     *) set -- su -s /bin/sh -c 'exec "$@"' -- "$account" sh "$@" ;;
   esac
-  within 20 env -i USER="$account" LOGNAME="$account" PATH="$PATH" LC_ALL=C "$@" 9>&-
+  within "${account_seconds:-20}" env -i USER="$account" LOGNAME="$account" PATH="$PATH" LC_ALL=C "$@" 9>&-
 }
 
 here() { # VERB FILE ARGUMENT...: home.sh as ourselves

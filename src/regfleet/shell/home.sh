@@ -5,6 +5,8 @@
 #   value KEY                            place is what containers are told of proxies
 #   put KEY, drop KEY                    the same of the edited document, which is put in place;
 #                                        `put` takes the entry's value on standard input
+#   stats                                of each path on standard input: "directory MODE OWNER",
+#                                        "file MODE OWNER SHA-256", "other" or "absent"; the file is any
 #   save                                 "present MODE" and the content, or "absent"
 #   restore MODE                         puts standard input there
 #   remove                               removes the file
@@ -124,6 +126,20 @@ case $verb in
       printf 'present %s\n' "$(stat -L -c %a "$file")"
       head -c "$bound" "$file"
     fi
+    ;;
+  stats)
+    while IFS= read -r file; do
+      if [ -d "$file" ]; then
+        stat -L -c 'directory %a %u:%g' "$file"
+      elif [ -f "$file" ] && [ -r "$file" ]; then
+        digest=$(head -c $((bound + 1)) "$file" | sha256sum)
+        printf '%s %s\n' "$(stat -L -c 'file %a %u:%g' "$file")" "${digest%% *}"
+      elif [ -e "$file" ]; then
+        echo other
+      else
+        echo absent
+      fi
+    done
     ;;
   restore) place "$1" && echo ok ;;
   remove)

@@ -151,6 +151,7 @@ def render(
     *,
     engine: str,
     brought: bool,
+    account: str = "",
     given: Mapping[str, Given] | None = None,
 ) -> str:
     """The whole program for standard input.
@@ -161,9 +162,11 @@ def render(
         token: this run's tag; the pulled container must print it, and it frames the output.
         engine: shell word of the client's engine.
         brought: whether regfleet sent the image for this test, which then removes it again.
+        account: whose the engine is; empty for root's.
         given: what is there to be pulled, by registry, for each test that only pulls.
     """
-    lines = ["begin", f"engine={quote(engine)}", *([f"brought={quote(image)}"] if brought else [])]
+    of_account = [f"engine_account={quote(account)}"] if account else []
+    lines = [*of_account, "begin", f"engine={quote(engine)}", *([f"brought={quote(image)}"] if brought else [])]
     for test in tests:
         name, endpoint = test.registry.name, test.registry.endpoint
         there = (given or {}).get(name, Given()) if test.only_pulls else None

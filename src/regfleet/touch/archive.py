@@ -24,13 +24,20 @@ def spool_path(image: Image) -> str:
     return f"{DIRECTORY}/spool/{image.archive_digest[:32]}{engine}.tar"
 
 
-def loading(command: str, engine: ObservedEngine) -> str:
+def loading(command: str, engine: ObservedEngine, account: str = "") -> str:
     """A command of the host's own engine, whatever the environment there says of another one.
 
     Args:
-        command: shell words that load the file whose path follows them.
+        command: shell words that load the file whose path follows them; with an account, that load
+            what they read.
         engine: the host's Docker, which is asked at its own address.
+        account: whose engine it is, which runs the command; empty for root's.
     """
+    if account:  # in a session without root's terminal, as `as_account` of accounts.sh
+        asked = f"DOCKER_HOST=unix:///run/user/$(id -u)/docker.sock exec {command}"
+        become = f"su -s /bin/sh -c {quote(asked)} {quote(account)}"
+        program = f'PATH=$PATH:{PLACES}; exec $(command -v setsid) {become} <"$1"'
+        return f"sh -c {quote(program)} sh"
     host = quote(engine.address)
     places = f"{PLACES}:{engine.programs}" if engine.programs else PLACES
     path = f'"$PATH":{quote(places)}'

@@ -26,6 +26,7 @@ PROGRAM = tuple(
         "4-storage",
         "4-timers",
         "5-logins",
+        "5-homes",
         "5-records",
         "6-transaction",
     )

@@ -11,6 +11,7 @@ from regfleet import shell
 from regfleet.fleet import storage
 from regfleet.model.plan import (
     ActivateDocker,
+    ActivateOwn,
     ActivateUnit,
     Adopt,
     EditFile,
@@ -35,6 +36,7 @@ from regfleet.model.plan import (
     StartService,
     Step,
 )
+from regfleet.model.files import account_of
 from regfleet.model.resource import Resource, note_of
 from regfleet.model.service import Service
 from regfleet.services import KINDS
@@ -153,35 +155,76 @@ def _(step: ActivateUnit) -> Iterator[str]:
 
 
 @before_swap.register
+def _(step: ActivateOwn) -> Iterator[str]:
+    if step.how in ("reload", "restart"):
+        yield call("will_activate", step.engine, step.account, step.how)
+
+
+@after_swap.register
+def _(step: ActivateOwn) -> Iterator[str]:
+    lines = ["\n".join(lines) for lines in (step.expect, step.refuse)]
+    texts = map(encode, (*lines, step.meanwhile, step.undo))
+    restart = "yes" if step.may_restart else "no"
+    yield call(f"{step.engine}_activate", step.account, step.how, restart, step.path, *texts)
+
+
+@before_swap.register
 def _(step: EditFile) -> Iterator[str]:
+    if account_of(step.path):
+        return
     foreign = "1" if step.foreign else "0"
     yield call("edit", step.path, f"{step.mode:04o}", foreign, encode(step.content))
     if step.engine:
         yield call("accepted", step.engine, step.path)
 
 
+# What is in a home is written at once, by its account, after it was saved for the way back.
+
+
+@after_swap.register
+def _(step: EditFile) -> Iterator[str]:
+    if account_of(step.path):
+        foreign = "1" if step.foreign else "0"
+        yield call("home_edit", step.path, f"{step.mode:04o}", foreign, encode(step.content))
+
+
 @before_swap.register
 def _(step: MakeDirectory) -> Iterator[str]:
-    yield call("directory", step.directory.path, f"{step.directory.mode:04o}")
+    if not account_of(step.directory.path):
+        yield call("directory", step.directory.path, f"{step.directory.mode:04o}")
+
+
+@after_swap.register
+def _(step: MakeDirectory) -> Iterator[str]:
+    if account_of(step.directory.path):
+        yield call("home_directory", step.directory.path, f"{step.directory.mode:04o}")
 
 
 @before_swap.register
 def _(step: PutFile) -> Iterator[str]:
-    file = step.file
-    content = base64.b64encode(file.content).decode()
-    yield call("put", file.path, f"{file.mode:04o}", "1" if step.foreign else "0", content)
+    if not account_of(step.file.path):
+        yield call("put", *_file(step))
+
+
+@after_swap.register
+def _(step: PutFile) -> Iterator[str]:
+    if account_of(step.file.path):
+        yield call("home_put", *_file(step))
 
 
 @before_swap.register
 def _(step: RemovePath) -> Iterator[str]:
-    if not step.directory:
+    if not (step.directory or account_of(step.path)):
         yield call("drop", step.path)
 
 
 @after_swap.register
 def _(step: RemovePath) -> Iterator[str]:
+    home = "home_" if account_of(step.path) else ""
     if step.directory:
-        yield call("drop_directory", step.path)
+        yield call(f"{home}drop_directory", step.path)
+    elif home:
+        yield call("home_drop", step.path)
 
 
 @before_swap.register
@@ -291,6 +334,12 @@ def _(step: LogIn) -> Iterator[str]:
 @after_swap.register
 def _(step: LogOut) -> Iterator[str]:
     yield call("logout", step.engine, step.file, step.account, step.endpoint)
+
+
+def _file(step: PutFile) -> tuple[str, str, str, str]:
+    file = step.file
+    content = base64.b64encode(file.content).decode()
+    return file.path, f"{file.mode:04o}", "1" if step.foreign else "0", content
 
 
 def _kept(service: Service) -> str:

@@ -46,6 +46,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         yield from _proxy(place, client, engine)
         if rules.logins == "root":
             yield from _accounts(place, client, engine)
+        yield from _of_account(place, client, engine)
         if not rules.mirror_paths:
             yield from _mirror_paths(place, client, engine)
     yield from _conflicts(document, claims)
@@ -189,6 +190,29 @@ def _accounts(place: Place, client: Table, engine: str) -> Iterator[Finding]:
                 yield Finding((*place, "login", name, "for", index), message, hint)
 
 
+def _of_account(place: Place, client: Table, engine: str) -> Iterator[Finding]:
+    """The account of an engine that is one account's, and logins of others beside it."""
+    rules, account = rules_of(engine), client.get("account")
+    if not rules.account:
+        if "account" in client:
+            message = f"{engine} is no account's own engine"
+            hint = "leave it out; `for` of a login says which accounts get it"
+            yield Finding((*place, "account"), message, hint)
+        return
+    if "account" not in client:
+        message = f"is missing: {engine} is the engine of one account"
+        yield Finding((*place, "account"), message, 'name it: account = "alice"')
+        return
+    if account == "root":
+        yield Finding((*place, "account"), "is root", f"root's is {default_engine()}")
+    for name, login in tables.pairs(client, "login"):
+        for index, other in tables.items(defaults.login(login, account or ""), "for"):
+            if account and other != account:
+                message = f"{engine} gets each login that is used with it, and is {account}'s"
+                hint = f"leave `for` out: the login is {account}'s then"
+                yield Finding((*place, "login", name, "for", index), message, hint)
+
+
 def _mirror_paths(place: Place, client: Table, engine: str) -> Iterator[Finding]:
     """BuildKit asks HOST/v2/PATH, where others ask HOST/PATH/v2 (util/resolver/resolver.go)."""
     for each in defaults.mirrors(client):
@@ -275,15 +299,15 @@ class _Setting(NamedTuple):
 
 def _settings(client: Table) -> Iterator[_Setting]:
     whole = defaults.with_defaults("client", client)
-    for key in ("engine", "install", "migrate_flags"):
-        if whole[key] is not None:
+    for key in ("engine", "account", "install", "migrate_flags"):
+        if whole.get(key) is not None:
             yield _Setting((key,), (key,), json.dumps(whole[key]))
     if client.get("proxy"):
         text = json.dumps(client["proxy"], sort_keys=True, default=repr)
         yield _Setting(("proxy",), ("proxy",), text)
     for registry, login in tables.pairs(client, "login"):
         place = ("login", registry)
-        table = defaults.login(login)
+        table = defaults.login(login, client.get("account") or "")
         for _, account in tables.items(table, "for"):
             if table["user"] is not None:
                 yield _Setting(place, (*place, account), shown(table["user"]))

@@ -143,6 +143,10 @@ has_proxy() { # UNIT
 }
 
 back_unit() { # ENGINE UNIT HOW: with the old files in place again
+  if command -v "$1_back" >/dev/null 2>&1; then # an account's own has its own way
+    "$1_back" "$2" "$3"
+    return
+  fi
   failing=$failed
   failed=1 # what a service manager has to say of a failure now is said by what asked for it
   unit "$2" restart >/dev/null 2>&1

@@ -1,7 +1,12 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2154  # shared variables; backquotes are for people
 # Files: written beside their targets, then all put in place at once.
 
-digest() { if [ -e "$1" ]; then sha256sum <"$1" | cut -d' ' -f1; else echo absent; fi; }
+digest() { # PATH
+  case $1 in
+    \~*) home_digest "$1" ;;
+    *) if [ -e "$1" ]; then sha256sum <"$1" | cut -d' ' -f1; else echo absent; fi ;;
+  esac
+}
 
 expect() { # PATH DIGEST: what was looked at is still so
   [ "$(digest "$1")" = "$2" ] ||

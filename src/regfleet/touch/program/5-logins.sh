@@ -50,6 +50,7 @@ on_the_way() { # DIRECTORY: whether it is one between `home` and `file`
 # With @proxies for an endpoint: what the account's containers are told of proxies, in base64.
 login() { # ENGINE FILE ACCOUNT ENDPOINT USER PASSWORD-IN-BASE64
   engine=$1 account=$3 endpoint=$4 user=$5
+  eval "called=\${$1_called:-$1}" # its command, for people
   find_account "$account" || { fail "there is no account $account"; return 1; }
   file=$home/$2
   login_key "$2" "$endpoint"
@@ -88,7 +89,7 @@ prove() { # PASSWORD-IN-BASE64: that the registry takes it; sets `value` to what
       *) tries=0 ;;
     esac
     if [ "$tries" -le 0 ]; then
-      fail "$engine login $endpoint as $user is refused: $(printf '%s' "$said" | grep -v '^WARNING' | tail -n 2 | flat)" "$(login_hint "$said" "$engine")"
+      fail "$called login $endpoint as $user is refused: $(printf '%s' "$said" | grep -v '^WARNING' | tail -n 2 | flat)" "$(login_hint "$said" "$called")"
       return 1
     fi
     sleep 1
@@ -115,7 +116,7 @@ keep() { # PASSWORD-IN-BASE64: by the account's credential helper where its file
         *'ok') ;;
         *)
           fail "$name, which $file names, does not keep the login: $(printf '%s' "$said" | flat)" \
-            "try it as $account: $engine login $endpoint"
+            "try it as $account: $called login $endpoint"
           return 1
           ;;
       esac

@@ -1,0 +1,278 @@
+"""Docker that an account runs without root: the account's own files, socket and systemd.
+
+All of it is done as the account: its daemon.json and certs.d below ~/.config/docker, `docker info` at
+its socket, SIGHUP or `systemctl --user restart`. Root writes nothing in a home. Pure.
+
+Sources: docs.docker.com, Rootless mode, "Tips" (places, units); moby, registry.CertsDir and
+homedir.GetConfigHome (XDG_CONFIG_HOME, else ~/.config). A restart ends rootlesskit's namespaces, and
+with them all containers, also with live-restore (a test sees it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, Literal
+
+from regfleet.documents import json_document
+from regfleet.documents.interface import path
+from regfleet.engines import docker_facts as facts
+from regfleet.engines import docker_info, docker_proxy, edits
+from regfleet.engines.docker import refuse_mirror_paths, settings
+from regfleet.engines.docker_activation import INSECURE, MIRRORS, Activator
+from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
+from regfleet.engines.trust import certificates
+from regfleet.errors import HostError
+from regfleet.fleet.model import EngineName
+from regfleet.model.desired import DesiredHost, WantedSettings
+from regfleet.model.files import Directory, account_of
+from regfleet.model.observed import ObservedEngine, ObservedHost, OtherEngine
+from regfleet.model.plan import ActivateOwn, Activation, Change, Step
+from regfleet.model.resource import Resource
+from regfleet.record import Owned
+
+How = Literal["none", "reload", "restart", "start"]
+_PRIVATE = 0o700
+
+
+class Rootless:
+    """The Docker of one account, which `account` of the fleet file names."""
+
+    name: EngineName = "docker-rootless"
+    shell: str = "rootless"
+    is_docker: bool = False  # a registry does not run on it
+    login_file: str = ".docker/config.json"
+    load: str = "docker load -q"
+    no_smoke: str = ""
+
+    def wants(self, needs: ClientNeeds) -> EngineWants:
+        """CAs in the account's certs.d, settings in its daemon.json, logins of that account."""
+        place = _place(needs.account)
+        directories, files = certificates(f"{place}/certs.d", needs)
+        wanted = settings(needs)
+        there = [
+            Directory(each, _PRIVATE, needs.reason) for each in (f"~{needs.account}/.config", place)
+        ]
+        proxies = docker_proxy.of_accounts(needs, self.shell, self.login_file, needs.account)
+        return EngineWants(
+            (*there, *(replace(each, mode=_PRIVATE) for each in directories))
+            if files or wanted
+            else (),
+            tuple(files),
+            edits={f"{place}/daemon.json": wanted} if wanted else {},
+            logins=(*needs.logins, *proxies),
+        )
+
+    def plan(
+        self,
+        want: DesiredHost,
+        seen: ObservedHost,
+        owned: Owned,
+        others: Collection[Owned],
+    ) -> EnginePlan:
+        """An edit of its daemon.json, and the least that has it taken up."""
+        found = seen.others.get(self.shell, OtherEngine("missing"))
+        _refuse_other_account(want, owned)
+        _refuse_unreadable(want, found)
+        config = f"{_place(want.account)}/daemon.json"
+        engine = _observed(want, found, config)
+        if want.engine == self.name:
+            _refuse(want, found, engine)
+        its = replace(seen, engine=engine)
+        wanted = want.edits.get(config, WantedSettings())
+        edited = edits.Editor(json_document.parse, want, its, owned, others).edit(config, wanted)
+        activator = Activator.of(want, its, edited.merged, edited.owned)
+        _refuse_flags(want, engine, activator)
+        refuse_mirror_paths(wanted, want, its)
+        _refuse_proxy(want, engine, config)
+        changes, steps = self._activated(want, found, edited, activator)
+        return EnginePlan(
+            changes,
+            configure=(*edited.steps, *steps),
+            edits={config: edited.owned},
+            expected=edited.expected,
+        )
+
+    def _activated(
+        self,
+        want: DesiredHost,
+        found: OtherEngine,
+        edited: edits.Edited,
+        activator: Activator,
+    ) -> tuple[tuple[Change, ...], tuple[Step, ...]]:
+        """The changes, and the step that has them taken up."""
+        engine, account = activator.seen.engine, want.account
+        service = Resource("service", f"docker of {account}")
+        if engine.state != "up":
+            if engine.state == "down" and want.engine == self.name:
+                start = Change(service, "run", "the engine does not run")
+                step = ActivateOwn(self.shell, account, engine.config, "start")
+                return (*edited.changes, start), (step,)
+            return edited.changes, ()
+        stale = activator.stale
+        if not activator.changed and not stale:
+            return edited.changes, ()
+        how: How = activator.how
+        by_hand = not found.facts.get("unit")
+        if how == "restart" and by_hand:
+            keys = ", ".join(dict.fromkeys((*activator.changed, *stale)))
+            raise HostError(
+                want.name,
+                f"{keys} in {engine.config} needs a restart of the Docker of {account}, which no "
+                "systemd of that account runs: it was started by hand",
+                f"start it by the account's systemd (`dockerd-rootless-setuptool.sh install` as "
+                f"{account}, then `loginctl enable-linger {account}`), or leave that out",
+            )
+        activation: Activation = "restart" if how == "restart" else "reload"
+        changes = [replace(each, activation=activation) for each in edited.changes]
+        changes += [
+            Change(service, "run", f"it has another value of {key}", activation) for key in stale
+        ]
+        return tuple(changes), (self._step(activator, account, how, by_hand=by_hand),)
+
+    def _step(self, activator: Activator, account: str, how: How, *, by_hand: bool) -> ActivateOwn:
+        engine, after = activator.seen.engine, activator.after
+        taken = activator.step("restart" if how == "restart" else "reload")
+        drops = any(
+            each.holds(facts.version_of(engine.version)) for each in facts.RELOAD_DROPS_INSECURE
+        )
+        quirk = bool(after.get(MIRRORS) and after.get(INSECURE)) and drops
+        return ActivateOwn(
+            self.shell,
+            account,
+            engine.config,
+            how,
+            taken.expect,
+            taken.refuse,
+            taken.meanwhile,
+            taken.undo,
+            may_restart=quirk and not by_hand,
+            stops=engine.running,
+        )
+
+
+def _place(account: str) -> str:
+    return f"~{account}/.config/docker"
+
+
+def _observed(want: DesiredHost, found: OtherEngine, config: str) -> ObservedEngine:
+    """The account's dockerd in the words of a host's.
+
+    Raises:
+        HostError: what it says of itself is no answer of Docker's.
+    """
+    engine = ObservedEngine(
+        found.state,
+        version=found.version,
+        detail=found.detail,
+        flags=tuple(found.facts.get("flags", "").split()),
+        config=config,
+    )
+    if found.state != "up":
+        return engine
+    try:
+        info: dict[str, Any] = json.loads(found.facts.get("info", ""))
+        return docker_info.with_info(engine, info)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise HostError(
+            want.name,
+            f"the Docker of {want.account} says of itself what cannot be read: {error}",
+            f"see what `docker info` says as {want.account}",
+        ) from error
+
+
+def _refuse_other_account(want: DesiredHost, owned: Owned) -> None:
+    paths = (*owned.files, *owned.directories, *owned.edits)
+    for other in dict.fromkeys(filter(None, map(account_of, paths))):
+        if want.account != other:
+            raise HostError(
+                want.name,
+                f"this fleet set up the Docker of {other} there, and the fleet file names "
+                f"{want.account or 'no account'}",
+                f'declare `account = "{other}"` again, `regfleet destroy FILE --limit {want.name}`, '
+                "then declare the other one and apply",
+            )
+
+
+def _refuse_unreadable(want: DesiredHost, found: OtherEngine) -> None:
+    if trouble := found.facts.get("unread"):
+        raise HostError(
+            want.name,
+            f"the configuration of the Docker of {want.account} cannot be read: {trouble}",
+            f"mend that file as {want.account}, then run this again",
+        )
+
+
+def _refuse(want: DesiredHost, found: OtherEngine, engine: ObservedEngine) -> None:
+    """Refuse an account's Docker that cannot be set up as it is, by name.
+
+    Raises:
+        HostError: it is one.
+    """
+    account = want.account
+    if "no-account" in found.facts:
+        raise HostError(
+            want.name,
+            f"the account {account} does not exist on the host",
+            "create it, or name another one as `account`",
+        )
+    if engine.state == "missing":
+        linger = "manager" in found.facts
+        raise HostError(
+            want.name,
+            f"{account} runs no Docker of its own there (no dockerd of that account"
+            f"{', whose systemd does not run either)' if linger else ', no docker.service of its)'}",
+            f"run `loginctl enable-linger {account}` and, as {account}, "
+            "`dockerd-rootless-setuptool.sh install` (docs.docker.com, Rootless mode); then run this "
+            "again",
+        )
+    if engine.state == "silent":
+        raise HostError(
+            want.name,
+            f"the Docker of {account} runs but does not answer ({engine.detail})",
+            f"see `journalctl --user -u docker` as {account}, and restart it when it is safe",
+        )
+    flags = [flag for flag in engine.flags if flag.startswith("--config-file")]
+    elsewhere = found.facts.get("elsewhere") or " ".join(flags)
+    if elsewhere:
+        raise HostError(
+            want.name,
+            f"the Docker of {account} reads its configuration elsewhere ({elsewhere}), not in "
+            "~/.config/docker",
+            f"start it without --config-file and XDG_CONFIG_HOME, or set it up by hand as {account}",
+        )
+    if engine.containerd_store:
+        raise HostError(
+            want.name,
+            f"the Docker of {account} keeps its images by containerd's image store, which is not "
+            "supported there",
+            '`"features": {"containerd-snapshotter": false}` in its daemon.json chooses the other '
+            "one: images in the present one are not seen then",
+        )
+
+
+def _refuse_flags(want: DesiredHost, engine: ObservedEngine, activator: Activator) -> None:
+    given = facts.flag_keys(engine.flags)
+    for key in activator.changed:
+        if key in given and key in activator.after:
+            raise HostError(
+                want.name,
+                f"the Docker of {want.account} has the flag `{given[key]}`, which cannot stand "
+                f'beside "{key}" in {engine.config}: it would not start again',
+                f"take it out of what starts it (`systemctl --user cat docker` as {want.account}), "
+                "restart it, then run this again",
+            )
+
+
+def _refuse_proxy(want: DesiredHost, engine: ObservedEngine, config: str) -> None:
+    wanted = want.edits.get(config, WantedSettings())
+    proxied = any(path("proxies", key) in wanted.values for key in docker_proxy.KEYS)
+    if proxied and facts.version_of(engine.version) < docker_proxy.SINCE:
+        raise HostError(
+            want.name,
+            f"Docker {engine.version or '(unknown)'} of {want.account} reads no proxy from "
+            "daemon.json; Docker 23.0 and later do",
+            f"set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in a drop-in of its unit (`systemctl --user "
+            f"edit docker` as {want.account}), and take proxy out of the fleet file",
+        )
