@@ -10,6 +10,7 @@ import time
 import uuid
 
 from regfleet.desired.resolve import emptied, resolve
+from regfleet.engines import ENGINES
 from regfleet.fleet.load import load
 from regfleet.jobs import running
 from regfleet.jobs.recovery import Recovery
@@ -135,7 +136,7 @@ class Driver:
         assert not plan.empty
         mark = _mark()
         if work.seen[name].pending:
-            program = render_job(Recovery(), mark, self.who, ["docker"], hook)
+            program = render_job(Recovery(), mark, self.who, self.words(name), hook)
         else:
             for image in plan.archives:
                 load = "docker load -q -i" if image.engine == "docker" else ""
@@ -152,10 +153,14 @@ class Driver:
         """Back to before the newest generation, with a hook at the boundaries."""
         return self.do(name, Rollback(), hook).outcome
 
+    def words(self, name):
+        """Shell words of the engines that a host has, Docker's among them."""
+        return ["docker", *{ENGINES[each].shell for each in self.wanted[name].engines} - {"docker"}]
+
     def do(self, name, job, hook=":"):
         """A job, with a hook at the boundaries: how it ended (`jobs.running.Ended`)."""
         mark = _mark()
-        program = render_job(job, mark, self.who, ["docker"], hook)
+        program = render_job(job, mark, self.who, self.words(name), hook)
         return running.read(job, outcome.parse(self.connections.run(name, program, 120), mark))
 
     def boundaries(self, name, touch=None, **how):

@@ -172,38 +172,6 @@ def test_official_binaries_and_a_snap_are_clients_and_get_no_other_engine(
     assert snap.read("ls -A /etc/docker") == ""
 
 
-AS_OPS = "setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/ops "
-AS_OPS += "DOCKER_HOST=unix:///run/user/1000/docker.sock "
-
-
-def test_what_the_refusal_of_an_accounts_docker_says_is_so(twin, state, seeds):
-    """Its files below ~/.config/docker are what that engine reads."""
-    account, endpoint = twin.hosts["account"], "registry.test:5000"
-    (password,) = state.rglob("passwords/main/*")
-    account.run("cat >/tmp/password", stdin=password.read_text())
-    (authority,) = state.rglob("ca.crt")
-    account.run("cat >/tmp/ca.crt; chmod 644 /tmp/ca.crt", stdin=authority.read_text())
-    account.copy_in(seeds.busybox, "/srv/busybox.tar")
-    account.read(f"{AS_OPS} docker load -q -i /srv/busybox.tar")
-    login = f"{AS_OPS} docker login -u ci --password-stdin {endpoint} </tmp/password"
-    refused = account.run(login)
-    assert "x509" in refused.stdout + refused.stderr
-    home = "/home/ops/.config/docker"
-    place = f"{home}/certs.d/{endpoint}"
-    account.read(f"{AS_OPS} mkdir -p {place} && {AS_OPS} cp /tmp/ca.crt {place}/")
-    account.read(login)
-    image = f"{endpoint}/team/of-an-account"
-    account.read(
-        f"{AS_OPS} docker tag busybox:latest {image} && {AS_OPS} docker push -q {image} && "
-        f"{AS_OPS} docker rmi {image} && {AS_OPS} docker pull -q {image}"
-    )
-    settings = '{"registry-mirrors": ["https://m.example"]}'
-    account.run(f"cat >{home}/daemon.json; chown ops: {home}/daemon.json", stdin=settings)
-    account.read("kill -HUP $(pidof dockerd); sleep 2; rm /tmp/password")
-    mirrors = account.read(f"{AS_OPS} docker info -f '{{{{.RegistryConfig.Mirrors}}}}'")
-    assert mirrors == "[https://m.example/]"
-
-
 def test_a_snap_is_refreshed(twin, fleet, state, regfleet):
     """Each revision has its directory, to which snapd copies what the one before had."""
     options = ("--json", "--state-dir", state)
@@ -272,7 +240,7 @@ def test_users_of_containers_may_be_remapped(twin, fleet, state, regfleet):
 
 
 def test_an_accounts_own_docker_is_refused_by_name(twin, write_fleet, regfleet):
-    """Root's may be stopped, or not be there at all."""
+    """Root's may be stopped, or not be there at all. test_rootless.py declares it."""
     body = '[client.c]\nhosts = [$account]\ninstall = true\nmirrors = ["https://m.example"]\n'
     path = write_fleet(twin, body, user="ops")
     account = twin.hosts["account"]

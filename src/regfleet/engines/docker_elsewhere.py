@@ -13,10 +13,10 @@ from regfleet.errors import HostError
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import DOCKER_PLACE, ObservedHost
 
-_BY_HAND = (
-    "give the registry's CA to that account's Docker by hand (~/.config/docker/certs.d/ENDPOINT/"
-    "ca.crt of {account}, settings in its ~/.config/docker/daemon.json); or install Docker for the "
-    "whole host by hand, then run this again"
+_DECLARE = (
+    'to set up that account\'s Docker, declare `engine = "docker-rootless"` and '
+    '`account = "{account}"` for this client; for a registry, or for the whole host, install '
+    "Docker there by hand, then run this again"
 )
 
 
@@ -32,8 +32,9 @@ def refused(want: DesiredHost, instead: str) -> HostError:
         return HostError(
             want.name,
             f"Docker runs there without root, for the account {account} alone (socket {socket}): "
-            "regfleet neither changes an account's own engine nor installs another beside it",
-            _BY_HAND.format(account=account),
+            "an account's own engine is changed where it is declared, and none is installed "
+            "beside it",
+            _DECLARE.format(account=account),
         )
     if word == "podman":
         return HostError(

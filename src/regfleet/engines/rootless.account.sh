@@ -1,5 +1,5 @@
 # What is done with an account's own Docker, as that account: rootless.sh runs this as it, with HOME set.
-# Arguments: the socket; what to do; and what that takes:
+# Arguments: the socket; the directory of its dockerd, which may be in no PATH; what to do; and what that takes:
 #   docker ARGUMENT...        runs the client
 #   info, live FORMAT         what `docker info` says, whole or in a format
 #   reload PID                has dockerd read its file again: "ok" once it has
@@ -14,20 +14,21 @@ set -u
 umask 077
 LC_ALL=C
 DOCKER_HOST=unix://$1
+PATH=${2:+$2:}$PATH:$HOME/bin # where Docker's own script for accounts puts all programs
 XDG_RUNTIME_DIR=/run/user/$(id -u)
-verb=$2
-shift 2
-export LC_ALL DOCKER_HOST XDG_RUNTIME_DIR
+verb=$3
+shift 3
+export LC_ALL PATH DOCKER_HOST XDG_RUNTIME_DIR
 
 plainly() { DOCKER_CONFIG=/nonexistent docker "$@"; }
 
-moment() { # sets `now`: seconds, with a fraction where date(1) knows it
+set_now() { # sets `now`: seconds, with a fraction where date(1) knows it
   now=$(date +%s.%N)
   case $now in *[!0-9.]* | *.) now=$(date +%s) ;; esac
 }
 
-reloads() { # MOMENT: how many there were since (moby, daemon/reload.go: an event tells of each)
-  moment
+count_reloads() { # MOMENT: how many there were since (moby, daemon/reload.go: an event tells of each)
+  set_now
   plainly events --since "$1" --until "$now" --filter type=daemon --filter event=reload \
     --format reload 2>/dev/null | grep -c reload
 }
@@ -43,13 +44,13 @@ case $verb in
   info) plainly info --format '{{json .}}' 2>/dev/null ;;
   live) plainly info --format "$1" 2>/dev/null ;;
   reload)
-    moment
+    set_now
     asked=$now before=0
-    case $asked in *.*) ;; *) before=$(reloads "$asked") ;; esac # others in the same second
+    case $asked in *.*) ;; *) before=$(count_reloads "$asked") ;; esac # others in the same second
     kill -HUP "$1" || exit 1
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
       sleep 0.25 2>/dev/null || sleep 1
-      if [ "$(reloads "$asked")" -gt "$before" ]; then
+      if [ "$(count_reloads "$asked")" -gt "$before" ]; then
         echo ok
         exit 0
       fi

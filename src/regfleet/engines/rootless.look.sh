@@ -20,13 +20,20 @@ rootless_look() { # after `engine_account`
   of_own flags "$(printf '%s' "$flags" | tr '\n' ' ')"
   settings=$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^XDG_CONFIG_HOME=//p' | head -n 1)
   case ${settings:-$home/.config} in "$home/.config" | "$home/.config/") ;; *) of_own elsewhere "$settings/docker" ;; esac
-  if ask_own 20 info && case $said in '{'*"$NL"*) false ;; '{'*'}') ;; *) false ;; esac then
-    say 'of rootless state up'
-    say "of rootless info $said"
-  else
-    say 'of rootless state silent'
-    of_own detail "${said:-no answer at $own_socket}"
-  fi
+  ask_own 20 info || :
+  case $said in *"$NL"*) said="${said%%"$NL"*} ..." ;; esac
+  case $said in
+    '{'*'}')
+      say 'of rootless state up'
+      version=${said#*'"ServerVersion":"'}
+      of_own version "${version%%'"'*}"
+      say "of rootless info $said"
+      ;;
+    *)
+      say 'of rootless state silent'
+      of_own detail "${said:-no answer at $own_socket}"
+      ;;
+  esac
 }
 
 look_stopped() { # one that does not run: whether its account's systemd can start it

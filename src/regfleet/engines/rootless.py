@@ -1,11 +1,11 @@
 """Docker that an account runs without root: the account's own files, socket and systemd.
 
-All of it is done as the account: its daemon.json and certs.d below ~/.config/docker, `docker info` at
-its socket, SIGHUP or `systemctl --user restart`. Root writes nothing in a home. Pure.
+All of it is done as the account: its daemon.json and certs.d below ~/.config/docker, `docker info`
+at its socket, SIGHUP or `systemctl --user restart`. Root writes nothing in a home. Pure.
 
 Sources: docs.docker.com, Rootless mode, "Tips" (places, units); moby, registry.CertsDir and
-homedir.GetConfigHome (XDG_CONFIG_HOME, else ~/.config). A restart ends rootlesskit's namespaces, and
-with them all containers, also with live-restore (a test sees it).
+homedir.GetConfigHome (XDG_CONFIG_HOME, else ~/.config). A restart ends rootlesskit's namespaces,
+and with them all containers, also with live-restore (a test sees it).
 """
 
 from __future__ import annotations
@@ -34,6 +34,15 @@ from regfleet.record import Owned
 
 How = Literal["none", "reload", "restart", "start"]
 _PRIVATE = 0o700
+# What Python raises on values of another type, size or depth than Docker's.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 class Rootless:
@@ -43,7 +52,9 @@ class Rootless:
     shell: str = "rootless"
     is_docker: bool = False  # a registry does not run on it
     login_file: str = ".docker/config.json"
-    load: str = "docker load -q"
+    load: str = (
+        "PATH=$PATH:$HOME/bin DOCKER_HOST=unix:///run/user/$(id -u)/docker.sock docker load -q"
+    )
     no_smoke: str = ""
 
     def wants(self, needs: ClientNeeds) -> EngineWants:
@@ -174,7 +185,7 @@ def _observed(want: DesiredHost, found: OtherEngine, config: str) -> ObservedEng
     try:
         info: dict[str, Any] = json.loads(found.facts.get("info", ""))
         return docker_info.with_info(engine, info)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise HostError(
             want.name,
             f"the Docker of {want.account} says of itself what cannot be read: {error}",
@@ -190,8 +201,8 @@ def _refuse_other_account(want: DesiredHost, owned: Owned) -> None:
                 want.name,
                 f"this fleet set up the Docker of {other} there, and the fleet file names "
                 f"{want.account or 'no account'}",
-                f'declare `account = "{other}"` again, `regfleet destroy FILE --limit {want.name}`, '
-                "then declare the other one and apply",
+                f'declare `account = "{other}"` again, `regfleet destroy FILE --limit '
+                f"{want.name}`, then declare the other one and apply",
             )
 
 
@@ -218,14 +229,15 @@ def _refuse(want: DesiredHost, found: OtherEngine, engine: ObservedEngine) -> No
             "create it, or name another one as `account`",
         )
     if engine.state == "missing":
-        linger = "manager" in found.facts
+        why = "docker.service of its"
+        if "manager" in found.facts:
+            why = "systemd of its that runs"
         raise HostError(
             want.name,
-            f"{account} runs no Docker of its own there (no dockerd of that account"
-            f"{', whose systemd does not run either)' if linger else ', no docker.service of its)'}",
+            f"{account} runs no Docker of its own there (no dockerd of that account, and no {why})",
             f"run `loginctl enable-linger {account}` and, as {account}, "
-            "`dockerd-rootless-setuptool.sh install` (docs.docker.com, Rootless mode); then run this "
-            "again",
+            "`dockerd-rootless-setuptool.sh install` (docs.docker.com, Rootless mode); then run "
+            "this again",
         )
     if engine.state == "silent":
         raise HostError(
@@ -240,7 +252,8 @@ def _refuse(want: DesiredHost, found: OtherEngine, engine: ObservedEngine) -> No
             want.name,
             f"the Docker of {account} reads its configuration elsewhere ({elsewhere}), not in "
             "~/.config/docker",
-            f"start it without --config-file and XDG_CONFIG_HOME, or set it up by hand as {account}",
+            "start it without --config-file and XDG_CONFIG_HOME, or set it up by hand as "
+            f"{account}",
         )
     if engine.containerd_store:
         raise HostError(

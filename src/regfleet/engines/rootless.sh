@@ -3,13 +3,14 @@
 # shellcheck shell=sh disable=SC2034,SC2154  # files share variables
 engine_account=
 own_socket=
+own_programs= # the directory of that dockerd: the account's, so nothing of root's may run from there
 rootless_called=docker # its command, for people
 own_unit=    # the unit of the account's systemd that it is part of; empty where nobody restarts it
 
 # Sets `pid` to that of an account's dockerd, empty where none runs; fails where there is no account.
 find_own() { # ACCOUNT
   engine_account=$1
-  pid='' own_unit='' flags=''
+  pid='' own_unit='' own_programs='' flags=''
   find_account "$1" || return 1
   own_socket=/run/user/$uid/docker.sock
   for each_pid in $(pidof dockerd 2>/dev/null); do
@@ -19,6 +20,8 @@ find_own() { # ACCOUNT
     fi
   done
   [ -n "$pid" ] || return 0
+  place=$(tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | sed -n 's/^XDG_RUNTIME_DIR=//p' | head -n 1)
+  case $place in /?*) own_socket=$place/docker.sock ;; esac
   find_arguments "$pid"
   previous=
   IFS=$NL
@@ -46,15 +49,14 @@ is_own() { # PID: whether it is the account's, that program, and in no container
   # shellcheck disable=SC3013  # all shells here have it, and readlink would be another program
   [ "/proc/$1/ns/pid" -ef "/proc/$$/ns/pid" ] || return 1
   exe=$(readlink "/proc/$1/exe" 2>/dev/null)
-  case ${exe##*/} in dockerd | dockerd[\ -]* | .dockerd-*) ;; *) return 1 ;; esac
-  use_directory_of "${exe% (deleted)}" || :
+  case ${exe##*/} in dockerd | dockerd[\ -]* | .dockerd-*) own_programs=${exe%/*} ;; *) return 1 ;; esac
 }
 
 as_own() { # SECONDS VERB ARGUMENT...: rootless.account.sh, after `find_own`; a megabyte at most
   account_seconds=$1
   shift
   {
-    as_account "$engine_account" "$rootless_program" sh "$own_socket" "$@" 2>&1
+    as_account "$engine_account" "$rootless_program" sh "$own_socket" "$own_programs" "$@" 2>&1
     printf '\n@ended %s\n' "$?" # a file may end without a newline
   } | within "$((account_seconds + 5))" head -c 1100000
   account_seconds=20

@@ -17,7 +17,7 @@ rootless_run() { rootless_do run --rm --network none "$1" echo "$2"; }
 # Files of root's own: opened by root, and written and read by the account's client.
 rootless_save() { # IMAGE FILE
   account_seconds=600
-  as_account "$engine_account" "$rootless_program" sh "$own_socket" docker save "$1" </dev/null 2>/dev/null |
+  as_account "$engine_account" "$rootless_program" sh "$own_socket" "$own_programs" docker save "$1" </dev/null 2>/dev/null |
     within 600 head -c 2000000000 >"$2"
   account_seconds=20
   [ -s "$2" ]

@@ -31,7 +31,7 @@ class EngineRules:
         mirror_paths: whether a mirror's URL may have a path.
         proxy_passwords: whether it has a place for a proxy's password that only root reads.
         proxy_containers: whether regfleet can give its containers the proxy, too.
-        images: the directories in which the engine keeps its images.
+        images: the directories in which the engine keeps its images; none for an account's.
     """
 
     daemon: bool = True

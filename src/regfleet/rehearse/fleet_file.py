@@ -224,6 +224,7 @@ def _client(client: Client) -> Table:
     return {
         "hosts": _hosts(client.hosts),
         "engine": client.engine,
+        **_given(account=client.account or None),
         "install": client.install,
         "registries": list(client.registries),
         "mirrors": _mirrors(client),

@@ -104,7 +104,9 @@ def note(
     known, hosts = members.read(state), fleet.hosts()
     away = members.gone(fleet, known)
     kept = {name: each for name, each in known.items() if name in hosts or name in away}
-    kept |= {name: Member.of(fleet, name, desired[name].engines, desired[name].account) for name in names}
+    kept |= {
+        name: Member.of(fleet, name, desired[name].engines, desired[name].account) for name in names
+    }
     members.write(state, kept)
 
 

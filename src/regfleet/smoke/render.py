@@ -166,7 +166,12 @@ def render(
         given: what is there to be pulled, by registry, for each test that only pulls.
     """
     of_account = [f"engine_account={quote(account)}"] if account else []
-    lines = [*of_account, "begin", f"engine={quote(engine)}", *([f"brought={quote(image)}"] if brought else [])]
+    lines = [
+        *of_account,
+        "begin",
+        f"engine={quote(engine)}",
+        *([f"brought={quote(image)}"] if brought else []),
+    ]
     for test in tests:
         name, endpoint = test.registry.name, test.registry.endpoint
         there = (given or {}).get(name, Given()) if test.only_pulls else None

@@ -34,9 +34,9 @@ def loading(command: str, engine: ObservedEngine, account: str = "") -> str:
         account: whose engine it is, which runs the command; empty for root's.
     """
     if account:  # in a session without root's terminal, as `as_account` of accounts.sh
-        asked = f"DOCKER_HOST=unix:///run/user/$(id -u)/docker.sock exec {command}"
-        become = f"su -s /bin/sh -c {quote(asked)} {quote(account)}"
-        program = f'PATH=$PATH:{PLACES}; exec $(command -v setsid) {become} <"$1"'
+        become = f"su -s /bin/sh -c {quote(command)} {quote(account)}"
+        clean = f'env -i PATH="$PATH:{PLACES}"'
+        program = f'exec $(command -v setsid) {clean} {become} <"$1"'
         return f"sh -c {quote(program)} sh"
     host = quote(engine.address)
     places = f"{PLACES}:{engine.programs}" if engine.programs else PLACES

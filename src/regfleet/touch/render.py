@@ -9,6 +9,7 @@ from shlex import quote
 
 from regfleet import shell
 from regfleet.fleet import storage
+from regfleet.model.files import account_of
 from regfleet.model.plan import (
     ActivateDocker,
     ActivateOwn,
@@ -36,7 +37,6 @@ from regfleet.model.plan import (
     StartService,
     Step,
 )
-from regfleet.model.files import account_of
 from regfleet.model.resource import Resource, note_of
 from regfleet.model.service import Service
 from regfleet.services import KINDS

@@ -136,5 +136,5 @@ def test_the_schema_has_rules_for_every_engine():
     assert engines().keys() == ENGINES.keys()
     for name, rules in engines().items():
         assert (rules.logins == "none") == bool(rules.login_instead), name
-        assert rules.images, name
+        assert rules.images or rules.account, name
         assert not (rules.logins == "accounts" and not ENGINES[name].login_file), name

@@ -27,6 +27,7 @@ MIRRORS = "client.build.mirrors"
 MIRROR = f"{MIRRORS}[0]"
 QUAY = '[registry.quay]\nhosts = ["reg1"]\nendpoint = "quay.lan:5000"\nproxy = "https://quay.io"\n'
 PODMAN = 'engine = "podman"\n'
+ROOTLESS = 'engine = "docker-rootless"\n'
 CONTAINERD = 'engine = "containerd"\n'
 BUILD = '[client.build]\nhosts = ["web1"]\n'
 
@@ -727,6 +728,34 @@ MISTAKES = [
         9,
         "client.build.login.main.for[1]",
         "cannot log in one account",
+    ),
+    (HEAD + BUILD + ROOTLESS, 3, "client.build.account", 'is missing ... account = "alice"'),
+    (HEAD + BUILD + 'account = "alice"\n', 5, "client.build.account", "no account's own engine"),
+    (HEAD + BUILD + ROOTLESS + 'account = "root"\n', 6, "client.build.account", "is root"),
+    (HEAD + BUILD + ROOTLESS + 'account = "a b"\n', 6, "client.build.account", "account"),
+    (
+        HEAD + USER + BUILD + ROOTLESS + 'account = "alice"\nmigrate_flags = true\n',
+        11,
+        "client.build.migrate_flags",
+        "no flags that could move",
+    ),
+    (
+        HEAD + USER + BUILD + ROOTLESS + 'account = "alice"\n'
+        'login.main = { user = "ci", for = ["alice", "bob"] }\n',
+        11,
+        "client.build.login.main.for[1]",
+        "is alice's ... leave `for` out",
+    ),
+    (
+        HEAD
+        + BUILD
+        + ROOTLESS
+        + 'account = "alice"\n[client.b]\nhosts = ["web1"]\n'
+        + ROOTLESS
+        + 'account = "bob"\n',
+        10,
+        "client.b.account",
+        'is "bob" here and "alice" in client.build.account',
     ),
     (
         HEAD + BUILD + 'engine = "docker-sysconfig"\nmigrate_flags = true\n',

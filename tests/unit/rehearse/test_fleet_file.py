@@ -117,6 +117,8 @@ WHOLE = fleet(
                engine="podman", install=False, registries=(),
                proxy=Proxy("http://p:1", "", ("x.example",), User("u", PasswordSource("env", "P")),
                            containers=True)),
+        client("own", hosts=(host("own1"),), engine="docker-rootless", account="alice",
+               registries=(), logins=(Login("main", "ci", ("alice",)),)),
     ],
     rollout=Rollout(2, 5, 3),
     smoke=Smoke("alpine:3", Path("/images/alpine.tar")),

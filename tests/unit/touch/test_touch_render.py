@@ -19,6 +19,7 @@ from regfleet.model.files import Directory, File
 from regfleet.model.foreign import Foreign
 from regfleet.model.plan import (
     ActivateDocker,
+    ActivateOwn,
     ActivateUnit,
     Adopt,
     Change,
@@ -52,6 +53,8 @@ from regfleet.touch import archive, protocol, render
 MAIN = container()
 IMAGE = Image("registry:2", "a.tar", "ab" * 32)
 FILE = File("/etc/docker/certs.d/a/ca.crt", b"CA\n", 0o444, "why")
+HOME = "~ops/.config/docker"
+OWN = ActivateOwn("rootless", "ops", f"{HOME}/daemon.json", "reload", ("insecure a",))
 DOCKERD = ActivateDocker("/etc/docker/daemon.json", "reload", ("insecure a",), ("mirror b/",))
 
 
@@ -75,6 +78,7 @@ WHOLE = (
     EditFile("/etc/containerd/config.toml", "a = 1", 0o600, engine="containerd"),
     DOCKERD,
     StartEngine(),
+    OWN,
     LoadImage(IMAGE),
     ActivateUnit("containerd", "containerd", "restart"),
     RemoveService("c", "container"),
@@ -95,11 +99,11 @@ WHOLE = (
 ORDER = [
     "begin", "noted", "settled_before", "expect", "protect", "storage",
     "install_packages", "docker_installed", "install_program", "directory", "put", "drop", "edit",
-    "accepted", "want", "refuse", "will_take_up", "will_activate", "drop_service", "keep_service",
-    "keep_service", "will_settle", "record", "swap", "activate", "start_engine", "load",
-    "activate_unit", "remove_service", "return_adopted", "pull", "adopt", "adopt_images",
-    "run_service", "start_service", "reload_service", "settle_timers", "remove_image", "login",
-    "logout", "drop_directory", "settle",
+    "accepted", "want", "refuse", "will_take_up", "will_activate", "will_activate", "drop_service",
+    "keep_service", "keep_service", "will_settle", "record", "swap", "activate", "start_engine",
+    "rootless_activate", "load", "activate_unit", "remove_service", "return_adopted", "pull",
+    "adopt", "adopt_images", "run_service", "start_service", "reload_service", "settle_timers",
+    "remove_image", "login", "logout", "drop_directory", "settle",
 ]  # fmt: skip
 
 
@@ -134,7 +138,7 @@ def test_no_kind_of_step_is_passed_over(step):
 
 def test_the_functions_are_in_the_program():
     """A call of a function that it does not have would fail on the host alone."""
-    there = protocol.program("docker")
+    there = protocol.program("docker", "rootless")
     assert [name for name in ORDER if f"\n{name}() {{" not in there] == []
 
 
@@ -146,6 +150,11 @@ def test_the_functions_are_in_the_program():
         (ActivateDocker("/d", "restart", ("a",), ("b",), flags=("-H", "fd://"), parser=False),
          [["want", "a"], ["refuse", "b"], ["will_run_with", "-H", "fd://"], ["without_parser"],
           ["will_take_up", "/d", "restart", "", ""], ["activate", "restart", "no"]]),
+        (OWN, [["will_activate", "rootless", "ops", "reload"],
+               ["rootless_activate", "ops", "reload", "no", f"{HOME}/daemon.json",
+                b64("insecure a"), "", "", ""]]),
+        (ActivateOwn("rootless", "ops", "~ops/d", "start"),
+         [["rootless_activate", "ops", "start", "no", "~ops/d", "", "", "", ""]]),
         # One that did not run before need not run on the way back.
         (ActivateUnit("crio", "crio", "start"), [["activate_unit", "crio", "crio", "start"]]),
     ],
@@ -153,6 +162,23 @@ def test_the_functions_are_in_the_program():
 def test_how_an_engine_takes_its_files_up(step, expected):
     found = [*render.before_swap(step), *render.after_swap(step)]
     assert [shlex.split(line) for line in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        (MakeDirectory(Directory(HOME, 0o700, "")), ["home_directory", HOME, "0700"]),
+        (PutFile(File(f"{HOME}/a", b"CA\n", 0o444, ""), foreign=True),
+         ["home_put", f"{HOME}/a", "0444", "1", b64("CA\n")]),
+        (EditFile(f"{HOME}/d", "{}"), ["home_edit", f"{HOME}/d", "0644", "0", b64("{}")]),
+        (RemovePath(f"{HOME}/a"), ["home_drop", f"{HOME}/a"]),
+        (RemovePath(HOME, directory=True), ["home_drop_directory", HOME]),
+    ],
+)  # fmt: skip
+def test_root_writes_nothing_in_a_home(step, expected):
+    """What is in one is written by its account, once there is a generation to go back to."""
+    assert [*render.before_swap(step)] == []
+    assert [shlex.split(line) for line in render.after_swap(step)] == [expected]
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", ""), ("{}\n", b64("{}\n"))])

@@ -49,8 +49,9 @@ home_put() { # PATH MODE FOREIGN CONTENT-IN-BASE64
 
 home_original() { # PATH: what stands there now and is not ours; the way back takes the copy away again
   copy=$BASE/original/$1
-  printf '%s\n' "$copy" >>"$saved/absent" && mkdir -p "${copy%/*}" && cp -p "$saved/files$file" "$copy" ||
+  if ! printf '%s\n' "$copy" >>"$saved/absent" || ! mkdir -p "${copy%/*}" || ! cp -p "$saved/files$file" "$copy"; then
     fail "the original $file cannot be kept" 'is the disk full? see `df -h` on the host'
+  fi
 }
 
 home_edit() { # PATH MODE FOREIGN CONTENT-IN-BASE64: MODE is for one that is new; 0600, for secrets, for any
@@ -69,7 +70,8 @@ home_drop() { # PATH; what stood there before us comes back
   copy=$BASE/original/$1
   if [ -f "$copy" ]; then
     spent="$copy$NL$spent"
-    answer=$(in_home "$account" restore "$file" "$(stat -c %a "$copy")" <"$copy")
+    mode=$(stat -c %a "$copy")
+    answer=$(in_home "$account" restore "$file" "$mode" <"$copy")
   else
     answer=$(in_home "$account" remove "$file" </dev/null)
   fi

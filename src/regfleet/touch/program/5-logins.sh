@@ -3,6 +3,8 @@
 # the account itself puts it into its file (home.sh). The engine's function is given a file of logins
 # in that directory, the endpoint and the user, and the password on standard input: ENGINE_login.
 
+called= # the command of the engine that logs in, for people
+
 keep_home() { # ACCOUNT FILE: its present state into this generation, once
   grep -q -x -F "$2" "$saved/present" "$saved/absent" 2>/dev/null && return 0
   copy=$saved/files$2
@@ -50,7 +52,7 @@ on_the_way() { # DIRECTORY: whether it is one between `home` and `file`
 # With @proxies for an endpoint: what the account's containers are told of proxies, in base64.
 login() { # ENGINE FILE ACCOUNT ENDPOINT USER PASSWORD-IN-BASE64
   engine=$1 account=$3 endpoint=$4 user=$5
-  eval "called=\${$1_called:-$1}" # its command, for people
+  eval "called=\${$1_called:-$1}"
   find_account "$account" || { fail "there is no account $account"; return 1; }
   file=$home/$2
   login_key "$2" "$endpoint"
