@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from making import client, fleet, host, registry
+from making import client, desired, fleet, host, registry
 
 from regfleet import members, state_paths
 from regfleet.errors import StateError, UsageError
@@ -37,6 +37,15 @@ def test_what_is_kept_is_read_as_it_was(applied):
     known = members.read(applied)
     assert set(known) == {"reg1", "web1", "web2"}
     assert known["web2"] == Member(WHOLE.hosts()["web2"], ("client_build",), ("docker",))
+
+
+def test_whose_engine_it_was_is_kept(state):
+    """Whoever is taken out later has to be asked, and become, again."""
+    wanted = {"web1": desired(engines=("docker-rootless",), account="alice")}
+    gone.note(WHOLE, state, ["web1"], wanted)
+    known = members.read(state)
+    assert known["web1"].account == "alice"
+    assert gone.wanted(WHOLE, known)["web1"].account == "alice"
 
 
 def test_who_left_the_file_is_found(applied):
@@ -101,6 +110,7 @@ def test_who_is_there_no_more_is_forgotten(applied):
         ("port", 70_000),
         ("address", None),
         ("engines", ["rm -rf"]),
+        ("account", 5),
         ("groups", []),
         ("host_key_checking", "no"),
         ("key", 5),

@@ -1,7 +1,9 @@
 # An account's own Docker, as the doctor sees it.
 # shellcheck shell=sh disable=SC2154  # with functions and variables of doctor.sh, look.sh and rootless.sh
 
-rootless_first() { :; }
+own_up=
+
+rootless_first() { :; } # the look says whose it is
 
 rootless_certs() { # ENDPOINT: the names that the account tells
   find_own "$engine_account" || return 0
@@ -13,7 +15,10 @@ rootless_certs() { # ENDPOINT: the names that the account tells
 
 rootless_trouble() { # its last words where it does not answer
   find_own "$engine_account" || return 0
-  ask_own 20 info </dev/null && return 0
+  if ask_own 20 docker version --format '{{.Server.Version}}' </dev/null; then
+    own_up=yes
+    return 0
+  fi
   [ -d /run/systemd/system ] || return 0
   patient journalctl "_UID=$uid" "_SYSTEMD_USER_UNIT=${own_unit:-docker.service}" -n 50 -o cat --no-pager 2>/dev/null |
     grep -v 'Handler for' | serious | tail -n 3 | scrub | cut -c1-400 | sed 's/^/@word /'
@@ -21,7 +26,7 @@ rootless_trouble() { # its last words where it does not answer
 
 # A pull of what is not there: see docker.doctor.sh.
 rootless_try() { # ENDPOINT ACCOUNT, - for nobody
-  find_own "$engine_account" || return 0
+  [ -n "$own_up" ] || return 0
   if [ "$2" = - ]; then
     ask_own 30 docker --config /nonexistent pull "$1/regfleet/doctor:none" </dev/null
   else

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from regfleet.documents import json_document
@@ -24,7 +24,7 @@ from regfleet.engines.docker_activation import INSECURE, MIRRORS, Activator
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName
+from regfleet.fleet.model import EngineName, Json
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.files import Directory, account_of
 from regfleet.model.observed import ObservedEngine, ObservedHost, OtherEngine
@@ -121,10 +121,11 @@ class Rootless:
                 step = ActivateOwn(self.shell, account, engine.config, "start")
                 return (*edited.changes, start), (step,)
             return edited.changes, ()
-        stale = activator.stale
+        proxies = _Proxies.of(activator)
+        stale = [*activator.stale, *proxies.stale(activator)]
         if not activator.changed and not stale:
             return edited.changes, ()
-        how: How = activator.how
+        how: How = "restart" if proxies.stale(activator) else activator.how
         by_hand = not found.facts.get("unit")
         if how == "restart" and by_hand:
             keys = ", ".join(dict.fromkeys((*activator.changed, *stale)))
@@ -140,7 +141,9 @@ class Rootless:
         changes += [
             Change(service, "run", f"it has another value of {key}", activation) for key in stale
         ]
-        return tuple(changes), (self._step(activator, account, how, by_hand=by_hand),)
+        step = self._step(activator, account, how, by_hand=by_hand)
+        shown = (*step.expect, *proxies.expect), (*step.refuse, *proxies.gone)
+        return tuple(changes), (replace(step, expect=shown[0], refuse=shown[1]),)
 
     def _step(self, activator: Activator, account: str, how: How, *, by_hand: bool) -> ActivateOwn:
         engine, after = activator.seen.engine, activator.after
@@ -161,6 +164,35 @@ class Rootless:
             may_restart=quirk and not by_hand,
             stops=engine.running,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxies:
+    """Lines of `docker info` about the proxy of daemon.json: the wanted one, and the one before."""
+
+    expect: tuple[str, ...]
+    gone: tuple[str, ...]
+
+    @classmethod
+    def of(cls, activator: Activator) -> _Proxies:
+        both = (activator.before, activator.after)
+        before, after = (_shown(each.get("proxies")) for each in both)
+        return cls(after, tuple(line for line in before if line not in after))
+
+    def stale(self, activator: Activator) -> list[str]:
+        """Whether the file has it as it will be, and the live daemon has another one."""
+        live = {f"{key} {value}" for key, value in activator.seen.engine.proxies.items()}
+        kept = "proxies" not in activator.changed
+        return ["proxies"] if kept and not set(self.expect) <= live else []
+
+
+def _shown(proxies: Json) -> tuple[str, ...]:
+    given = proxies if isinstance(proxies, dict) else {}
+    return tuple(
+        f"{key} {docker_proxy.masked(str(given[key]))}"
+        for key in docker_proxy.KEYS
+        if given.get(key)
+    )
 
 
 def _place(account: str) -> str:

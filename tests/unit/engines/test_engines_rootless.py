@@ -198,4 +198,9 @@ def test_a_proxy_is_in_daemon_json_where_that_is_read(version, refused):
         with pytest.raises(HostError, match="reads no proxy"):
             plan(wanted, there)
     else:
-        assert plan(wanted, there).configure[-1].how == "restart"
+        step = plan(wanted, there).configure[-1]
+        assert (step.how, step.expect) == ("restart", ("http-proxy http://p.lan:1",))
+        other = own(said=info(version=version, HttpProxy="http://other.lan:1"))
+        text = '{"proxies": {"http-proxy": "http://p.lan:1"}}'
+        (change,) = plan(wanted, seen(other, text)).changes
+        assert (change.reason, change.activation) == ("it has another value of proxies", "restart")
