@@ -89,7 +89,7 @@ def test_a_kill_while_it_is_set_up_or_taken_out(driver, tally):
     assert {step for _, step in there} >= {"home_put", "home_edit", "rootless_activate", "login"}
     back, ended = driver.boundaries("own", gone=True)
     assert ended.result == "changed", ended
-    assert {step for _, step in back} >= {"home_edit", "meanwhile"}
+    assert {step for _, step in back} >= {"home_drop", "meanwhile"}
     as_before(driver, before, "a whole run")
     tried = 0
     for number, step in own_steps(there):
