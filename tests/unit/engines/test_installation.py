@@ -95,7 +95,7 @@ def test_the_vendors_repository_where_it_is_declared(name, program, expected):
 @pytest.mark.parametrize(
     ("instead", "said", "hint"),
     [
-        ("rootless ops /run/user/1000/docker.sock", "for the account ops alone", "of ops"),
+        ("rootless ops /run/user/1000/docker.sock", "for the account ops alone", 'account = "ops"'),
         ("podman /usr/bin/docker", "/usr/bin/docker is Podman", 'engine = "podman"'),
         ("socket /var/run/docker.sock", "something listens at /var/run", "ss -xlp"),
     ],
