@@ -72,7 +72,8 @@ $(REGISTRY):
 
 $(NGINX):
 	@mkdir -p $(BUILD)/nginx
-	@cd $(BUILD)/nginx && apt-get -qq -o APT::Sandbox::User=root download nginx libnginx-mod-http-js \
+	@cd $(BUILD)/nginx && apt-get -qq -o APT::Sandbox::User=root download \
+		nginx libnginx-mod-http-js libnginx-mod-stream \
 		&& for each in *.deb; do dpkg-deb --extract "$$each" . || exit 1; done \
 		|| echo "nginx with njs cannot be had" >&2
 

@@ -76,6 +76,7 @@ class RegistryMaterial:
         s3_keys: access key and secret key of the bucket that keeps its images; None without.
         s3_ca: PEM of the CA that signed the certificate of that bucket's service, or None.
         behind: the registries that keep its images, where it is a gateway alone.
+        sharing: the registries whose gateways share its port, as `Fleet.sharing` has them.
     """
 
     pair: ServerPair | None
@@ -92,6 +93,7 @@ class RegistryMaterial:
     s3_keys: tuple[Secret, Secret] | None = None
     s3_ca: bytes | None = None
     behind: tuple[Behind, ...] = ()
+    sharing: tuple[Registry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ def gather(
                 s3_keys=s3_keys(registry),
                 s3_ca=s3_ca(registry, now),
                 behind=behind(fleet, registry, registries),
+                sharing=fleet.sharing(registry),
             )
     salt = _read_or_make_secret(state, state_paths.SALT, save=save)
     proxies = {

@@ -150,7 +150,7 @@ def build_registry(out: Path) -> Seed:
 
 
 def build_nginx(out: Path) -> Seed:
-    """Write an image that behaves like `nginx:stable`, built from nginx and libnginx-mod-http-js.
+    """Write an image that behaves like `nginx:stable`, built from nginx and two of its modules.
 
     Program, module and the user `nginx` are where the official image has them; its configuration
     and its entry point's scripts are not there.
@@ -159,7 +159,8 @@ def build_nginx(out: Path) -> Seed:
         RegfleetError: not Debian or Ubuntu, or the packages cannot be downloaded.
     """
     with _workspace() as work:
-        packages = [_download(name, work) for name in ("nginx", "libnginx-mod-http-js")]
+        names = ("nginx", "libnginx-mod-http-js", "libnginx-mod-stream")
+        packages = [_download(name, work) for name in names]
         libraries: dict[str, _Package] = {}
         wanted = [name for package in packages for name in package.depends]
         while wanted:
@@ -167,8 +168,17 @@ def build_nginx(out: Path) -> Seed:
             if name.startswith(("lib", "zlib")) and name not in libraries:
                 libraries[name] = _download(name, work)
                 wanted += libraries[name].depends
-    program, module = "usr/sbin/nginx", "usr/lib/nginx/modules/ngx_http_js_module.so"
-    tree = _rooted({program: _file_of(packages[0], program), module: _file_of(packages[1], module)})
+    program, modules = "usr/sbin/nginx", "usr/lib/nginx/modules"
+    wanted_files = (program, f"{modules}/ngx_http_js_module.so", f"{modules}/ngx_stream_module.so")
+    tree = _rooted(
+        {
+            path: _file_of(package, path)
+            for package, path in zip(packages, wanted_files, strict=True)
+        }
+    )
+    # The official image has this module built in.
+    loads = f"load_module /{wanted_files[2]};\n".encode()
+    tree["etc/nginx/modules-enabled/50-mod-stream.conf"] = _Node(loads)
     for path, line in (
         ("etc/passwd", b"nginx:x:101:101:nginx:/nonexistent:/bin/false\n"),
         ("etc/group", b"nginx:x:101:\n"),

@@ -122,15 +122,22 @@ def test_nginx(repository, tmp_path):
     module = "usr/lib/nginx/modules/ngx_http_js_module.so"
     repository("nginx", {"usr/sbin/nginx": "program"}, depends="libz (>= 1), zlib1g, iproute2")
     repository("libnginx-mod-http-js", {module: "njs", "usr/lib/x.so": "other"}, depends="libz")
+    stream = "usr/lib/nginx/modules/ngx_stream_module.so"
+    repository("libnginx-mod-stream", {stream: "stream"}, depends="nginx")
     repository("libz", {"usr/lib/a/libz.so": "z"}, depends="libdeep")
     repository("libdeep", {"usr/lib/a/libdeep.so": "deep"}, depends="libz")
     repository("zlib1g", {"usr/lib/a/zlib.so": "zlib"})
     seed = build_nginx(tmp_path / "nginx.tar")
     manifest, image, tree = opened(seed.path)
     assert manifest["RepoTags"] == ["nginx:stable"]
-    assert list(seed.packages) == ["nginx", "libnginx-mod-http-js", "libdeep", "libz", "zlib1g"]
+    modules = ["libnginx-mod-http-js", "libnginx-mod-stream"]
+    assert list(seed.packages) == ["nginx", *modules, "libdeep", "libz", "zlib1g"]
     assert tree["usr/sbin/nginx"][1] == b"program"
-    assert tree[module][1] == b"njs"
+    assert (tree[module][1], tree[stream][1]) == (b"njs", b"stream")
+    assert (
+        tree["etc/nginx/modules-enabled/50-mod-stream.conf"][1]
+        == f"load_module /{stream};\n".encode()
+    )
     assert {"libz.so", "libdeep.so", "zlib.so"} <= {path.rpartition("/")[2] for path in tree}
     assert b"\nnginx:x:101:101:" in tree["etc/passwd"][1]
     assert image["config"]["StopSignal"] == "SIGQUIT"

@@ -647,6 +647,23 @@ class Fleet:
         """
         return tuple(self.registries[name] for name in registry.before if name in self.registries)
 
+    def sharing(self, registry: Registry) -> tuple[Registry, ...]:
+        """The registries whose gateways have one port on the same hosts, this one among them.
+
+        Clients are told apart by the name that they ask for. The first one's gateway listens there.
+        Empty where it has its port to itself.
+        """
+
+        def where(each: Registry) -> tuple[int, frozenset[str]]:
+            return each.port, frozenset(host.name for host in each.fronts)
+
+        found = tuple(
+            each
+            for each in self.registries.values()
+            if each.gateway and each.listen is None and where(each) == where(registry)
+        )
+        return found if len(found) > 1 and registry in found else ()
+
     def upstream_of(self, cache: Registry) -> Registry | None:
         """The declared registry that a pull-through cache has as its upstream; None for others."""
         if cache.proxy is None:

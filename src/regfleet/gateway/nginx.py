@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from textwrap import dedent
 
@@ -19,6 +19,8 @@ from regfleet.model.service import at
 
 MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so"
 """Where the official image, Debian, Ubuntu and Alpine have njs."""
+STREAM_MODULE = "/etc/nginx/modules-enabled/*-mod-stream.conf"
+"""What loads the module stream where a package brings it; the official image has it built in."""
 SCRIPTS = ("gateway.js", "rights.js", "tokens.js")
 POLICY = "policy.js"
 CERTIFICATE = "registry.crt"
@@ -111,6 +113,9 @@ class Front:
         places: where it finds what is behind it on its own host.
         instances: where it finds the registry.
         port: at which it listens.
+        names: where to pass clients on, by the name that they ask for, where several registries
+            share the port and this gateway listens there; its own is among them.
+        shared: whether several registries share the port.
         address: the one address that it listens at, without brackets; empty for all addresses.
         ipv6: whether all addresses are also those of IPv6.
         tls: whether it speaks TLS.
@@ -124,6 +129,8 @@ class Front:
     places: Places
     instances: Upstreams
     port: int
+    names: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
     address: str = ""
     ipv6: bool = True
     tls: bool = True
@@ -145,7 +152,9 @@ def render(front: Front) -> str:
         "CONNECT": "3s" if len(front.instances.all) == 1 else "2s",
         "USERS": front.places.users,
         "INNER": inner,
-        "LISTEN": "\n".join(_listens(front)),
+        "LISTEN": "\n".join(_listens_by_name(front) if front.shared else _listens(front)),
+        "STREAM": f"include {STREAM_MODULE};" if front.names else "",
+        "NAMES": "\n".join(_passes_on(front)) if front.names else "",
         "TLS": "\n".join(_tls(front)) if front.tls else "",
         "EXCHANGE": _EXCHANGE,
         "QUESTION": _QUESTION,
@@ -199,6 +208,44 @@ def _listens(front: Front) -> Iterable[str]:
         return [f"listen {at(front.address, front.port)}{how};"]
     every = [f"listen {front.port}{how};"]
     return [*every, f"listen [::]:{front.port}{how};"] if front.ipv6 else every
+
+
+def _listens_by_name(front: Front) -> Iterable[str]:
+    """Where it gets clients from the gateway that listens at the port, and where it is probed.
+
+    Whose address a client has is in the PROXY protocol.
+    """
+    return (
+        f"listen {front.places.named} ssl proxy_protocol;",
+        f"listen {front.places.direct} ssl;",
+        "set_real_ip_from 127.0.0.0/8;",
+        "real_ip_header proxy_protocol;",
+    )
+
+
+def _passes_on(front: Front) -> Iterable[str]:
+    """Clients by the name in their TLS handshake (SNI, RFC 6066); to itself who gives none.
+
+    TLS is not ended here: so each registry has its own certificate, and sees its own clients alone.
+    """
+    own = front.places.named
+    return (
+        "stream {",
+        "  map_hash_bucket_size 512;",  # for long names
+        "  map $ssl_preread_server_name $gateway {",
+        f"    default {own};",
+        *(f"    {name} {place};" for name, place in front.names if place != own),
+        "  }",
+        "  server {",
+        *(f"    {each}" for each in _listens(replace(front, tls=False))),
+        "    ssl_preread on;",
+        "    proxy_protocol on;",
+        "    proxy_connect_timeout 3s;",
+        "    proxy_timeout 1h;",
+        "    proxy_pass $gateway;",
+        "  }",
+        "}",
+    )
 
 
 def _tls(front: Front) -> Iterable[str]:

@@ -1,24 +1,22 @@
 """The addresses of what runs behind a gateway, on its own host alone. Pure.
 
-All of 127.0.0.0/8 is the host itself (ip(7), RFC 6890). Each registry has an address of its own
-there, made from the port that its gateway listens on: 127.82.19.136 for 5000, which is
-19 * 256 + 136. So two registries of a host do not meet, and the ports are the same ones for all.
+Each registry has an address of its own in 127.0.0.0/8, made from the port that its gateway listens
+on: 127.82.19.136 for 5000, which is 19 * 256 + 136; and the ports are the same ones for all.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
+from regfleet.fleet.loopback import network
 from regfleet.model.service import at
 
 REGISTRY_PORT = 22500
 USERS_PORT = 22501
 INNER_PORT = 22502
 BEHIND_PORTS = (22503, 22504)
-
-_NET = 82
-_NETS = 100  # for gateways that listen at one address of several: 83 to 182
+NAMED_PORT = 22505
+DIRECT_PORT = 22506
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,7 @@ class Places:
         registry: the registry itself.
         users: the process that checks passwords.
         inner: the gateway's own, for what it has to ask itself.
+        named: of the gateway, for clients whom the gateway at their port passes on by their name.
         behind: its own too: its ways to the registries that a gateway alone stands before.
     """
 
@@ -51,19 +50,26 @@ class Places:
         return at(self.address, INNER_PORT)
 
     @property
+    def named(self) -> str:
+        """ADDRESS:PORT for clients whom another gateway passes on, with the PROXY protocol."""
+        return at(self.address, NAMED_PORT)
+
+    @property
+    def direct(self) -> str:
+        """The same without that protocol: for this host."""
+        return at(self.address, DIRECT_PORT)
+
+    @property
     def behind(self) -> tuple[str, ...]:
         """ADDRESS:PORT of each way to another registry."""
         return tuple(at(self.address, port) for port in BEHIND_PORTS)
 
 
-def behind(port: int, address: str = "") -> Places:
+def behind(port: int, address: str = "", name: str = "") -> Places:
     """The places behind a gateway that listens there.
 
     Args:
         port: its TCP port.
-        address: the one address that it listens at; empty for all addresses.
+        address, name: as of `loopback.network`.
     """
-    net = _NET
-    if address:
-        net += 1 + hashlib.sha256(address.encode()).digest()[0] % _NETS
-    return Places(f"127.{net}.{port // 256}.{port % 256}")
+    return Places(f"127.{network(address, name)}.{port // 256}.{port % 256}")

@@ -150,7 +150,7 @@ def service(fleet: str, registry: Registry, found: Vip, front: Service) -> Servi
         run=found.run,
         probe=Probe(front.probe.kind, "/v2/", (200, 401)),
         address=vip.partition("/")[0],
-        port=front.port,
+        port=registry.port,
         depends=(front.name,),
         inputs=tuple(each.digest for each in found.files if each.path.endswith(".sh")),
         registry=registry.name,

@@ -131,7 +131,8 @@ class Images:
         made: tuple[tuple[str, str, Callable[[Path], Seed]], ...] = (
             ("registry", "registry:2", build_registry),
             ("busybox", "busybox", build_busybox),
-            ("nginx", "nginx with njs", build_nginx),
+            # Not `nginx`, which an earlier version made without the module stream.
+            ("nginx-stream", "nginx with njs", build_nginx),
         )
         seeds = Seeds(*(self.cache / f"{name}.tar" for name, _, _ in made))
         with FileLock(self.cache / "seeds.lock"):

@@ -200,6 +200,7 @@ class Known:
                 s3_ca=s3_ca(known.registry, datetime.now(timezone.utc)),
                 http_proxy=by,
                 behind=behind(self.fleet, known.registry, made),
+                sharing=self.fleet.sharing(known.registry),
             )
         proxies = {
             name: self.proxies.get(name, Secret(stand_in))

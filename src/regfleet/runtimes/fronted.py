@@ -8,12 +8,13 @@ other two start. A gateway on a host of its own has the checker beside it: passw
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from regfleet.fleet.model import Instance, Registry
 from regfleet.gateway import files as gateway
 from regfleet.gateway import nginx, vip
-from regfleet.gateway.places import REGISTRY_PORT, USERS_PORT, Places, behind
+from regfleet.gateway.places import DIRECT_PORT, REGISTRY_PORT, USERS_PORT, Places, behind
 from regfleet.gateway.upstreams import upstreams
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import File
@@ -58,6 +59,7 @@ class Fronted:
         front: of the gateway.
         front_without_ipv6: the same for a host without IPv6.
         vip: of what moves the gateways' common address; None without one.
+        passed_on: whether another gateway listens at its port, and passes its clients on.
     """
 
     runs: bool
@@ -68,13 +70,14 @@ class Fronted:
     front: gateway.GatewayNeeds
     front_without_ipv6: gateway.GatewayNeeds
     vip: vip.Vip | None = None
+    passed_on: bool = False
 
 
 def fronted(
     registry: Registry, instance: Instance, material: RegistryMaterial, seen: Seen
 ) -> Fronted:
     """The files and directories of the registry, the checker and the gateway."""
-    places = places_of(registry, instance)
+    places = places_of(registry, instance, material.sharing)
     listen = f":{registry.gateway.port}" if registry.gateway and registry.spread else ""
     needs = files.needs(
         registry,
@@ -107,6 +110,13 @@ def fronted(
         places=places,
         instances=upstreams(registry, instance.host.name, places),
         port=instance.port,
+        names=tuple(
+            (each.host, places_of(each, instance, material.sharing).named)
+            for each in material.sharing
+        )
+        if _leads(registry, material.sharing)
+        else (),
+        shared=bool(material.sharing),
         address=_one_address(registry),
         tls=registry.tls.source != "none",
         module=seen.module,
@@ -116,7 +126,8 @@ def fronted(
         for ipv6 in (True, False)
     )
     common = vip.of(registry, instance, places, files.BASE)
-    return Fronted(runs, serves, places, needs, users, with_ipv6, without, common)
+    passed_on = bool(material.sharing) and not _leads(registry, material.sharing)
+    return Fronted(runs, serves, places, needs, users, with_ipv6, without, common, passed_on)
 
 
 def _only(needs: files.Needs, *, runs: bool, serves: bool) -> files.Needs:
@@ -128,9 +139,19 @@ def _only(needs: files.Needs, *, runs: bool, serves: bool) -> files.Needs:
     return replace(needs, files=found, directories=directories)
 
 
-def places_of(registry: Registry, instance: Instance) -> Places:
-    """Where what is behind the registry's gateway listens."""
-    return behind(instance.port, _one_address(registry))
+def places_of(registry: Registry, instance: Instance, sharing: Sequence[Registry] = ()) -> Places:
+    """Where what is behind the registry's gateway listens.
+
+    Args:
+        sharing: the registries whose gateways share the port.
+    """
+    name = registry.name if sharing and not _leads(registry, sharing) else ""
+    return behind(instance.port, _one_address(registry), name)
+
+
+def _leads(registry: Registry, sharing: Sequence[Registry]) -> bool:
+    """Whether its gateway listens at the port that several share."""
+    return bool(sharing) and sharing[0].name == registry.name
 
 
 def _one_address(registry: Registry) -> str:
@@ -192,9 +213,9 @@ def services(
         run=runs.gateway,
         probe=Probe("http" if registry.tls.source == "none" else "https", made.front.ready),
         image=runs.gateway_image,
-        address=instance.address,
-        port=instance.port,
-        everywhere=registry.listen is None,
+        address=made.places.address if made.passed_on else instance.address,
+        port=DIRECT_PORT if made.passed_on else instance.port,
+        everywhere=registry.listen is None and not made.passed_on,
         depends=(users.name, own.name) if made.runs else (users.name,),
         registry=registry.name,
         fleet=fleet,

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 
 from regfleet.fleet import defaults
+from regfleet.fleet.addresses import split_listen
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
-from regfleet.fleet.findings import Finding, Place, Table
+from regfleet.fleet.findings import Finding, Place, RefusedError, Table
+from regfleet.fleet.loopback import network
 from regfleet.fleet.model import LOCAL
 from regfleet.fleet.toml_text import place as written
 
-_WITHIN = range(22500, 22505)  # ports of what is behind a gateway on its own host (gateway.places)
+_WITHIN = range(22500, 22507)  # ports of what is behind a gateway on its own host (gateway.places)
 
 
 def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
@@ -22,6 +24,8 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
     for claim in claims:
         hosts[claim.group].append(claim)
     listening: dict[tuple[str, int], Place] = {}
+    loopback: dict[tuple[str, int, int], Place] = {}
+    common: dict[str, Place] = {}
     for name, registry in tables.named(document, "registry"):
         if registry.get("external") or tables.is_broken(registry, "external"):
             continue
@@ -40,7 +44,13 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
             hint = 'as in endpoint = "registry.example.com:5000"'
             yield Finding((*place, "endpoint"), message, hint)
         yield from _packaged(where, registry)
+        yield from _meeting(place, registry, fronts or hosts[place], loopback)
         if (gateway or {}).get("vip"):
+            first = common.setdefault(registry["gateway"]["vip"], place)
+            if first != place:
+                message = f"is that of {written(first)} too, whose gateways give it to each other"
+                hint = "leave it out: several endpoints may lead to one of them"
+                yield Finding((*place, "gateway", "vip"), message, hint)
             yield from _vip((*place, "gateway", "vip"), registry, fronts or hosts[place])
         if len(machines) > 1 and not alone:
             yield from _spread(where, hosts[place], _port(gateway or {}), listening)
@@ -65,6 +75,32 @@ def _possible(where: Place, registry: Table, machines: int | None) -> Iterator[F
         message = "needs users: it lets nobody in without a token, and gives tokens to users"
         hint = 'declare some, as in users.ci.password = "generate"'
         yield Finding(where, message, hint)
+
+
+def _meeting(
+    place: Place,
+    registry: Table,
+    fronts: list[Claim],
+    taken: dict[tuple[str, int, int], Place],
+) -> Iterator[Finding]:
+    """Gateways of one host and port, behind which two would listen at one address of loopback."""
+    try:
+        endpoint = defaults.endpoint(registry)
+    except RefusedError:
+        return
+    address, port = "", defaults.port(endpoint, defaults.tls(registry)["source"])
+    if registry.get("listen"):
+        address, port = split_listen(registry["listen"])
+    name = str(place[1])
+    for claim in fronts:
+        second = (claim.name, port, network()) in taken
+        key = (claim.name, port, network(address, "" if address or not second else name))
+        first = taken.setdefault(key, place)
+        if first != place:
+            message = f"has a gateway on {claim.name} whose addresses there are {written(first)}'s"
+            hint = "give it another port, or another address under listen; or call it otherwise"
+            yield Finding(place, message, hint)
+            return
 
 
 def _lists(where: Place, gateway: Table) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -266,7 +267,7 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                     message = f"is package, as that of {written(first)} on {host}"
                     hint = "the distribution's package runs one service on a host: use another"
                     found[Finding((*place, "runtime"), message, f"{hint} runtime")] = None
-            new = _occupied(place, registry, host)
+            new = _occupied(place, registry, host, fronts or hosts[place])
             if fronts and host not in hosts[place]:  # no images there
                 new = new._replace(storage=None)
             elif fronts and host not in fronts:
@@ -290,7 +291,14 @@ def _read_only(of: _Occupied, registry: Table) -> Iterator[_Occupied]:
     port = (registry.get("readonly") or {}).get("port")
     if port is not None and of.endpoint and of.host:
         place, endpoint = (*of.place, "readonly"), defaults.with_port(of.endpoint, port)
-        yield of._replace(place=place, endpoint=endpoint, port=port, storage=None, bucket=None)
+        yield of._replace(
+            place=place,
+            endpoint=endpoint,
+            port=port,
+            storage=None,
+            bucket=None,
+            fronts=frozenset(),
+        )
 
 
 def _shared(one: _Occupied) -> list[str]:
@@ -303,6 +311,7 @@ class _Occupied(NamedTuple):
     """The endpoint, port and storage that a registry occupies.
 
     Empty or None is what the file does not say, or what an external registry does not take up.
+    `fronts` are the hosts of a gateway that can share its port with other gateways on these hosts.
     """
 
     place: Place
@@ -312,9 +321,10 @@ class _Occupied(NamedTuple):
     port: int
     storage: PurePosixPath | None
     bucket: tuple[str, str, str] | None
+    fronts: frozenset[str] = frozenset()
 
 
-def _occupied(place: Place, registry: Table, host: str) -> _Occupied:
+def _occupied(place: Place, registry: Table, host: str, fronts: Iterable[str]) -> _Occupied:
     endpoint = _endpoint(registry)
     storage = defaults.with_defaults("registry", registry)["storage"]
     address, port = "", defaults.port(endpoint, defaults.tls(registry)["source"])
@@ -328,6 +338,7 @@ def _occupied(place: Place, registry: Table, host: str) -> _Occupied:
         port,
         PurePosixPath(named) if (named := defaults.directory(storage)) else None,
         _bucket_of(registry),
+        frozenset(fronts if _told_by_name(registry) else ()),
     )
 
 
@@ -356,6 +367,8 @@ def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
     if new.endpoint and other.endpoint and new.port and _same_socket(new, other):
         message = f"port {new.port} of {new.host} is taken by {theirs}"
         hint = "give it another port" + ("" if second else ", or another address under listen")
+        if new.fronts and other.fronts:
+            hint += "; or name the same hosts in gateway.hosts of both"
         yield Finding(endpoint, message, hint)
     if new.storage is None or other.storage is None:
         return
@@ -365,9 +378,22 @@ def _conflicts(new: _Occupied, other: _Occupied) -> Iterator[Finding]:
         yield Finding(storage, message, hint)
 
 
+def _told_by_name(registry: Table) -> bool:
+    """Whether a registry's gateway can share its port with others: clients ask for it by a name."""
+    gateway = registry.get("projects") or "gateway" in registry
+    plain = defaults.tls(registry)["source"] == "none"
+    if registry.get("external") or not gateway or plain or registry.get("listen"):
+        return False
+    try:
+        ip_address(urlsplit(f"//{_endpoint(registry)}").hostname or "")
+    except ValueError:
+        return True
+    return False
+
+
 def _same_socket(one: _Occupied, other: _Occupied) -> bool:
     """Whether two registries cannot both listen: same port, and same or all addresses."""
-    if one.port != other.port:
+    if one.port != other.port or (one.fronts and one.fronts == other.fronts):
         return False
     addresses = {one.address, other.address}
     if len(addresses) == 1 or "" in addresses:
