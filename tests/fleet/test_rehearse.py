@@ -41,6 +41,19 @@ storage = "/srv/cache"
 proxy = "https://registry-1.docker.io"
 image_archive = "$registry_tar"
 
+[registry.team]
+hosts = [{ name = "reg1.example.com", address = "192.0.2.10" }]
+endpoint = "team.example.com:5002"
+storage = "/srv/team"
+image_archive = "$registry_tar"
+admins = ["root"]
+gateway = { image_archive = "$nginx_tar" }
+[registry.team.users]
+root = { password = "generate" }
+bob = { password = "generate" }
+[registry.team.projects.team-a]
+members = { bob = "guest" }
+
 [registry.outside]
 external = true
 endpoint = "registry.cn-hangzhou.aliyuncs.com"
@@ -48,11 +61,12 @@ users.me = { password = { env = "NOBODY_SETS_THIS" } }
 
 [client.build]
 hosts = ["build[01:40].example.com"]
-registries = ["main", "outside"]
+registries = ["main", "outside", "team"]
 mirrors = ["cache", "https://mirror.example.com"]
 daemon = { "live-restore" = true }
 login.main = { user = "alice", for = ["root", "jenkins"] }
 login.outside = "me"
+login.team = "bob"
 
 [smoke]
 image_archive = "$busybox_tar"
@@ -82,11 +96,13 @@ def cache(images, host_image):
 
 @pytest.fixture(scope="module")
 def write(tmp_path_factory, seeds):
-    """`write(text)`: the path of a fleet file with `$registry_tar` and `$busybox_tar` filled in."""
+    """`write(text)`: the path of a fleet file with `$registry_tar`, `$nginx_tar` and `$busybox_tar`
+    filled in."""
 
     def make(text):
         path = tmp_path_factory.mktemp("rehearsed") / "fleet.toml"
         text = text.replace("$registry_tar", str(seeds.registry))
+        text = text.replace("$nginx_tar", str(seeds.nginx))
         path.write_text(text.replace("$busybox_tar", str(seeds.busybox)))
         return path
 
@@ -152,11 +168,18 @@ def test_it_goes_well(kept):
     for host in hosts.values():
         assert (host["status"], host["error"]) == ("changed", None)
         assert (host["again"], host["left"]) == ([], [])
+    done_there = ("present", "push", "remove", "pull", "digest", "run", "delete")
+    by_a_guest = dict.fromkeys(done_there, "skipped") | dict.fromkeys(
+        ("pull", "digest", "delete"), "passed"
+    )
     assert hosts["build40.example.com"]["smoke"] == {
-        f"main/{check}": "passed"
-        for check in ("present", "push", "remove", "pull", "digest", "run", "delete")
-    } | {"outside/push": "skipped"}
+        **{f"main/{check}": "passed" for check in done_there},
+        **{f"team/{check}": result for check, result in by_a_guest.items()},
+        "outside/push": "skipped",
+    }
     assert hosts["reg1.example.com"]["smoke"]["cache/push-refused"] == "passed"
+    assert hosts["reg1.example.com"]["smoke"]["team/guest-push-refused"] == "passed"
+    assert hosts["build01.example.com"]["smoke"]["team/pull"] == "passed"
 
 
 def test_what_it_does_not_show_is_told(kept):
