@@ -497,10 +497,11 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
     if dialled and given["verbose"] in UNLOGGED:
         import_module("regfleet.ssh.early").begin(fleet, dialled, given["parallel"])
     for name in DIALLING.get(module, ()) if fleet else ():
-        import_module("gevent").sleep(
-            0.001
-        )  # polls sockets; 0 would only switch to ready greenlets
+        # This polls sockets; 0 would only switch to greenlets that are ready.
+        import_module("gevent").sleep(0.001)
         import_module(name)
+    if fleet and function == "apply":
+        import_module("regfleet.report.html").prepare()
     command = getattr(import_module(f"regfleet.cli.{module}"), function)
     gc.freeze()
     gc.enable()

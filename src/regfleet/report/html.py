@@ -117,6 +117,11 @@ def render(
     )
 
 
+def prepare() -> None:
+    """Compile the page's template while a run waits for hosts: it takes as long as three looks."""
+    _template()
+
+
 def write(
     state: StateDirectory,
     fleet: Fleet,
