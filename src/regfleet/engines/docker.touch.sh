@@ -253,4 +253,10 @@ docker_load() { # FILE
   said=$(run docker load -q -i "$1" 2>&1) || not_loaded '`docker save`' /var/lib/docker
 }
 
+docker_image_id() { run docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; } # REFERENCE
+
+docker_image_names() { run docker image inspect --format '{{range .RepoTags}}{{.}} {{end}}' "$1" 2>/dev/null; } # ID
+
+docker_tag() { run docker tag "$1" "$2" >/dev/null 2>&1; } # ID REFERENCE
+
 docker_forget_image() { run docker rmi "$1" >/dev/null 2>&1; return 0; } # REFERENCE

@@ -30,4 +30,10 @@ podman_load() { # FILE
   said=$(run podman --remote=false load -q -i "$1" 2>&1) || not_loaded '`podman save`' /var/lib/containers
 }
 
+podman_image_id() { run podman --remote=false image inspect --format '{{.Id}}' "$1" 2>/dev/null; } # REFERENCE
+
+podman_image_names() { run podman --remote=false image inspect --format '{{range .RepoTags}}{{.}} {{end}}' "$1" 2>/dev/null; } # ID
+
+podman_tag() { run podman --remote=false tag "$1" "$2" >/dev/null 2>&1; } # ID REFERENCE
+
 podman_forget_image() { run podman --remote=false rmi "$1" >/dev/null 2>&1; return 0; } # REFERENCE

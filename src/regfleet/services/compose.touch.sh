@@ -13,6 +13,7 @@ compose_take_up() { container_take_up "$1"; } # NAME
 compose_restarts() { container_restarts "$1"; } # NAME
 compose_process() { container_process "$1"; } # NAME
 compose_alive() { container_alive "$1"; } # NAME
+compose_image() { container_image "$1"; } # NAME
 compose_last_words() { container_last_words "$1"; } # NAME
 compose_prepare() { container_prepare "$1"; } # NAME FILE IMAGE
 compose_log() { container_log "$1"; } # NAME

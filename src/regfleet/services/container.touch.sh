@@ -70,6 +70,11 @@ container_alive() { # NAME: it runs, and has not died twice
   return 1
 }
 
+container_image() { # NAME: the engine, the ID and the name of the image that it is made from
+  run docker container inspect --format "docker$TAB{{.Image}}$TAB{{.Config.Image}}" "$1" 2>/dev/null
+  return 0
+}
+
 container_last_words() { run docker logs --tail 80 "$1" 2>&1; } # NAME
 
 container_log() { echo "docker logs $1"; } # NAME: the command that shows its log

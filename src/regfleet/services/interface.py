@@ -12,6 +12,7 @@ Its shell functions begin with the kind's name. `KIND.touch.sh` has, for a servi
     KIND_take_up NAME           have it read its files again
     KIND_restarts NAME          print a program of shell that restarts it, for later and elsewhere
     KIND_process NAME           print the number of its own process
+    KIND_image NAME             print engine, ID and name of the image that it is made from, if any
     KIND_alive NAME             whether it is worth waiting for its answer
     KIND_last_words NAME        what it said last
     KIND_gone NAME              take away what `KIND_run` made, on the way back

@@ -109,6 +109,12 @@ unit_take_up() { # NAME
   fail "$1 cannot be reloaded: it does not run" "see \`$(unit_log "$1")\` on the host"
 }
 
+unit_image() { # NAME: the engine, the ID and the name of its container's image; nothing of a program
+  command -v podman >/dev/null 2>&1 || return 0
+  run podman --remote=false container inspect --format "podman$TAB{{.Image}}$TAB{{.ImageName}}" "$1" 2>/dev/null
+  return 0
+}
+
 unit_stop() { # NAME, after find_unit
   case $unit_file in
     /etc/systemd/*)

@@ -22,6 +22,7 @@ PROGRAM = tuple(
         "2-engine",
         "3-files",
         "4-adoption",
+        "4-images",
         "4-services",
         "4-storage",
         "4-timers",

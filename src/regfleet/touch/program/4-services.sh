@@ -23,6 +23,7 @@ run_service() { # KIND NAME OLD-KIND ADDRESS:PORT PROBE WORD...: in the place of
 stand_aside() { # KIND NAME [NEW-KIND WORD...]: until all is well; see run_service
   printf '%s\n' "$2$TAB${3:-$1}" >>"$saved/services" || { fail "$saved cannot be written"; return 1; }
   aside="$2$TAB$1$NL$aside"
+  note_image "$1" "$2" || return 1
   of=$1 named=$2 new=${3:-}
   if [ -n "$new" ] && [ "$new" != "$of" ]; then
     shift 3
@@ -225,66 +226,4 @@ holder() { # PORT: who listens there
       sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2) listens there/p')
   fi
   echo "${found:-docker ps and ss -ltnp tell by what}"
-}
-
-# ---- images: each engine has its own, by ENGINE_pull, ENGINE_load and ENGINE_forget_image ----
-
-pull() { # ENGINE REFERENCE
-  bring "$1" "$2" && "$1_pull" "$2"
-}
-
-# Listed before it comes, so that it goes with the fleet even if this touch is killed, or what it
-# does is taken back. An archive is listed when it is sent (archive.py).
-bring() { # ENGINE REFERENCE
-  entry=$whose$TAB$1$TAB$2
-  grep -q -s -x -F "$entry" "$BASE/brought" && return 0
-  if ! printf '%s\n' "$entry" >>"$BASE/brought" || ! flush "$BASE/brought"; then
-    fail "$BASE/brought cannot be written" 'is the disk full? see `df -h` on the host'
-  fi
-}
-
-unlist() { # REFERENCE ENGINE
-  [ -e "$BASE/brought" ] || return 0
-  grep -v -x -F "$whose$TAB$2$TAB$1" "$BASE/brought" >"$BASE/brought.new"
-  if [ -s "$BASE/brought.new" ]; then
-    mv -f "$BASE/brought.new" "$BASE/brought"
-  else
-    rm -f "$BASE/brought.new" "$BASE/brought"
-  fi
-  return 0
-}
-
-load() { # ENGINE FILE: an archive that was sent ahead
-  [ -f "$2" ] || return 0
-  "$1_load" "$2" || return 1
-  rm -f "$2"
-  rmdir "$BASE/spool" 2>/dev/null
-  return 0
-}
-
-not_pulled() { # REFERENCE, after what was `said`
-  fail "the image $1 cannot be pulled: $(printf '%s' "$said" | engine_words)" \
-    'see whether the host reaches that registry, or give the image as `image_archive`'
-}
-
-not_loaded() { # COMMAND DIRECTORY, after what was `said`
-  fail "the image archive cannot be loaded: $(printf '%s' "$said" | engine_words)" \
-    "see whether it is a $1 archive, and the free space in $2"
-}
-
-engine_words() { grep -v -e '--help' | tail -n 2 | flat; } # an error of an engine's, without its advice
-
-remove_image() { # ENGINE REFERENCE: when all has gone well, and unless something uses it
-  unused="$unused$2$TAB$1$NL"
-}
-
-forget_image() { # REFERENCE ENGINE
-  "$2_forget_image" "$1"
-  unlist "$1" "$2"
-}
-
-forget_brought() { # FLEET ENGINE REFERENCE: one of this fleet's, if the engine's functions are here
-  if [ "$1" = "$whose" ] && command -v "$2_forget_image" >/dev/null 2>&1; then
-    forget_image "$3" "$2"
-  fi
 }

@@ -171,9 +171,12 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   back_timers "$from" || broken='a timer did not come back'
   boundary services
   each aside_again "$(cat "$from/returned" 2>/dev/null)"
+  replaced=
+  each back_image "$(cat "$from/images" 2>/dev/null)"
   # The last first: one that went may want the port of one that came.
   each back_service "$(services_of "$from" | sed '1!G;h;$!d')" ||
     broken='a service did not come back'
+  each drop_replaced "$replaced"
   each reload_back "$(cat "$from/reloaded" 2>/dev/null)"
   each forget_copied "$(cat "$from/copied" 2>/dev/null)"
   each back_adopted "$(cat "$from/adopted" 2>/dev/null)"
@@ -227,7 +230,10 @@ rollback() { # of a touch or job that failed
     concludes failed
   fi
   # A first touch that failed leaves no trace of itself.
-  if [ -n "$locked" ] && [ -z "$broken" ]; then leave_host; fi
+  if [ -n "$locked" ] && [ -z "$broken" ]; then
+    prune_images
+    leave_host
+  fi
 }
 
 # Where no fleet owns anything any more. Images that cannot be removed here stay on their list.
@@ -242,6 +248,7 @@ prune() { # the last ten generations stay
   ls "$BASE/generations" 2>/dev/null | sort -rn | tail -n +11 | while read -r old; do
     rm -rf "$BASE/generations/$old"
   done
+  prune_images
 }
 
 finish() {
@@ -249,6 +256,7 @@ finish() {
     each discard "$spooled"
     rmdir "$BASE/spool" 2>/dev/null
   fi
+  if [ -z "$failed" ] && [ -n "$saved" ]; then each keep_image "$(cat "$saved/images" 2>/dev/null)"; fi
   if [ -n "$failed" ]; then
     rollback
     return
