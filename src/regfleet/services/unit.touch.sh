@@ -212,7 +212,13 @@ unit_alive() { # NAME: it runs, or is about to, and has not died twice
       return 1
       ;;
   esac
-  find_unit_process "$1"
+  # OpenRC's supervisor returns before it has started the program; and while that takes the place of
+  # the shell that starts it, its environment, by which it is known, is not there.
+  for moment in 1 2 3 4; do
+    if find_unit_process "$1"; then return 0; fi
+    nap
+  done
+  return 1
 }
 
 unit_last_words() { # NAME
