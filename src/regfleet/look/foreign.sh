@@ -107,16 +107,28 @@ print_podmans() { # PID: the container whose port this conmon holds; fails where
   print_container "$container" podman
 }
 
+script_of() { # PID: the one service script that names its program, where there is one
+  program=$(readlink "/proc/$1/exe" 2>/dev/null) || return 0
+  scripts=$(grep -l -F -e "$program" /etc/init.d/* 2>/dev/null)
+  case $scripts in
+    '' | *"$NL"*) ;; # Debian's own, for one, is called as its program is, and does not name it
+    *) if [ -x "$scripts" ]; then echo "${scripts##*/}"; fi ;;
+  esac
+}
+
 print_service() { # PID: a registry that the service manager runs
   is_registry "$1" || return 0
   unit=$(systemd_unit_of "$1")
+  if [ ! -d /run/systemd/system ]; then unit=$(script_of "$1"); fi
   if [ -z "$unit" ] && [ -x /etc/init.d/docker-registry ]; then unit=docker-registry; fi
   [ -n "$unit" ] || unit=-
   enabled=disabled
   if [ -d /run/systemd/system ]; then
     if systemctl -q is-enabled "$unit.service" 2>/dev/null; then enabled=enabled; fi
-  elif ls /etc/rc[2345].d/S*"$unit" /etc/runlevels/default/"$unit" >/dev/null 2>&1; then
-    enabled=enabled
+  else
+    for link in /etc/rc[2345].d/S[0-9][0-9]"$unit" /etc/runlevels/*/"$unit"; do
+      if [ -L "$link" ]; then enabled=enabled; fi
+    done
   fi
   say "managed $unit $enabled"
   print_registry "$1"
