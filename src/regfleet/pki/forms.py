@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 _VERSION_3 = b"\x02\x01\x03"
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 _SEQUENCE = 0x30
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # the byte order marks (RFC 2781, 3.2)
 _JAVA = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")  # JKS and JCEKS
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 _KEY = b"PRIVATE KEY-----"
@@ -123,6 +124,11 @@ _FORMS = (
         "it is a Java keystore",
         "keytool -importkeystore -srckeystore {file} -deststoretype PKCS12 -destkeystore STORE.p12;"
         " openssl pkcs12 -in STORE.p12 {part} -out {result}",
+    ),
+    _Form(
+        lambda content: content.startswith(_UTF_16),
+        "it is text in UTF-16, as PowerShell writes it",
+        "iconv -f UTF-16 -t UTF-8 {file} >{result}",
     ),
     _Form(
         lambda content: b"-----BEGIN CERTIFICATE REQUEST-----" in content,

@@ -104,6 +104,9 @@ OTHERS = {
     "a key": (b"-----BEGIN PRIVATE KEY-----\n", False, "it is a private key"),
     "a certificate": (b"-----BEGIN CERTIFICATE-----\n", True, "it is a certificate"),
     "a keystore": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", False, "Java keystore"),
+    # Windows PowerShell's `>`; one with a byte order mark in UTF-8 is read as it is
+    # (distribution/distribution-library-image#105), and written without it.
+    "UTF-16": ("-----BEGIN CERTIFICATE-----\n".encode("utf-16"), False, "PowerShell"),
     "nothing": (b"", False, "can be read from it"),
     "text": (b"hello", True, "can be read from it"),
     "half a sequence": (b"0\x82", False, "can be read from it"),
