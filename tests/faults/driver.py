@@ -202,7 +202,7 @@ def text_of(host, path="/etc/docker/daemon.json"):
     return done.stdout if done.returncode == 0 else None
 
 
-def await_that(host, condition, seconds=30):
+def await_that(host, condition, seconds=120):
     """Wait until a shell condition holds on a host."""
     deadline = time.monotonic() + seconds
     while host.run(condition).returncode != 0:

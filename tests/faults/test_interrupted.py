@@ -57,7 +57,7 @@ def test_ctrl_c_once_finishes_the_hosts_in_flight_and_begins_no_other(twin, path
     time.sleep(1)
     assert process.poll() is None, "it waits for the host in flight"
     twin.hosts["one"].read(": >/run/go")
-    said, complaints = process.communicate(timeout=60)
+    said, complaints = process.communicate(timeout=120)
     assert process.returncode == 1
     hosts = json.loads(said)["hosts"]
     assert [hosts[name]["status"] for name in NAMES] == ["changed", "skipped", "skipped"]
@@ -72,11 +72,13 @@ def test_ctrl_c_twice_ends_at_once_and_the_host_ends_by_itself(twin, path, begin
     process = begin("apply", path, "--yes", "--parallel", 1, hook=WAIT)
     host = twin.hosts["one"]
     await_that(host, "[ -e /run/waits ]")
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+    # Two signals of a kind that come before the program has taken up the first one are one.
+    process.send_signal(signal.SIGINT)
+    while "again to leave them alone" not in (line := process.stderr.readline()):
+        assert line, "it has ended"
+    process.send_signal(signal.SIGINT)
     # The host still waits: whoever waited for it would wait for ever.
-    _, complaints = process.communicate(timeout=20)
+    _, complaints = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "Traceback" not in complaints
     assert "by themselves" in complaints
