@@ -204,6 +204,22 @@ def test_what_drifts_comes_back(twin, run):
     assert host.read("systemctl show -p ActiveEnterTimestampMonotonic containerd") == started
 
 
+def test_a_service_that_is_disabled_or_masked_is_said(twin, run):
+    host = twin.hosts["ctd1"]
+    host.read("systemctl disable containerd")
+    done = run("plan", "--limit", "ctd1")
+    noted = " ".join((done.stdout + done.stderr).split())
+    assert "run there: systemctl enable containerd" in noted, noted
+    host.read(f"systemctl mask containerd; cp {CONFIG} /root/kept; sed -i /config_path/d {CONFIG}")
+    refused = run("apply", "--yes", "--limit", "ctd1")
+    assert refused.returncode == 1
+    said = " ".join((refused.stdout + refused.stderr).split())
+    assert "containerd.service is masked" in said, said
+    assert "config_path" not in host.read(f"cat {CONFIG}")
+    host.read(f"cp /root/kept {CONFIG}; systemctl unmask containerd; systemctl enable containerd")
+    assert "nothing to do" in run("apply", "--yes", "--limit", "ctd1").stdout
+
+
 def test_a_login_is_shown_nowhere(twin, fleet, run):
     host = twin.hosts["ctd2"]
     (secret,) = re.findall(r"Basic ([^\"]+)", host.read(f"cat {MAIN}"))

@@ -162,6 +162,19 @@ def test_a_file_that_would_undo_ours_is_refused(twin, run, file, text, said):
     assert said in done.stderr + done.stdout
 
 
+def test_roots_own_file_in_place_of_all_others_is_refused(twin, run):
+    host, own = twin.hosts["pod1"], "/root/.config/containers/registries.conf"
+    assert "registry.test:5001" in host.read("podman info --format json")
+    host.run(f"mkdir -p $(dirname {own}); cat >{own}", stdin="short-name-mode = 'enforcing'\n")
+    try:
+        assert "registry.test:5001" not in host.read("podman info --format json")
+        done = run("plan", "--limit", "pod1")
+    finally:
+        host.read(f"rm {own}")
+    assert done.returncode == 1
+    assert f"reads {own} alone" in " ".join((done.stderr + done.stdout).split())
+
+
 def test_another_engine_is_not_slipped_under_it(fleet, run):
     fleet.write_text(fleet.read_text().replace('engine = "podman"\n', ""))
     done = run("plan", "--limit", "pod1")

@@ -146,3 +146,87 @@ def test_from_nothing_to_nothing(twin, fleet, regfleet, name, foreign):
     assert node.run(f"ls -d {drop_ins}").stdout == ""
     if foreign:
         node.read(f"rm -r $(dirname {file})")
+
+
+def _planned(regfleet, fleet):
+    done = regfleet("plan", fleet, "--json")
+    return done.returncode, json.loads(done.stdout)["hosts"]["node"]
+
+
+@pytest.fixture
+def k3s_folder(twin):
+    """k3s's directories, which no test before has left there."""
+    node = twin.hosts["node"]
+    places = "/etc/rancher /var/lib/rancher"
+    node.read("mkdir -p /etc/rancher/k3s /var/lib/rancher/k3s/agent/etc/containerd")
+    yield node
+    node.read(f"rm -rf {places}")
+
+
+@pytest.mark.parametrize("name", ["k3s"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        # k3s-io/k3s#6754, rancher/rke2#5084: a template that is a copy of config.toml.
+        (
+            "/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl",
+            'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd]\n',
+            "config.toml.tmpl takes the place of what K3s writes for containerd",
+        ),
+        ("/etc/rancher/k3s/config.yaml", "docker: true\ntoken: secret-7f31\n", "runs Docker there"),
+        (
+            "/etc/rancher/k3s/config.yaml.d/crio.yaml",
+            'container-runtime-endpoint: "unix:///run/crio/crio.sock"\n',
+            "another runtime there (container-runtime-endpoint: unix:///run/crio/crio.sock)",
+        ),
+    ],
+    ids=["template", "docker", "endpoint"],
+)
+def test_a_k3s_that_does_not_read_its_file_is_refused(k3s_folder, fleet, regfleet, case):
+    file, text, said = case
+    k3s_folder.run(f"mkdir -p $(dirname {file}); cat >{file}", stdin=text)
+    code, found = _planned(regfleet, fleet)
+    assert code == 1
+    assert said.lower() in found["error"].lower(), found
+    assert "secret-7f31" not in json.dumps(found)
+
+
+@pytest.mark.parametrize("name", ["k3s"])
+def test_the_file_that_k3s_reads_elsewhere_is_written(k3s_folder, fleet, regfleet):
+    """Also one with a template that takes over what registries.yaml says."""
+    template = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl"
+    k3s_folder.run(f"cat >{template}", stdin='{{ template "base" . }}\n[debug]\nlevel = "info"\n')
+    settings = "private-registry: /srv/k3s/ours.yaml # by hand\ntoken: secret-7f31\n"
+    k3s_folder.run("mkdir -p /srv/k3s; cat >/etc/rancher/k3s/config.yaml", stdin=settings)
+    done = regfleet("apply", fleet, "--yes", "--no-smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "reg.test:5000" in k3s_folder.read("cat /srv/k3s/ours.yaml")
+    assert k3s_folder.run("ls /etc/rancher/k3s/registries.yaml").returncode != 0
+    # It reads the usual one again: ours moves there.
+    k3s_folder.read("rm /etc/rancher/k3s/config.yaml")
+    done = regfleet("apply", fleet, "--yes", "--no-smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert k3s_folder.run("ls /srv/k3s/ours.yaml").returncode != 0
+    assert "reg.test:5000" in k3s_folder.read("cat /etc/rancher/k3s/registries.yaml")
+    assert "nothing to do" in regfleet("apply", fleet, "--yes", "--no-smoke").stdout
+    assert regfleet("destroy", fleet, "--yes").returncode == 0
+    assert k3s_folder.run("ls /etc/rancher/k3s/registries.yaml").returncode != 0
+
+
+def test_a_cri_o_that_reads_registries_elsewhere_is_refused(twin, write_fleet, regfleet, tmp_path):
+    node = twin.hosts["node"]
+    node.run("cat >/usr/local/bin/crio; chmod 0755 /usr/local/bin/crio", stdin="#!/bin/sh\n:\n")
+    unit = (
+        "[Service]\nEnvironment=CONTAINER_REGISTRIES_CONF_DIR={}\nExecStart=/bin/sleep infinity\n"
+    )
+    _authority(tmp_path)
+    fleet = write_fleet(twin, BODY.format(engine="cri-o", login=""))
+    start = "cat >/etc/systemd/system/crio.service; systemctl daemon-reload; systemctl restart crio"
+    node.run(start, stdin=unit.format("/srv/registries.conf.d"))
+    code, found = _planned(regfleet, fleet)
+    assert code == 1
+    assert "CONTAINER_REGISTRIES_CONF_DIR=/srv/registries.conf.d" in found["error"], found
+    node.run(start, stdin=unit.format("/etc/containers/registries.conf.d"))
+    code, found = _planned(regfleet, fleet)
+    assert code == 0, found
+    node.read("systemctl stop crio; rm /etc/systemd/system/crio.service /usr/local/bin/crio")

@@ -10,6 +10,7 @@ buildkit_look() {
     return 0
   fi
   say "of buildkit version $(buildkitd --version 2>/dev/null | sed -n 's/^.* v\([0-9][^ ]*\).*/\1/p' | head -n 1)"
+  say_boot buildkit buildkit
   if systemctl is-active --quiet buildkit 2>/dev/null; then
     say 'of buildkit state up'
   else

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from regfleet.documents import toml
 from regfleet.documents.interface import path
-from regfleet.engines import edits, installation, proxy
+from regfleet.engines import boot, edits, installation, proxy
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, by_registry
 from regfleet.engines.trust import certificates
@@ -85,7 +85,8 @@ class Buildkit:
             edits={CONFIG: edited.owned},
             expected=edited.expected,
         )
-        return proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=restart)
+        plan = proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=restart)
+        return boot.checked(plan, want, found, UNIT) if want.engine == self.name else plan
 
 
 def _settings(needs: ClientNeeds) -> WantedSettings:

@@ -42,6 +42,7 @@ containerd_look() {
       fi
     fi
     say "of containerd version ${version#v}"
+    say_boot containerd containerd
     if dump=$(containerd --config "$config" config dump 2>/dev/null); then
       # Of the whole only what is about registries, without anybody's passwords.
       dump=$(printf '%s\n' "$dump" | awk '

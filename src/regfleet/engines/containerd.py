@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from regfleet.documents import toml
 from regfleet.documents.interface import path
-from regfleet.engines import containerd_config, edits, installation, proxy
+from regfleet.engines import boot, containerd_config, edits, installation, proxy
 from regfleet.engines.containerd_config import CERTS
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust, by_registry
@@ -111,7 +111,8 @@ class Containerd:
         editor = edits.Editor(toml.parse, want, seen, owned, others)
         plan = _merged(editor, found, configs, wanted)
         runs = found.state == "up"
-        return proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)
+        plan = proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)
+        return boot.checked(plan, want, found, UNIT) if want.engine == self.name else plan
 
 
 def _registry(trust: Trust | None, login: LoginEntry | None) -> WantedSettings:

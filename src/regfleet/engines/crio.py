@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from regfleet.engines import proxy
+from regfleet.engines import boot, proxy
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.engines.podman import drop_in_path, refuse_foreign_registries, registry_files
 from regfleet.errors import HostError
@@ -55,6 +55,12 @@ class Crio:
         state = found.state if found else "missing"
         if want.engine == self.name:
             refuse_foreign_registries(want, seen)
+            if found and (elsewhere := found.facts.get("elsewhere")):
+                raise HostError(
+                    want.name,
+                    f"CRI-O reads its registries elsewhere there: {elsewhere}",
+                    "take that out of its service, so that it reads /etc/containers",
+                )
             if state == "missing":
                 raise HostError(
                     want.name,
@@ -72,7 +78,8 @@ class Crio:
             plan = EnginePlan((change,), configure=(ActivateUnit(self.shell, UNIT, "reload"),))
         # One that is down reads its files when it starts.
         runs = state == "up"
-        return proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)
+        plan = proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)
+        return boot.checked(plan, want, found, UNIT) if want.engine == self.name else plan
 
 
 def _drop_in_changes(want: DesiredHost, seen: ObservedHost, owned: Owned) -> bool:

@@ -191,38 +191,9 @@ look_flags() { # PID: the daemon's arguments, one a line; sets `config` where th
   unset IFS
 }
 
-# Links that enabling makes tell without a program how it starts with the machine (systemctl(1);
-# rc-update(8); update-rc.d(8)). A unit that is empty or leads to /dev/null is masked (systemd.unit(5)).
 look_boot() {
-  [ "$docker_unit" = docker.service ] || return 0
-  if [ -d /run/systemd/system ]; then
-    for file in /etc/systemd/system/docker.service /run/systemd/system/docker.service; do
-      if [ -e "$file" ] && [ ! -s "$file" ]; then
-        say 'starts masked'
-        return 0
-      fi
-    done
-    [ -n "${found:-}" ] || return 0
-    set -- /etc/systemd/system/*.wants/docker.service /etc/systemd/system/*.requires/docker.service \
-      /usr/lib/systemd/system/*.wants/docker.service
-    first_link "$@" && say 'starts enabled' && return 0
-    first_link /etc/systemd/system/*.wants/docker.socket && say 'starts socket' && return 0
-  elif [ ! -e /etc/init.d/docker ]; then
-    return 0
-  elif [ -e /run/openrc/softlevel ]; then
-    first_link /etc/runlevels/*/docker && say 'starts enabled' && return 0
-  else
-    [ -d /etc/rc2.d ] || [ -d /etc/rc3.d ] || return 0
-    first_link /etc/rc[2345].d/S[0-9][0-9]docker && say 'starts enabled' && return 0
-  fi
-  say 'starts disabled'
-}
-
-first_link() { # PATH...: whether one of them is there
-  for file; do
-    if [ -L "$file" ]; then return 0; fi
-  done
-  return 1
+  boot_of "${docker_unit%.service}"
+  if [ -n "$boot" ]; then say "starts $boot"; fi
 }
 
 docker_ask() { # PATH...: GETs of the engine's API; whether all were answered

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from regfleet.errors import HostError
 from regfleet.model.desired import DesiredHost
-from regfleet.model.observed import ObservedHost
+from regfleet.model.observed import DOCKER_PLACE, ObservedHost
 from regfleet.model.plan import ActivateDocker, StartEngine, Step
 
 _ENABLE = {
@@ -16,7 +16,7 @@ _ENABLE = {
     "scripts": "update-rc.d docker enable",
 }
 _OF_DOCKER = frozenset({"container", "compose"})
-UNMASK = "systemctl unmask docker.service"
+_SNAPS = "snap.docker.dockerd.service"  # snapd names the units of a snap's services so
 
 
 def starts(step: Step) -> bool:
@@ -26,6 +26,10 @@ def starts(step: Step) -> bool:
     return isinstance(step, StartEngine)
 
 
+def _unit(seen: ObservedHost) -> str:
+    return "docker.service" if seen.engine.place == DOCKER_PLACE else _SNAPS
+
+
 def refuse(want: DesiredHost, seen: ObservedHost, *, starts: bool) -> None:
     """Refuse a plan that starts a masked dockerd.
 
@@ -33,10 +37,12 @@ def refuse(want: DesiredHost, seen: ObservedHost, *, starts: bool) -> None:
         HostError: systemd would not start it.
     """
     if starts and seen.engine.boot == "masked":
+        unit = _unit(seen)
         raise HostError(
             want.name,
-            "docker.service is masked: systemd will not start dockerd, which this plan needs",
-            f"run `{UNMASK}` there, then run this again; or leave the host out of the fleet file",
+            f"{unit} is masked: systemd will not start dockerd, which this plan needs",
+            f"run `systemctl unmask {unit}` there, then run this again; or leave the host out of "
+            "the fleet file",
         )
 
 
@@ -54,9 +60,11 @@ def not_at_boot(want: DesiredHost, seen: ObservedHost) -> tuple[str, str] | None
     """
     if want.engine is None or seen.engine.state == "missing":
         return None
-    enable = _ENABLE[seen.init]
+    unit = _unit(seen)
+    enable = "snap start --enable docker" if unit == _SNAPS else _ENABLE[seen.init]
     if seen.engine.boot == "masked":
-        return "docker.service is masked: dockerd does not start again", f"{UNMASK} && {enable}"
+        mend = f"systemctl unmask {unit} && {enable}"
+        return f"{unit} is masked: dockerd does not start again", mend
     if seen.engine.boot == "disabled":
         return "dockerd is disabled: it does not start when the machine boots", enable
     if seen.engine.boot == "socket" and any(each.kind in _OF_DOCKER for each in want.services):

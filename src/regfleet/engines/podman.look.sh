@@ -9,6 +9,10 @@ podman_look() {
     say 'of podman state missing'
   fi
   look_registries_conf
+  # Where root has a file of its own, /etc/containers is not read (containers-registries.conf(5), FILES).
+  for file in "${HOME:-/root}/.config/containers/registries.conf" /root/.config/containers/registries.conf; do
+    if [ -e "$file" ]; then say "of podman own $file"; break; fi
+  done
   for file in /usr/share/containers/containers.conf /etc/containers/containers.conf \
     /etc/containers/containers.conf.d/*.conf; do
     if grep -q '^[[:space:]]*env[[:space:]]*=' "$file" 2>/dev/null; then look_text "$file"; fi

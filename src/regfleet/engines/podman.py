@@ -21,7 +21,7 @@ from regfleet.fleet.model import EngineName, Mirror
 from regfleet.http_proxy import variables
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File
-from regfleet.model.observed import ObservedHost
+from regfleet.model.observed import ObservedHost, OtherEngine
 from regfleet.record import Owned
 
 CERTS = "/etc/containers/certs.d"
@@ -69,6 +69,7 @@ class Podman:
         refuse_foreign_registries(want, seen)
         _refuse_foreign_environment(want, seen)
         found = seen.others.get(self.shell)
+        _refuse_roots_own(want, found)
         if found is None or found.state == "missing":
             step = installation.install(PROGRAM, want, seen)
             return EnginePlan(changes=(installation.change(step),), install=(step,))
@@ -139,6 +140,24 @@ def _proxy_files(needs: ClientNeeds) -> tuple[tuple[Directory, ...], tuple[File,
 
 def _conf_path(fleet: str) -> str:
     return f"{CONF_DROP_INS}/regfleet-{fleet}.conf"
+
+
+def _refuse_roots_own(want: DesiredHost, found: OtherEngine | None) -> None:
+    """Refuse root's own registries.conf, which Podman reads in place of all in /etc/containers.
+
+    containers/image, pkg/sysregistriesv2, newConfigWrapper.
+
+    Raises:
+        HostError: with the file.
+    """
+    own = found.facts.get("own") if found else None
+    ours = drop_in_path(want.fleet)
+    if own and any(file.path == ours for file in want.files):
+        raise HostError(
+            want.name,
+            f"root's Podman reads {own} alone, and nothing of /etc/containers/registries.conf.d",
+            f"move what it says to a file in {DROP_INS}, and remove it",
+        )
 
 
 def _refuse_foreign_environment(want: DesiredHost, seen: ObservedHost) -> None:

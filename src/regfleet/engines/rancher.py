@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from regfleet.documents import yaml
 from regfleet.documents.interface import path
-from regfleet.engines import edits, installation, proxy
+from regfleet.engines import boot, edits, installation, proxy
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, by_registry
 from regfleet.engines.trust import certificates
@@ -22,7 +22,7 @@ from regfleet.fleet.model import EngineName, Json, Mirror
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.files import Directory
 from regfleet.model.observed import ObservedHost, OtherEngine
-from regfleet.model.plan import ActivateUnit, Activation
+from regfleet.model.plan import ActivateUnit, Activation, Step
 from regfleet.record import Owned
 
 OLDEST = "1.0"  # k3s: the first that reads registries.yaml; RKE2 began with it
@@ -89,25 +89,36 @@ class Rancher:
         product = found.facts.get("product", "")
         if want.engine == self.name:
             self._refuse(want, found, product)
+            _refuse_ignored(want, found, self._title)
         unit = found.facts.get("unit", "")
         restart = found.state in {"up", "silent"} and product == self.name and bool(unit)
         activation: Activation = "restart" if restart else "none"
         editor = edits.Editor(yaml.parse, want, seen, owned, others)
-        edited = editor.edit(
-            self.registries,
-            want.edits.get(self.registries, WantedSettings()),
-            activation=activation,
-        )
-        steps = edited.steps
-        if restart and edited.changes:
+        place = found.facts.get("registries", self.registries)
+        # It may have been another file when ours was written.
+        before = [each for each in owned.edits if each.endswith(".yaml") and each in seen.texts]
+        edited = {
+            file: editor.edit(
+                file,
+                want.edits.get(self.registries, WantedSettings())
+                if file == place
+                else WantedSettings(),
+                activation=activation,
+            )
+            for file in dict.fromkeys((*before, place))
+        }
+        changes = tuple(change for each in edited.values() for change in each.changes)
+        steps: tuple[Step, ...] = tuple(step for each in edited.values() for step in each.steps)
+        if restart and changes:
             steps = (*steps, ActivateUnit(WORD, unit, "restart", stops=False))
         plan = EnginePlan(
-            changes=edited.changes,
+            changes=changes,
             configure=steps,
-            edits={self.registries: edited.owned},
-            expected=edited.expected,
+            edits={file: each.owned for file, each in edited.items()},
+            expected=tuple(pair for each in edited.values() for pair in each.expected),
         )
-        return proxy.taken_up(plan, want, seen, owned, engine=WORD, unit=unit, runs=restart)
+        plan = proxy.taken_up(plan, want, seen, owned, engine=WORD, unit=unit, runs=restart)
+        return boot.checked(plan, want, found, unit) if want.engine == self.name else plan
 
     def _refuse(self, want: DesiredHost, found: OtherEngine, product: str) -> None:
         """One that is not there, is the other one, or is too old.
@@ -125,6 +136,35 @@ class Rancher:
             )
         program = installation.Program(WORD, self._title, self.name, {})
         installation.too_old(program, want, found.version, version_of(found.version), OLDEST)
+
+
+def _refuse_ignored(want: DesiredHost, found: OtherEngine, title: str) -> None:
+    """One that does not read registries.yaml, or writes nothing of it for its containerd.
+
+    Raises:
+        HostError: with the setting or the file.
+    """
+    template, endpoint = found.facts.get("template"), found.facts.get("endpoint")
+    if found.facts.get("docker") == "true":
+        raise HostError(
+            want.name,
+            f"{title} runs Docker there (its setting `docker`): it does not read registries.yaml",
+            'declare `engine = "docker"` for this group',
+        )
+    if endpoint:
+        raise HostError(
+            want.name,
+            f"{title} uses another runtime there (container-runtime-endpoint: {endpoint}), and "
+            "does not read registries.yaml",
+            "declare that runtime's engine for this group",
+        )
+    if template:
+        raise HostError(
+            want.name,
+            f"{template} takes the place of what {title} writes for containerd, and has nothing of "
+            "registries.yaml",
+            'begin it with `{{ template "base" . }}`, and take out what that says already',
+        )
 
 
 def _settings(needs: ClientNeeds, certs: str) -> WantedSettings:

@@ -369,6 +369,56 @@ look_image() { # ENGINE REFERENCE: by the engine's function `ENGINE_image`
   id=$("$1_image" "$2" 2>/dev/null) && say "image $2 $id"
 }
 
+# Links that enabling makes tell without a program how a service starts with the machine (systemctl(1);
+# rc-update(8); update-rc.d(8)). A unit that is empty or leads to /dev/null is masked (systemd.unit(5)).
+boot_of() { # SERVICE: sets `boot`: enabled, socket, disabled or masked; empty for none that is known
+  boot=
+  if [ -d /run/systemd/system ]; then
+    for file in "/etc/systemd/system/$1.service" "/run/systemd/system/$1.service"; do
+      if [ -e "$file" ] && [ ! -s "$file" ]; then
+        boot=masked
+        return 0
+      fi
+    done
+    installs=
+    for file in /etc /run /usr/local/lib /usr/lib /lib; do
+      file=$file/systemd/system/$1.service
+      [ -r "$file" ] || continue
+      while read -r line; do
+        case $line in '[Install]'*) installs=1 ;; esac
+      done <"$file"
+    done
+    [ -n "$installs" ] || return 0 # one without that section is started by something else
+    boot=enabled
+    first_link /etc/systemd/system/*.wants/"$1.service" /etc/systemd/system/*.requires/"$1.service" \
+      /usr/lib/systemd/system/*.wants/"$1.service" && return 0
+    boot=socket
+    first_link /etc/systemd/system/*.wants/"$1.socket" && return 0
+  elif [ ! -e "/etc/init.d/$1" ]; then
+    return 0
+  elif [ -e /run/openrc/softlevel ]; then
+    boot=enabled
+    first_link /etc/runlevels/*/"$1" && return 0
+  else
+    [ -d /etc/rc2.d ] || [ -d /etc/rc3.d ] || return 0
+    boot=enabled
+    first_link /etc/rc[2345].d/S[0-9][0-9]"$1" && return 0
+  fi
+  boot=disabled
+}
+
+first_link() { # PATH...: whether one of them is there
+  for file; do
+    if [ -L "$file" ]; then return 0; fi
+  done
+  return 1
+}
+
+say_boot() { # WORD SERVICE: of an engine other than Docker
+  boot_of "$2"
+  if [ -n "$boot" ]; then say "of $1 boot $boot"; fi
+}
+
 # Prints the salted digest of a login, never the login; with @proxies for an endpoint that of what
 # the account's containers are told of proxies.
 look_login() { # ACCOUNT ENDPOINT SALT FILE
