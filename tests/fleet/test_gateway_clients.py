@@ -1,4 +1,4 @@
-"""Client by client behind a gateway: Docker 26.1 and 28.5 (both stores), Podman, Skopeo and ctr.
+"""Client by client behind a gateway: Docker 26.1 and 28.5 (both stores), Podman, Skopeo, ctr, CRI.
 
 Docker 20.10 is in test_gateway.py. Each logs in rightly and wrongly, pushes, pulls, is refused with
 the reason in its own words, and pulls a public project without a login.
@@ -52,7 +52,7 @@ registries = ["main"]
 login = { main = "ci" }
 
 [client.containerd]
-hosts = [$ctr]
+hosts = [CONTAINERDS]
 engine = "containerd"
 registries = ["main"]
 login = { main = "ci" }
@@ -67,6 +67,7 @@ registries = ["main"]
 login = { main = "ci" }
 daemon = { features = { "containerd-snapshotter" = true } }
 """
+CONTAINERDS = ("ctr16", "ctr17", "ctr21")  # by the version that their Debian has
 DENIED = "bob may only pull in team-a/app"
 
 
@@ -83,9 +84,14 @@ def sid(images):
 @pytest.fixture(scope="module")
 def twin(boot_for_module, seeds, sid):
     specs = [HostSpec("reg1", aliases=("registry.test",)), HostSpec("middle", "trixie")]
-    specs += [HostSpec("pod", "trixie", "bare"), HostSpec("ctr", variant="bare")]
+    specs += [HostSpec("pod", "trixie", "bare"), HostSpec("ctr16", variant="bare")]
+    specs += [HostSpec("ctr17", "trixie", "bare")]
     if not sid:
-        specs += [HostSpec("new", "sid"), HostSpec("store", "sid")]
+        specs += [
+            HostSpec("new", "sid"),
+            HostSpec("store", "sid"),
+            HostSpec("ctr21", "sid", "bare"),
+        ]
     twin = boot_for_module(*specs)
     for name in twin.hosts:
         twin.hosts[name].copy_in(seeds.busybox, "/root/busybox.tar")
@@ -99,8 +105,9 @@ def state(tmp_path_factory):
 
 @pytest.fixture
 def applied(twin, write_fleet, state, regfleet):
-    names = [f"${name}" for name in ("middle", "new") if name in twin.hosts]
-    body = BODY.replace("DOCKERS", ", ".join(names))
+    body = BODY
+    for group, names in {"DOCKERS": ("middle", "new"), "CONTAINERDS": CONTAINERDS}.items():
+        body = body.replace(group, ", ".join(f"${name}" for name in names if name in twin.hosts))
     fleet = write_fleet(twin, body + (STORE if "store" in twin.hosts else ""))
     done = regfleet("apply", fleet, "--yes", "--json", "--state-dir", state)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -203,14 +210,17 @@ def test_podman_and_skopeo(twin, applied, word, proven):
     proven("gateway", host.read("skopeo --version"), "trixie", "inspect, copy, denied, tags")
 
 
-def test_ctr(twin, applied, word, proven):
-    del applied
-    host = twin.hosts["ctr"]
-    app, public = f"{ENDPOINT}/team-a/app:ctr", f"{ENDPOINT}/open/app:ctr"
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize("name", CONTAINERDS)
+def test_ctr_and_cri(twin, word, cri_pull, name, proven):
+    if name not in twin.hosts:
+        pytest.skip("no sid host")
+    host = twin.hosts[name]
+    app, public = f"{ENDPOINT}/team-a/app:{name}", f"{ENDPOINT}/open/app:{name}"
     host.read("ctr images import /root/busybox.tar")
-    name = host.read("ctr images ls -q | grep -m1 busybox")
+    there = host.read("ctr images ls -q | grep -m1 busybox")
     for image in (app, public):
-        host.read(f"ctr images tag {name} {image}")
+        host.read(f"ctr images tag {there} {image}")
 
     def ctr(what, user, image, expect=0):
         who = f"--user {user}:{word(user)}" if user else ""
@@ -224,7 +234,7 @@ def test_ctr(twin, applied, word, proven):
     )
     for image in (app, public):
         ctr("push", "alice", image)
-    host.read(f"ctr images tag {name} {app}-evil")
+    host.read(f"ctr images tag {there} {app}-evil")
     refused = ctr("push", "bob", f"{app}-evil", 1)
     assert "403 Forbidden" in refused or DENIED in refused
     for image, user in ((app, "bob"), (public, "")):
@@ -232,9 +242,13 @@ def test_ctr(twin, applied, word, proven):
         ctr("pull", user, image)
     ctr("pull", "", app, 1)
     # With the login of hosts.toml, which containerd sends to the registry alone.
-    own = f"{ENDPOINT}/regfleet-smoke/app:1"
-    host.read(f"ctr images tag {name} {own}")
+    own = f"{ENDPOINT}/regfleet-smoke/app:{name}"
+    host.read(f"ctr images tag {there} {own}")
     says(host, f"ctr images push --hosts-dir /etc/containerd/certs.d {own}")
     host.read(f"ctr images rm {own}")
     says(host, f"ctr images pull --hosts-dir /etc/containerd/certs.d {own}")
-    proven("gateway", host.read("ctr --version"), "bookworm", "push, pull, denied, hosts.toml")
+    # As the kubelet pulls, into a namespace of its own and with the same login.
+    assert "grpc-status: 0" in cri_pull(name, own)
+    assert "grpc-status: 0" not in cri_pull(name, app)
+    version = host.read("ctr --version")
+    proven("gateway", version, host.spec.suite, "push, pull, denied, hosts.toml, CRI")
