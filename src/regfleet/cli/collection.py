@@ -11,7 +11,7 @@ from regfleet import image_work
 from regfleet.cli.runs import Common, confirm, running
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import EXIT_FAILED, EXIT_OK
-from regfleet.fleet.model import Fleet
+from regfleet.fleet.model import Fleet, Registry
 from regfleet.jobs.audit import Audit
 from regfleet.jobs.collection import Collection, Subject
 from regfleet.jobs.interface import Job
@@ -22,7 +22,7 @@ from regfleet.report.lines import show_text
 from regfleet.report.summary_text import show_troubles
 from regfleet.run import known
 from regfleet.run.apply import Runner
-from regfleet.run.collection import subjects, why_left_out
+from regfleet.run.collection import collector, rounds, subjects, why_left_out
 from regfleet.run.wanted import Wanted
 from regfleet.state import StateDirectory
 from regfleet.terminal import streams
@@ -35,23 +35,20 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
     """Collect the garbage of registries, after it was shown what that would delete."""
     common = Common.of(options)
     with _registries(common, "" if dry_run else "gc") as (runner, its):
-        looks = {name: Collection(each, foresee=True) for name, each in its.items()}
+        read = _read_on(runner.fleet, its)
+        looks = {name: Collection(each, foresee=True) for name, each in read.items()}
         found = job_values(runner, "looking at registries on", looks)
-        to_do = {
-            name: Collection(its[name])
-            for name, each in found.items()
-            if not dry_run and any(one.anything for one in each)
-        }
+        to_do = [] if dry_run else _to_do(runner, its, found)
         asking = to_do and not yes
         planned = people(stderr=True) if asking else common.console()
         collection_text.show_found(found, planned, done=False)
         if to_do:
             confirm(yes, collection_text.question(found))
             with image_work.noted(_state(runner.fleet, common), "gc") as note:
-                done = job_values(runner, "collecting garbage on", to_do)
-                _note(note, runner, to_do, done)
+                done = _collected(runner, to_do)
+                _note(note, runner, done)
             collection_text.show_found(done, common.console(), done=True)
-            found = {name: each for name, each in found.items() if name not in to_do} | done
+            found = _with(found, done)
         show_notes(runner, common)
         if common.as_json:
             document = collection_json.document(runner.report, found, dry_run=dry_run)
@@ -63,7 +60,7 @@ def audit(**options: object) -> int:
     """Read all that registries keep, and say which images cannot be pulled."""
     common = Common.of(options)
     with _registries(common, "") as (runner, its):
-        jobs = {name: Audit(each) for name, each in its.items()}
+        jobs = {name: Audit(each) for name, each in _read_on(runner.fleet, its).items()}
         found = job_values(runner, "reading the images on", jobs)
         audit_text.show_found(found, common.console())
         show_notes(runner, common)
@@ -71,6 +68,57 @@ def audit(**options: object) -> int:
             streams.print_document(audit_json.document(runner.report, found))
         whole = all(each.ok for several in found.values() for each in several)
         return EXIT_OK if runner.report.ok and whole else EXIT_FAILED
+
+
+def _read_on(
+    fleet: Fleet, its: Mapping[str, tuple[Subject, ...]]
+) -> dict[str, tuple[Subject, ...]]:
+    """The subjects by the host that reads their images: each storage once."""
+    readers = {f"regfleet-{each.name}": collector(each) for each in fleet.declared if each.hosts}
+    found = {
+        name: tuple(each for each in several if readers[each.service] == name)
+        for name, several in its.items()
+    }
+    return {name: several for name, several in found.items() if several}
+
+
+def _to_do(
+    runner: Runner, its: Mapping[str, tuple[Subject, ...]], found: Mapping[str, Sequence[Collected]]
+) -> list[dict[str, Collection]]:
+    """The jobs that are done at the same time, by host, for the registries with garbage."""
+    dirty = {each.service for several in found.values() for each in several if each.anything}
+    left = {
+        name: tuple(each for each in several if each.service in dirty)
+        for name, several in its.items()
+    }
+    return [
+        {name: Collection(several) for name, several in each.items()}
+        for each in rounds(runner.fleet, left, runner.work.token)
+        if each
+    ]
+
+
+def _collected(
+    runner: Runner, to_do: Sequence[Mapping[str, Collection]]
+) -> dict[str, tuple[Collected, ...]]:
+    done: dict[str, tuple[Collected, ...]] = {}
+    for jobs in to_do:
+        for name, each in job_values(runner, "collecting garbage on", jobs).items():
+            done[name] = (*done.get(name, ()), *each)
+    return {name: each for name, each in done.items() if each}
+
+
+def _with(
+    found: Mapping[str, Sequence[Collected]], done: Mapping[str, Sequence[Collected]]
+) -> dict[str, tuple[Collected, ...]]:
+    """What was found, with what was collected in its place."""
+    return {
+        name: tuple(
+            next((one for one in done.get(name, ()) if one.service == each.service), each)
+            for each in several
+        )
+        for name, several in found.items()
+    }
 
 
 @contextmanager
@@ -99,26 +147,49 @@ def _registries(
         }
         here = {each.name: each for name in names for each in registries_on(runner.fleet, name)}
         for each in here.values():
-            if not each.read_only_of and (why := why_left_out(each)):
+            if each.read_only_of:
+                continue
+            if why := why_left_out(each) or _why_not_now(each, names, common if locked else None):
                 show_text(common.console(), f"{each.name} is left out: {why}")
+                service = f"regfleet-{each.name}"
+                its = {
+                    name: tuple(one for one in several if one.service != service)
+                    for name, several in its.items()
+                }
         yield runner, {name: each for name, each in its.items() if each}
+
+
+def _why_not_now(registry: Registry, names: Sequence[str], collecting: Common | None) -> str:
+    """Why a registry of several hosts has no part in this run; empty where it has.
+
+    Args:
+        collecting: the options of a run that collects; None for one that only reads.
+    """
+    missing = [host.name for host in registry.hosts if host.name not in names]
+    if len(missing) == len(registry.hosts):  # a gateway's host alone
+        return f"none of its hosts has a part in this run: it runs on {missing[0]}"
+    if collector(registry) in missing:
+        return f"its images are read on {collector(registry)}, which has no part in this run"
+    if collecting is None:
+        return ""
+    if missing:
+        return f"{missing[0]} runs it, too, and has no part in this run: take in all its hosts"
+    if len(registry.hosts) > (collecting.parallel or len(registry.hosts)):
+        return f"its {len(registry.hosts)} hosts hold it at the same time: raise --parallel"
+    return ""
 
 
 def _state(fleet: Fleet, common: Common) -> StateDirectory:
     return StateDirectory.beside(fleet.path, fleet.name, common.state_dir)
 
 
-def _note(
-    note: image_work.Note,
-    runner: Runner,
-    jobs: Mapping[str, Collection],
-    done: Mapping[str, Sequence[Collected]],
-) -> None:
-    for name in jobs:
-        for each in done.get(name, ()):
+def _note(note: image_work.Note, runner: Runner, done: Mapping[str, Sequence[Collected]]) -> None:
+    for name, several in done.items():
+        for each in several:
             note.did(f"{each.service} on {name}: {each.blobs} blobs, {each.size} bytes freed")
-        if name not in done:
-            note.failed(f"{name}: {runner.report.hosts[name].error}")
+    for name, host in runner.report.hosts.items():
+        if not host.ok:
+            note.failed(f"{name}: {host.error}")
 
 
 def job_values(runner: Runner, doing: str, jobs: Mapping[str, Job[T]]) -> dict[str, T]:

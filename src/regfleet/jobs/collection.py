@@ -19,6 +19,23 @@ USUAL_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
+class Meeting:
+    """The hosts of a registry that is collected, which all only read meanwhile.
+
+    Attributes:
+        token: of this collection alone.
+        me: the host of the job.
+        collector: the host that collects.
+        others: the other ones.
+    """
+
+    token: str
+    me: str
+    collector: str
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A registry whose garbage is collected.
 
@@ -33,6 +50,7 @@ class Subject:
         login: NAME:PASSWORD of one of its users; None if it has none, or none is known here.
         minutes: how old manifests without a tag have to be.
         without: lines of REPOSITORY TAG in base64: tags that count as deleted, to look alone.
+        meeting: where other hosts run it, too; None where none does, or only to look.
     """
 
     service: str
@@ -46,6 +64,12 @@ class Subject:
     login: Secret | None = field(default=None, repr=False)
     minutes: int = USUAL_MINUTES
     without: str = ""
+    meeting: Meeting | None = None
+
+    @property
+    def collects(self) -> bool:
+        """Whether its job collects, and does not only hold it for another host."""
+        return self.meeting is None or self.meeting.me == self.meeting.collector
 
     def about(self) -> tuple[str, ...]:
         """The call that says which registry it is."""
@@ -64,13 +88,18 @@ class Subject:
             calls.append(("collection_as", encoded))
         if self.without and foresee:
             calls.append(("collection_as_if", self.without))
+        meeting = self.meeting
+        if meeting and meeting.me != meeting.collector:
+            return [*calls, ("collection_hold", meeting.token, meeting.me, meeting.collector)]
+        if meeting and not foresee:
+            calls.append(("collection_leads", meeting.token, meeting.me, *meeting.others))
         calls.append(("collection_foresee" if foresee else "collection_run", str(self.minutes)))
         return calls
 
 
 @dataclass(frozen=True, slots=True)
 class Collection(Job[tuple[Collected, ...]]):
-    """Collect the garbage of registries, one after another.
+    """Collect the garbage of registries, one after another; or hold one for the host that does.
 
     Attributes:
         foresee: whether only to look what a collection would delete.
@@ -80,7 +109,7 @@ class Collection(Job[tuple[Collected, ...]]):
     foresee: bool = False
 
     name: ClassVar[str] = "collection"
-    files: ClassVar[tuple[str, ...]] = ("collection.sh",)
+    files: ClassVar[tuple[str, ...]] = ("collection.sh", "collection_hosts.sh")
     # It reads every manifest and deletes thousands of files: of a large registry that takes hours.
     seconds: ClassVar[float] = 6 * 3600
 
@@ -103,4 +132,5 @@ class Collection(Job[tuple[Collected, ...]]):
             for each in answers
             if each.key == "collected"
         }
-        return tuple(found[each.service] for each in self.subjects)
+        its = (each for each in self.subjects if each.collects)
+        return tuple(found[each.service] for each in its)

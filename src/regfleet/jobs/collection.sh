@@ -14,7 +14,7 @@ trash= # directory of second names, on the storage's own file system
 collection_of() { # SERVICE KIND ADDRESS:PORT PROBE CONFIG STORAGE CONFIG-INSIDE PROGRAM... (that collects)
   service=$1 kind=$2 where=$3 question=$4 config=$5 storage=$6 inside=$7
   shift 7
-  collector=$*
+  program=$*
   root=$storage/docker/registry/v2
   collecting=$BASE/collecting/$service
   trash=$storage/docker/registry/.regfleet-collection
@@ -169,6 +169,10 @@ collection_restarts() { # prints the program that restarts the service
   "${kind}_restarts" "$service"
 }
 
+collection_waits_for() { # where another host collects: what `end` has to wait for
+  [ -z "$collector" ] || printf '%s\n' "$meet" "$collector" "$token" "$me" >"$collecting/meets"
+}
+
 # Reading from a file that is mounted over its configuration, the registry only reads.
 collection_begin() {
   boundary collection-begin
@@ -176,7 +180,7 @@ collection_begin() {
   identify $$ || { fail 'there is no /proc here'; return 1; }
   if ! mkdir -p "$collecting" || ! printf '%s\n' "$storage" >"$collecting/storage" ||
     ! printf '%s\n' "$$ ${process#*-}" >"$collecting/owner" ||
-    ! printf '%s\n' "$marker" >"$collecting/marker" || ! collection_restarts >"$collecting/restart" ||
+    ! printf '%s\n' "$marker" >"$collecting/marker" || ! collection_waits_for || ! collection_restarts >"$collecting/restart" ||
     ! printf '%s' "$collection_ends" | base64 -d >"$collecting/end"; then
     rm -rf "$collecting"
     fail "$collecting cannot be written" 'is the disk full? see `df -h` on the host'
@@ -195,7 +199,7 @@ collection_begin() {
   printf '%s\n' "$config" >"$collecting/config" || { fail "$collecting cannot be written"; return 1; }
   collection_watched
   boundary collection-read-only
-  collected_at=$(date +%s)
+  [ -n "$meet" ] || collected_at=$(date +%s)
   before=$("${kind}_process" "$service")
   : >"$marker"
   try "mount $marker.yml over $config" mount --bind "$marker.yml" "$config"
@@ -268,6 +272,7 @@ collection_asks() { # METHOD PATH: sets `code`
 collection_end() { # what begun ends: this one's work comes back unless it was verified
   boundary collection-end
   [ -e "$collecting/end" ] || return 0
+  if [ -n "$collector" ] && [ -n "$failed" ]; then collection_word lost; fi
   run sh "$collecting/end" "$collecting"
 }
 
@@ -292,7 +297,7 @@ collection_collect() { # MINUTES
   done <"$lists/by-repository"
   boundary collection-foresee
   # shellcheck disable=SC2086  # words of our own
-  if ! run $collector --dry-run "$inside" >"$lists/dry" 2>&1; then
+  if ! run $program --dry-run "$inside" >"$lists/dry" 2>&1; then
     collection_of_schema_1 || return 1
     fail "the registry's own dry run fails: $(serious <"$lists/dry" | tail -n 2 | flat)" 'nothing was deleted'
     return 1
@@ -309,9 +314,7 @@ collection_collect() { # MINUTES
   sed 's|^sha256:\(..\)\(.*\)$|blobs/sha256/\1/\1\2|' "$lists/eligible" >"$lists/places"
   collection_links_aside || { fail "blobs in $storage cannot be given second names" 'does its file system have hard links, and room?'; return 1; }
   boundary collection-delete
-  # shellcheck disable=SC2086
-  run $collector "$inside" >"$lists/done" 2>&1
-  ended=$?
+  collection_deletes || return 1
   boundary collection-verify
   cd "$root" || return 1
   collection_missing "$lists/reached" "$lists/missing.after"
@@ -332,7 +335,26 @@ collection_collect() { # MINUTES
   fi
   collection_without "$lists/eligible" "$lists/have" >"$lists/deleted"
   collection_size_of_deleted
-  collection_still_serves || return 1
+  collection_still_serves && collection_confirms
+}
+
+# Its process is known to whatever ends this one: it must not delete while pushes are taken.
+collection_deletes() { # sets `ended`
+  # shellcheck disable=SC2086
+  $program "$inside" </dev/null >"$lists/done" 2>&1 9>&- &
+  deleting=$!
+  if identify "$deleting"; then printf '%s %s\n' "$deleting" "${process#*-}" >"$collecting/program"; fi
+  while [ -n "$meet" ] && kill -0 "$deleting" 2>/dev/null; do
+    if ! collection_all_hold; then
+      kill -9 "$deleting"
+      fail "the collection was stopped, for $service may take pushes: $said" 'all that was deleted is put back'
+      return 1
+    fi
+    nap
+  done
+  wait "$deleting"
+  ended=$?
+  rm -f "$collecting/program"
 }
 
 # Registry 3 collects nothing while there is one manifest of schema 1: as of which tag it is told.
@@ -390,6 +412,7 @@ collection_finish() { # all is verified: from here on nothing comes back
     fail "$service does not answer after the collection: $(last_words "$kind" "$service")"
     return 1
   fi
+  collection_release || return 1
   collection_says "$(collection_counts "$lists/untagged")" "$(collection_counts "$lists/deleted")" "$bytes" \
     "$(($(date +%s) - collected_at))"
 }
@@ -400,7 +423,9 @@ collection_run() { # MINUTES
   collection_without "$lists/have" "$lists/reached" >"$lists/victims"
   if [ ! -s "$lists/untagged" ] && [ ! -s "$lists/victims" ]; then
     collection_says 0 0 0 0
-    return 0
+  else
+    collected_at=$(date +%s) # of several hosts the first one stops taking pushes now
+    collection_gather && collection_begin && collection_collect "$1" && collection_finish || return 1
   fi
-  collection_begin && collection_collect "$1" && collection_finish
+  collection_disperse
 }

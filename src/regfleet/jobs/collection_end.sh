@@ -56,6 +56,30 @@ IFS= read -r storage <"$place/storage"
 IFS= read -r marker <"$place/marker"
 trash=$storage/docker/registry/.regfleet-collection
 
+# Where another host collects, it has to have ended: it knows nothing of what is pushed here from now on.
+# It is taken for lost after two minutes of silence (collection_hosts.sh).
+if [ -e "$place/meets" ]; then
+  { read -r meet && read -r collector && read -r token && read -r me; } <"$place/meets"
+  before='' quiet=0
+  while [ "$quiet" -lt 480 ]; do
+    its='' word='' number=''
+    ls "$meet" >/dev/null 2>&1
+    { read -r its word number <"$meet/$collector"; } 2>/dev/null
+    if [ -z "$number" ] && [ -e "$meet/$collector" ]; then # it is just being written
+      its=$token word='' number=$before
+    fi
+    if [ "$its" != "$token" ] || [ "$word" = over ] || [ "$word" = "free.$me" ]; then break; fi
+    printf '%s lost 0\n' "$token" >"$meet/$me"
+    quiet=$((quiet + 1))
+    if [ "$number" != "$before" ]; then quiet=0; fi
+    before=$number
+    sleep 0.25 2>/dev/null || { sleep 1 && quiet=$((quiet + 3)); }
+  done
+fi
+
+# What deletes must not go on while pushes are taken; in a container the restart ends it, too.
+if { read -r pid start <"$place/program"; } 2>/dev/null && lives "$pid" "$start"; then kill -9 "$pid"; fi
+
 if [ -d "$trash" ] && [ ! -e "$place/verified" ]; then
   cd "$trash" || exit 1
   find . -type f | while IFS= read -r file; do

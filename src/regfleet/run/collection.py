@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import RegfleetError
 from regfleet.fleet.model import Fleet, Registry
-from regfleet.jobs.collection import Subject
+from regfleet.jobs.collection import Meeting, Subject
 from regfleet.model.desired import DesiredHost
 from regfleet.model.service import ComposeRun, Service
 from regfleet.secret import Secret
@@ -27,8 +27,8 @@ def subjects(
     """The registries of a host whose garbage can be collected.
 
     A pull-through cache is left out: it deletes by itself what has become old. So is a registry
-    whose images are in a bucket, which nobody on the host can read; and one of several hosts, of
-    which the others would take pushes meanwhile.
+    whose images are in a bucket, which nobody on the host can read. One of several hosts is there
+    on each of them: see `jobs_of`.
 
     Args:
         about: users of each registry.
@@ -47,6 +47,42 @@ def collectable(fleet: Fleet, want: DesiredHost) -> Iterator[tuple[Registry, Sub
             yield registry, _subject(registry, service)
 
 
+def collector(registry: Registry) -> str:
+    """The host that collects a registry's garbage, and reads its images; the others hold it."""
+    return registry.hosts[0].name
+
+
+def rounds(
+    fleet: Fleet, its: Mapping[str, Sequence[Subject]], token: str
+) -> Iterator[dict[str, tuple[Subject, ...]]]:
+    """Which subjects are collected at the same time, by host: one round after another.
+
+    First all that are of one host; then each registry of several, with all its hosts at once.
+
+    Args:
+        its: the subjects of each host.
+        token: of this run alone.
+    """
+    several = [each for each in fleet.declared if len(each.hosts) > 1]
+    shared = {f"regfleet-{each.name}" for each in several}
+    alone = {
+        name: tuple(each for each in subjects if each.service not in shared)
+        for name, subjects in its.items()
+    }
+    yield {name: found for name, found in alone.items() if found}
+    for registry in several:
+        names = [host.name for host in registry.hosts]
+        meeting = Meeting(f"{token}-{registry.name}", "", names[0], tuple(names[1:]))
+        found: dict[str, tuple[Subject, ...]] = {
+            name: (replace(each, meeting=replace(meeting, me=name)),)
+            for name in names
+            for each in its.get(name, ())
+            if each.service == f"regfleet-{registry.name}"
+        }
+        if found:
+            yield found
+
+
 def why_left_out(registry: Registry) -> str:
     """Why neither garbage is collected of a registry nor its images are read; empty if they are."""
     if registry.proxy:
@@ -55,8 +91,6 @@ def why_left_out(registry: Registry) -> str:
         return "the registries behind its gateway keep its images"
     if not registry.storage:
         return "its images are in a bucket, which is not read from the host"
-    if len(registry.hosts) > 1:
-        return "it runs on several hosts, and the others would take pushes meanwhile"
     return ""
 
 

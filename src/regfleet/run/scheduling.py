@@ -25,7 +25,7 @@ from regfleet.model.desired import DesiredHost, Timer
 from regfleet.model.observed import ObservedHost
 from regfleet.model.records import JobStatus
 from regfleet.run import backup
-from regfleet.run.collection import collectable
+from regfleet.run.collection import collectable, collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,8 @@ def scheduled_on(fleet: Fleet, want: DesiredHost) -> Iterator[Scheduled]:
 
 def _collections(fleet: Fleet, want: DesiredHost) -> Iterator[Scheduled]:
     for registry, subject in collectable(fleet, want):
+        if collector(registry) != want.name:
+            continue
         timer = scheduled.timer(
             Collection,
             fleet.name,

@@ -9,7 +9,7 @@ from regfleet.desired.resolve import resolve
 from regfleet.errors import PasswordError
 from regfleet.fleet.model import S3, Retention
 from regfleet.registry_api.target import Credentials
-from regfleet.run.collection import subjects, why_left_out
+from regfleet.run.collection import collector, rounds, subjects, why_left_out
 from regfleet.secret import Secret
 
 
@@ -76,7 +76,23 @@ def test_which_are_left_out(changes, words):
     assert words in why_left_out(registry(**changes))
 
 
-def test_several_hosts_are_left_out():
-    made = registry()
+def test_all_hosts_of_a_registry_take_part_at_once():
+    made = registry(shared=True)
     two = replace(made, hosts=(*made.hosts, replace(made.hosts[0], name="reg2")))
-    assert "several hosts" in why_left_out(two)
+    assert not why_left_out(two)
+    assert collector(two) == "reg1"
+    whole = fleet([two, registry("other", "other:5001")])
+    desired = resolve(whole, materials(whole, main=material(), other=material()))
+    about = {"main": Access(known=True), "other": Access(known=True)}
+    its = {name: subjects(whole, want, about) for name, want in desired.items()}
+    alone, together = rounds(whole, its, "t")
+    assert {name: [each.service for each in found] for name, found in alone.items()} == {
+        "reg1": ["regfleet-other"]
+    }
+    calls = {name: found[0].steps(foresee=False)[-2:] for name, found in together.items()}
+    assert calls["reg1"] == [
+        ("collection_leads", "t-main", "reg1", "reg2"),
+        ("collection_run", "1440"),
+    ]
+    assert calls["reg2"][-1] == ("collection_hold", "t-main", "reg2", "reg1")
+    assert [found[0].collects for found in together.values()] == [True, False]

@@ -157,10 +157,15 @@ def _several(place: Place, registry: Table, count: int) -> Iterator[Finding]:
     for key, why in (
         ("proxy", "a pull-through cache keeps notes of its own: declare one for each host"),
         ("adopt", "images can be taken over on one host alone"),
-        ("retention", "a collection stops pushes on one host alone, yet"),
     ):
         if registry.get(key):
             yield Finding((*place, key), f"does not go with several hosts: {why}", "name one host")
+    garbage = (registry.get("retention") or {}).get("gc") or {}
+    for key in ("every", "at"):
+        if garbage.get(key) is not None:
+            message = "does not go with several hosts, which cannot hold pushes together alone"
+            hint = "call `regfleet gc FILE --yes` by cron, on the machine with the state directory"
+            yield Finding((*place, "retention", "gc", key), message, hint)
 
 
 def _upstream(place: Place, registry: Table, document: Table) -> Iterator[Finding]:
