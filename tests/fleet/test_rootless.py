@@ -45,6 +45,7 @@ def twin(boot_for_module):
     twin = boot_for_module(
         HostSpec("reg", "bookworm", "docker", ("registry.test",)),
         HostSpec("own", "bookworm", "docker", ()),
+        HostSpec("new", "sid", "docker", ()),
     )
     # Of a person, with links in it.
     twin.hosts["own"].read("echo 'alone' >/srv/secret && chmod 600 /srv/secret")
@@ -229,6 +230,30 @@ def test_started_by_hand_it_is_reloaded_and_never_restarted(run, own):
     assert "started by hand" in said(done)
     document(run("destroy", "--yes", "--json", "--limit", "own"))
     assert told(own, MIRRORS) == "[]"
+
+
+def test_a_new_one_has_containerds_store_and_a_proxy(run, twin, proven):
+    """hosts.toml beside the CA, whose path is relative to it; `proxies` in daemon.json."""
+    new = twin.hosts["new"]
+    settings = '{"features": {"containerd-snapshotter": true}, "storage-driver": "native"}\n'
+    set_up(new, settings)
+    body = BODY.replace("[$own]", "[$new]").replace(
+        "[smoke]", '[client.alice.proxy]\nhttps = "http://p.test:3128"\n\n[smoke]'
+    )
+    done = document(run("apply", "--yes", "--json", body=body))
+    smoke = done["hosts"]["new"]["smoke"]
+    assert {smoke[f"{name}/{step}"] for name in ("main", "plain") for step in ("push", "run")} == {
+        "passed"
+    }
+    assert run("plan", "--detailed-exitcode", body=body).returncode == 0
+    assert told(new, "{{.HTTPSProxy}}") == "http://p.test:3128"
+    refused = run("apply", "--yes", body=body, client='daemon = { "debug" = "no switch" }')
+    assert "dockerd refuses the new ~ops/.config/docker/daemon.json" in said(refused)
+    proven("docker-rootless", told(new, "{{.ServerVersion}}"), "sid", "containerd's store, proxy")
+    document(run("destroy", "--yes", "--json", "--limit", "new", body=body))
+    assert new.read(f"cat {PLACE}/daemon.json") == settings.strip()
+    assert new.run(f"ls {PLACE}/certs.d /var/lib/regfleet").stdout == ""
+    assert told(new, "{{.HTTPSProxy}}") == ""
 
 
 def test_the_hosts_own_docker_is_meant_unless_the_accounts_is_declared(run, own):

@@ -32,7 +32,7 @@ from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.http_proxy import without_login
 from regfleet.model.desired import NOT_DECLARED, DesiredHost, WantedSettings
-from regfleet.model.files import Directory, File
+from regfleet.model.files import Directory, File, account_of
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Action, Activation, Change, StartEngine, Step
 from regfleet.model.resource import Resource
@@ -58,15 +58,7 @@ class Docker:
     def wants(self, needs: ClientNeeds) -> EngineWants:
         """CAs under certs.d (read at every use), plain registries and mirrors in daemon.json."""
         directories, files = certificates(CERTS, needs)
-        conditional: list[Directory | File] = []
-        for trust in needs.trusts:
-            if trust.plain or trust.ca:
-                home, why = f"{CERTS}/{trust.endpoint}", trust.reason
-                conditional += [
-                    Directory(CERTS, 0o755, why),
-                    Directory(home, 0o755, why, own=True),
-                    File(f"{home}/hosts.toml", _hosts_toml(trust), 0o444, why),
-                ]
+        conditional = hosts_tomls(CERTS, needs)
         for found in proxy.drop_ins(needs.proxy, needs.fleet, (docker_proxy.UNIT,)):
             conditional += found
         wanted = settings(needs)
@@ -133,12 +125,34 @@ def settings(needs: ClientNeeds) -> WantedSettings:
     return WantedSettings(lists, values, reasons, secret)
 
 
-def _hosts_toml(trust: Trust) -> bytes:
-    """What containerd's resolver reads of a registry, in Docker's own certs.d.
+def hosts_tomls(certs: str, needs: ClientNeeds, mode: int = 0o755) -> list[Directory | File]:
+    """What containerd's resolver reads of each registry, in Docker's own certs.d.
 
     moby daemon/hosts.go (28.0 and later): with the containerd image store the directory is given
     to containerd's `ConfigureHosts`, which reads no *.crt beside a hosts.toml. Released versions
     have ignored insecure-registries there (moby#51080, docker/cli#6748).
+
+    Args:
+        certs: that directory.
+        mode: of the directories.
+    """
+    found: list[Directory | File] = []
+    for trust in needs.trusts:
+        if trust.plain or trust.ca:
+            place, why = f"{certs}/{trust.endpoint}", trust.reason
+            found += [
+                Directory(certs, mode, why),
+                Directory(place, mode, why, own=True),
+                File(f"{place}/hosts.toml", _hosts_toml(trust, place), 0o444, why),
+            ]
+    return found
+
+
+def _hosts_toml(trust: Trust, place: str) -> bytes:
+    """A hosts.toml.
+
+    Where an account's home is, is not known here: containerd takes the CA's path to be relative to
+    the file then (containerd, docs/hosts.md, "ca field").
     """
     url = f"{'http' if trust.plain else 'https'}://{trust.endpoint}"
     lines = [
@@ -149,11 +163,11 @@ def _hosts_toml(trust: Trust) -> bytes:
         '  capabilities = ["pull", "resolve", "push"]',
     ]
     if trust.ca:
-        lines.append(f'  ca = "{CERTS}/{trust.endpoint}/ca.crt"')
+        lines.append(f'  ca = "{"" if account_of(place) else f"{place}/"}ca.crt"')
     return ("\n".join(lines) + "\n").encode()
 
 
-def _containerd_store(seen: ObservedHost, declared: Json) -> bool:
+def containerd_store(seen: ObservedHost, declared: Json) -> bool:
     """Whether images will lie in containerd's store once the plan is done."""
     return declared is True or (declared is None and seen.engine.containerd_store)
 
@@ -162,7 +176,7 @@ def _hosts_tomls(
     want: DesiredHost, seen: ObservedHost, declared: Json
 ) -> tuple[Directory | File, ...]:
     """What is wanted only where images lie in containerd's store."""
-    if not _containerd_store(seen, declared):
+    if not containerd_store(seen, declared):
         return ()
     return tuple(each for each in want.conditional if not proxy.is_drop_in(each.path))
 

@@ -25,8 +25,7 @@ rootless_look() { # after `engine_account`
   case $said in
     '{'*'}')
       say 'of rootless state up'
-      version=${said#*'"ServerVersion":"'}
-      of_own version "${version%%'"'*}"
+      of_own version "$(printf '%s\n' "$said" | sed -n 's/.*"ServerVersion":"\([^"]*\)".*/\1/p')"
       say "of rootless info $said"
       ;;
     *)
@@ -39,14 +38,13 @@ rootless_look() { # after `engine_account`
 look_stopped() { # one that does not run: whether its account's systemd can start it
   if ask_own 20 has docker.service; then :; fi
   case $said in
-    *manager*unit*)
+    "manager${NL}unit")
       say 'of rootless state down'
       of_own unit docker.service
       ;;
     *)
       say 'of rootless state missing'
-      command -v dockerd-rootless.sh >/dev/null 2>&1 || command -v rootlesskit >/dev/null 2>&1 || of_own programs none
-      case $said in *manager*) ;; *) of_own manager none ;; esac
+      case $said in manager) ;; *) of_own manager none ;; esac
       ;;
   esac
   of_own version "$(dockerd --version 2>/dev/null | sed 's/^Docker version \([^,]*\).*/\1/')"

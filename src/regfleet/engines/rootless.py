@@ -19,8 +19,13 @@ from regfleet.documents import json_document
 from regfleet.documents.interface import path
 from regfleet.engines import docker_facts as facts
 from regfleet.engines import docker_info, docker_proxy, edits
-from regfleet.engines.docker import refuse_mirror_paths, settings
-from regfleet.engines.docker_activation import INSECURE, MIRRORS, Activator
+from regfleet.engines.docker import (
+    containerd_store,
+    hosts_tomls,
+    refuse_mirror_paths,
+    settings,
+)
+from regfleet.engines.docker_activation import INSECURE, MIRRORS, Activator, snapshotter
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
@@ -71,6 +76,7 @@ class Rootless:
             if files or wanted
             else (),
             tuple(files),
+            tuple(hosts_tomls(f"{place}/certs.d", needs, _PRIVATE)),
             edits={f"{place}/daemon.json": wanted} if wanted else {},
             logins=(*needs.logins, *proxies),
         )
@@ -98,8 +104,10 @@ class Rootless:
         refuse_mirror_paths(wanted, want, its)
         _refuse_proxy(want, engine, config)
         changes, steps = self._activated(want, found, edited, activator)
+        in_containerd = containerd_store(its, snapshotter(activator.after))
         return EnginePlan(
             changes,
+            also=want.conditional if in_containerd else (),
             configure=(*edited.steps, *steps),
             edits={config: edited.owned},
             expected=edited.expected,
@@ -286,14 +294,6 @@ def _refuse(want: DesiredHost, found: OtherEngine, engine: ObservedEngine) -> No
             "~/.config/docker",
             "start it without --config-file and XDG_CONFIG_HOME, or set it up by hand as "
             f"{account}",
-        )
-    if engine.containerd_store:
-        raise HostError(
-            want.name,
-            f"the Docker of {account} keeps its images by containerd's image store, which is not "
-            "supported there",
-            '`"features": {"containerd-snapshotter": false}` in its daemon.json chooses the other '
-            "one: images in the present one are not seen then",
         )
 
 

@@ -62,12 +62,11 @@ as_own() { # SECONDS VERB ARGUMENT...: rootless.account.sh, after `find_own`; a 
   account_seconds=20
 }
 
-# The same, with its answer in `said`, and whether it did well.
+# The same, with its answer in `said`, and whether it did well. It is taken apart by programs: what a
+# shell cuts off a text takes it the square of the text's length, and that is the account's to choose.
 ask_own() { # SECONDS VERB ARGUMENT...
   said=$(as_own "$@")
-  ended=${said##*@ended }
-  said=${said%@ended *}
-  said=${said%"$NL"}
-  said=${said%"$NL"}
-  [ "$ended" = 0 ]
+  ended=$(printf '%s\n' "$said" | tail -n 1 | cut -c1-20)
+  said=$(printf '%s\n' "$said" | sed '$d')
+  [ "$ended" = '@ended 0' ]
 }

@@ -282,7 +282,7 @@ look_home() { # ~ACCOUNT/PATH...: as look_paths; all in one home
   account=${1#\~}
   account=${account%%/*}
   find_account "$account" || return 0
-  told=$(for path; do printf '%s\n' "$home/${path#*/}"; done | in_home "$account" stats /)
+  told=$(for path; do printf '%s\n' "$home/${path#*/}"; done | in_home "$account" stats / | cut -c1-200)
   set -f
   for path; do
     # shellcheck disable=SC2086  # words

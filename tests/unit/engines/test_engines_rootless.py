@@ -84,6 +84,31 @@ def test_its_containers_proxies_are_the_accounts():
     assert [(each.account, each.endpoint) for each in wants.logins] == [("alice", PROXIES)]
 
 
+STORE = [["driver-type", "io.containerd.snapshotter.v1"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "values", "written"),
+    [
+        (info(), {}, False),
+        (info(DriverStatus=STORE), {}, True),
+        (info(), {"features": {"containerd-snapshotter": True}}, True),
+    ],
+)
+def test_containerds_store_reads_hosts_toml_whose_ca_is_beside_it(said, values, written):
+    wants = Rootless().wants(needs())
+    found = plan(want(values=values, conditional=wants.conditional), seen(own(said=said)))
+    texts = {each.path: each.content.decode() for each in found.also if hasattr(each, "content")}
+    assert set(texts) == (
+        {f"{PLACE}/certs.d/{each}.lan:5000/hosts.toml" for each in ("reg", "plain")}
+        if written
+        else set()
+    )
+    if written:
+        assert '\n  ca = "ca.crt"\n' in texts[f"{PLACE}/certs.d/reg.lan:5000/hosts.toml"]
+        assert 'server = "http://plain' in texts[f"{PLACE}/certs.d/plain.lan:5000/hosts.toml"]
+
+
 def test_who_needs_nothing_gets_no_directory():
     wants = Rootless().wants(needs(trusts=()))
     assert (wants.directories, wants.files, wants.edits) == ((), (), {})

@@ -202,6 +202,22 @@ def engine(home):
 
 
 @EVERY_SHELL
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("script", ["yes", "exit 3", "echo '@ended 0'; sleep 600"])
+def test_an_engine_that_hangs_floods_or_fails_is_one_that_failed(shell, place, home, script):
+    if "sleep" in script and shell != "dash":
+        pytest.skip("takes its seconds in one shell")
+    (home / "bin/docker").write_text(f"#!/bin/sh\n{script}\n")
+    (length,) = run(
+        shell,
+        place,
+        "find_own nobody; ask_own 1 docker version && echo well; echo ${#said}",
+        before="",
+    )
+    assert int(length) < 1_200_000
+
+
+@EVERY_SHELL
 def test_root_runs_nothing_from_where_an_accounts_engine_is(shell, place, home, engine):
     said = run(
         shell,

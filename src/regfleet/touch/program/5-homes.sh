@@ -81,7 +81,7 @@ home_drop() { # PATH; what stood there before us comes back
 home_drop_directory() { # PATH: only when nothing is left in it
   of_home "$1" || return 1
   place=$file file=$file/.
-  each leave_way "$(in_home "$account" way "$file" </dev/null | head -n 1)"
+  each leave_way "$(in_home "$account" way "$file" </dev/null | head -n 1 | cut -c1-4000)"
   file=$place
   changed=1
   in_home "$account" unmake "$file" </dev/null >/dev/null

@@ -31,7 +31,7 @@ note_home() { # ACCOUNT PATH: whoever puts it back does so as that account
 # Directories on the way to a login are noted before they are there, the deepest first.
 keep_ways() { # ACCOUNT FILE
   ways=
-  each note_way "$(in_home "$1" missing "$2" </dev/null | head -n 20)" || return 1
+  each note_way "$(in_home "$1" missing "$2" </dev/null | head -n 20 | cut -c1-4000)" || return 1
   [ -n "$ways" ] || return 0
   printf '%s%s' "$ways" "$(cat "$saved/made")" >"$saved/made.new" &&
     mv -f "$saved/made.new" "$saved/made"
@@ -170,7 +170,7 @@ logout() { # ENGINE FILE ACCOUNT ENDPOINT
       case $said in *'ok') ;; *) say "note $name did not forget the login of $account at $4: $(printf '%s' "$said" | flat)" ;; esac
       ;;
   esac
-  each leave_way "$(in_home "$account" way "$file" </dev/null | head -n 20)"
+  each leave_way "$(in_home "$account" way "$file" </dev/null | head -n 20 | cut -c1-4000)"
   answer=$(in_home "$account" drop "$file" "$key" </dev/null)
   case $answer in
     # A configuration that says nothing any more is one that was not there before.
