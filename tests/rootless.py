@@ -1,5 +1,14 @@
-"""Docker without root on a test host: Debian's own scripts, as an account would set it up."""
+"""Docker without root on a test host: Debian's own scripts, by the commands of the how-to."""
 
+import re
+from pathlib import Path
+
+GUIDE = Path(__file__).parents[1] / "docs/how-to/rootless.md"
+LINGER, INSTALL_IT, ENABLE = (
+    line.removeprefix("sudo ").replace("alice", "ops")
+    for line in re.findall(r"^\$ (.*)$", GUIDE.read_text(), re.MULTILINE)
+    if not line.startswith(("regfleet", "podman"))
+)
 ACCOUNT = "ops"
 HOME = "/home/ops"
 PLACE = f"{HOME}/.config/docker"
@@ -25,8 +34,8 @@ done
 journalctl _UID=1000 -n 20 --no-pager >&2
 exit 1
 """
-MANAGER = """
-loginctl enable-linger ops
+MANAGER = f"""
+{LINGER}
 for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ -S /run/user/1000/systemd/private ] && exit
     sleep 1
@@ -36,7 +45,8 @@ exit 1
 # As its documentation has it. Containers need no network here, and no rules of iptables.
 UNIT = f"""
 set -e
-{AS} dockerd-rootless-setuptool.sh install --skip-iptables >/tmp/setup 2>&1 || cat /tmp/setup
+{AS} {INSTALL_IT} --skip-iptables >/tmp/setup 2>&1 || cat /tmp/setup
+{AS} {ENABLE}
 """
 
 
