@@ -27,6 +27,7 @@ RESTART = "systemctl reset-failed docker; systemctl restart docker"
 EDITED = {
     "a scheme before the address": '{"insecure-registries": ["http://10.0.0.1:5000"]}',
     "docker/for-linux 327": '{\n  "insecure-registries" : ["192.168.0.2:5000"]\n}\n',
+    "lines as Windows ends them": '{\r\n\t"insecure-registries": ["10.0.0.1:5000"]\r\n}\r\n',
     "all networks": '{"insecure-registries": ["0.0.0.0/0", "::/0"]}',
     "one mirror twice": (
         '{"registry-mirrors": ["https://m.test/", "https://n.test", "https://n.test/"]}'
@@ -36,6 +37,9 @@ REFUSED = {
     "moby 43051, a blank before the name": '{"insecure-registries": [" myregistry:5000"]}',
     "moby 30183, one document behind another": '{}\n{ "insecure-registries":["10.0.0.1:5000"] }\n',
     "moby 30183, half a list": '{ "insecure-registries":"this.is.my.ip:5000"] }\n',
+    "geerlingguy/ansible-role-docker 411, hosts beside the unit's -H": (
+        '{"hosts": ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375"]}'
+    ),
     "a text for a list": '{"insecure-registries": "10.0.0.1:5000"}',
     "moby 34476, a mirror without a scheme": '{"registry-mirrors": ["example.com:5000"]}',
 }
@@ -88,6 +92,21 @@ def test_what_is_edited(twin, run, text):
     for name, host in twin.hosts.items():
         assert host.run(f"cat {FILE}").stdout == text
         assert live(host) == before[name]
+
+
+def test_an_empty_file_with_which_dockerd_would_not_start_again(twin, run):
+    """moby/moby#25471: it ends with EOF. With what is declared in it, it starts."""
+    put(twin, "")
+    done = run("apply", "--yes", "--no-smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in twin.hosts.values():
+        host.read(RESTART)
+        insecure, mirrors = live(host)
+        assert ("plain.test:5000" in insecure, "https://m.test" in mirrors) == (True, True)
+    done = run("destroy", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in twin.hosts.values():
+        assert host.run(f"cat {FILE}").stdout == ""  # as it was
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
