@@ -10,9 +10,8 @@ podman_look() {
   fi
   look_registries_conf
   # Where root has a file of its own, /etc/containers is not read (containers-registries.conf(5), FILES).
-  for file in "${HOME:-/root}/.config/containers/registries.conf" /root/.config/containers/registries.conf; do
-    if [ -e "$file" ]; then say "of podman own $file"; break; fi
-  done
+  file=/root/.config/containers/registries.conf # HOME is none here: see common.sh
+  if [ -e "$file" ]; then say "of podman own $file"; fi
   for file in /usr/share/containers/containers.conf /etc/containers/containers.conf \
     /etc/containers/containers.conf.d/*.conf; do
     if grep -q '^[[:space:]]*env[[:space:]]*=' "$file" 2>/dev/null; then look_text "$file"; fi
