@@ -12,12 +12,14 @@ class Pushed:
     Attributes:
         digest: of the manifest or index.
         at: seconds since 1970, by the registry host's clock.
+        unfinished: whether a deletion of it was interrupted: it has no image any more.
     """
 
     repository: str
     name: str
     digest: str
     at: int
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from regfleet.fleet.model import Retention, Rule
 from regfleet.model.retention import Doomed, Pushed
 from regfleet.registry_api.deletion import subject_of
 
+_UNFINISHED = "an earlier deletion of it was interrupted"
+
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
@@ -62,11 +64,12 @@ def doomed(
         if rule.keep_deployed and deployed.unknown:
             kept_for = deployed.unknown
             continue
-        last = _last(its, rule.keep_last)
+        # One whose deletion was interrupted was the last to be written, and takes nobody's place.
+        last = _last([tag for tag in its if not tag.unfinished], rule.keep_last)
         found += [
-            Doomed(tag, _why(rule, tag, now))
+            Doomed(tag, _UNFINISHED if tag.unfinished else _why(rule, tag, now))
             for tag in its
-            if tag.name not in last and not _stays(rule, tag, deployed, now)
+            if tag.unfinished or (tag.name not in last and not _stays(rule, tag, deployed, now))
         ]
     return found, kept_for
 

@@ -12,7 +12,7 @@ from regfleet.registry_api import answers
 from regfleet.shell import frame
 from regfleet.shell.frame import framed, stray
 
-_FIELDS = 5  # of a line `@tag TIME DIGEST REPOSITORY TAG`
+_FIELDS = 5  # of a line `@tag TIME DIGEST REPOSITORY TAG`, or `@left ...`
 _LONGEST_TIME = 11  # digits: the year 5138
 
 
@@ -41,18 +41,18 @@ def parse(host: str, lines: Iterable[str], mark: str) -> list[Pushed]:
             f"the times of the tags could not be read ({stray(answer) or 'no output'})",
             "run it again; if it stays so, see whether the registry's storage can be read",
         )
-    found = [_tag(host, line) for line in said if line.startswith("@tag ")]
+    found = [_tag(host, line) for line in said if line.startswith(("@tag ", "@left "))]
     return sorted(found, key=lambda tag: (tag.repository, tag.name))
 
 
 def _tag(host: str, line: str) -> Pushed:
     fields = line.split(" ")
     if len(fields) == _FIELDS:
-        _, at, digest, repository, name = fields
+        word, at, digest, repository, name = fields
         plain = at.isascii() and at.isdecimal() and len(at) <= _LONGEST_TIME
         names = answers.is_repository(repository) and answers.is_tag(name)
         if plain and names and answers.is_digest(digest):
-            return Pushed(repository, name, digest, int(at))
+            return Pushed(repository, name, digest, int(at), unfinished=word == "@left")
     raise HostError(
         host,
         "what it says of a tag cannot be parsed",

@@ -1,0 +1,45 @@
+"""When tags were pushed, as a host reads it from a storage; deletions that were interrupted."""
+
+import hashlib
+import json
+import os
+
+import pytest
+from shells import parameters, run
+
+from regfleet.fleet.model import Retention, Rule
+from regfleet.retention import pushed
+from regfleet.retention.decide import Deployed, doomed
+
+EMPTY = {"schemaVersion": 2, "manifests": [], "annotations": {"io.regfleet.untag": "1"}}
+
+
+def tag(root, name, document, at):
+    content = json.dumps(document).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    blob = root / "blobs/sha256" / digest[:2] / digest
+    link = root / "repositories/app/_manifests/tags" / name / "current/link"
+    for place, text in ((blob / "data", content), (link, f"sha256:{digest}".encode())):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(text)
+    os.utime(link, (at, at))
+
+
+@pytest.mark.parametrize("shell", parameters())
+def test_an_interrupted_deletion_takes_nobodys_place(shell, tmp_path):
+    root = tmp_path / "docker/registry/v2"
+    for number in range(3):
+        tag(root, f"{number}", {"schemaVersion": 2, "number": number}, 1000 + number)
+    tag(root, "gone", EMPTY, 2000)
+    said = run(shell, pushed.render(str(tmp_path), "m"), TMPDIR=str(tmp_path)).stdout.decode()
+    tags = pushed.parse("reg1", said.splitlines(), "m")
+    assert [(each.name, each.at, each.unfinished) for each in tags] == [
+        ("0", 1000, False),
+        ("1", 1001, False),
+        ("2", 1002, False),
+        ("gone", 2000, True),
+    ]
+    rules = Retention((Rule(("app",), keep_last=2),))
+    going, _ = doomed(rules, tags, Deployed(), 3000)
+    assert [each.tag.name for each in going] == ["0", "gone"]
+    assert going[1].reason == "an earlier deletion of it was interrupted"
