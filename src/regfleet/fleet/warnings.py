@@ -124,7 +124,7 @@ def _standby_warnings(registry: Registry, fleet: Fleet) -> Iterator[Finding]:
     lag = min(every, default=0)
     message = (
         f"when {one} fails, {two} serves without what it has not copied yet: pushes of up to "
-        f"{_interval(lag)}, and of as long as a copy takes; nothing is deleted in both at once"
+        f"{_interval(lag)}, and of as long as a copy takes; deletions do not travel at all"
     )
     hint = f"`regfleet status` shows how far {two} is behind"
     yield Finding(("registry", registry.name, "gateway", "before"), message, hint)

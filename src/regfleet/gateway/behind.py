@@ -81,7 +81,7 @@ def ways(behind: Sequence[Behind], places: Places, home: str, key: Secret) -> st
 
     Args:
         home: the directory of nginx's configuration, as nginx sees it.
-        key: the gateway's own key for tokens, which the mark is made from.
+        key: a secret that the mark is made from, and that does not change.
     """
     return "\n".join(
         _WAY.format(

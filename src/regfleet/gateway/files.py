@@ -13,7 +13,6 @@ from regfleet.gateway.nginx import Front
 from regfleet.gateway.policy import Policy
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import Directory, File
-from regfleet.secret import Secret
 
 ISSUER = "regfleet"
 READY = "/auth/ready/"
@@ -74,7 +73,7 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
             File(f"{where}/{nginx.CERTIFICATE}", material.pair.certificate_pem, 0o444, why),
             File(f"{where}/{nginx.KEY}", key, 0o600, why, secret=True),
         ]
-    plain += _ways(material, front, where, material.tokens.key_pem)
+    plain += _ways(material, front, where)
     if material.instances:
         shown = material.instances.certificate_pem
         plain.append(File(f"{where}/{upstreams.TRUST}", shown, 0o444, reason))
@@ -107,11 +106,13 @@ def needs(registry: Registry, material: RegistryMaterial, front: Front, where: s
     )
 
 
-def _ways(material: RegistryMaterial, front: Front, where: str, key: Secret) -> Iterator[File]:
+def _ways(material: RegistryMaterial, front: Front, where: str) -> Iterator[File]:
     """The ways to other registries, where it is a gateway alone; they hold its logins."""
     reason = f"registry.{front.name}.gateway.before"
     if not material.behind:
         return
+    # One that stays: workers of before a reload meet those of after it on these ways.
+    key = material.http_secret
     for name, text in (
         (behind.WAYS, behind.ways(material.behind, front.places, front.home, key)),
         (behind.WAY, behind.way(key)),

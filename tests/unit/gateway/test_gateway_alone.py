@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import signal
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -18,6 +19,7 @@ from regfleet.fleet.model import Gateway, PasswordSource, User
 from regfleet.gateway import behind
 from regfleet.gateway.upstreams import Upstreams
 from regfleet.materials import Behind
+from regfleet.pki import tokens
 from regfleet.pki.certificates import server_pair
 from regfleet.runtimes import configuration
 from regfleet.secret import Secret
@@ -353,6 +355,38 @@ def test_a_registry_that_another_ca_signed_for_is_sent_nothing(make):
     before = made.log("one").count('"GET /v2/')
     assert made.pull("team-a/app", user="alice").status == 503
     assert made.log("one").count('"GET /v2/') == before
+
+
+def test_a_new_key_is_taken_up_without_a_refused_request(make):
+    """Workers of before a reload ask by the ways of those after it."""
+    made = make()
+    assert made.push("team-a/app", user="root").status == 201
+    now = datetime.now(timezone.utc)
+    before = made.token("repository:team-a/app:pull", user="bob")
+    answers, stop = [], threading.Event()
+
+    def pull():
+        while not stop.is_set():
+            answers.append(made.pull("team-a/app", user="bob").status)
+
+    pulling = threading.Thread(target=pull)
+    pulling.start()
+    try:
+        tokens.accept_next(made.state, "main", now)
+        made.reload()
+        tokens.sign_with_next(made.state, "main")
+        made.reload()
+        after = made.token("repository:team-a/app:pull", user="bob")
+        for token in (before, after):
+            assert made.pull("team-a/app", token=token).status == 200
+        tokens.forget_former(made.state, "main")
+        made.reload()
+    finally:
+        stop.set()
+        pulling.join()
+    assert made.pull("team-a/app", token=after).status == 200
+    assert made.pull("team-a/app", token=before).status == 401
+    assert set(answers) == {200}
 
 
 @pytest.fixture
