@@ -1,0 +1,146 @@
+"""The host of a gateway is killed over it: while the gateway comes, goes, and takes a role up.
+
+A gateway on a host of its own before a registry (`gateway.hosts`), before registries that know
+nothing of it (`gateway.before`), and with a common address (`gateway.vip`). In the soak alone, at
+the last boundary of each name. No boundary is named here.
+"""
+
+import pytest
+from driver import SOAK, Driver, kill_at
+from urllib3 import PoolManager
+from urllib3.util import make_headers
+
+from regfleet.jobs.recovery import Recovery
+from regfleet.rehearse.twin import HostSpec
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not SOAK, reason="long: set REGFLEET_SOAK"),
+]
+
+FRONT = "lb1"
+REGISTRY = """
+[registry.NAME]
+WHERE
+endpoint = "ENDPOINT"
+image_archive = "$registry_tar"
+tls = { source = "none" }
+allow_plaintext_passwords = true
+"""
+ROLES = """
+admins = ["root"]
+users.root.password = "generate"
+users.bob.password = "generate"
+projects.team.members = { bob = "ROLE" }
+
+[registry.main.gateway]
+hosts = [HOSTS]
+image_archive = "$nginx_tar"
+MORE
+"""
+MAIN = REGISTRY.replace("NAME", "main").replace("ENDPOINT", "registry.test:5000")
+ONE = REGISTRY.replace("NAME", "one").replace("ENDPOINT", "reg1.test:5001")
+RUNS = "hosts = [$reg1]"
+KINDS = {
+    "hosts": (MAIN.replace("WHERE", RUNS) + ROLES, "$lb1", ""),
+    "before": (
+        ONE.replace("WHERE", RUNS) + MAIN.replace("WHERE", "") + ROLES, "$lb1", 'before = ["one"]'
+    ),
+    "vip": (MAIN.replace("WHERE", RUNS) + ROLES, "$lb1, $lb2", 'vip = "VIP/24"'),
+}  # fmt: skip
+CONTAINERS = ["regfleet-main.gateway", "regfleet-main.users"]
+CHANGES = {"comes and goes": ("gone", "guest"), "a role": ("guest", "developer")}
+
+
+@pytest.fixture(scope="module")
+def twin(boot_for_module):
+    return boot_for_module(
+        HostSpec("reg1", aliases=("reg1.test",)),
+        HostSpec(FRONT, aliases=("registry.test",)),
+        HostSpec("lb2"),
+    )
+
+
+class Front:
+    """The gateway's host in its states, and how it gets from one to another."""
+
+    def __init__(self, twin, write_fleet, kind):
+        self.kind, self.host = kind, twin.hosts[FRONT]
+        body, hosts, more = KINDS[kind]
+        vip = f"{twin.hosts['reg1'].address.rpartition('.')[0]}.250"
+        body = body.replace("HOSTS", hosts).replace("MORE", more.replace("VIP", vip))
+        self.drivers = {
+            role: Driver(
+                write_fleet(twin, body.replace("ROLE", role), name=f"{kind}-{role}.toml"), twin
+            )
+            for role in ("guest", "developer")
+        }
+        self.drivers["gone"] = self.drivers["guest"]
+        ended = self.drivers["guest"].apply("reg1")
+        assert ended is None or ended.result == "changed", ended
+
+    def how(self, state):
+        return {"gone": state == "gone"}
+
+    def to(self, state):
+        self.drivers[state].apply(FRONT, **self.how(state))
+
+    @property
+    def state(self):
+        """What bob may do tells it."""
+        if not self.containers:
+            left = "ls -d /etc/regfleet; ls /etc/systemd/system | grep regfleet"
+            assert self.host.run(left).stdout == ""
+            return "gone"
+        assert self.containers == CONTAINERS
+        if self.kind == "vip":
+            assert self.host.read("systemctl is-active regfleet-main.vip") == "active"
+        word = self.drivers["guest"].materials.registries["main"].passwords["bob"].reveal()
+        where = f"http://{self.host.address}:5000/v2/team/app/blobs/uploads/"
+        pool = PoolManager(timeout=30, retries=False)
+        answer = pool.request("POST", where, headers=make_headers(basic_auth=f"bob:{word}"))
+        return {202: "developer", 403: "guest"}.get(answer.status, answer.status)
+
+    @property
+    def containers(self):
+        return sorted(self.host.read("docker ps -a --format '{{.Names}}'").split())
+
+
+@pytest.fixture
+def front(twin, write_fleet, kind):
+    made = Front(twin, write_fleet, kind)
+    yield made
+    for name in made.drivers["guest"].wanted:
+        made.drivers["guest"].destroy(name)
+
+
+def chosen(boundaries):
+    """The last boundary of a name: before it as much as may be has happened."""
+    return list({step: (number, step) for number, step in boundaries}.values())
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_kill_leaves_a_gateways_host_with_or_without(front, tally, kind):
+    tried = 0
+    for states in CHANGES.values():
+        front.to(states[0])
+        for before, after in (states, states[::-1]):
+            driver = front.drivers[after]
+            boundaries, ended = driver.boundaries(FRONT, **front.how(after))
+            assert ended.result == "changed", ended
+            assert front.state == after
+            for number, step in chosen(boundaries):
+                where = f"{kind}, {before} to {after}: killed at {number}, {step}"
+                front.to(before)
+                assert front.state == before, where
+                cut = driver.touch_with(FRONT, kill_at(number), **front.how(after))
+                # A package is installed once: then there is a boundary less.
+                assert cut.cut or cut.result == "changed", where
+                ended = driver.do(FRONT, Recovery()).outcome
+                assert ended.result in {"changed", "unchanged", "rolled-back"}, (where, ended)
+                assert front.state in states, where
+                front.to(after)
+                assert driver.plan(FRONT, **front.how(after)).empty, where
+                assert front.state == after, where
+                tried += 1
+    tally(f"touch of a gateway's own host killed: {kind}", tried, tried)
