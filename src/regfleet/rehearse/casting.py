@@ -64,7 +64,7 @@ def cast(
     if not chosen:
         engines = {client.engine for client in whole.clients.values()} & NOT_TO_BE_HAD
         raise UsageError(
-            f"no Debian release has {', '.join(sorted(engines))}, so there is no host to rehearse",
+            f"a rehearsal cannot set up {', '.join(sorted(engines))}, and no other host is left",
             "take hosts of other engines, too",
         )
     runs = {name for registry in fleet.registries.values() for name in registry.members}

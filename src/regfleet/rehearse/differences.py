@@ -130,7 +130,7 @@ def _accounts(twin: Likeness) -> Iterator[str]:
 def _missing(whole: Fleet, cast: Cast) -> Iterator[str]:
     for name in cast.without:
         client = whole.clients[name]
-        yield f"{name} is left out: no Debian release has {client.engine}"
+        yield f"{name} is left out: a rehearsal cannot set up {client.engine}"
 
 
 def _copies(fleet: Fleet) -> Iterator[str]:

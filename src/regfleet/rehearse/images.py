@@ -34,7 +34,7 @@ _BASES = {"docker": "bare", "bare": "light", "sysv": "light", "openrc": "light"}
 
 # The variant that has a client engine; those not here are installed on the fallback.
 _VARIANT_OF_ENGINE = {"docker": "docker", "docker-sysconfig": "docker"}
-# Client engines that no Debian release has a package of, or that no host has from the start.
+# Client engines that a rehearsal cannot set up a package of, or that no host has from the start.
 NOT_TO_BE_HAD = frozenset({"buildkit", "cri-o", "docker-rootless", "k3s", "rke2"})
 
 Progress = Callable[[str], None]

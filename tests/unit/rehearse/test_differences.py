@@ -44,7 +44,7 @@ LOCAL_HOST = Host(LOCAL, "localhost", Ssh(None, 22, None, True, "strict", None))
         (fleet(clients=[client(engine="podman", install=False)]), None, {},
          "engines: podman is installed here, though install is off (build)"),
         (fleet(clients=[client(), client("kube", hosts=(host("k1"),), engine="rke2")]), None, {},
-         "engines: kube is left out: no Debian release has rke2"),
+         "engines: kube is left out: a rehearsal cannot set up rke2"),
         (fleet([registry(image="registry:3"), registry("two", "t:5000", hosts=(host("r2"),))]),
          StandIns(images={"main": SEED, "two": SEED}), {},
          f"images: registry:3 of main {PLAYED}"),
