@@ -8,6 +8,8 @@ from test_replication import push
 from regfleet.rehearse.twin import HostSpec
 from regfleet.replication import engine
 
+pytestmark = pytest.mark.long
+
 MAIN = """
 [registry.main]
 hosts = [$reg1]

@@ -7,6 +7,8 @@ import pytest
 from regfleet.rehearse.twin import HostSpec
 from rootless import ACCOUNT, AS, HOME, PLACE, READY, as_account, set_up, told
 
+pytestmark = pytest.mark.long
+
 BODY = """
 [registry.main]
 hosts = [$reg]
