@@ -9,10 +9,10 @@ restart with a stand-in for the service.
 from __future__ import annotations
 
 from collections.abc import Collection
+from importlib import import_module
 from urllib.parse import urlsplit
 
-from regfleet.documents import yaml
-from regfleet.documents.interface import path
+from regfleet.documents.interface import Document, path
 from regfleet.engines import boot, edits, installation, proxy
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, by_registry
@@ -93,7 +93,7 @@ class Rancher:
         unit = found.facts.get("unit", "")
         restart = found.state in {"up", "silent"} and product == self.name and bool(unit)
         activation: Activation = "restart" if restart else "none"
-        editor = edits.Editor(yaml.parse, want, seen, owned, others)
+        editor = edits.Editor(_parse, want, seen, owned, others)
         place = found.facts.get("registries", self.registries)
         # It may have been another file when ours was written.
         before = [each for each in owned.edits if each.endswith(".yaml") and each in seen.texts]
@@ -199,3 +199,9 @@ def _endpoint(mirror: Mirror) -> str:
     """A mirror's URL; with a path of its own it is taken as it is, so `/v2` has to be said."""
     url = mirror.url.rstrip("/")
     return f"{url}/v2" if urlsplit(url).path else url
+
+
+def _parse(text: str | None) -> Document:
+    # Imported here: PyYAML takes longer than all engines, and few hosts need it.
+    found: Document = import_module("regfleet.documents.yaml").parse(text)
+    return found

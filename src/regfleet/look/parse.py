@@ -33,7 +33,7 @@ from regfleet.model.observed import (
     OtherEngine,
 )
 from regfleet.model.service import ServiceKind
-from regfleet.services.container import API_CONTAINERS
+from regfleet.services.container import API_CONTAINERS, API_IMAGE, API_IMAGES
 from regfleet.shell.frame import framed, stray
 
 MOST_ID = 1 << 32  # user and group ids are 32 bits (credentials(7))
@@ -50,9 +50,7 @@ PARSE_ERRORS = (
     RecursionError,
 )
 
-# Paths of the engine's API before and after an image's name, and the status of a good answer.
-API_IMAGES, API_IMAGE = "/images/", "/json"
-FOUND = "200"
+FOUND = "200"  # the API's status of a good answer
 COMPOSE_LABEL = "com.docker.compose.project"  # Compose's own (docker/compose, pkg/api/labels.go)
 
 _MACHINE = {

@@ -9,11 +9,11 @@ from shlex import quote
 
 from regfleet import shell, timers
 from regfleet.engines import ENGINES, REGISTRY_ENGINE
-from regfleet.look.parse import API_IMAGE, API_IMAGES
 from regfleet.model.desired import PROXIES, STORE_DIRECTORIES, DesiredHost, LoginEntry
 from regfleet.model.files import Directory, File, account_of
 from regfleet.model.observed import IPV6
 from regfleet.services import KINDS, shell_of
+from regfleet.services.container import API_IMAGE, API_IMAGES
 from regfleet.shell import frame
 
 # What stands in `ObservedHost.logins` before the reason why an account's file cannot be read.

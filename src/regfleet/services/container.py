@@ -21,6 +21,8 @@ from regfleet.services.stores import others_files
 
 # The path of Docker's API that lists containers (moby, api/swagger.yaml, ContainerList).
 API_CONTAINERS = "/containers/json"
+# What comes before and after an image's name in the path that tells of it (the same, ImageInspect).
+API_IMAGES, API_IMAGE = "/images/", "/json"
 _IN_FILES = frozenset({"json-file", "local"})  # logging drivers that know max-size and max-file
 _DEFAULT_DRIVER = "json-file"
 
