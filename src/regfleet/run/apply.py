@@ -129,7 +129,8 @@ class Runner:
         found = [
             name
             for name in self.names
-            if (host := self.report.hosts[name]).ok and host.checks
+            # A changed one may have no checks: a registry without users has nothing to refuse.
+            if (host := self.report.hosts[name]).ok and (host.checks or host.status == "changed")
             if self.proof and name in self.proof.hosts
         ]
         for name in found:

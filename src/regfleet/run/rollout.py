@@ -61,7 +61,7 @@ def _one_instance_at_a_time(fleet: Fleet, wave: Sequence[str]) -> list[tuple[str
     parts: list[list[str]] = []
     used: list[set[str]] = []
     for name in wave:
-        runs = {each.name for each in fleet.registries.values() if name in each.members}
+        runs = {each.name for each in fleet.registries_on(name)}
         number = next((at for at, others in enumerate(used) if not runs & others), len(parts))
         if number == len(parts):
             parts.append([])

@@ -19,6 +19,8 @@ from regfleet.model.plan import Plan
 from regfleet.model.report import HostReport, Report
 from regfleet.run.apply import Runner
 from regfleet.run.progress import Progress
+from regfleet.run.proof import Proof
+from regfleet.state import StateDirectory
 from regfleet.touch.outcome import Outcome
 
 NAMES = ["web1", "web2", "web3"]
@@ -222,6 +224,32 @@ def test_registries_come_first_or_last(clients_first, expected):
     made.touch(smoke=False, clients_first=clients_first)
     assert hosts.touched == expected
     assert hosts.smoked == []
+
+
+def test_each_host_of_a_registry_is_proven_though_there_is_nothing_to_check(monkeypatch, tmp_path):
+    """In plain HTTP and without users a registry has nothing to refuse, and no client is there."""
+
+    class Asked:
+        def __init__(self, _work):
+            pass
+
+        def clean(self, _checks):
+            return {}
+
+        def refusals(self, _registry, _host):
+            return ()
+
+    monkeypatch.setattr("regfleet.run.registries.Registries", Asked)
+    monkeypatch.setattr("regfleet.run.shared.to_prove", lambda *_: [])
+    whole = fleet([registry(hosts=(host("reg1"), host("reg2")), users=())], [])
+    made, _ = runner(Hosts(whole), whole)
+    made.proof = Proof(whole, StateDirectory(tmp_path))
+    made.plan()
+    made.touch(smoke=True)
+    made.settle(owed=True)
+    assert statuses(made) == ["changed"] * 2
+    assert made.report.ok
+    assert made.proof.hosts == {}
 
 
 def test_jobs_are_done_side_by_side_and_answer_by_host():
