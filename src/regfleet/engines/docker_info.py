@@ -48,7 +48,7 @@ def with_info(engine: ObservedEngine, info: Mapping[str, Any]) -> ObservedEngine
         remapped="name=userns" in (info.get("SecurityOptions") or ()),
         labelled="name=selinux" in (info.get("SecurityOptions") or ()),
         insecure=frozenset(insecure | set(registry.get("InsecureRegistryCIDRs") or ())),
-        mirrors=tuple(map(str, registry.get("Mirrors") or ())),
+        mirrors=tuple(registry.get("Mirrors") or ()),
         values={key: info[name] for key, name in _SHOWN.items() if name in info},
         proxies={key: str(info[name]) for key, name in _SHOWN_PROXIES.items() if info.get(name)},
         containerd_store=_SNAPSHOTTER in (info.get("DriverStatus") or ()),
