@@ -209,7 +209,11 @@ def test_packages_run_a_gateway_there(twin, run, states, proven, name):
     pid = "cat /run/regfleet-main.gateway.pid"
     before = host.read(pid)
     for service in ("gateway", "users"):
-        host.read(f"{MAIN}.{service} restart && {MAIN}.{service} status")
+        host.read(f"{MAIN}.{service} restart")
+        # init(8) does not wait for what it starts, and this machine may be busy.
+        host.read(
+            f"for i in 1 2 3 4 5 6 7 8 9; do {MAIN}.{service} status && exit; sleep 1; done; false"
+        )
     assert host.read(pid) != before
     assert "nothing to do" in apply(projects=True).stdout
     done = apply()
