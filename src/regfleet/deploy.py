@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
+    from regfleet.shell.how_far import Heard
+
 
 _LOCK = Lock()
 _RUNS: dict[str, Run] = {}
@@ -107,9 +109,9 @@ class _Connections:
     def look(self, name: str, program: str, mark: str) -> ObservedHost:
         return remote.look(self._running[name], program, mark, sudo=self._sudo(name))
 
-    def run(self, name: str, program: str, seconds: float) -> list[str]:
+    def run(self, name: str, program: str, seconds: float, heard: Heard | None = None) -> list[str]:
         return remote.run_program(
-            self._running[name], program, sudo=self._sudo(name), seconds=seconds
+            self._running[name], program, sudo=self._sudo(name), seconds=seconds, heard=heard
         )
 
     def ask_again(self, name: str, program: str, seconds: float) -> list[str]:

@@ -72,7 +72,7 @@ class OutOfBand:
     def look(self, name, program, mark):
         return parse(name, self.run(name, program, 60), mark)
 
-    def run(self, name, program, seconds):
+    def run(self, name, program, seconds, _heard=None):
         command = shell_command("sh -s", sudo=False)
         return self.hosts[name].run(command, stdin=program, timeout=seconds).stdout.splitlines()
 

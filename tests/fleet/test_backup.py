@@ -5,11 +5,13 @@ Both hosts have one volume, as where a disk or a server's directory is mounted o
 
 import json
 import os
+import re
 import shutil
 import threading
 
 import pytest
 from test_collection import index
+from test_terminal import Terminal
 
 from pushing import Pusher
 from regfleet.rehearse.twin import HostSpec
@@ -141,6 +143,21 @@ def test_a_backup_has_what_the_registry_has(twin, run, applied, pusher):
     for place in ("/mnt/backup", KEPT, f"{KEPT}/backups/5"):
         assert host.read(f"stat -c %U {place}").strip() == "root"
     assert host.read(f"find {KEPT}/ -mindepth 1 -perm /077").strip() == ""
+
+
+def test_a_terminal_shows_how_far_it_is(twin, applied, pusher, state, write_fleet):
+    assert applied
+    index(pusher, "far", "1")
+    fleet = write_fleet(twin, BODY.replace("$HOST", "$reg1"))
+    # The panel names a host that takes longer than three seconds.
+    hook = '[ "$2" != backup-prove ] || sleep 5'
+    shown = Terminal("backup", fleet, "plain", "--state-dir", state, REGFLEET_TOUCH_HOOK=hook)
+    try:
+        said = shown.read_until()
+        assert shown.process.wait(10) == 0, said
+    finally:
+        shown.close()
+    assert re.search(r"longest: reg1 changing for \d s \((\d+) of \1 blobs copied, ", said), said
 
 
 def test_the_host_backs_up_by_itself(twin, run, applied):

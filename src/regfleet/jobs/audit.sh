@@ -20,6 +20,7 @@ audit_run() {
 
 audit_lists() {
   boundary audit-list
+  progress listing
   : >"$lists/complaints"
   collection_links -print >"$lists/all-links"
   collection_links -size 0 -print | grep -v '/_manifests/tags/[^/]*/index/' >"$lists/empty"
@@ -32,15 +33,49 @@ audit_lists() {
   sed -n 's|^repositories/.*/_manifests/revisions/sha256/\([0-9a-f]\{64\}\)/link$|\1|p' "$lists/all-links" | sort -u |
     sed 's|^\(..\)\(.*\)$|blobs/sha256/\1/\1\2/data|' >"$lists/paths"
   boundary audit-read
-  find blobs -type f -name data >"$lists/blobs"
-  sed -n 's|^.*/\([0-9a-f]\{64\}\)/data$|sha256:\1|p' "$lists/blobs" >"$lists/have"
-  # By name: what cannot be read is damaged, too.
-  xargs sha256sum <"$lists/blobs" 2>/dev/null |
-    sed -n 's|^\([0-9a-f]\{64\}\)  blobs/sha256/../\1/data$|sha256:\1|p' >"$lists/whole"
+  find blobs -type f -name data -exec stat -c '%s %n' {} + 2>/dev/null |
+    sed -n 's|^\([0-9]*\) blobs/sha256/../\([0-9a-f]\{64\}\)/data$|\1 sha256:\2|p' >"$lists/blobs"
+  cut -d' ' -f2 "$lists/blobs" >"$lists/have"
+  audit_reads "$lists/blobs"
   collection_without "$lists/have" "$lists/whole" >"$lists/damaged"
   audit_edges >"$lists/edges"
   (cd "$lists" && awk -v edges=edges -v have=have -v damaged=damaged -v links=links \
     "$audit_program" edges have damaged links tags) >"$lists/suspect" || { fail 'the tags cannot be followed'; return 1; }
+}
+
+# Long work is done in batches, of each of which it is told: of 400 blobs or of a gigabyte at most, or
+# of one that is larger.
+audit_batches() { # FILE of SIZE DIGEST
+  audit_done='0 0'
+  audit_number=0
+  audit_all=$(awk -v place="$lists/batch-" '{ if (n == 0 || n >= 400 || size + $1 > 1e9) { if (batch) close(place batch); n = 0; size = 0; batch++ }
+    n++; size += $1; all += $1; print >(place batch) }
+    END { printf "%d %.0f\n", NR, all }' "$1")
+}
+
+audit_batch() { # makes `digests` of the next batch; fails when there is none
+  audit_number=$((audit_number + 1))
+  audit_next=$lists/batch-$audit_number
+  [ -f "$audit_next" ] || return 1
+  cut -d' ' -f2 "$audit_next" >"$lists/digests"
+}
+
+audit_batch_done() { # WORK
+  audit_done=$(awk -v before="$audit_done" 'BEGIN { split(before, was, " ") } { sum += $1 }
+    END { printf "%d %.0f\n", was[1] + NR, was[2] + sum }' "$audit_next")
+  rm -f "$audit_next"
+  progress "$1" "${audit_done% *}" "${audit_all% *}" "${audit_done#* }" "${audit_all#* }"
+}
+
+# Writes `whole`: digests of blobs that are what their names say. What cannot be read is not.
+audit_reads() { # FILE of SIZE DIGEST
+  : >"$lists/whole"
+  audit_batches "$1" || return 1
+  while audit_batch; do
+    sed 's|^sha256:\(..\)\(.*\)$|blobs/sha256/\1/\1\2/data|' "$lists/digests" | xargs sha256sum 2>/dev/null |
+      sed -n 's|^\([0-9a-f]\{64\}\)  blobs/sha256/../\1/data$|sha256:\1|p' >>"$lists/whole"
+    audit_batch_done reading
+  done
 }
 
 # What manifests are made of, those in `lists/paths`. What a signature belongs to is no part of it: the
@@ -69,7 +104,7 @@ audit_tells() {
   while read -r digest; do result damaged "$service" "$digest"; done <"$lists/told"
   head -n "$AUDIT_MOST" "$lists/empty" >"$lists/told"
   while read -r link; do result empty "$service" "$link"; done <"$lists/told"
-  bytes=$(xargs stat -c %s <"$lists/blobs" 2>/dev/null | awk '{ sum += $1 } END { printf "%.0f\n", sum }')
+  bytes=$(awk '{ sum += $1 } END { printf "%.0f\n", sum }' "$lists/blobs")
   result audited "$service" "$(collection_counts "$lists/tags")" "$(collection_counts "$lists/have")" "${bytes:-0}" \
     "$(collection_counts "$lists/broken")" "$(collection_counts "$lists/damaged")" "$(collection_counts "$lists/empty")"
 }

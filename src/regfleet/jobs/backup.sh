@@ -31,6 +31,7 @@ backup_lists() { # of what there is: `tags`, `links`, `source`
   for each in tags links source needed unread; do : >"$lists/$each"; done
   if ! cd "$root" 2>/dev/null; then return 0; fi # nothing was pushed yet
   boundary backup-list
+  progress listing
   : >"$lists/complaints"
   collection_links -path '*/_manifests/tags/*' -print >"$lists/tag-paths"
   backup_current
@@ -135,6 +136,7 @@ backup_run() { # KEEP
 # concern; others that cannot be pulled are told, and left out.
 backup_complete() {
   boundary backup-prove
+  progress checking
   (cd "$place" && backup_sizes) >"$lists/pool"
   # One that is damaged in the registry may have been whole in an earlier backup.
   awk -v source="$lists/source" -v needed="$lists/needed" -v spoiled="$lists/spoiled" '

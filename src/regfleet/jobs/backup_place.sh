@@ -99,19 +99,16 @@ backup_sizes() { # in the directory of blobs: SIZE DIGEST of each
 # A killed job's next goes on where that was. Those that are not what their names say are left out.
 backup_copy() { # DIRECTORY OTHER STAGE OWNER: of `lists/copy`, lines of SIZE DIGEST
   : >"$lists/spoiled"
-  awk -v place="$lists/batch-" '{ if (n == 0 || n >= 400 || size >= 1e9) { n = 0; size = 0; batch++ }
-    n++; size += $1; print $2 >(place batch) }' "$lists/copy" || return 1
-  batch=0
-  while [ -f "$lists/batch-$((batch + 1))" ]; do
-    batch=$((batch + 1))
+  audit_batches "$lists/copy" || return 1
+  while audit_batch; do
     boundary backup-batch
-    backup_paths <"$lists/batch-$batch" >"$lists/batch"
-    rm -f "$lists/batch-$batch"
+    backup_paths <"$lists/digests" >"$lists/batch"
     rm -rf "$3"
     if ! mkdir -p "$3" || ! backup_batch "$1" "$2" "$3" "$4"; then
       rm -rf "$3"
       return 1
     fi
+    audit_batch_done copying
   done
   rm -rf "$3"
 }

@@ -39,6 +39,7 @@ collection_as_if() { # BASE64: lines of REPOSITORY TAG that count as deleted; on
 # Lists what is on the disk, and what of it tags lead to. While pushes go on, a tag may vanish or be
 # half written: then all is listed once more.
 collection_look() { # MINUTES TIMES: manifests that are younger stay
+  progress listing
   lists=$roomy/lists times=$2 doubt=
   : >"$lists/missing"
   cd "$root" 2>/dev/null || { # nothing was pushed yet
@@ -314,8 +315,10 @@ collection_collect() { # MINUTES
   sed 's|^sha256:\(..\)\(.*\)$|blobs/sha256/\1/\1\2|' "$lists/eligible" >"$lists/places"
   collection_links_aside || { fail "blobs in $storage cannot be given second names" 'does its file system have hard links, and room?'; return 1; }
   boundary collection-delete
+  progress deleting
   collection_deletes || return 1
   boundary collection-verify
+  progress checking
   cd "$root" || return 1
   collection_missing "$lists/reached" "$lists/missing.after"
   collection_without "$lists/missing.after" "$lists/missing.before" >"$lists/lost"

@@ -183,6 +183,7 @@ collection_hold() { # TOKEN OWN-NAME HOST: the one that collects
     collection_begin || return 1
     collection_word holds
     boundary collection-holds
+    progress holding
     held_at=$(date +%s)
     collection_holds || return 1
     boundary collection-free

@@ -8,6 +8,7 @@ beside it, with the functions that `steps` names. Its shell can call every funct
 * `boundary NAME` marks each change inside a step: fault injection kills the job there;
 * `changed=1` records that something on the host was changed;
 * `result KEY FIELD...` sends an answer to `read`;
+* `progress WORK [DONE OF [BYTES OF]]` says how far long work is (`shell/how_far.py`);
 * `generation`, `save FILE` and `commit_to "$saved"` before files are replaced: any failure, a
   kill included, then restores them.
 

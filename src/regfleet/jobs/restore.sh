@@ -23,6 +23,7 @@ restore_from() { # TO MOUNTED FLEET REGISTRY NUMBER: 0 for the newest; after col
 
 restore_lists() {
   boundary restore-list
+  progress listing
   for each in tags links blobs; do cp "$place/backups/$number/$each" "$lists/$each" || return 1; done
   for each in here tags-here; do : >"$lists/$each"; done
   if cd "$root" 2>/dev/null; then
@@ -34,9 +35,10 @@ restore_lists() {
       awk -v given="$lists/current" 'FILENAME == given { digest[$1] = $2; next } $2 in digest { print $1, digest[$2], $2 }' \
         "$lists/current" - >"$lists/tags-here"
     # What is there is read: only what is its name says need not be copied.
-    cut -d' ' -f2 "$lists/blobs" | backup_paths | while read -r path; do [ ! -f "$path" ] || echo "$path"; done >"$lists/paths"
-    xargs sha256sum <"$lists/paths" 2>/dev/null |
-      sed -n 's|^\([0-9a-f]\{64\}\)  blobs/sha256/../\1/data$|sha256:\1|p' >"$lists/here"
+    backup_sizes | awk -v blobs="$lists/blobs" 'FILENAME == blobs { size[$2] = $1; next }
+      ($2 in size) && size[$2] == $1' "$lists/blobs" - >"$lists/source"
+    audit_reads "$lists/source" || return 1
+    mv -f "$lists/whole" "$lists/here"
     cd / || return 1
   fi
   awk -v here="$lists/here" 'FILENAME == here { there[$1]; next } !($2 in there)' "$lists/here" "$lists/blobs" >"$lists/copy"

@@ -6,7 +6,7 @@ Touches run in this way, too.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from regfleet.errors import HostError, UnreachableError
 from regfleet.jobs.interface import MOST_ANSWERS, MOST_CHARACTERS, Answer, Job
@@ -14,14 +14,17 @@ from regfleet.touch import outcome
 from regfleet.touch.outcome import Outcome
 from regfleet.touch.protocol import WAIT_SECONDS, question
 
+if TYPE_CHECKING:
+    from regfleet.shell.how_far import Heard
+
 T = TypeVar("T")
 
 
 class Connection(Protocol):
     """Connections to hosts, by host name."""
 
-    def run(self, name: str, program: str, seconds: float) -> list[str]:
-        """Run a program; the lines of its output."""
+    def run(self, name: str, program: str, seconds: float, heard: Heard | None = None) -> list[str]:
+        """Run a program; the lines of its output, and its pieces to `heard` as they come."""
 
     def ask_again(self, name: str, program: str, seconds: float) -> list[str]:
         """Reconnect to a host and run a program there."""
@@ -40,7 +43,14 @@ class Ended(Generic[T]):
 
 
 def run(
-    way: Connection, name: str, mark: str, program: str, *, seconds: float, how_to_look: str
+    way: Connection,
+    name: str,
+    mark: str,
+    program: str,
+    *,
+    seconds: float,
+    how_to_look: str,
+    heard: Heard | None = None,
 ) -> Outcome:
     """Run a program of `touch.protocol.whole`; ask for its outcome if the connection breaks.
 
@@ -49,12 +59,13 @@ def run(
         mark: the word that marks this program's output.
         seconds: the time limit.
         how_to_look: the command that shows the host's state, for an outcome that stays unknown.
+        heard: called with each piece of its output as it comes.
 
     Raises:
         UnreachableError: there was no connection; nothing was sent.
     """
     try:
-        ended = outcome.parse(way.run(name, program, seconds), mark)
+        ended = outcome.parse(way.run(name, program, seconds, heard), mark)
     except UnreachableError:
         raise
     except HostError as error:

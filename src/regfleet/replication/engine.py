@@ -72,6 +72,7 @@ MOST_ERRORS = 20  # told; all are counted
 MOST_LINES = 1000  # of what a dry run would do
 READ_ONLY = " (it takes no pushes: a collection at work, a cache, or set to read-only?)"
 WAIT = 60.0  # seconds for one answer's next bytes
+EVERY = 2.0  # seconds between lines of progress
 TRIES = 5
 CUTS = 50  # of one download
 
@@ -1079,7 +1080,8 @@ class Run:
     Args:
         settings: see `SETTINGS`.
         dry: compare, and change nothing.
-        progress: called about once a second with the counts.
+        progress: called about once a second: tags that are done, all that are known so far, and
+            the bytes that came from the source.
         dials: for the source and for the target, as of `Registry`.
     """
 
@@ -1087,7 +1089,7 @@ class Run:
         self,
         settings: Dict[str, Any],
         dry: bool = False,
-        progress: Optional[Callable[[Dict[str, int]], None]] = None,
+        progress: Optional[Callable[[int, int, int], None]] = None,
         dials: Tuple[Any, Any] = (None, None),
     ) -> None:
         check_settings(settings)
@@ -1156,7 +1158,9 @@ class Run:
             while each.is_alive():
                 each.join(1.0)
                 if self._progress:
-                    self._progress(dict(self.count))
+                    done = sum(self.count[each] for each in ("same", "copied", "kept", "left"))
+                    done += self.count["failed"]
+                    self._progress(done, self.count["tags"], self.source.received)
                 if self.clock.over():
                     self.source.cut()
                     self.target.cut()
@@ -1593,6 +1597,19 @@ def check_settings(settings: Any) -> None:
             raise Problem(f"settings: {key}: wrong type")
 
 
+def progress_lines(descriptor: int) -> Callable[[int, int, int], None]:
+    """A `progress` of a run that writes lines, as regfleet's shell/how_far.py reads them."""
+    last = [time.monotonic()]
+
+    def tell(done: int, of: int, size: int) -> None:
+        if time.monotonic() - last[0] >= EVERY:
+            last[0] = time.monotonic()
+            with contextlib.suppress(OSError):  # nobody listens any more
+                os.write(descriptor, f"@progress tags {done} {of} {size} 0\n".encode("ascii"))
+
+    return tell
+
+
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command line; the exit code."""
     parser = argparse.ArgumentParser(description="Copy images from one registry to another.")
@@ -1601,10 +1618,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument(
         "--every", type=int, default=0, help="do nothing when the last run began less seconds ago"
     )
+    parser.add_argument("--progress", type=int, help="a descriptor for lines of progress")
     options = parser.parse_args(arguments)
+    tell = None if options.progress is None else progress_lines(options.progress)
     try:
         with open(options.settings, encoding="utf-8") as file:
-            run = Run(json.load(file), options.dry_run)
+            run = Run(json.load(file), options.dry_run, tell)
         began = last_run(run.settings.get("record"), "started") or 0
         if options.every and began <= time.time() < began + options.every - 30:
             return 0

@@ -17,7 +17,8 @@ replicate_now() { # ENGINE SETTINGS [--dry-run]: the files in base64
     echo "@error $private cannot be written to"
     return 0
   fi
-  result=$("$python" -I "$private/engine.py" "$private/settings.json" ${3:+"$3"} 2>"$private/said" </dev/null)
+  exec 3>&1 # for its progress; what it prints is the result
+  result=$("$python" -I "$private/engine.py" "$private/settings.json" --progress 3 ${3:+"$3"} 2>"$private/said" </dev/null)
   if [ -n "$result" ]; then
     printf '@result %s\n' "$result"
   else

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from regfleet.fleet.copies import Copy
 from regfleet.model.copies import CopyOutcome
 from regfleet.model.names import counted
 from regfleet.report.lines import show
@@ -58,12 +57,3 @@ def summary(found: CopyOutcome, *, dry: bool = False) -> str:
         if counts[name]:
             parts.append(f"{counts[name]} {words}")
     return f"{', '.join(parts)}; {found.requests} requests in {found.seconds:g} s"
-
-
-def progress(copy: Copy, counts: Mapping[str, int]) -> str:
-    """One line while a copy works."""
-    done = counts["same"] + counts["copied"] + counts["failed"]
-    return (
-        f"{copy.name}: {done} of {counts['tags']} tags, {counts['copied']} copied,"
-        f" {decimal(counts['bytes'])}"
-    )

@@ -52,9 +52,11 @@ def runner(
             wanted.fleet.name, {name: HostReport(name) for name in names}, gone=gone or {}
         )
         proof = (Proof if alone else SharedProof)(wanted.fleet, state) if state else None
+        work = Work.of(wanted, Watched(session, progress), looks)
+        work.tell = progress.heard
         yield Runner(
             wanted.fleet,
-            Work.of(wanted, Watched(session, progress), looks),
+            work,
             session,
             names,
             report,

@@ -6,18 +6,29 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, Protocol, TypeVar
 
+from rich.filesize import decimal
 from rich.text import Text
 
 from regfleet.errors import RegfleetError
 from regfleet.model.names import counted, listed
+from regfleet.shell.how_far import HowFar
 from regfleet.terminal.cleaning import clean
 
 T = TypeVar("T")
 
 State = Literal[
-    "waiting", "connecting", "looking", "changing", "changed", "smoke-testing", "done", "failed"
+    "waiting",
+    "connecting",
+    "looking",
+    "changing",
+    "copying",
+    "changed",
+    "smoke-testing",
+    "done",
+    "failed",
 ]
 Verdict = Literal["changed", "done", "failed"]
 
@@ -26,13 +37,24 @@ _STYLES: dict[State, str] = {
     "connecting": "cyan",
     "looking": "cyan",
     "changing": "cyan",
+    "copying": "cyan",
     "changed": "blue",
     "smoke-testing": "cyan",
     "done": "green",
     "failed": "red",
 }
+_WORKS = {  # by what a program on a host says that it does: words, and what it counts
+    "listing": ("looking at what is there", ""),
+    "reading": ("read", "blobs"),
+    "copying": ("copied", "blobs"),
+    "tags": ("compared and copied", "tags"),
+    "holding": ("read-only, for the host that collects", ""),
+    "deleting": ("the registry deletes", ""),
+    "checking": ("checking that all is whole", ""),
+}
 _SLOW = 3  # seconds after which a host is worth a word
 _MANY = 3  # hosts that are also counted where they are named
+_OTHERS = 4  # hosts whose step is shown beside the slowest's
 _NAMES = 40  # columns for them
 
 
@@ -158,9 +180,16 @@ class Stage:
             lines.append(("  ", Text(clean(self.aside))))
         elif longest := self.longest:
             lines.append(("  longest: ", Text(clean(longest))))
+            lines += [("  ", Text(clean(each))) for each in self._others()]
         if self._failed:
             lines.append(("  failed: ", Text(clean(listed(self._failed, _NAMES)), "red")))
         return lines
+
+    def _others(self) -> list[str]:
+        """What some others than the slowest host do, where they say it."""
+        others = ((name, self._hosts[name].step) for name in islice(self._working, 1, None))
+        said = (f"{name}: {step}" for name, step in others if step)
+        return list(islice(said, _OTHERS))
 
     def result(self) -> Text:
         """The line printed after the stage."""
@@ -185,6 +214,16 @@ class Watch(Protocol):
 
     def during(self, stage: Stage) -> AbstractContextManager[object]:
         """Show the stage until the end of the block."""
+
+
+def words_of(far: HowFar) -> str:
+    """How far a host is: `120 of 1530 blobs copied, 1.2 GB of 48.2 GB`."""
+    words, things = _WORKS[far.work]
+    if not things:
+        return words
+    size = f", {decimal(far.size)}" if far.size else ""
+    whole = f" of {decimal(far.of_size)}" if far.of_size else ""
+    return f"{far.done} of {far.of} {things} {words}{size}{whole}"
 
 
 class Progress:
@@ -215,6 +254,10 @@ class Progress:
         """Set the present step of a host of the stage."""
         if self.stage:
             self.stage.step(name, text)
+
+    def heard(self, name: str, far: HowFar) -> None:
+        """As `step`, of how far the host's program says that it is."""
+        self.step(name, words_of(far))
 
 
 def duration(seconds: float) -> str:

@@ -19,6 +19,8 @@ from regfleet.replication import engine, now, outcome
 from regfleet.replication.settings import DEADLINE, settings
 from regfleet.run.asking import Asking
 from regfleet.run.known import Known
+from regfleet.run.progress import Stage, Verdict, words_of
+from regfleet.shell.how_far import Ear, Heard, HowFar
 from regfleet.state import StateDirectory
 
 T = TypeVar("T")
@@ -29,8 +31,8 @@ _WHOLE = Bounds(2 * DEADLINE, 1 << 60)  # the engine has bounds of its own
 class Hosts(Protocol):
     """Connections to hosts: `session.Session`."""
 
-    def run(self, name: str, program: str, seconds: float) -> list[str]:
-        """Run a program; the lines of its output."""
+    def run(self, name: str, program: str, seconds: float, heard: Heard | None = None) -> list[str]:
+        """Run a program; the lines of its output, and its pieces to `heard` as they come."""
 
     def tunnel(self, name: str, port: int, address: str = "127.0.0.1") -> Dial | None:
         """A tunnel to a port at an address of the host; None if the host is this machine."""
@@ -92,50 +94,64 @@ def chosen(fleet: Fleet, name: str, hosts: Sequence[str] | None) -> list[Copy]:
     return left
 
 
-def replicate(
-    chosen_copies: Sequence[Copy],
-    known: Known,
-    hosts: Hosts,
-    state: StateDirectory,
-    *,
-    dry: bool,
-    tell: Callable[[Copy, Mapping[str, int]], None],
-) -> list[Result]:
-    """Run copies: those of each host one after another, hosts in parallel, then those from here.
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """Runs copies.
 
-    Args:
-        tell: called now and then with the counts of a copy from this machine.
+    Attributes:
+        stage: shows how far they are, by their names.
+        dry: whether they only compare.
     """
-    by_host: dict[str, list[Copy]] = {}
-    for each in chosen_copies:
-        if each.host:
-            by_host.setdefault(each.host.name, []).append(each)
 
-    def on_host(name: str) -> list[Result]:
-        return [_result(each, lambda each=each: _on_host(each, known, hosts, dry=dry))  # type: ignore[misc] # bound at once
-                for each in by_host[name]]  # fmt: skip
+    known: Known
+    hosts: Hosts
+    state: StateDirectory
+    stage: Stage
+    dry: bool
 
-    results: dict[str, Result] = {}
-    for name, found in hosts.each(on_host, list(by_host)):
-        ended = (
-            [Result(each, None, found.message, found.hint) for each in by_host[name]]
-            if isinstance(found, RegfleetError)
-            else found
-        )
-        results |= {each.copy.name: each for each in ended}
-    for copy in chosen_copies:
-        if copy.name not in results:
-            results[copy.name] = _result(
-                copy, lambda copy=copy: _from_here(copy, known, hosts, state, dry=dry, tell=tell)  # type: ignore[misc] # bound at once
-            )  # fmt: skip
-    return [results[each.name] for each in chosen_copies]
+    def all(self, chosen_copies: Sequence[Copy]) -> list[Result]:
+        """Those of each host one after another, hosts in parallel, then those from here."""
+        by_host: dict[str, list[Copy]] = {}
+        for each in chosen_copies:
+            if each.host:
+                by_host.setdefault(each.host.name, []).append(each)
+
+        def on_host(name: str) -> list[Result]:
+            return [self.one(each) for each in by_host[name]]
+
+        results: dict[str, Result] = {}
+        for name, found in self.hosts.each(on_host, list(by_host)):
+            ended = (
+                [Result(each, None, found.message, found.hint) for each in by_host[name]]
+                if isinstance(found, RegfleetError)
+                else found
+            )
+            results |= {each.copy.name: each for each in ended}
+        for copy in chosen_copies:
+            if copy.name not in results:
+                results[copy.name] = self.one(copy)
+        return [results[each.name] for each in chosen_copies]
+
+    def one(self, copy: Copy) -> Result:
+        """Run one copy."""
+        return self.stage.watched(lambda _: self._result(copy), "copying", _verdict)(copy.name)
+
+    def _result(self, copy: Copy) -> Result:
+        def tell(far: HowFar) -> None:
+            self.stage.step(copy.name, words_of(far))
+
+        try:
+            if copy.host:
+                return Result(copy, _on_host(copy, self.known, self.hosts, dry=self.dry, tell=tell))
+            found = _from_here(copy, self.known, self.hosts, self.state, dry=self.dry, tell=tell)
+            return Result(copy, found)
+        except RegfleetError as error:
+            return Result(copy, None, error.message, error.hint)
 
 
-def _result(copy: Copy, run: Callable[[], CopyOutcome]) -> Result:
-    try:
-        return Result(copy, run())
-    except RegfleetError as error:
-        return Result(copy, None, error.message, error.hint)
+def _verdict(name: str, result: Result) -> Verdict:
+    del name
+    return "done" if result.ok else "failed"
 
 
 def check_known(known: Known, registries: Iterable[Registry], logins: Mapping[str, str]) -> None:
@@ -151,13 +167,15 @@ def check_known(known: Known, registries: Iterable[Registry], logins: Mapping[st
             )
 
 
-def _on_host(copy: Copy, known: Known, hosts: Hosts, *, dry: bool) -> CopyOutcome:
+def _on_host(
+    copy: Copy, known: Known, hosts: Hosts, *, dry: bool, tell: Callable[[HowFar], None]
+) -> CopyOutcome:
     check_known(known, (copy.source, copy.target), dict(copy.users))
     if copy.host is None:
         raise TypeError(copy.name)
     mark = secrets.token_hex(8)
     program = now.render(settings(copy, known.materials().registries), mark, dry=dry)
-    lines = hosts.run(copy.host.name, program, DEADLINE + 120)
+    lines = hosts.run(copy.host.name, program, DEADLINE + 120, Ear(mark, tell).hear)
     return now.parse(copy.host.name, lines, mark)
 
 
@@ -168,7 +186,7 @@ def _from_here(
     state: StateDirectory,
     *,
     dry: bool,
-    tell: Callable[[Copy, Mapping[str, int]], None],
+    tell: Callable[[HowFar], None],
 ) -> CopyOutcome:
     check_known(known, (copy.source, copy.target), dict(copy.users))
     asking = Asking(known.registries, hosts)
@@ -182,7 +200,12 @@ def _from_here(
         None if each.external else dial(asking, each) for each in (copy.source, copy.target)
     )
     try:
-        run = engine.Run(found, dry, lambda counts: tell(copy, counts), (dials[0], dials[1]))
+        run = engine.Run(
+            found,
+            dry,
+            lambda done, of, size: tell(HowFar("tags", done, of, size)),
+            (dials[0], dials[1]),
+        )
         return outcome.parse(run.run())
     except (engine.Problem, OSError, ValueError) as error:
         raise HostError(copy.name, f"the copy did not run: {error}") from error

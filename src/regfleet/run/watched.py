@@ -7,6 +7,7 @@ from regfleet.model.service import Image
 from regfleet.registry_api.tunnel import Dial
 from regfleet.run.progress import Progress
 from regfleet.run.work import Connections
+from regfleet.shell.how_far import Heard
 
 
 class Watched:
@@ -25,10 +26,10 @@ class Watched:
         """Look at a host."""
         return self._connections.look(name, program, mark)
 
-    def run(self, name: str, program: str, seconds: float) -> list[str]:
+    def run(self, name: str, program: str, seconds: float, heard: Heard | None = None) -> list[str]:
         """Run a program; the lines of its output."""
         self._progress.step(name, "")
-        return self._connections.run(name, program, seconds)
+        return self._connections.run(name, program, seconds, heard)
 
     def ask_again(self, name: str, program: str, seconds: float) -> list[str]:
         """Reconnect to a host and run a program there."""

@@ -34,6 +34,7 @@ from regfleet.plan.diff import diff
 from regfleet.registry_api.tunnel import Dial
 from regfleet.run.wanted import Wanted
 from regfleet.shell.frame import framed, stray
+from regfleet.shell.how_far import Ear, HowFar
 from regfleet.smoke import outcome as smoke_outcome
 from regfleet.smoke import render as smoke_render
 from regfleet.ssh.first_looks import FirstLook
@@ -79,6 +80,7 @@ class Work:
             rollback: they are not smoke-tested.
         other_roles: registries that have other roles than declared, after a rollback: what depends
             on roles is not smoke-tested.
+        tell: told now and then how far the job on a host is; None for nobody.
         given: by host and registry, what `registries.Registries.give` has put there to be pulled.
     """
 
@@ -100,6 +102,7 @@ class Work:
         self.gone: dict[str, frozenset[str]] = {}
         self.other_roles: frozenset[str] = frozenset()
         self.given: dict[tuple[str, str], smoke_render.Given] = {}
+        self.tell: Callable[[str, HowFar], None] | None = None
         self._marks = itertools.count(1)
         self._looks = dict(looks or {})
         self._who = f"{_user()}@{socket.gethostname()}: regfleet, fleet {fleet.name}"
@@ -264,6 +267,8 @@ class Work:
             UnreachableError: there was no connection, and nothing was sent.
         """
         mark = self._new_mark()
+        tell = self.tell
+        ear = Ear(mark, lambda said: tell(name, said)) if tell else None
         return running.run(
             self.connections,
             name,
@@ -271,6 +276,7 @@ class Work:
             rendered(mark),
             seconds=seconds,
             how_to_look=shlex.join(["regfleet", "plan", self.fleet.path.name, "--limit", name]),
+            heard=ear.hear if ear else None,
         )
 
     def smoke(self, name: str) -> tuple[Check, ...]:

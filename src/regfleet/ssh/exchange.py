@@ -16,6 +16,7 @@ from gevent.os import make_nonblocking, nb_read, nb_write
 from gevent.subprocess import PIPE, STDOUT, Popen
 
 from regfleet.errors import HostError
+from regfleet.shell.how_far import Heard
 from regfleet.ssh.limits import ANSWER_BYTES
 from regfleet.ssh.metered import FloodError, Metered
 
@@ -59,12 +60,14 @@ def over_ssh(
     command: str,
     stdin: Iterable[str],
     broken: tuple[type[Exception], ...] = BROKEN,
+    heard: Heard | None = None,
 ) -> list[str]:
     """Run a command in a channel of an SSH connection; bounded in size, not in time.
 
     Args:
         stdin: pieces of text, sent as they are asked for.
         broken: what the transport raises when the connection breaks.
+        heard: called with each piece of its standard output as it comes.
 
     Returns:
         The lines of its standard output, then those of its standard error.
@@ -79,7 +82,7 @@ def over_ssh(
     channel = transport.open_session()
     try:
         channel.exec_command(command)
-        said = _write_and_read(channel, stdin, meter.take if meter else None, broken)
+        said = _write_and_read(channel, stdin, meter.take if meter else None, broken, heard)
     except FloodError as error:
         raise TooMuchError from error
     finally:
@@ -94,7 +97,7 @@ def meter_of(transport: Transport | Multiplexed) -> Metered | None:
     return transport.sock if isinstance(transport.sock, Metered) else None
 
 
-def here(command: str, stdin: Iterable[str]) -> list[str]:
+def here(command: str, stdin: Iterable[str], heard: Heard | None = None) -> list[str]:
     """Run a command on this machine; as `over_ssh`, both outputs as they come.
 
     Raises:
@@ -112,7 +115,7 @@ def here(command: str, stdin: Iterable[str]) -> list[str]:
 
     feeder = gevent.spawn(_feed, send, to.close, stdin, BROKEN)
     try:
-        said = _lines(_read(lambda count: nb_read(back.fileno(), count), None))
+        said = _lines(_read(lambda count: nb_read(back.fileno(), count), None, heard))
         process.wait()
     finally:
         feeder.kill()
@@ -129,6 +132,7 @@ def _write_and_read(
     stdin: Iterable[str],
     taken: Callable[[int], None] | None,
     broken: tuple[type[Exception], ...],
+    heard: Heard | None,
 ) -> list[str]:
     """Write and read at the same time: one after the other may deadlock."""
 
@@ -142,7 +146,7 @@ def _write_and_read(
     feeder = gevent.spawn(_feed, channel.sendall, channel.shutdown_write, stdin, broken)
     reader = gevent.spawn(complaints)
     try:
-        said = _read(channel.recv, taken)
+        said = _read(channel.recv, taken, heard)
         complained = reader.get()
     finally:
         gevent.killall([feeder, reader])
@@ -193,7 +197,11 @@ def _pieces(stdin: Iterable[str]) -> Iterator[bytes]:
         raise _InputError(error) from error
 
 
-def _read(read: Callable[[int], bytes], taken: Callable[[int], None] | None) -> bytes:
+def _read(
+    read: Callable[[int], bytes],
+    taken: Callable[[int], None] | None,
+    heard: Heard | None = None,
+) -> bytes:
     """Everything up to the end of the stream.
 
     Raises:
@@ -206,6 +214,8 @@ def _read(read: Callable[[int], bytes], taken: Callable[[int], None] | None) -> 
             taken(len(piece))
         if size > ANSWER_BYTES:
             raise TooMuchError
+        if heard:
+            heard(piece)
         pieces.append(piece)
     return b"".join(pieces)
 

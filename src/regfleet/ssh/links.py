@@ -15,6 +15,7 @@ from regfleet.fleet.model import Host
 from regfleet.model.observed import ObservedHost
 from regfleet.model.service import Image
 from regfleet.registry_api.tunnel import Dial
+from regfleet.shell.how_far import Heard
 from regfleet.ssh import dial, persistent, remote, ways
 from regfleet.ssh.client import SessionConnector, inventory
 from regfleet.ssh.exchange import within
@@ -109,11 +110,11 @@ class Links:
                 self.connect_alone(name)  # the network of a kept connection may have gone long ago
                 return remote.look(host, program, mark, sudo=sudo)
 
-    def run(self, name: str, program: str, seconds: float) -> list[str]:
+    def run(self, name: str, program: str, seconds: float, heard: Heard | None = None) -> list[str]:
         """Run a program on a connected host; see `remote.run_program`."""
         host, sudo = self._pyinfra(name), self._hosts[name].ssh.sudo
         with ctx_host.use(host):
-            return remote.run_program(host, program, sudo=sudo, seconds=seconds)
+            return remote.run_program(host, program, sudo=sudo, seconds=seconds, heard=heard)
 
     def send(self, name: str, image: Image, *, load: str, fleet: str) -> None:
         """Send an archive to a connected host; see `remote.send_archive`."""

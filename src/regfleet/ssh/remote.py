@@ -24,6 +24,7 @@ from regfleet.registry_api.channel import through
 from regfleet.registry_api.tunnel import Dial, SocketLike
 from regfleet.shell import frame
 from regfleet.shell.command import shell_command
+from regfleet.shell.how_far import Heard
 from regfleet.ssh import sudo_password
 from regfleet.ssh.exchange import BROKEN, TooMuchError, here, meter_of, over_ssh, within
 from regfleet.ssh.limits import ANSWER_BYTES, ARCHIVE_SECONDS, LOOK_SECONDS
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 _BROKEN: tuple[type[Exception], ...] = (*BROKEN, SSHException)
 
 
-def run_program(host: Host, program: str, *, sudo: bool, seconds: float) -> list[str]:
+def run_program(
+    host: Host, program: str, *, sudo: bool, seconds: float, heard: Heard | None = None
+) -> list[str]:
     """Run a shell program on a host, from standard input.
 
     Args:
@@ -45,6 +48,7 @@ def run_program(host: Host, program: str, *, sudo: bool, seconds: float) -> list
         program: POSIX sh.
         sudo: whether it runs as root through sudo.
         seconds: the time limit.
+        heard: called with each piece of its standard output as it comes.
 
     Returns:
         The lines of its standard output, then those of its standard error.
@@ -52,7 +56,7 @@ def run_program(host: Host, program: str, *, sudo: bool, seconds: float) -> list
     Raises:
         HostError: the connection broke, or it took too long.
     """
-    return _run(host, "sh -s", [program], seconds, sudo=sudo)
+    return _run(host, "sh -s", [program], seconds, sudo=sudo, heard=heard)
 
 
 def look(host: Host, program: str, mark: str, *, sudo: bool) -> ObservedHost:
@@ -140,16 +144,25 @@ def send_archive(host: Host, image: Image, *, sudo: bool, load: str, fleet: str 
 
 
 def _run(
-    host: Host, command: str, stdin: Iterable[str], seconds: float, *, sudo: bool
+    host: Host,
+    command: str,
+    stdin: Iterable[str],
+    seconds: float,
+    *,
+    sudo: bool,
+    heard: Heard | None = None,
 ) -> list[str]:
+    def execute(whole: str, given: Iterable[str]) -> list[str]:
+        return _run_bounded(host, whole, given, seconds, heard)
+
     if not sudo:
-        return _run_bounded(host, shell_command(command, sudo=False), stdin, seconds)
-    return sudo_password.run(
-        host.name, command, stdin, lambda whole, given: _run_bounded(host, whole, given, seconds)
-    )
+        return execute(shell_command(command, sudo=False), stdin)
+    return sudo_password.run(host.name, command, stdin, execute)
 
 
-def _run_bounded(host: Host, command: str, stdin: Iterable[str], seconds: float) -> list[str]:
+def _run_bounded(
+    host: Host, command: str, stdin: Iterable[str], seconds: float, heard: Heard | None
+) -> list[str]:
     late = HostError(
         host.name,
         f"no end of its answer within {seconds:g} seconds",
@@ -157,7 +170,7 @@ def _run_bounded(host: Host, command: str, stdin: Iterable[str], seconds: float)
     )
     try:
         with within(seconds, late):
-            return _run_unbounded(host, command, stdin)
+            return _run_unbounded(host, command, stdin, heard)
     except HostError:
         drop(host)  # late output must not be read as a later answer
         raise
@@ -176,13 +189,15 @@ def _run_bounded(host: Host, command: str, stdin: Iterable[str], seconds: float)
         ) from error
 
 
-def _run_unbounded(host: Host, command: str, stdin: Iterable[str]) -> list[str]:
+def _run_unbounded(
+    host: Host, command: str, stdin: Iterable[str], heard: Heard | None
+) -> list[str]:
     """The output of a command as lines. Other connectors than SSH and local use pyinfra's way."""
     connection = transport(host)
     if connection is not None:
-        return over_ssh(connection, command, stdin, _BROKEN)
+        return over_ssh(connection, command, stdin, _BROKEN, heard)
     if isinstance(host.connector, LocalConnector):
-        return here(command, stdin)
+        return here(command, stdin, heard)
     _, output = host.run_shell_command(StringCommand(command), _stdin=stdin)
     return [*output.stdout_lines, *output.stderr_lines]
 

@@ -30,6 +30,7 @@ from regfleet.ssh.limits import AGAIN_SECONDS, KEPT_CONNECTIONS, PER_CORE
 
 if TYPE_CHECKING:
     from regfleet.model.service import Image
+    from regfleet.shell.how_far import Heard
     from regfleet.ssh.links import Links
 
 T = TypeVar("T")
@@ -156,10 +157,10 @@ class Session:
         self.connect(name)
         return self._links.look(name, program, mark)
 
-    def run(self, name: str, program: str, seconds: float) -> list[str]:
+    def run(self, name: str, program: str, seconds: float, heard: Heard | None = None) -> list[str]:
         """Run a program; see `remote.run_program`."""
         self.connect(name)
-        return self._links.run(name, program, seconds)
+        return self._links.run(name, program, seconds, heard)
 
     def ask_again(self, name: str, program: str, seconds: float) -> list[str]:
         """Reconnect to a host and run a program there.

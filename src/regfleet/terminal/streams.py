@@ -13,6 +13,7 @@ import click
 
 from regfleet.terminal.cleaning import clean, clean_lines, escape_json
 
+_SHOW_CURSOR = b"\x1b[?25h\n"  # DECTCEM (ECMA-48 private mode 25), and a line of its own
 INDENT = "  | "  # before a log record's further lines, so that none looks like a record
 
 
@@ -99,12 +100,15 @@ def die_of_interrupt(document: str) -> None:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         del frame
-        if not _Printed.document:
+        if document and not _Printed.document:
             os.write(1, f"{escape_json(document)}\n".encode())
+        if not document and is_terminal() and os.environ.get("TERM") not in ("dumb", "unknown"):
+            os.write(2, _SHOW_CURSOR)  # a panel has hidden it
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGINT, interrupted if document else signal.SIG_DFL)
+    at_once = document or is_terminal()
+    signal.signal(signal.SIGINT, interrupted if at_once else signal.SIG_DFL)
 
 
 class _CleanFormatter(logging.Formatter):

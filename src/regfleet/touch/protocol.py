@@ -67,7 +67,8 @@ def whole(
         functions: shell functions that stand behind the touch's own.
     """
     redefined = f"hook() {{\n{hook}\n}}\n" if hook else ""
-    start = f"{program(*engines, services=services)}\n{functions}\nmark={quote(run)}\n{redefined}"
+    named = f"mark={quote(run)}\nheard=yes\n"
+    start = f"{program(*engines, services=services)}\n{functions}\n{named}{redefined}"
     return f"{start}{body(lines)}touch_host </dev/null\n"
 
 

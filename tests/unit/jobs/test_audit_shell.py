@@ -1,5 +1,7 @@
 """What an audit finds in a storage, by the shells and tools of every host."""
 
+from itertools import pairwise
+
 import pytest
 import shells
 from made_store import Store
@@ -8,6 +10,7 @@ from regfleet.jobs.audit import Audit
 from regfleet.jobs.collection import Subject
 from regfleet.jobs.interface import Answer
 from regfleet.model.audit import Audited, BrokenTag
+from regfleet.shell.how_far import HowFar, parse
 from regfleet.touch.protocol import program
 
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
@@ -19,19 +22,28 @@ def store(tmp_path):
     return Store(tmp_path / "with a blank")
 
 
-def audit(shell, store, tmp_path):
-    """The job's own functions over a store: what they answer, read as from a host."""
+def audit(shell, store, tmp_path, heard="", told=None):
+    """The job's own functions over a store: what they answer, read as from a host.
+
+    Args:
+        heard: `yes` where somebody hears how far it is, which goes into `told`.
+    """
     (tmp_path / "lists").mkdir()
     text = f"""
 {program("docker")}
 {JOB.functions()}
+heard={heard}
 roomy={tmp_path}
 service=regfleet-main
 storage='{store.place}'
 root='{store.root}'
 audit_run
 """
-    said = [line.removeprefix("@result ") for line in shells.lines(shell, text)]
+    lines = shells.lines(shell, text)
+    ways = [parse(line.encode()) for line in lines]
+    if told is not None:
+        told += [each for each in ways if each]
+    said = [line.removeprefix("@result ") for line, way in zip(lines, ways, strict=True) if not way]
     answers = [Answer(line.split("\t")[0], tuple(line.split("\t")[1:])) for line in said]
     (found,) = JOB.read(answers)
     return found
@@ -99,3 +111,26 @@ def test_nothing_was_pushed_yet(shell, store, tmp_path):
 def test_an_answer_of_nobody_is_none():
     with pytest.raises(LookupError):
         JOB.read([Answer("audited", ("regfleet-other", "1", "2", "3", "0", "0", "0"))])
+
+
+@pytest.mark.parametrize("shell", shells.parameters()[:1])  # all have those of backups
+def test_it_says_how_far_it_is(shell, store, tmp_path):
+    """In batches of 400 blobs or of a gigabyte; none is left out between two of them."""
+    large = store.blob(b"large")
+    with store.path(large).open("r+b") as file:
+        file.truncate(1_100_000_000)  # a hole: damaged, and read as zeros
+    for number in range(820):
+        store.blob(f"{number:04}".encode())
+    told = []
+    found = audit(shell, store, tmp_path, heard="yes", told=told)
+    assert (found.blobs, found.size) == (821, 1_100_000_000 + 820 * 4)
+    assert (found.damaged, found.damaged_count) == ((large,), 1)
+    first, *parts = told
+    assert first == HowFar("listing")
+    assert {each.work for each in parts} == {"reading"}
+    assert {(each.of, each.of_size) for each in parts} == {(821, found.size)}
+    assert 4 <= len(parts) <= 5, "the large one, and 820 others before and behind it"
+    steps = [here.done - before.done for before, here in pairwise([HowFar(""), *parts])]
+    assert sum(steps) == 821
+    assert max(steps) <= 400
+    assert (parts[-1].done, parts[-1].size) == (821, found.size)

@@ -15,6 +15,7 @@ from regfleet.jobs.collection import Subject
 from regfleet.jobs.interface import Answer
 from regfleet.jobs.restore import RestoreJob
 from regfleet.model.backups import LeftOut
+from regfleet.shell.how_far import HowFar, parse
 from regfleet.touch.protocol import call, program
 
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
@@ -54,7 +55,7 @@ class Host:
         text = f"""
 {program("docker")}
 {job.functions()}
-BASE={base} RUNS={base} locked=1 whose=acme roomy={base}/work
+heard=yes BASE={base} RUNS={base} locked=1 whose=acme roomy={base}/work
 roomy_directory() {{ :; }}
 : >{base}/last
 any_ours() {{ :; }}
@@ -65,6 +66,8 @@ hook() {{ {hook or ":"}
 [ -z "$failed" ] || undo_steps
 """
         self.said = shells.lines(self.shell, text)
+        self.told = [each for line in self.said if (each := parse(line.encode()))]
+        self.said = [line for line in self.said if not line.startswith("@progress ")]
         words = [line.removeprefix("@result ").split("\t") for line in self.said]
         if any(line.startswith("@failed") for line in self.said):
             return None
@@ -366,3 +369,20 @@ def test_nothing_was_pushed_yet(host, store):
     shutil.rmtree(store.place)
     done = host.backup(store)
     assert (done.number, done.tags, done.blobs) == (1, 0, 0)
+
+
+@EVERY_SHELL
+def test_they_say_how_far_they_are(host, store, tmp_path):
+    for number in range(140):  # of three blobs each
+        image(store, "app", str(number), f"v{number}")
+    made = host.backup(store)
+    copied = [each for each in host.told if each.work == "copying"]
+    assert [(each.done, each.of) for each in copied] == [(400, 420), (420, 420)]
+    assert (copied[-1].size, copied[-1].of_size) == (made.size, made.size)
+    assert [each.work for each in host.told] == ["listing", "copying", "copying", "checking"]
+    host.backup(store)
+    assert [each.work for each in host.told] == ["listing", "checking"], "nothing to copy"
+    host.restore(Store(tmp_path / "new", new=False))
+    works = [each.work for each in host.told]
+    assert works == ["listing", "copying", "copying", "listing", "reading", "reading"]
+    assert host.told[-1] == HowFar("reading", 420, 420, made.size, made.size)

@@ -24,7 +24,7 @@ class Way:
     def __init__(self, said, again=None):
         self.said, self.again, self.asked = said, again, []
 
-    def run(self, name, program, seconds):
+    def run(self, name, program, seconds, _heard=None):
         self.asked.append(("run", name, program, seconds))
         return self._give(self.said)
 

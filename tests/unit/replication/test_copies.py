@@ -1,5 +1,6 @@
 """Copies between real registries: every kind of image, requests counted, deletions, conflicts."""
 
+import base64
 import json
 import os
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 from places import CONFIG, DOCKER, DOCKER_LIST, EMPTY, OCI, Line, digest_of
 
-from regfleet.replication import engine
+from regfleet.replication import engine, now
+from regfleet.shell.how_far import Ear
 
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 PROGRAM = engine.__file__
@@ -529,3 +531,25 @@ def test_it_runs_by_other_pythons(start, settings, tmp_path, version):
         assert (ended["counts"]["copied"], ended["counts"]["deleted"]) == (copied, deleted)
         source.api().delete_tag("kinds/all", "large", lambda _: None)
     assert target.everything() == source.everything()
+
+
+def test_a_host_says_how_far_its_run_is(pair, settings):
+    """The whole program of a run on a host, but for the two seconds between lines."""
+    source, target = pair
+    source.image("far/app", "v1", b"far" * 1000)
+    text = now.engine_text().replace("\nEVERY = 2.0", "\nEVERY = 0.0")
+    assert text != now.engine_text()
+    of_run = settings(source, target, repositories=["far/*"])
+    program = now.render(of_run, "run-7", dry=False).replace(
+        base64.b64encode(now.engine_text().encode()).decode(),
+        base64.b64encode(text.encode()).decode(),
+    )
+    done = subprocess.run(["sh", "-s"], input=program, capture_output=True, text=True, check=True)
+    told = []
+    Ear("run-7", told.append).hear(done.stdout.encode())
+    assert told == [last := told[-1]]
+    assert (last.work, last.done, last.of) == ("tags", 1, 1)
+    assert last.size > 3000
+    outcome = now.parse("north1", done.stdout.splitlines(), "run-7")
+    assert outcome.ok
+    assert outcome.counts["copied"] == 1

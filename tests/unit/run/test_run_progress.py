@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from regfleet.errors import HostError
-from regfleet.run.progress import Progress, Stage, behind, duration, wave_title
+from regfleet.run.progress import Progress, Stage, behind, duration, wave_title, words_of
+from regfleet.shell.how_far import WORKS, HowFar
 
 
 class Clock:
@@ -214,3 +215,41 @@ def test_what_is_behind(count, failed, said):
     assert behind(count, failed) == said
     opening = Stage("x", ["a"], behind(count, failed)).opening
     assert opening == (f"x ({said})" if said else "x")
+
+
+@pytest.mark.parametrize(
+    ("far", "said"),
+    [
+        (HowFar("listing"), "looking at what is there"),
+        (HowFar("listing", 1, 2, 3, 4), "looking at what is there"),
+        (HowFar("reading", 3, 7), "3 of 7 blobs read"),
+        (HowFar("tags", 3, 7, 1_200_000), "3 of 7 tags compared and copied, 1.2 MB"),
+        (
+            HowFar("copying", 120, 1530, 1_200_000_000, 48_200_000_000),
+            "120 of 1530 blobs copied, 1.2 GB of 48.2 GB",
+        ),
+    ],
+)
+def test_how_far_a_host_is(far, said):
+    assert words_of(far) == said
+
+
+def test_all_that_a_host_may_say_has_words():
+    assert all(words_of(HowFar(each)) for each in WORKS)
+
+
+def test_a_panel_shows_what_several_hosts_say(clock):
+    names = list("abcdefgh")
+    stage = Stage("backing up on 8 hosts", names, clock=clock)
+    progress = Progress(Shown())
+    with progress.during(stage):
+        for name in names:
+            stage.begin(name, "changing")
+        for name in names[:-1]:
+            progress.heard(name, HowFar("reading", 3, 7))
+        clock.now += 4
+        assert lines(stage)[2:] == [
+            "  longest: a changing for 4 s (3 of 7 blobs read)",
+            *(f"  {name}: 3 of 7 blobs read" for name in "bcde"),
+        ]
+        assert stage.still().endswith("longest: a changing for 4 s (3 of 7 blobs read)")

@@ -34,6 +34,18 @@ def test_a_command_here_gets_its_input_and_says_all():
     assert exchange.here("cat; echo complaint >&2", text) == ["a" * 300_000, "end", "complaint"]
 
 
+def test_it_is_heard_while_it_runs(tmp_path):
+    heard, place = [], tmp_path / "heard"
+    # It ends only after what it said was heard: the listener makes the file that it waits for.
+    said = exchange.here(
+        f"echo begun; until [ -e {place} ]; do sleep 0.01; done; echo ended",
+        [],
+        lambda piece: (heard.append(piece), place.touch()),
+    )
+    assert said == ["begun", "ended"]
+    assert heard[0] == b"begun\n"
+
+
 def test_a_command_that_reads_nothing_says_what_it_says():
     assert exchange.here("echo said", ["x" * 3_000_000]) == ["said"]
 

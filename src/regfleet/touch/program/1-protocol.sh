@@ -47,6 +47,7 @@ began=$(date +%s)
 patience=0        # seconds that it waits for other work to end
 outcome=          # how it ended
 begun_by=         # who began it
+heard=            # set where a controller hears how far it is
 
 # Said to the controller, and kept for a controller that has to ask again.
 say() {
@@ -54,6 +55,11 @@ say() {
   if [ -n "$told" ]; then printf '@%s\n' "$*" >>"$told"; fi 2>/dev/null
   if [ -n "$locked" ]; then printf '@%s\n' "$*" >>"$BASE/last"; fi 2>/dev/null
   return 0
+}
+
+# How far a job is, now and then; not kept. Words and numbers are those of shell/how_far.py.
+progress() { # WORK [DONE OF [BYTES OF]]
+  [ -z "$heard" ] || printf '@progress %s\n' "$*"
 }
 
 fail() { # MESSAGE [HINT]
