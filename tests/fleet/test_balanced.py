@@ -257,6 +257,34 @@ def test_it_moves_when_nginx_does_not_run(twin):
 
 
 @pytest.mark.usefixtures("needs_vip")
+def test_it_is_passed_on_before_nginx_is_replaced(twin, run, proven):
+    """By another name of the same image, which both hosts have."""
+    for name in ("reg1", "reg2"):
+        image = "{{.Config.Image}}"
+        of = f"$(docker inspect -f '{image}' regfleet-main.gateway)"
+        twin.hosts[name].read(f"docker tag {of} nginx:next")
+    made = started(twin)
+    other = lambda text: text.replace('image_archive = "$nginx_tar"', 'image = "nginx:next"')  # noqa: E731
+    with Load(twin.hosts["client1"]) as load, Absence(Common(twin), 5000) as absence:
+        applied(run, "--no-smoke", edit=other)
+    # Nobody is refused. The address moves once a host at most, and one request is under way then.
+    assert not [each for each in load.failed if "refused" in each or "timeout" in each]
+    assert len(load.failed) <= 2, load.failed
+    assert all(made[name] != now for name, now in started(twin).items())
+    proven(
+        "vip", "keepalived", "bookworm", f"away {absence.longest:.2f} s for a new image of nginx"
+    )
+    for name in made:
+        assert twin.hosts[name].read("cat /run/regfleet-main.vip/drain") == "0"
+
+
+def started(twin):
+    """The gateways' containers."""
+    inspect = "docker inspect -f '{{.Id}}' regfleet-main.gateway"
+    return {name: twin.hosts[name].read(inspect) for name in ("reg1", "reg2")}
+
+
+@pytest.mark.usefixtures("needs_vip")
 def test_it_stays_where_all_have_failed(twin):
     """Then clients are told why by the gateway; without an address nobody would tell them."""
     for name in ("reg1", "reg2"):

@@ -4,7 +4,10 @@ VRRP version 3 (RFC 9568), unicast between the declared addresses of the gateway
 has to pass multicast, and what others send is dropped. Version 3 has no passwords, and those of
 version 2 were sent in the clear (RFC 9568, 9). keepalived.conf(5) of keepalived 2.2 and later.
 
-All have the same priority, so that the address stays where it is when a host comes back.
+All have the same priority, so that the address stays where it is when a host comes back. One that
+is about to be away for a moment lowers its own by a file (`Drain`). It keeps the address until
+another one has it: a backup that hears of a lower priority than its own becomes the master (RFC
+9568, 6.4.2, Preempt_Mode; keepalived.conf(5), "Track files").
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ PROGRAM = "/usr/sbin/keepalived"
 PACKAGES = {"apt-get": ("keepalived",)}  # Debian and Ubuntu
 UNIT = "keepalived"  # of the package; ours stands beside it
 START, CHECK, CONFIGURATION = "start.sh", "check.sh", "keepalived.conf"
+MARK = "drain"  # the file by which it is asked to pass the address on
 _PRIORITY = 150
 _HEARD = 0.5  # seconds between adverts: a host that is silent for three of them is gone
 _PIDS = 64
@@ -57,6 +61,12 @@ vrrp_script serving {{
   weight -100
 }}
 
+# A gateway that is about to be restarted leaves it to one that serves: `regfleet apply` writes 1.
+track_file drained {{
+  file "{temporary}/{mark}"
+  weight -50
+}}
+
 vrrp_instance {router} {{
   state BACKUP
   interface $INTERFACE
@@ -73,6 +83,9 @@ vrrp_instance {router} {{
   track_script {{
     alive
     serving
+  }}
+  track_file {{
+    drained
   }}
 }}
 """
@@ -108,6 +121,7 @@ def of(registry: Registry, instance: Instance, places: Places, base: str) -> Vip
         home=home,
         temporary=temporary,
         check=CHECK,
+        mark=MARK,
         inner=places.address,
         port=INNER_PORT,
         number=1 + hashlib.sha256(vip.encode()).digest()[0] % 255,
@@ -138,10 +152,11 @@ def of(registry: Registry, instance: Instance, places: Places, base: str) -> Vip
     return Vip(home, temporary, (configuration, *scripts), directories, run)
 
 
-def service(fleet: str, registry: Registry, found: Vip, front: Service) -> Service:
+def service(fleet: str, registry: Registry, found: Vip, users: Service, front: Service) -> Service:
     """The service that moves the address.
 
     Args:
+        users: the check of passwords, without which clients get no tokens.
         front: the gateway; at the common address one of them answers.
     """
     vip = registry.gateway.vip if registry.gateway else ""
@@ -151,7 +166,8 @@ def service(fleet: str, registry: Registry, found: Vip, front: Service) -> Servi
         probe=Probe(front.probe.kind, "/v2/", (200, 401)),
         address=vip.partition("/")[0],
         port=registry.port,
-        depends=(front.name,),
+        depends=(users.name, front.name),
+        drains=f"{found.temporary}/{MARK}",
         inputs=tuple(each.digest for each in found.files if each.path.endswith(".sh")),
         registry=registry.name,
         fleet=fleet,

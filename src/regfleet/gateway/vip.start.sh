@@ -10,5 +10,6 @@ if [ -z "$interface" ]; then
 fi
 # shellcheck disable=SC2016  # keepalived's variable
 printf '$INTERFACE=%s\n' "$interface" >"$2/interface.conf"
+printf '0\n' >"$2/drain" # 1: another gateway is to have the address (keepalived.conf)
 exec /usr/sbin/keepalived --dont-fork --log-console --vrrp --use-file="$3" \
   --pid="$2/keepalived.pid" --vrrp_pid="$2/vrrp.pid"

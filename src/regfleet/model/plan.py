@@ -201,6 +201,17 @@ class RunService:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """Have another host take the address of a service before what that depends on is away.
+
+    Attributes:
+        service: the one that moves the address; see `Service.drains`.
+    """
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
 class StartService:
     """Start a stopped service whose specification has not changed."""
 
@@ -302,6 +313,7 @@ Step: TypeAlias = (
     | LoadImage
     | PullImage
     | RunService
+    | Drain
     | StartService
     | ReloadService
     | RemoveService

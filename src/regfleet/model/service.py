@@ -190,6 +190,8 @@ class Service:
         made_from: path of the file among `files` from which its containers are made; the plan
             makes them again when somebody has edited that file. Empty for none.
         depends: names of services that must answer before it is started.
+        drains: path of a file: while it says 1, another host is to have the address at which this
+            service answers, before what it depends on is away; empty where none could.
         without_ipv6: the same for a host whose kernel has no IPv6; None where it makes no
             difference.
         reloads: paths of those among `files` that it reads again when it is told to.
@@ -216,6 +218,7 @@ class Service:
     made_from: str = ""
     depends: tuple[str, ...] = ()
     reloads: tuple[str, ...] = ()
+    drains: str = ""
     without_ipv6: Service | None = None
     files: tuple[File, ...] = ()
     directories: tuple[Directory, ...] = ()

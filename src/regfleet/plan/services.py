@@ -11,6 +11,7 @@ from regfleet.model.observed import ObservedHost, ObservedService
 from regfleet.model.plan import (
     Action,
     Change,
+    Drain,
     PullImage,
     ReloadService,
     RemoveImage,
@@ -97,6 +98,7 @@ def services_to_run(
         if lacking:
             part.add(*lacking)
         _adopt(part, want, seen, service)
+        _drain(part, want, seen, service)
         before = found.kind if found else _recorded(ours, service)
         action: Action = "update" if found or before != service.kind else "create"
         change = Change(resource, action, _reason(service, found, before, ours))
@@ -110,6 +112,7 @@ def _as_specified(part: PlanPart, want: DesiredHost, seen: ObservedHost, service
     altered = _edited(service, seen) or KINDS[service.kind].altered(service, seen)
     if altered:
         _adopt(part, want, seen, service)
+        _drain(part, want, seen, service)
         part.add(Change(resource, "run", altered), RunService(service, found.kind))
         return
     if not found.running:
@@ -125,6 +128,19 @@ def _adopt(part: PlanPart, want: DesiredHost, seen: ObservedHost, service: Servi
     adopting = adoption(want, seen, service)
     part.changes.extend(adopting.changes)
     part.steps.extend(adopting.steps)
+
+
+def _drain(part: PlanPart, want: DesiredHost, seen: ObservedHost, service: Service) -> None:
+    """Add, once, what has other hosts take the address of one that needs this service."""
+    found = seen.services.get(service.name)
+    if found is None or not found.running:
+        return
+    for other in want.services:
+        there = seen.services.get(other.name)
+        if other.drains and service.name in other.depends and there and there.running:
+            step = Drain(other)
+            if step not in part.steps:
+                part.steps.append(step)
 
 
 def _edited(service: Service, seen: ObservedHost) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import get_args
 
 from regfleet.model.names import counted
-from regfleet.model.plan import Change, Plan, ReloadService, RunService
+from regfleet.model.plan import Change, Drain, Plan, ReloadService, RunService
 from regfleet.model.resource import Resource
 from regfleet.model.service import Service, ServiceKind
 
@@ -33,11 +33,19 @@ def disturbed(plan: Plan, change: Change) -> str | None:
     if kind in SERVICES and change.resource in reloaded(plan):
         return "reload, no request is lost"
     if kind in SERVICES and change.action == "update":
-        return f"its registry is away {away(plan, change)}"
+        return replaced(plan, change)
     if kind in SERVICES and change.action == "delete":
         stays = change.resource.name.partition(".")[0] in {each.name for each in _run(plan)}
         return f"its registry is away for about {AWAY} s" if stays else "its registry is gone"
     return "its images are deleted" if kind == "data" else None
+
+
+def replaced(plan: Plan, change: Change) -> str:
+    """What clients see of a service that is replaced."""
+    for step in plan.steps:
+        if isinstance(step, Drain) and change.resource.name in step.service.depends:
+            return f"{step.service.address} goes to another host first"
+    return f"its registry is away {away(plan, change)}"
 
 
 def away(plan: Plan, change: Change) -> str:

@@ -14,7 +14,7 @@ from regfleet.model.names import counted, listed
 from regfleet.model.plan import Action, Activation, Change, Plan
 from regfleet.model.report import Origin, Report
 from regfleet.report import summary_text
-from regfleet.report.impact import SERVICES, away, inside, reloaded
+from regfleet.report.impact import SERVICES, inside, reloaded, replaced
 from regfleet.report.lines import show
 from regfleet.report.resource_text import not_compared_text, resource_text
 from regfleet.terminal.cleaning import clean
@@ -265,7 +265,7 @@ def _services(plans: Iterable[Plan]) -> list[str]:
             if kind in SERVICES and change.resource in reloaded(plan):
                 found[name, "is reloaded", ": no request is lost"].append(plan.host)
             elif kind in SERVICES and change.action == "update":
-                how_long = f": its registry is away {away(plan, change)}"
+                how_long = f": {replaced(plan, change)}"
                 found[name, "is replaced", how_long].append(plan.host)
             elif kind in SERVICES and change.action == "delete":
                 found[name, "is removed", ""].append(plan.host)

@@ -230,5 +230,5 @@ def services(
         front = replace(front, without_ipv6=replace(front, files=other.files, probe=probe))
     if not made.serves:
         return (own,)
-    moving = (vip.service(fleet, registry, made.vip, front),) if made.vip else ()
+    moving = (vip.service(fleet, registry, made.vip, users, front),) if made.vip else ()
     return (users, own, front, *moving) if made.runs else (users, front, *moving)

@@ -15,6 +15,7 @@ from regfleet.model.plan import (
     ActivateOwn,
     ActivateUnit,
     Adopt,
+    Drain,
     EditFile,
     InstallEngine,
     InstallProgram,
@@ -285,6 +286,11 @@ def _(step: RunService) -> Iterator[str]:
     service = step.service
     replaces = step.replaces
     yield call("run_service", service.kind, service.name, replaces, *_words(service))
+
+
+@after_swap.register
+def _(step: Drain) -> Iterator[str]:
+    yield call("drain", step.service.drains, step.service.address)
 
 
 @after_swap.register

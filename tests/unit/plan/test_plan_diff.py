@@ -30,6 +30,7 @@ from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedData, ObservedPath
 from regfleet.model.plan import (
     ActivateDocker,
+    Drain,
     LogIn,
     LogOut,
     Part,
@@ -470,6 +471,32 @@ def test_files_that_a_service_reads_when_it_is_told_to(name):
     )
     plan = diff(desired(services=(FRONT,), files=(READ,)), seen, SALT)
     assert [change.action for change in plan.changes] == actions
+    assert tuple(type(step) for step in plan.steps) == steps
+
+
+VIP = container(
+    "regfleet-main.vip", image=None, storage="", depends=(FRONT.name,), drains="/run/x/drain"
+)
+VIP_THERE = seen_container(VIP.name, True, "", VIP.specification, "acme")
+
+
+@pytest.mark.parametrize(
+    ("there", "steps"),
+    [
+        ({}, (Drain, RunService)),
+        ({"front": {"running": False}}, (RunService,)),  # the address is elsewhere
+        ({"vip": {"running": False}}, (RunService, StartService)),
+        ({"front": {"specification": FRONT.specification}}, ()),
+    ],
+)
+def test_the_address_goes_to_another_host_before_its_gateway_is_replaced(there, steps):
+    old = replace(FRONT_THERE, **{"specification": "old", **there.get("front", {})})
+    seen = observed(
+        paths=at(READ.path, mode=0o600, digest=READ.digest),
+        services={FRONT.name: old, VIP.name: replace(VIP_THERE, **there.get("vip", {}))},
+        images={"registry:2": "sha256:1"},
+    )
+    plan = diff(desired(services=(FRONT, VIP), files=(READ,)), seen, SALT)
     assert tuple(type(step) for step in plan.steps) == steps
 
 

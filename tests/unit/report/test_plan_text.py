@@ -10,7 +10,7 @@ from making import host as declared
 from reports import FILE, RELOAD, everything, failed, host, planned, report
 from rich.console import Console
 
-from regfleet.model.plan import Change, Part, Plan, ReloadService, RunService
+from regfleet.model.plan import Change, Drain, Part, Plan, ReloadService, RunService
 from regfleet.model.report import NotCompared
 from regfleet.model.resource import Resource, login_resource
 from regfleet.report.plan_text import grouped, impact, show_plan
@@ -21,6 +21,7 @@ RESTART = Change(Resource("daemon.json", "data-root"), "create", "why", "restart
 CA = Change(
     Resource("file", "/etc/docker/certs.d/registry.example.com:5000/ca.crt"), "update", "client.a"
 )
+VIP = container("regfleet-main.vip", address="10.0.0.10", depends=("regfleet-main.gateway",))
 
 
 def shown(made, width=None, **settings):
@@ -222,6 +223,19 @@ IMPACT = [
         [
             "no engine is reloaded or restarted",
             "regfleet-main.gateway is reloaded on a: no request is lost",
+        ],
+    ),
+    (
+        [
+            Plan(
+                "a",
+                (Change(Resource("container", "regfleet-main.gateway"), "update", "why"),),
+                (Drain(VIP), RunService(container("regfleet-main.gateway"), "container")),
+            ),
+        ],
+        [
+            "no engine is reloaded or restarted",
+            "regfleet-main.gateway is replaced on a: 10.0.0.10 goes to another host first",
         ],
     ),
     (

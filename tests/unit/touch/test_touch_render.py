@@ -23,6 +23,7 @@ from regfleet.model.plan import (
     ActivateUnit,
     Adopt,
     Change,
+    Drain,
     EditFile,
     InstallEngine,
     InstallProgram,
@@ -65,6 +66,7 @@ def b64(text):
 DOCKER = ("docker", ".docker/config.json")
 
 RUN = RunService(MAIN, "container")
+VIP = container("regfleet-main.vip", drains="/run/regfleet-main.vip/drain", address="10.0.0.10")
 HTTPS = "https:200,401:/v2/"  # a registry's probe
 
 # A plan in its order, with each kind of step. What the calls do with their arguments is shown in
@@ -85,6 +87,7 @@ WHOLE = (
     ReturnAdopted(record.Adopted("c", "5000", "container", "1f", "old", "always")),
     PullImage(Image("registry:2")),
     Adopt(Foreign("container", "1f", "old", "always", source="/data"), "/srv"),
+    Drain(VIP),
     RUN,
     StartService(MAIN),
     ReloadService(MAIN),
@@ -102,8 +105,8 @@ ORDER = [
     "accepted", "want", "refuse", "will_take_up", "will_activate", "will_activate", "drop_service",
     "keep_service", "keep_service", "will_settle", "record", "swap", "activate", "start_engine",
     "rootless_activate", "load", "activate_unit", "remove_service", "return_adopted", "pull",
-    "adopt", "adopt_images", "run_service", "start_service", "reload_service", "settle_timers",
-    "remove_image", "login", "logout", "drop_directory", "settle",
+    "adopt", "adopt_images", "drain", "run_service", "start_service", "reload_service",
+    "settle_timers", "remove_image", "login", "logout", "drop_directory", "settle",
 ]  # fmt: skip
 
 

@@ -270,6 +270,39 @@ def test_services_come_back_last_first(place):
 NO_RECORD = "the host has no record of this run"
 
 
+GIVES = """
+has_address() { [ ! -e "$1.gone" ]; }
+nap() { if [ "$(cat "$mark_file")" = 1 ]; then : >"$address.gone"; fi; }
+"""
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_an_address_is_given_away_and_may_come_again_at_the_end(place, ends):
+    mark, address, told = (place.host / name for name in ("drain", "address", "told"))
+    mark.write_text("0\n")
+    stand_ins = f"mark_file={mark} address={address}\n{GIVES}"
+    tell = f"eval 'echo drained $(cat {mark}) >>{told}'"
+    steps = [BEGIN, RECORD, "swap", f"drain {mark} {address}", tell]
+    more = [FAILING] if ends == "badly" else []
+    done = place.touch(*steps, *more, stand_ins=stand_ins)
+    assert done.result == ("rolled-back" if ends == "badly" else "changed")
+    assert told.read_text() == "drained 1\n"
+    assert (place.host / "address.gone").exists()
+    assert mark.read_text() == "0\n"
+
+
+def test_an_address_that_nobody_takes_holds_up_nothing_for_long(place):
+    mark = place.host / "drain"
+    mark.write_text("0\n")
+    stand_ins = "has_address() { :; }\nnap() { :; }\n"
+    steps = [BEGIN, RECORD, "swap", f"drain {mark} 10.0.0.10", f"drain {mark}.none 10.0.0.10"]
+    done = place.touch(*steps, stand_ins=stand_ins)
+    assert done.result == "changed"
+    assert [note for note in done.notes if "10.0.0.10" in note] == [
+        "no other host takes 10.0.0.10 over: clients wait until this one answers again"
+    ]
+
+
 def test_a_host_on_which_nothing_ran_knows_nothing(place):
     """Absence is no outcome."""
     asked = place.ask("run-9")

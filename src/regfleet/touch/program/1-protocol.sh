@@ -34,6 +34,7 @@ wants=
 refusals=
 aside=            # lines: services that stand aside TAB their kind
 kept=             # lines: originals kept aside by this touch
+drained=          # lines: files by which hosts were asked to take an address over
 spent=            # lines: originals that came back, and go at the end
 unused=           # lines: images that go at the end TAB their engine
 spooled=          # lines: archives that go with this touch, however it ends
@@ -149,6 +150,7 @@ begin() { # RUN WHO, which ends in "fleet NAME", then archives that may wait for
   locked=1
   sweep
   find_engine
+  for left in /run/regfleet-*.vip/drain; do undrain "$left"; done # of a touch that was killed
   # What a touch that was killed left beside its targets; under the lock nobody else's is there.
   if [ -f "$BASE/beside" ]; then
     each clear_beside "$(sort -u "$BASE/beside")"

@@ -61,6 +61,37 @@ reload_back() { # NAME KIND: the files are as they were before
     say "note $1 is as it was before, and does not answer $(asked "$4") at $3"
 }
 
+# The address that clients know goes to another host while this one is changed: keepalived gives it away
+# when the file says 1, and comes to be asked again when all is done (gateway/vip.py).
+drain() { # FILE ADDRESS
+  [ -f "$1" ] || return 0 # keepalived does not run
+  printf '%s\n' "$1$TAB$2" >>"$saved/drained" || { fail "$saved cannot be written"; return 1; }
+  drained="$1$NL$drained"
+  give_away "$1" "$2" ||
+    say "note no other host takes $2 over: clients wait until this one answers again"
+}
+
+drain_again() { # FILE ADDRESS: on the way back
+  [ -f "$1" ] || return 0
+  drained="$1$NL$drained"
+  give_away "$1" "$2"
+  return 0
+}
+
+give_away() { # FILE ADDRESS: the other hosts may need some seconds to see that their own gateways serve
+  printf '1\n' >"$1"
+  tries=40
+  while has_address "$2"; do
+    tries=$((tries - 1))
+    [ "$tries" -gt 0 ] || return 1
+    nap
+  done
+}
+
+has_address() { [ -n "$(run ip -o addr show to "$1" 2>/dev/null)" ]; } # ADDRESS
+
+undrain() { if [ -f "$1" ]; then printf '0\n' >"$1"; fi; } # FILE
+
 remove_service() { # KIND NAME DATA-DIRECTORY MADE: the data stays unless the directory is named
   changed=1
   if "$1_there" "$2"; then

@@ -170,6 +170,7 @@ put_back() { # GENERATION-DIRECTORY AFTER-A-KILL: sets `broken` to what could no
   if [ "$2" = yes ] || [ -e "$from/activated" ]; then each back_unit "$(cat "$from/units" 2>/dev/null)"; fi
   back_timers "$from" || broken='a timer did not come back'
   boundary services
+  each drain_again "$(cat "$from/drained" 2>/dev/null)"
   each aside_again "$(cat "$from/returned" 2>/dev/null)"
   replaced=
   each back_image "$(cat "$from/images" 2>/dev/null)"
@@ -280,6 +281,7 @@ touch_host() { # runs `plan`, come what may of the connection
   printf '\n@begin %s\n' "$mark"
   plan
   finish
+  each undrain "$drained"
   end_record "$outcome"
   if [ -n "$locked" ]; then rm -f "$BASE/lock.pid"; fi
   printf '@end %s\n' "$mark"
