@@ -16,7 +16,7 @@ from regfleet.registry_api.errors import RegistryError
 _ORDER = (
     ("password-unknown", "certificate-unusable", "elsewhere"),
     ("unreachable", "not-looked-at"),
-    ("clock", "disk-full"),
+    ("clock", "gateway-clock", "disk-full"),
     ("daemon-json", "unknown-key", "flag-conflict", "mirror-refused", "ignored-key"),
     ("engine-missing", "engine-down", "engine-stopped", "engine-silent", "start-limit"),
     ("port-taken", "name-not-resolved", "mirror-not-resolved", "wrong-address"),
@@ -74,12 +74,12 @@ def diagnose(case: Case, file: str) -> Diagnosis:
         file: the fleet file as the user named it, used in commands.
     """
     first, last = list(_fleet_symptoms(case)), list(_not_applied(case))
-    clocks = list(hosts.clocks(case))
+    clocks = [*hosts.clocks(case), *hosts.gateway_clocks(case)]
     of_hosts = [each for exam in case.hosts.values() for each in hosts.of_host(case, exam)]
     roots: dict[str, Symptom] = {}
     of_registries: list[Symptom] = []
     for exam in case.registries.values():
-        said, root = registries.of_registry(case, exam, of_hosts)
+        said, root = registries.of_registry(case, exam, [*clocks, *of_hosts])
         if root:
             roots[exam.name] = root
         if said:

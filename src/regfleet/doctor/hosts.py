@@ -75,6 +75,30 @@ def clocks(case: Case) -> Iterator[Symptom]:
         yield Symptom("clock", exam.name, f"it is {abs(exam.skew)} s {way} this machine's")
 
 
+def gateway_clocks(case: Case) -> Iterator[Symptom]:
+    """Clocks of a registry's machines that differ too much for tokens that gateways there sign.
+
+    A registry takes a token for a minute before and after its time (distribution, registry/auth/
+    token/token.go, Leeway), and so does a gateway alone (njs/tokens.js). What `clocks` tells of is
+    left out: so these two are on either side of this machine's, and what they are apart is what
+    their differences from it are together, at least.
+    """
+    for registry in case.fleet.registries.values():
+        exams = [case.hosts.get(each.name) for each in registry.machines]
+        skews = {
+            exam.name: exam.skew
+            for exam in exams
+            if exam and exam.seen is not None and abs(exam.skew) <= MOST_SKEW
+        }
+        if registry.gateway is None or not skews:
+            continue
+        fast, slow = max(skews, key=skews.__getitem__), min(skews, key=skews.__getitem__)
+        apart = skews[fast] - skews[slow]
+        if apart > MOST_SKEW:
+            found = f"the clock of {fast} is {apart} s ahead of that of {slow}"
+            yield Symptom("gateway-clock", fast, found, registry.name, values={"other": slow})
+
+
 def without_logins(text: str) -> str:
     """A text without users and passwords in URLs."""
     return _URL_LOGIN.sub("://***@", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from regfleet.desired.resolve import clients_of
@@ -50,6 +50,8 @@ _HOST_CAUSES = {
     *("daemon-json", "flag-conflict", "unknown-key", "mirror-refused"),
     *("engine-down", "engine-stopped", "engine-silent", "engine-missing"),
 }
+# Why a registry may refuse the tokens of its gateway.
+_OF_CLOCKS = ("clock", "gateway-clock")
 # Root cause of a registry -> causes that its clients then report; for other roots `_NO_WAY`.
 _FELT: Mapping[str, frozenset[str]] = {
     "port-taken": _ANYTHING,
@@ -60,6 +62,7 @@ _FELT: Mapping[str, frozenset[str]] = {
     "plain-server": frozenset({"plain-server"}),
     "tls-server": frozenset({"tls-server"}),
     "password-differs": frozenset({"unauthorized"}),
+    **dict.fromkeys(_OF_CLOCKS, frozenset({"gateway-tokens"})),
 }
 
 
@@ -88,12 +91,12 @@ class Roots:
 
 
 def of_registry(
-    case: Case, exam: RegistryExam, elsewhere: Iterable[Symptom]
+    case: Case, exam: RegistryExam, elsewhere: Sequence[Symptom]
 ) -> tuple[Symptom | None, Symptom | None]:
     """The symptoms of a registry.
 
     Args:
-        elsewhere: the symptoms of hosts.
+        elsewhere: the symptoms of hosts, and of clocks.
 
     Returns:
         Its own symptom, if any; and its root, which may be a symptom of its host that is
@@ -112,7 +115,15 @@ def of_registry(
     if not isinstance(exam.error, RegistryError):
         return None, None  # the unreachable host is a symptom of its own; or see `notes`
     own = _error_symptom(case, registry, host, exam, exam.error)
+    if own and own.cause == "gateway-tokens" and (root := _of_clocks(registry, elsewhere)):
+        return None, root
     return own, own
+
+
+def _of_clocks(registry: Registry, known: Iterable[Symptom]) -> Symptom | None:
+    """A wrong clock among its machines, which is told already."""
+    named = (each for each in known if each.cause in _OF_CLOCKS and each.host in registry.members)
+    return next((each for each in named if each.registry in ("", registry.name)), None)
 
 
 def _is_away(error: Exception) -> bool:

@@ -19,7 +19,7 @@ KNOWN = {
     *("file", "fleet", "host", "hosts", "address", "limit", "service"),
     *("registry", "endpoint", "name", "port", "registry_address"),
     *("account", "user", "path", "key", "plural", "flag", "missing", "present", "image", "table"),
-    *("proxy", "url", "command"),
+    *("proxy", "url", "command", "other"),
 }
 # What the issue asks for, and the name that each has here.
 ASKED = {

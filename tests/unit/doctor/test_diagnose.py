@@ -30,7 +30,7 @@ from regfleet.errors import (
     UnreachableError,
     UnreadLoginError,
 )
-from regfleet.fleet.model import Tls
+from regfleet.fleet.model import Gateway, Tls
 from regfleet.model.files import File
 from regfleet.model.observed import ObservedPath
 from regfleet.model.plan import Change, Plan
@@ -308,6 +308,54 @@ def test_clocks_that_all_differ_alike_are_this_machines():
     assert finding.title == "the clock of this machine is wrong"
     assert "behind the clocks of all 2 hosts" in finding.found
     assert len(found(exam(skew=500), exam("web2", skew=-500))) == 2
+
+
+# Its gateway on a host of its own; a token that lb1 signs is checked by reg1's clock.
+BALANCED = replace(FLEET.registries["main"], gateway=Gateway("nginx:stable", hosts=(host("lb1"),)))
+TOKENS = "503: the registry refuses the tokens of this gateway: ..."
+
+
+def behind_a_gateway(*exams, **changes):
+    """The findings where `main` has its gateway on lb1."""
+    made = case(*exams, **changes)
+    of_lb1 = {**DESIRED, "lb1": desired(name="lb1")}
+    registries = {**FLEET.registries, "main": BALANCED}
+    return diagnose(
+        replace(made, fleet=replace(FLEET, registries=registries), desired=of_lb1), "fleet.toml"
+    ).findings
+
+
+@pytest.mark.parametrize(
+    ("skews", "causes"),
+    [
+        ({"lb1": 40, "reg1": -40}, [("gateway-clock", ("lb1",), "main")]),
+        ({"lb1": -40, "reg1": 40}, [("gateway-clock", ("reg1",), "main")]),
+        ({"lb1": 30, "reg1": -30}, []),
+        ({"lb1": 90, "reg1": 0}, [("clock", ("lb1",), "")]),  # which says it all
+        ({"lb1": 40, "web1": -40}, []),  # a client checks no tokens
+    ],
+)
+def test_clocks_of_a_gateway_and_its_registry(skews, causes):
+    exams = [exam(name, skew=skews.get(name, 0)) for name in ("lb1", "reg1", "web1")]
+    found = behind_a_gateway(*exams)
+    assert [(each.cause, each.hosts, each.registry) for each in found] == causes
+
+
+@pytest.mark.parametrize(("lb1", "reg1"), [(40, -40), (100, 0)])
+def test_clocks_explain_why_tokens_are_refused(lb1, reg1):
+    """Once: the registry's answer and those of its clients follow from it."""
+    said = get(ENDPOINT, "denied: the registry refuses the tokens of this gateway")
+    exams = (exam("lb1", skew=lb1), exam("reg1", skew=reg1), exam(signs=trying(said)))
+    asked = [RegistryExam("main", "ci", RegistryError("protocol", TOKENS))]
+    (finding,) = behind_a_gateway(*exams, asked=asked)
+    assert finding.cause in ("clock", "gateway-clock")
+    assert finding.felt_by == ("web1",)
+    if finding.cause == "gateway-clock":
+        assert finding.found == "the clock of lb1 is 80 s ahead of that of reg1"
+        assert "reg1" in finding.check[0]
+    exams = (exam("lb1"), exam("reg1"), exam(signs=trying(said)))
+    causes = {each.cause for each in behind_a_gateway(*exams, asked=asked)}
+    assert causes == {"gateway-tokens"}
 
 
 # ---- the fleet ----
