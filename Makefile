@@ -20,6 +20,8 @@ NGINX := $(BUILD)/nginx/usr/sbin/nginx
 
 # Tests on hosts mostly wait, so that more run at a time than there are cores (see tests/conftest.py).
 WORKERS ?= 4
+# Without byte code on disk each of a thousand commands would compile regfleet anew.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 

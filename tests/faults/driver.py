@@ -31,18 +31,22 @@ COUNT = 'echo "$1 $2" >>/run/boundaries'
 SOAK = "REGFLEET_SOAK" in os.environ
 
 
-def chosen(boundaries, host=0, hosts=1):
+def chosen(boundaries, host=0, hosts=1, thin=1):
     """The boundaries at which a host's touch is killed.
 
     The soak takes them all. `make test` takes the first of each step, since a step that is made
     for several files has a boundary for each of them; hosts that are alike share these.
+
+    Args:
+        thin: one step of so many, where the steps are in most parts those that another file of
+            tests is killed at.
     """
     if SOAK:
         return list(boundaries)
     first = {}
     for number, step in boundaries:
         first.setdefault(step, (number, step))
-    return list(first.values())[host::hosts]
+    return list(first.values())[host :: hosts * thin]
 
 
 def wait_at(boundary):

@@ -1,4 +1,7 @@
-"""Registries under OpenRC, killed at every boundary: they come, are replaced, and go."""
+"""Registries under OpenRC, killed at boundaries: they come, are replaced, and go.
+
+A third of the steps, all boundaries in the soak.
+"""
 
 import itertools
 
@@ -19,6 +22,7 @@ runtime = "{runtime}"
 delete = {delete}
 tls = {{ source = "none" }}
 """
+THIN = 3
 LEFT = (
     "ls -d /etc/regfleet /var/lib/regfleet /etc/init.d/*regfleet* /run/regfleet-*"
     " /etc/runlevels/*/*regfleet-* /run/openrc/started/regfleet-* 2>/dev/null;"
@@ -63,7 +67,7 @@ def test_it_is_killed_while_one_runtime_takes_the_place_of_another(host, driver,
     assert ended.result == "changed", ended
     assert {step for _, step in boundaries} >= {"stop", "stand-aside", "run", "finish", "tidy"}
     survived = 0
-    killed = chosen(boundaries)
+    killed = chosen(boundaries, 2, thin=THIN)
     for (number, step), (way, each) in zip(killed, itertools.cycle(ways.items()), strict=False):
         where = f"{way}: killed at {number}, {step}"
         ended = each.touch_with("reg1", kill_at(number))
@@ -86,8 +90,8 @@ def test_it_is_killed_while_it_comes_and_while_it_goes(host, driver, tally):
     assert ended.result == "changed", ended
     assert host.run(LEFT).stdout == ""
     # Those of both in turn: each has half of them.
-    killed = [("comes", each) for each in chosen(coming, 0, 2)]
-    killed += [("goes", each) for each in chosen(going, 1, 2)]
+    killed = [("comes", each) for each in chosen(coming, 0, 2, THIN)]
+    killed += [("goes", each) for each in chosen(going, 1, 2, THIN)]
     for what, (number, step) in killed:
         where = f"killed at {number}, {step}, while it {what}"
         if what == "goes":

@@ -118,7 +118,7 @@ def test_a_kill_while_all_is_put_back(driver, tally):
     assert ended.result == "rolled-back", ended
     as_before(driver, before, "a run that failed")
     first = [step for _, step in boundaries].index("undo")
-    killed = chosen(boundaries[first:])
+    killed = chosen(boundaries[first:], thin=2)
     for number, step in killed:
         where = f"killed at {number}, {step}"
         assert driver.touch_with("own", kill_at(number), spoil="false").cut, where

@@ -1,4 +1,7 @@
-"""Registries without Docker: killed at every boundary of their replacement, change and removal."""
+"""Registries without Docker: killed at boundaries of their replacement, change and removal.
+
+A third of the steps, all boundaries in the soak: most are those of test_kill_everywhere.py.
+"""
 
 import itertools
 
@@ -20,6 +23,7 @@ delete = {delete}
 tls = {{ source = "none" }}
 """
 RUNTIMES = ("podman", "package")  # they share the boundaries of what both do
+THIN = 3
 ARCHIVE = 'image_archive = "$registry_tar"'
 LEFT = (
     "ls -d /etc/regfleet /var/lib/regfleet /etc/systemd/system/*regfleet*"
@@ -58,24 +62,23 @@ def serves(host, delete):
     return (gone == 405) == (delete == "false")
 
 
-@pytest.mark.parametrize(
-    "ways",
-    [
-        [("podman", "true"), ("podman", "false")],
-        [("package", "true"), ("package", "false")],
-        [("podman", "true"), ("package", "false")],
-    ],
-    ids=["podman", "package", "podman to package and back"],
-)
+WAYS = {
+    "podman": [("podman", "true"), ("podman", "false")],
+    "package": [("package", "true"), ("package", "false")],
+    "podman to package and back": [("podman", "true"), ("package", "false")],
+}
+
+
+@pytest.mark.parametrize("ways", WAYS)
 def test_it_is_killed_while_it_is_replaced(host, driver, tally, ways):
-    drivers = {way: driver(*way) for way in ways}
+    drivers = {way: driver(*way) for way in WAYS[ways]}
     first, second = drivers.values()
     assert first.apply("reg1").result == "changed"
     boundaries, ended = second.boundaries("reg1")
     assert ended.result == "changed", ended
     assert {step for _, step in boundaries} >= {"stop", "stand-aside", "run", "finish", "tidy"}
     survived = 0
-    killed = chosen(boundaries)
+    killed = chosen(boundaries, list(WAYS).index(ways), len(WAYS))
     for (number, step), (way, each) in zip(killed, itertools.cycle(drivers.items()), strict=False):
         where = f"{way}: killed at {number}, {step}"
         ended = each.touch_with("reg1", kill_at(number))
@@ -86,7 +89,7 @@ def test_it_is_killed_while_it_is_replaced(host, driver, tally, ways):
         assert serves(host, way[1]), where
         assert each.plan("reg1").empty, where
         survived += 1
-    tally(f"touch of a registry run as {ways[0][0]}, killed", len(killed), survived)
+    tally(f"touch of a registry run as {WAYS[ways][0][0]}, killed", len(killed), survived)
     first.destroy("reg1")
     assert host.run(LEFT).stdout == ""
 
@@ -99,7 +102,7 @@ def test_it_is_killed_while_it_comes(host, driver, tally, runtime):
     assert ended.result == "changed", ended
     fleet.destroy("reg1")
     assert host.run(LEFT).stdout == ""
-    killed = chosen(boundaries, RUNTIMES.index(runtime), len(RUNTIMES))
+    killed = chosen(boundaries, RUNTIMES.index(runtime), len(RUNTIMES), THIN)
     for at, (number, step) in enumerate(killed):
         where = f"killed at {number}, {step} of the first apply"
         assert fleet.touch_with("reg1", kill_at(number)).cut, where
@@ -118,7 +121,7 @@ def test_it_is_killed_while_it_is_taken_out(host, driver, tally, runtime):
     boundaries, ended = fleet.boundaries("reg1", gone=True)
     assert ended.result == "changed", ended
     assert host.run(LEFT).stdout == ""
-    killed = chosen(boundaries, RUNTIMES.index(runtime), len(RUNTIMES))
+    killed = chosen(boundaries, RUNTIMES.index(runtime), len(RUNTIMES), THIN)
     for number, step in killed:
         where = f"killed at {number}, {step} of destroy"
         fleet.apply("reg1")
