@@ -218,6 +218,39 @@ def test_an_nginx_whose_package_was_upgraded_is_restarted(twin, run, ask):
     assert ask("POST", "/v2/team/app/blobs/uploads/", "bob")[0] == 202
 
 
+SECOND = """
+[registry.two]
+hosts = [$reg1]
+endpoint = "two.test:443"
+runtime = "podman"
+image_archive = "$registry_tar"
+storage = "/srv/two"
+admins = ["root"]
+users.root.password = "generate"
+projects.team = {}
+gateway.image_archive = "$nginx_tar"
+
+[client.build]
+"""
+
+
+def test_packages_pass_on_the_clients_of_another_registry_by_name(twin, run, ask):
+    """The distribution's nginx needs its module stream for that, which is a package of its own."""
+    host = twin.hosts["reg1"]
+    second = lambda text: text.replace("[client.build]", SECOND)  # noqa: E731
+    plan = run("plan", runtime="package", edit=second).stdout
+    assert "libnginx-mod-stream" in plan, plan
+    applied(run, runtime="package", edit=second)
+    asked = "openssl s_client -connect localhost:443 -servername {} </dev/null 2>/dev/null"
+    for name in ("registry.test", "two.test"):
+        found = host.read(f"{asked.format(name)} | openssl x509 -noout -checkhost {name}")
+        assert "does match" in found, found
+    assert ask("GET", "/v2/_catalog", "root")[0] == 200
+    assert run("plan", "--detailed-exitcode", runtime="package", edit=second).returncode == 0
+    applied(run, runtime="package")
+    assert ask("GET", "/v2/_catalog", "root")[0] == 200
+
+
 def test_packages_leave_nothing_and_podman_takes_over_again(twin, run, ask, sites):
     host = twin.hosts["reg1"]
     before = sites()

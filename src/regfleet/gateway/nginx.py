@@ -21,6 +21,8 @@ MODULE = "/usr/lib/nginx/modules/ngx_http_js_module.so"
 """Where the official image, Debian, Ubuntu and Alpine have njs."""
 STREAM_MODULE = "/etc/nginx/modules-enabled/*-mod-stream.conf"
 """What loads the module stream where a package brings it; the official image has it built in."""
+STREAM_FILE = "/usr/lib/nginx/modules/ngx_stream_module.so"
+"""The module itself, in Debian's and Ubuntu's package libnginx-mod-stream."""
 SCRIPTS = ("gateway.js", "rights.js", "tokens.js")
 POLICY = "policy.js"
 CERTIFICATE = "registry.crt"

@@ -60,6 +60,7 @@ class Fronted:
         front_without_ipv6: the same for a host without IPv6.
         vip: of what moves the gateways' common address; None without one.
         passed_on: whether another gateway listens at its port, and passes its clients on.
+        passes_on: whether it does so with the clients of others.
     """
 
     runs: bool
@@ -71,6 +72,7 @@ class Fronted:
     front_without_ipv6: gateway.GatewayNeeds
     vip: vip.Vip | None = None
     passed_on: bool = False
+    passes_on: bool = False
 
 
 def fronted(
@@ -126,8 +128,9 @@ def fronted(
         for ipv6 in (True, False)
     )
     common = vip.of(registry, instance, places, files.BASE)
-    passed_on = bool(material.sharing) and not _leads(registry, material.sharing)
-    return Fronted(runs, serves, places, needs, users, with_ipv6, without, common, passed_on)
+    leads = _leads(registry, material.sharing)
+    passed_on = bool(material.sharing) and not leads
+    return Fronted(runs, serves, places, needs, users, with_ipv6, without, common, passed_on, leads)
 
 
 def _only(needs: files.Needs, *, runs: bool, serves: bool) -> files.Needs:

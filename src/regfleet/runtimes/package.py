@@ -18,6 +18,7 @@ PACKAGES = {"apt-get": ("docker-registry",)}  # Debian and Ubuntu; nobody else h
 NGINX = "/usr/sbin/nginx"
 NGINX_UNIT = "nginx"
 NGINX_PACKAGES = {"apt-get": ("nginx", "libnginx-mod-http-js")}
+STREAM_PACKAGES = {"apt-get": (*NGINX_PACKAGES["apt-get"], "libnginx-mod-stream")}
 NGINX_USER = "www-data"  # Debian, base-passwd: there on every system
 
 
@@ -89,8 +90,8 @@ def _behind_gateway(
     )
     front = UnitRun(
         command=(NGINX, "-e", "stderr", "-c", f"{made.front.home}/nginx.conf"),
-        packages=NGINX_PACKAGES,
-        brought=(nginx.MODULE,),
+        packages=STREAM_PACKAGES if made.passes_on else NGINX_PACKAGES,
+        brought=(nginx.MODULE, *((nginx.STREAM_FILE,) if made.passes_on else ())),
         package_unit=NGINX_UNIT,
         privileges=gateway_rights(instance),
         pids=limits.pids,

@@ -93,6 +93,18 @@ def test_one_address_for_the_gateways_of_two_is_refused(
     assert "is that of registry.one too" in mistake.message
 
 
+def test_packages_share_a_gateways_host_and_none_of_their_own(
+    fleet_of: Callable[[str], Fleet], mistakes_of: Callable[[str], tuple[Mistake, ...]]
+) -> None:
+    """Services of a gateway alone have names of ours; the registry's is the package's own."""
+    front = 'runtime = "package"\ngateway.hosts = ["lb1"]\n'
+    one = registry("one", front)
+    two = registry("two", f"{front}gateway.port = 22511\n", host="reg2")
+    assert len(fleet_of(HEAD + one + two).registries) == 2
+    (mistake,) = mistakes_of(HEAD + one + two.replace("reg2", "reg1"))
+    assert mistake.path == "registry.two.runtime"
+
+
 def test_names_share_a_port(fleet_of: Callable[[str], Fleet]) -> None:
     fleet = fleet_of(
         HEAD + registry("one") + registry("two") + registry("other", endpoint="other.lan:5001")

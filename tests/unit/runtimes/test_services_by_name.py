@@ -6,6 +6,7 @@ from making import fleet, host, materials, registry
 
 from regfleet.desired.resolve import resolve
 from regfleet.fleet.model import Gateway, Project
+from regfleet.gateway.nginx import STREAM_FILE
 from regfleet.pki.tokens import TokenKeys
 from regfleet.secret import Secret
 
@@ -51,6 +52,16 @@ def test_the_first_listens_and_passes_on():
     assert "stream {" not in two
     assert "listen 5001 ssl;" in other
     assert "proxy_protocol" not in other
+
+
+def test_packages_bring_the_module_that_passes_clients_on():
+    one, two = (replace(each, runtime="package") for each in (ONE, TWO))
+    found = fronts(one, replace(two, runtime="podman"))
+    assert "libnginx-mod-stream" in found["one"].run.packages["apt-get"]
+    assert STREAM_FILE in found["one"].run.brought
+    found = fronts(replace(one, runtime="podman"), two)
+    assert "libnginx-mod-stream" not in found["two"].run.packages["apt-get"]
+    assert STREAM_FILE not in found["two"].run.brought
 
 
 def test_each_is_probed_where_it_answers_itself():

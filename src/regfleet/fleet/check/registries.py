@@ -266,7 +266,8 @@ def _collisions(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         occupied: list[_Occupied] = []
         fronts = hosts[(*place, "gateway")]
         for host in dict.fromkeys((*hosts[place], *fronts)) or [""]:
-            if host and registry.get("runtime") == "package":
+            # Of a gateway alone all services are ours, with names of their own.
+            if host in hosts[place] and registry.get("runtime") == "package":
                 first = packaged.setdefault(host, place)
                 if first != place:
                     message = f"is package, as that of {written(first)} on {host}"
