@@ -18,6 +18,7 @@ from gevent.os import make_nonblocking, nb_read
 from gevent.subprocess import PIPE, Popen
 
 from regfleet.fleet.model import Ssh
+from regfleet.ssh import openssh_files
 from regfleet.ssh.limits import CONNECT_SECONDS
 from regfleet.ssh.openssh import includes, quoted, temporary_file
 from regfleet.ssh.way import Way
@@ -127,6 +128,8 @@ def settings(ssh: Ssh) -> str:
         lines += [f"StrictHostKeyChecking {_CHECKING[ssh.host_key_checking]}"]
     if ssh.known_hosts:
         lines += [f"UserKnownHostsFile {quoted(ssh.known_hosts)}", "GlobalKnownHostsFile none"]
+        if openssh_files.read().key_program:  # OpenSSH before 8.5 has no such keyword
+            lines += ["KnownHostsCommand none"]
     if ssh.key:
         lines += [f"IdentityFile {quoted(ssh.key)}"]
     # Last, so that it holds where nothing else is said: unlike `ask`, it names the host it refuses.

@@ -72,12 +72,14 @@ class Configuration:
         lasting: whether OpenSSH answers the same as long as the files are the same.
         digest: of the files' names and contents.
         algorithms: the keywords of `ALGORITHMS` that occur.
+        key_program: whether a program may print host keys (KnownHostsCommand).
     """
 
     matters: bool
     lasting: bool
     digest: str
     algorithms: frozenset[str] = frozenset()
+    key_program: bool = False
 
 
 def user_file() -> Path:
@@ -102,7 +104,11 @@ def read() -> Configuration:
     reader.read(user_file(), own_home() / ".ssh")
     reader.read(SYSTEM, SYSTEM.parent)
     return Configuration(
-        reader.matters, reader.lasting, reader.digest.hexdigest(), frozenset(reader.algorithms)
+        reader.matters,
+        reader.lasting,
+        reader.digest.hexdigest(),
+        frozenset(reader.algorithms),
+        reader.key_program,
     )
 
 
@@ -110,6 +116,7 @@ class _Reader:
     def __init__(self) -> None:
         self.matters = False
         self.lasting = True
+        self.key_program = False
         self.digest = hashlib.sha256()
         self.algorithms: set[str] = set()
         self._left = _MOST_FILES
@@ -132,6 +139,7 @@ class _Reader:
             if keyword in ALGORITHMS:
                 self.matters = True
                 self.algorithms.add(ALGORITHMS[keyword])
+            self.key_program |= keyword == "knownhostscommand"
             self.lasting &= not _CHANGING.search(f"{keyword} {rest}")
             if keyword == "include":
                 self._include(rest, folder, level)
@@ -150,6 +158,7 @@ class _Reader:
         for name in names:
             if "%" in name:  # a token, which only OpenSSH knows
                 self._give_up()
+                self.key_program = True
             home = f"{own_home()}/" if name.startswith("~/") else ""
             whole = home + name[2:] if home else str(folder / name)
             for found in sorted(glob(whole)):  # noqa: PTH207 - glob(3), as OpenSSH does it

@@ -66,6 +66,18 @@ def test_what_the_fleet_says_holds_before_the_users_own(tmp_path, home, changes,
         assert next(found for key, found in lines if key == name).strip('"') == value
 
 
+@pytest.mark.skipif(not shutil.which("ssh"), reason="no OpenSSH client here")
+@pytest.mark.parametrize(("declared", "theirs"), [(None, True), (Path("/known"), False)])
+def test_a_program_that_prints_host_keys_is_none_of_the_fleets(tmp_path, home, declared, theirs):
+    (home / ".ssh" / "config").write_text("Host bastion\n  KnownHostsCommand /bin/theirs %H\n")
+    file = tmp_path / "ours"
+    file.write_text(jump.settings(replace(SSH, known_hosts=declared)))
+    said = subprocess.run(
+        ["ssh", "-G", "-F", file, "bastion"], capture_output=True, text=True, check=True
+    ).stdout
+    assert ("knownhostscommand /bin/theirs %H\n" in said) == theirs
+
+
 def command_line(file):
     try:
         return file.read_bytes()
