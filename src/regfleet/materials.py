@@ -15,8 +15,8 @@ from pathlib import Path
 
 from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.errors import StateError
-from regfleet.fleet.copies import logins_on
-from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.fleet.copies import copies, logins_on
+from regfleet.fleet.model import Client, Fleet, Promotion, Registry, Replication
 from regfleet.http_proxy import HttpProxy, no_proxy, with_login
 from regfleet.model.service import Image, at
 from regfleet.pki import given
@@ -104,12 +104,14 @@ class Materials:
         salt: the salt, hexadecimal, of the digests of logins that hosts report.
         archives: the SHA-256 of each image archive that the fleet names, hexadecimal, by path.
         proxies: the password of each proxy that wants one, by the client's name.
+        copies: the same of proxies of copies, by the policy's.
     """
 
     registries: Mapping[str, RegistryMaterial]
     salt: str
     archives: Mapping[Path, str] = field(default_factory=dict)
     proxies: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    copies: Mapping[str, Secret] = field(default_factory=dict, repr=False)
 
     def image(self, reference: str, archive: Path | None) -> Image:
         """An image that a host should have, with the digest of its archive if it has one."""
@@ -176,7 +178,29 @@ def gather(
         for client in fleet.clients.values()
         if not part.isdisjoint(client.members) and (found := proxy_password(client))
     }
-    return Materials(registries, salt, archives.digests(fleet, state, save=save), proxies)
+    running = {
+        copy.policy.name: copy.policy
+        for copy in copies(fleet)
+        if copy.policy.every and copy.host and copy.host.name in part
+    }
+    of_copies = {
+        name: found for name, policy in running.items() if (found := copies_password(policy))
+    }
+    kept = archives.digests(fleet, state, save=save)
+    return Materials(registries, salt, kept, proxies, of_copies)
+
+
+def copies_password(policy: Replication | Promotion) -> Secret | None:
+    """The password of the HTTP proxy of copies; None without one.
+
+    Raises:
+        PasswordError: its source cannot be read.
+    """
+    login = policy.http_proxy.user if policy.http_proxy else None
+    if login is None:
+        return None
+    whose = f"password of user {login.name!r} at the HTTP proxy of {policy.name!r}"
+    return passwords.read(login.password, whose)
 
 
 def proxy_password(client: Client) -> Secret | None:

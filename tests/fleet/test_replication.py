@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+import stranger
+import tinyproxy
 from regfleet.replication import engine
 
 BODY = """
@@ -134,6 +136,72 @@ def test_a_copy_on_the_targets_host(twin, write_fleet, regfleet, state, registri
     assert left.stdout == ""
     again = regfleet("replicate", fleet, "--json", "--state-dir", state)
     assert copies(again)["north.north"]["result"]["counts"]["copied"] == 0
+
+
+OUTSIDE = """
+[registry.outside]
+external = true
+endpoint = "outside.test:5443"
+tls = { source = "files", ca = "%s" }
+
+[replication.fetch]
+from = "outside"
+to = ["north"]
+repositories = ["out/*"]
+every = "1h"
+login = { north = "ci" }
+http_proxy = { https = "http://%s:3129", user = "copies", password = { env = "PROXY" } }
+
+[promotion.fetched]
+from = { registry = "outside", prefix = "out/" }
+to = { registry = "north", prefix = "promoted/" }
+login = { north = "ci" }
+http_proxy = { https = "http://%s:3129", user = "copies", password = { env = "PROXY" } }
+"""
+CANARY = "canary-5b20"
+
+
+@pytest.fixture
+def outside(twin, seeds, write_fleet, tmp_path):
+    """A registry that only reg1 can name, where the HTTP proxy is; gives a fleet with it."""
+    reg1 = twin.hosts["reg1"]
+    tinyproxy.install(reg1)
+    tinyproxy.serve(reg1, 3129, f"copies {CANARY}")
+    ca = stranger.serve(reg1, seeds, tmp_path, "outside.test", 5443)
+    reg1.read("mkdir -p /etc/docker/certs.d/outside.test:5443")
+    reg1.copy_in(ca, "/etc/docker/certs.d/outside.test:5443/ca.crt")
+    stranger.push(reg1, "outside.test:5443/out/web:v1")
+    return write_fleet(twin, BODY + OUTSIDE % (ca, reg1.address, reg1.address))
+
+
+def test_what_is_outside_is_reached_by_an_http_proxy(twin, regfleet, state, registries, outside):
+    reg1, north1, north = twin.hosts["reg1"], twin.hosts["north1"], registries("north")
+    fleet = outside
+    done = regfleet("apply", fleet, "--yes", "--state-dir", state, PROXY=CANARY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    north1.read("systemctl start regfleet-replication-test.fetch.north.service")
+    assert list(north.tags("out/web")) == ["v1"]
+    assert "CONNECT outside.test:5443" in tinyproxy.asked(reg1, 3129)
+    assert "north" not in tinyproxy.asked(reg1, 3129), "the fleet's own are reached directly"
+    holding = north1.read(f"grep -r -l {CANARY} /etc /run /var/lib/regfleet /var/log || :")
+    modes = north1.read(f"stat -c '%n %U %a' {' '.join(holding.split())}").splitlines()
+    assert "/etc/regfleet/replication.d/test/fetch.north.json root 600" in modes
+    assert all(each.endswith(" root 600") for each in modes), modes
+    for words in (("plan", fleet, "--diff"), ("replicate", fleet, "fetch")):
+        done = regfleet(*words, "--state-dir", state, PROXY=CANARY)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert CANARY not in done.stdout + done.stderr
+    wrong = regfleet("replicate", fleet, "fetch", "--state-dir", state, PROXY="other")
+    assert "the HTTP proxy refuses the login, or wants one" in wrong.stdout
+    none = regfleet("replicate", fleet, "fetch", "--state-dir", state)
+    assert none.returncode == 1
+    assert "at the HTTP proxy of 'fetch'" in none.stdout
+
+    # From here, too.
+    words = ("promote", fleet, "fetched", "web:v1", "--yes", "--json", "--state-dir", state)
+    done = regfleet(*words, PROXY=CANARY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert north.digest("promoted/web", "v1") == north.digest("out/web", "v1")
 
 
 def test_a_source_that_is_away_is_told(twin, write_fleet, regfleet, state, registries):

@@ -15,6 +15,7 @@ from regfleet.model.desired import DesiredHost, LoginEntry
 from regfleet.model.files import Directory, File
 from regfleet.model.service import Image
 from regfleet.replication import timers
+from regfleet.replication.settings import proxy as http_proxy
 from regfleet.replication.settings import settings
 from regfleet.runtimes import RUNTIMES
 
@@ -134,7 +135,7 @@ def _build_host(fleet: Fleet, materials: Materials, name: str) -> DesiredHost:
         ),
         files=(
             *(file for service in services for file in service.files),
-            *_copying(by_itself, materials),
+            *_copying(fleet, by_itself, materials),
         ),
         services=tuple(services),
         timers=tuple(map(timers.timer, running)),
@@ -162,13 +163,14 @@ def _gateway_image(materials: Materials, registry: Registry) -> Image | None:
     return materials.image(gateway.image, gateway.image_archive) if gateway else None
 
 
-def _copying(running: Iterable[Copy], materials: Materials) -> tuple[File, ...]:
+def _copying(fleet: Fleet, running: Iterable[Copy], materials: Materials) -> tuple[File, ...]:
     """The files of copies that a host runs by itself; their program once."""
-    found = {
-        file.path: file
-        for each in running
-        for file in timers.files(each, settings(each, materials.registries))
-    }
+    found: dict[str, File] = {}
+    for each in running:
+        policy = each.policy
+        by = http_proxy(fleet, policy.http_proxy, materials.copies.get(policy.name), each.host)
+        its = timers.files(each, settings(each, materials.registries, by=by))
+        found |= {file.path: file for file in its}
     return tuple(found.values())
 
 

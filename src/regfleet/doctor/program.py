@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from regfleet import shell
 from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.engines import ENGINES, REGISTRY_ENGINE
+from regfleet.fleet.copies import copies
 from regfleet.fleet.engine_rules import image_directories
 from regfleet.fleet.model import Fleet, Instance, Registry
 from regfleet.look import request
@@ -130,6 +131,11 @@ def proxies(fleet: Fleet, host: str) -> dict[str, str]:
         (f"registry.{each.name}.http_proxy", each.http_proxy)
         for each in registries_on(fleet, host)
         if any(host == one.name for one in each.hosts)
+    ]
+    declared += [
+        (f"replication.{each.policy.name}.http_proxy", each.policy.http_proxy)
+        for each in copies(fleet)
+        if each.host and each.host.name == host
     ]
     found: dict[str, str] = {}
     for table, proxy in declared:

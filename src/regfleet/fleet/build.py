@@ -85,11 +85,17 @@ class _Builder:
             ),
             ca_permitted=tuple(defaults.with_defaults("ca", document.get("ca"))["permitted"]),
             replications={
-                name: _build_replication(name, table)
+                name: replace(
+                    _build_replication(name, table),
+                    http_proxy=self._build_proxy(table.get("http_proxy")),
+                )
                 for name, table in document.get("replication", {}).items()
             },
             promotions={
-                name: _build_promotion(name, table)
+                name: replace(
+                    _build_promotion(name, table),
+                    http_proxy=self._build_proxy(table.get("http_proxy")),
+                )
                 for name, table in document.get("promotion", {}).items()
             },
         )

@@ -510,6 +510,7 @@ class Replication:
         delete: whether deletions follow.
         max_delete: the most tags that a run may delete: a number, or percent of what was brought.
         logins: the user at each registry that wants one.
+        http_proxy: by which external registries are reached from where it runs; None for none.
     """
 
     name: str
@@ -525,6 +526,7 @@ class Replication:
     parallel: int = 8
     run_on: RunOn = "target"
     logins: Mapping[str, str] = field(default_factory=dict, hash=False)
+    http_proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -545,6 +547,7 @@ class Promotion:
         approve: accounts, one of which has to promote or approve; empty for nobody.
         keep_previous: how many earlier images of a tag stay.
         logins: the user at each registry that wants one.
+        http_proxy: by which external registries are reached from here; None for none.
     """
 
     name: str
@@ -555,6 +558,7 @@ class Promotion:
     approve: tuple[str, ...] = ()
     keep_previous: int = 3
     logins: Mapping[str, str] = field(default_factory=dict, hash=False)
+    http_proxy: Proxy | None = None
 
 
 @dataclass(frozen=True, slots=True)

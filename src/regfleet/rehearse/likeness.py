@@ -215,6 +215,7 @@ def _replications(fleet: Fleet, played: Mapping[str, Registry]) -> dict[str, Rep
         policy.name: replace(
             policy,
             every=0,  # a twin's hosts have no Python
+            http_proxy=None,  # that is for registries outside
             targets=targets,
             logins={
                 name: user

@@ -27,6 +27,7 @@ import fcntl
 import fnmatch
 import hashlib
 import http.client
+import ipaddress
 import json
 import os
 import re
@@ -71,6 +72,8 @@ MOST_KNOWN = 200_000  # blobs that are remembered for mounts
 MOST_ERRORS = 20  # told; all are counted
 MOST_LINES = 1000  # of what a dry run would do
 READ_ONLY = " (it takes no pushes: a collection at work, a cache, or set to read-only?)"
+LOGIN = "the login is refused, or there is none: "
+PROXY_LOGIN = "the HTTP proxy refuses the login, or wants one"
 WAIT = 60.0  # seconds for one answer's next bytes
 EVERY = 2.0  # seconds between lines of progress
 TRIES = 5
@@ -166,17 +169,110 @@ class Clock:
         self.check()
 
 
-class Connection(http.client.HTTPConnection):
-    """One HTTP connection, opened as the registry's settings say."""
+class Proxy:
+    """The HTTP proxy by which other networks are reached.
 
-    def __init__(self, netloc: str, tls: bool, dial: Callable[[], Any]) -> None:
+    Args:
+        settings: `http` and `https` (http://HOST:PORT, by the scheme of what is asked), `no_proxy`
+            (names, domains, addresses and networks with commas between, as Go's httpproxy reads
+            them), and, where there are, `user` and `password`.
+    """
+
+    def __init__(self, settings: Dict[str, Any]) -> None:
+        self._ways = {}  # type: Dict[bool, Tuple[str, int]]
+        for scheme in ("http", "https"):
+            parts = urlsplit(settings.get(scheme) or "")
+            if parts.hostname:
+                if parts.scheme != "http":
+                    raise Problem(f"http_proxy: {parts.netloc} is not http://HOST:PORT")
+                self._ways[scheme == "https"] = (parts.hostname, parts.port or 80)
+        self._direct = [each for each in (settings.get("no_proxy") or "").split(",") if each]
+        self.login = {}  # type: Dict[str, str]
+        if settings.get("user"):
+            pair = "{}:{}".format(settings["user"], settings["password"])
+            told = base64.b64encode(pair.encode("utf-8")).decode("ascii")
+            self.login["Proxy-Authorization"] = "Basic " + told
+
+    def way(self, host: str, port: int, tls: bool) -> Optional[Tuple[str, int]]:
+        """Host and port of the proxy for a host; None where that is reached directly."""
+        host = host.lower().rstrip(".")
+        try:
+            address = ipaddress.ip_address(host)  # type: Any
+        except ValueError:
+            address = None
+        if host == "localhost" or (address and address.is_loopback):
+            return None
+        if any(meant(each.lower(), host, port, address) for each in self._direct):
+            return None
+        return self._ways.get(tls)
+
+    def connect(self, made: Any, host: str, port: int, clock: Clock) -> None:
+        """Ask it for a tunnel (RFC 9110, 9.3.6), through which TLS is spoken then."""
+        there = "{}:{}".format(f"[{host}]" if ":" in host else host, port)
+        lines = [f"CONNECT {there} HTTP/1.1", f"Host: {there}"]
+        lines += ["{}: {}".format(*each) for each in self.login.items()]
+        made.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        said = b""
+        while b"\r\n\r\n" not in said:
+            clock.check()
+            piece = made.recv(4096)
+            said += piece
+            if not piece or len(said) > MOST_SMALL:
+                raise OSError("the HTTP proxy gives no answer of HTTP's")
+        first = said.split(b"\r\n", 1)[0].decode("latin-1")
+        # RFC 9110, 15.5.8; tinyproxy of Debian 12 says 401 where a login is wrong.
+        if re.match(r"HTTP/1\.[01] 40[17]\b", first):
+            raise Problem(PROXY_LOGIN)
+        if not re.match(r"HTTP/1\.[01] 2\d\d\b", first):
+            raise OSError(f"the HTTP proxy does not connect to {there}: {clean(first, 80)}")
+
+
+def meant(entry: str, host: str, port: int, address: Any) -> bool:
+    """Whether an entry of `no_proxy` names a host (golang.org/x/net/http/httpproxy, Config)."""
+    if entry == "*":
+        return True
+    name, _, told = entry.rpartition(":")
+    if name and told.isdigit() and (":" not in name or name.endswith("]")):
+        if int(told) != port:
+            return False
+        entry = name
+    entry = entry.strip("[]")
+    if address is not None:
+        try:
+            return address in ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            return False
+    domain = entry[1:] if entry.startswith("*.") else entry
+    return host.endswith(domain if domain.startswith(".") else "." + domain) or host == domain
+
+
+class Connection(http.client.HTTPConnection):
+    """One HTTP connection, opened as the registry's settings say.
+
+    Args:
+        proxy: the proxy that it leads to, without TLS behind that; None for none.
+    """
+
+    def __init__(
+        self, netloc: str, tls: bool, dial: Callable[[], Any], proxy: Optional[Proxy] = None
+    ) -> None:
         self.default_port = 443 if tls else 80
         super().__init__(netloc)
         self._dial = dial
+        self._netloc, self._proxy = netloc, proxy
 
     def connect(self) -> None:
         """As http.client's; the socket may be one of TLS or a tunnel's."""
         self.sock = self._dial()
+
+    def putrequest(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        """As http.client's; a proxy is told the whole URL (RFC 9112, 3.2.2), and the login."""
+        if self._proxy is None:
+            super().putrequest(method, url, *args, **options)
+            return
+        super().putrequest(method, f"http://{self._netloc}{url}", *args, **options)
+        for name, value in self._proxy.login.items():
+            self.putheader(name, value)
 
 
 def trusting(ca: Optional[str]) -> ssl.SSLContext:
@@ -201,10 +297,15 @@ class Registry:
             `password`.
         clock: the run's.
         dial: opens a connection, TLS included; by default a socket of this machine.
+        proxy: the HTTP proxy of other networks; not where `connect` or `dial` is given.
     """
 
     def __init__(
-        self, settings: Dict[str, Any], clock: Clock, dial: Optional[Callable[[], Any]] = None
+        self,
+        settings: Dict[str, Any],
+        clock: Clock,
+        dial: Optional[Callable[[], Any]] = None,
+        proxy: Optional[Proxy] = None,
     ) -> None:
         parts = urlsplit(settings["url"])
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
@@ -218,6 +319,7 @@ class Registry:
         self._clock = clock
         self._own_dial = dial
         self._connect = settings.get("connect") or parts.netloc
+        self._proxy = None if settings.get("connect") or dial else proxy
         self._context = trusting(settings.get("ca")) if self.tls else None
         self._basic = None  # type: Optional[str]
         if settings.get("user"):
@@ -234,10 +336,13 @@ class Registry:
 
     def _dial(self, netloc: str, context: Optional[ssl.SSLContext]) -> Any:
         parts = urlsplit("//" + netloc)
-        port = parts.port or (443 if context else 80)
-        made = socket.create_connection((parts.hostname or "", port), self._clock.wait())
+        host, port = parts.hostname or "", parts.port or (443 if context else 80)
+        by = self._proxy.way(host, port, context is not None) if self._proxy else None
+        made = socket.create_connection(by or (host, port), self._clock.wait())
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._proxy and by and context:
+                self._proxy.connect(made, host, port, self._clock)
             if context:
                 name = urlsplit("//" + self.netloc).hostname if netloc == self._connect else None
                 return context.wrap_socket(made, server_hostname=name or parts.hostname)
@@ -246,13 +351,21 @@ class Registry:
             raise
         return made
 
+    def _told(self, netloc: str, tls: bool) -> Optional[Proxy]:
+        """The proxy that is told whole URLs of a host; None where there is none, or TLS behind."""
+        parts = urlsplit("//" + netloc)
+        if tls or not self._proxy:
+            return None
+        by = self._proxy.way(parts.hostname or "", parts.port or 80, False)
+        return self._proxy if by else None
+
     def _take(self) -> Tuple[Connection, bool]:
         """A connection, and whether it was used before."""
         with self._lock:
             if self._idle:
                 return self._idle.pop(), True
         dial = self._own_dial or (lambda: self._dial(self._connect, self._context))
-        made = Connection(self.netloc, self.tls, dial)
+        made = Connection(self.netloc, self.tls, dial, self._told(self.netloc, self.tls))
         with self._lock:
             self._open.add(made)
         return made, False
@@ -365,10 +478,9 @@ class Registry:
                     if told.isdigit() and len(told) < 5:
                         pause = max(pause, min(60.0, float(told)))
                     failed = f"{answer.status} {said(content)}"
-                elif answer.status == 401:
-                    raise Problem(
-                        f"{self.name}: the login is refused, or there is none: {said(content)}"
-                    )
+                elif answer.status in (401, 407):
+                    refused = PROXY_LOGIN if answer.status == 407 else LOGIN + said(content)
+                    raise Problem(f"{self.name}: {refused}")
                 else:
                     return Answer(answer.status, answer.headers, content)
             except (OSError, http.client.HTTPException) as error:
@@ -461,7 +573,8 @@ class Registry:
         """A connection to another host than the registry's own; it never gets the login."""
         tls = parts.scheme == "https"
         context = trusting(None) if tls else None
-        return Connection(parts.netloc, tls, lambda: self._dial(parts.netloc, context))
+        told = self._told(parts.netloc, tls)
+        return Connection(parts.netloc, tls, lambda: self._dial(parts.netloc, context), told)
 
     # -- the API
 
@@ -1095,8 +1208,9 @@ class Run:
         check_settings(settings)
         self.settings, self.dry, self._progress = settings, dry, progress
         self.clock = Clock(settings.get("deadline", 6 * 3600))
-        self.source = Registry(settings["source"], self.clock, dials[0])
-        self.target = Registry(settings["target"], self.clock, dials[1])
+        proxy = Proxy(settings["http_proxy"]) if settings.get("http_proxy") else None
+        self.source = Registry(settings["source"], self.clock, dials[0], proxy)
+        self.target = Registry(settings["target"], self.clock, dials[1], proxy)
         names = (
             "repositories tags same copied kept left deleted failed manifests blobs mounted present"
             " bytes resumed"
@@ -1566,6 +1680,7 @@ SETTINGS = {
     "policy": str,  # the name
     "source": dict,  # see `Registry`
     "target": dict,
+    "http_proxy": dict,  # see `Proxy`
     "repositories": list,  # patterns of the source's names
     "exclude": list,
     "tags": list,

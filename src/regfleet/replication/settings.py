@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 
 from regfleet.fleet.copies import Copy
-from regfleet.fleet.model import Json, Registry
+from regfleet.fleet.model import Fleet, Host, Json, Proxy, Registry
+from regfleet.http_proxy import no_proxy
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import at
+from regfleet.secret import Secret
 
 VERSION = 1  # of the settings, as of `engine.VERSION`; the engine is for hosts, and slow to import
 DEADLINE = 6 * 3600  # seconds of one run
@@ -21,6 +23,7 @@ def settings(
     *,
     state: str = STATE,
     connect: Mapping[str, str] | None = None,
+    by: Mapping[str, Json] | None = None,
 ) -> dict[str, Json]:
     """The engine's settings for a copy (see `engine.SETTINGS`); they hold passwords.
 
@@ -28,6 +31,7 @@ def settings(
         state: the directory of its ledger, lock and last record.
         connect: HOST:PORT of registries that are not reached by their endpoint; by default the
             instance on the host that runs it.
+        by: the HTTP proxy of external registries, as of `proxy`; empty for none.
     """
     runner = copy.runner
     if connect is None:
@@ -43,6 +47,7 @@ def settings(
         "policy": copy.name,
         "source": side(copy.source, materials, logins, connect),
         "target": side(copy.target, materials, logins, connect),
+        **({"http_proxy": dict(by)} if by else {}),
         "repositories": list(policy.repositories),
         "exclude": list(policy.exclude),
         "tags": list(policy.tags),
@@ -56,6 +61,25 @@ def settings(
         "lock": f"{base}.lock",
         "record": f"{base}.json",
     }
+
+
+def proxy(
+    fleet: Fleet, declared: Proxy | None, password: Secret | None, host: Host | None
+) -> dict[str, Json]:
+    """The settings of an HTTP proxy, as of `engine.Proxy`; empty without one.
+
+    Args:
+        host: the host that uses it; None for the machine that runs regfleet.
+    """
+    if declared is None:
+        return {}
+    direct = no_proxy(fleet, declared, *([host] if host else []))
+    found: dict[str, Json] = {"no_proxy": direct}
+    ways = {"http": declared.http, "https": declared.https}
+    found |= {scheme: url for scheme, url in ways.items() if url}
+    if declared.user and password:
+        found |= {"user": declared.user.name, "password": password.reveal()}
+    return found
 
 
 def text(found: Mapping[str, Json]) -> str:

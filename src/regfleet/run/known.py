@@ -8,9 +8,10 @@ place, so that everything else can be compared.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from regfleet import archives, htpasswd, passwords, state_paths
@@ -23,6 +24,7 @@ from regfleet.materials import (
     Materials,
     RegistryMaterial,
     behind,
+    copies_password,
     fit,
     gateway_users,
     http_password,
@@ -158,6 +160,7 @@ class Known:
         salt: the salt of the logins' digests; None if lost: recorded digests then prove nothing.
         archives: as in `Materials`.
         proxies: as in `Materials`, the known ones.
+        copies: as in `Materials`, the known ones.
         proxy_errors: why others are unknown.
     """
 
@@ -166,6 +169,7 @@ class Known:
     salt: str | None
     archives: Mapping[Path, str] = field(default_factory=dict)
     proxies: Mapping[str, Secret] = field(default_factory=dict, repr=False)
+    copies: Mapping[str, Secret] = field(default_factory=dict, repr=False)
     proxy_errors: tuple[RegfleetError, ...] = ()
 
     def errors(self, of: Collection[str] | None = None) -> Iterator[RegfleetError]:
@@ -207,7 +211,12 @@ class Known:
             for name, client in self.fleet.clients.items()
             if client.proxy and client.proxy.user
         }
-        return Materials(made, salt, self.archives, proxies)
+        of_copies = {
+            name: self.copies.get(name, Secret(stand_in))
+            for name, policy in self.fleet.replications.items()
+            if policy.http_proxy and policy.http_proxy.user
+        }
+        return Materials(made, salt, self.archives, proxies, of_copies)
 
     def wanted(self) -> Wanted:
         """The desired state of each host, and its resources that cannot be compared.
@@ -243,22 +252,28 @@ def read(fleet: Fleet, state: StateDirectory, now: datetime) -> Known:
         for registry in fleet.registries.values()
     }
     kept = archives.digests(fleet, state, save=False)
-    proxies, errors = _proxies(fleet)
+    clients = {each.name: partial(proxy_password, each) for each in fleet.clients.values()}
+    policies = {each.name: partial(copies_password, each) for each in fleet.replications.values()}
+    proxies, errors = _read_each(clients)
+    of_copies, more = _read_each(policies)
     salt = _kept(state, state_paths.SALT)
-    return Known(fleet, registries, salt, kept, proxies, errors)
+    return Known(fleet, registries, salt, kept, proxies, of_copies, (*errors, *more))
 
 
-def _proxies(fleet: Fleet) -> tuple[dict[str, Secret], tuple[RegfleetError, ...]]:
+def _read_each(
+    sources: Mapping[str, Callable[[], Secret | None]],
+) -> tuple[dict[str, Secret], tuple[RegfleetError, ...]]:
+    """The passwords that can be read, by the names of their readers, and why others cannot."""
     found: dict[str, Secret] = {}
     errors: list[RegfleetError] = []
-    for client in fleet.clients.values():
+    for name, read_one in sources.items():
         try:
-            password = proxy_password(client)
+            password = read_one()
         except PasswordError as error:
             errors.append(error)
             continue
         if password:
-            found[client.name] = password
+            found[name] = password
     return found, tuple(errors)
 
 

@@ -22,7 +22,7 @@ from regfleet.replication import engine
 from regfleet.replication.settings import side
 from regfleet.run.asking import Asking
 from regfleet.run.known import Known
-from regfleet.run.replicating import Hosts, check_known, dial
+from regfleet.run.replicating import Hosts, check_known, dial, way_out
 from regfleet.shell import frame
 
 SECONDS = 3600  # of a whole promotion
@@ -116,11 +116,12 @@ class Promoter:
         check_known(known, (self._source, target), stage.logins)
         self._clock = engine.Clock(SECONDS)
         asking, materials = Asking(known.registries, hosts), known.materials().registries
+        by = way_out(known, stage, None)
 
         def reach(registry: Registry) -> engine.Registry:
             found = side(registry, materials, stage.logins, {})
             way = None if registry.external else dial(asking, registry)
-            return engine.Registry(found, self._clock, way)
+            return engine.Registry(found, self._clock, way, engine.Proxy(by) if by else None)
 
         self.source, self.target = reach(self._source), reach(target)
 

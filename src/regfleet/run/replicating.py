@@ -11,12 +11,13 @@ from regfleet import state_paths
 from regfleet.errors import HostError, RegfleetError, UsageError
 from regfleet.fleet.copies import Copy, copies
 from regfleet.fleet.findings import did_you_mean
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet, Host, Json, Promotion, Registry, Replication
+from regfleet.materials import copies_password
 from regfleet.model.copies import CopyOutcome
 from regfleet.registry_api.bounds import Allowance, Bounds
 from regfleet.registry_api.tunnel import Dial
 from regfleet.replication import engine, now, outcome
-from regfleet.replication.settings import DEADLINE, settings
+from regfleet.replication.settings import DEADLINE, proxy, settings
 from regfleet.run.asking import Asking
 from regfleet.run.known import Known
 from regfleet.run.progress import Stage, Verdict, words_of
@@ -167,6 +168,15 @@ def check_known(known: Known, registries: Iterable[Registry], logins: Mapping[st
             )
 
 
+def way_out(known: Known, policy: Replication | Promotion, host: Host | None) -> dict[str, Json]:
+    """The HTTP proxy of a policy, as of `settings.proxy`.
+
+    Raises:
+        PasswordError: its password cannot be read.
+    """
+    return proxy(known.fleet, policy.http_proxy, copies_password(policy), host)
+
+
 def _on_host(
     copy: Copy, known: Known, hosts: Hosts, *, dry: bool, tell: Callable[[HowFar], None]
 ) -> CopyOutcome:
@@ -174,7 +184,8 @@ def _on_host(
     if copy.host is None:
         raise TypeError(copy.name)
     mark = secrets.token_hex(8)
-    program = now.render(settings(copy, known.materials().registries), mark, dry=dry)
+    by = way_out(known, copy.policy, copy.host)
+    program = now.render(settings(copy, known.materials().registries, by=by), mark, dry=dry)
     lines = hosts.run(copy.host.name, program, DEADLINE + 120, Ear(mark, tell).hear)
     return now.parse(copy.host.name, lines, mark)
 
@@ -195,6 +206,7 @@ def _from_here(
         known.materials().registries,
         state=str(state.path_of(state_paths.REPLICATION)),
         connect={},
+        by=way_out(known, copy.policy, None),
     )
     dials = tuple(
         None if each.external else dial(asking, each) for each in (copy.source, copy.target)

@@ -13,7 +13,7 @@ from making import MARK, client, container, desired, fleet, host, login, registr
 from regfleet.doctor import program
 from regfleet.doctor.signs import parse
 from regfleet.fleet.engine_rules import image_directories
-from regfleet.fleet.model import Mirror, Proxy, Tls
+from regfleet.fleet.model import Mirror, Proxy, Replication, Tls
 from regfleet.look import request
 from regfleet.shell import frame
 
@@ -224,3 +224,11 @@ def test_lines_that_tell_of_trouble(shell):
         'level=error msg="down"',
         "panic: it broke",
     ]
+
+
+def test_a_proxy_of_copies_is_knocked_at_where_they_run():
+    by = Proxy(https="http://p.lan:3128")
+    policy = Replication("fetch", "hub", ("main",), http_proxy=by)
+    hub = registry("hub", hosts=(), external=True)
+    of = replace(fleet([registry(), hub]), replications={"fetch": policy})
+    assert program.proxies(of, "reg1") == {"p.lan:3128": "replication.fetch.http_proxy"}

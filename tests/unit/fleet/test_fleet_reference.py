@@ -84,6 +84,7 @@ def test_every_table_has_a_section_and_every_key_is_in_it() -> None:
         "login": "client.login",
         "proxy": "client.proxy",
         "replication": "replication",
+        "copy_proxy": "replication.http_proxy",
         "promotion": "promotion",
         "stage": "promotion.from",
         "secret": "registry.proxy.password",

@@ -63,6 +63,28 @@ MISTAKES = [
         "takes no pushes",
     ),
     (HEAD + TWO + HUB + POLICY + 'to = ["hub"]\n', "", None),
+    *(
+        (HEAD + TWO + HUB + POLICY + f'to = ["hub", "north"]\nhttp_proxy = {{ {by} }}\n', at, words)
+        for by, at, words in (
+            ('https = "http://p:1"', "", None),
+            ('https = "http://p:1", no_proxy = ["a"], user = "u", password.env = "P"', "", None),
+            ('no_proxy = ["a"]', f"{COPY}.http_proxy", "names no proxy"),
+            ('https = "http://p:1", user = "u"', f"{COPY}.http_proxy.password", "is missing"),
+            ('https = "https://p:1"', f"{COPY}.http_proxy.https", "is reached by http://"),
+            ('https = "socks5://p:1"', f"{COPY}.http_proxy.https", "is reached by http://"),
+            ('http = "http://p:1"', f"{COPY}.http_proxy", "and https is not set"),
+            (
+                'https = "http://p:1", user = "u", password.file = "~nobody-of-this-name/p"',
+                f"{COPY}.http_proxy.password.file",
+                "~nobody-of-this-name",
+            ),
+        )
+    ),
+    (
+        HEAD + TWO + REPLICATE + 'http_proxy = { https = "http://p:1" }\n',
+        f"{COPY}.http_proxy",
+        "the fleet's own registries are reached directly",
+    ),
     (
         HEAD + TWO + HUB + POLICY + 'to = ["hub"]\nevery = "1d"\n',
         f"{COPY}.every",

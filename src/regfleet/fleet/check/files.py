@@ -98,7 +98,12 @@ def _files_of_proxies(document: Table) -> Iterator[tuple[Place, str]]:
         ("registry", name, registry.get("http_proxy") or {})
         for name, registry in tables.named(document, "registry")
     ]
-    for key, found in (("proxy", (*upstreams, *proxies)), ("http_proxy", registrys)):
+    copies = [
+        (section, name, policy.get("http_proxy") or {})
+        for section in ("replication", "promotion")
+        for name, policy in tables.named(document, section)
+    ]
+    for key, found in (("proxy", (*upstreams, *proxies)), ("http_proxy", (*registrys, *copies))):
         for section, name, table in found:
             password = table.get("password")
             if isinstance(password, dict):

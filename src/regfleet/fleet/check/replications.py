@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from regfleet.fleet import defaults, patterns
-from regfleet.fleet.check import tables
+from regfleet.fleet.check import proxies, tables
 from regfleet.fleet.findings import Finding, Place, Table, did_you_mean
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown
@@ -45,6 +45,9 @@ def check(document: Table) -> Iterator[Finding]:
         targets = [target for _, target in tables.items(policy, "to")]
         yield from _logins(place, policy, registries, [policy.get("from"), *targets])
         yield from _timer(place, policy, registries)
+        yield from _proxy(
+            place, policy, [registries.get(n, {}) for n in (policy.get("from"), *targets)]
+        )
         edges += _edges(name, policy, registries)
     yield from _two_for_one(edges)
     yield from _cycles(edges, dict(tables.named(document, "replication")))
@@ -149,6 +152,7 @@ def _promotion(place: Place, stage: Table, registries: Mapping[str, Table]) -> I
     if len(same) == len(("from", "to")) and same[0] == same[1] and None not in same[0]:
         yield Finding((*place, "to"), "is where the images come from", "give it another prefix")
     yield from _logins(place, stage, registries, list(names.values()))
+    yield from _proxy(place, stage, [registries.get(name, {}) for name in names.values()])
 
 
 def _logins(
@@ -190,6 +194,35 @@ def _logins(
             message = f"registry {name} has users, and there is no login for it"
             hint = f'as in login.{name} = "{first}"'
             yield Finding((*place, "login"), message, hint)
+
+
+def _proxy(place: Place, policy: Table, taking_part: list[Table]) -> Iterator[Finding]:
+    """The mistakes in the HTTP proxy of copies, which is for external registries alone."""
+    proxy = policy.get("http_proxy")
+    if not isinstance(proxy, dict):
+        return
+    place = (*place, "http_proxy")
+    yield from proxies.check(place, proxy)
+    for key in ("http", "https"):
+        if str(proxy.get(key, "http://")).partition("://")[0] != "http":
+            message = "a proxy of copies is reached by http://"
+            yield Finding((*place, key), message, "as in http://proxy.example.com:3128")
+    outside = [each for each in taking_part if each.get("external")]
+    if not outside:
+        message = "has no effect: the fleet's own registries are reached directly"
+        yield Finding(place, message, "leave it out")
+        return
+    asked = {"http" if _is_plain(each) else "https" for each in outside}
+    given = {key for key in ("http", "https") if key in proxy}
+    if given and not asked & given:
+        lacking = asked.pop()
+        message = f"has no effect: what it is for speaks {lacking}://, and {lacking} is not set"
+        yield Finding(place, message, f'as in {lacking} = "http://proxy.example.com:3128"')
+
+
+def _is_plain(registry: Table) -> bool:
+    tls = registry.get("tls")
+    return isinstance(tls, dict) and tls.get("source") == "none"
 
 
 def _timer(place: Place, policy: Table, registries: Mapping[str, Table]) -> Iterator[Finding]:
