@@ -167,6 +167,8 @@ def check_vip(text: str) -> None:
         found = ipaddress.ip_interface(text)
     except ValueError:
         raise RefusedError("is not an address with a prefix", hint) from None
+    if found.is_link_local:  # RFC 4007, 6: without a zone nobody can connect to it
+        raise RefusedError("is a link-local address, which no client can use", hint)
     single = found.network.num_addresses == 1
     if "/" not in text or single or found.ip in (found.network[0], found.network[-1]):
         raise RefusedError("is not an address in a network", hint)

@@ -4,6 +4,9 @@ VRRP version 3 (RFC 9568), unicast between the declared addresses of the gateway
 has to pass multicast, and what others send is dropped. Version 3 has no passwords, and those of
 version 2 were sent in the clear (RFC 9568, 9). keepalived.conf(5) of keepalived 2.2 and later.
 
+It is the same with IPv6: keepalived wants a link-local address before all others in its strict mode
+alone (vrrp_complete_instance in keepalived/vrrp/vrrp.c of 2.2.7).
+
 All have the same priority, so that the address stays where it is when a host comes back. One that
 is about to be away for a moment lowers its own by a file (`Drain`). It keeps the address until
 another one has it: a backup that hears of a lower priority than its own becomes the master (RFC
@@ -143,6 +146,7 @@ def of(registry: Registry, instance: Instance, places: Places, base: str) -> Vip
         command=("/bin/sh", f"{home}/{START}", host.address, temporary, configuration.path),
         packages=PACKAGES,
         brought=(PROGRAM,),
+        otherwise="leave vip out",
         package_unit=UNIT,
         privileges=("NET_ADMIN", "NET_RAW", "NET_BROADCAST", "SETGID", "SETUID"),
         pids=_PIDS,

@@ -129,6 +129,7 @@ class UnitRun:
         unit: the distribution's unit that runs the program; empty if regfleet writes the unit.
         packages: the packages with the program, by package manager.
         brought: what else these packages bring that it needs: paths.
+        otherwise: what to do where no package is known; empty to take another runtime.
         package_unit: the packages' own unit, where it is not `unit`: it is left as it is.
         privileges: capabilities that it keeps (capabilities(7)), without `CAP_`.
         pids, memory: limits, as the fleet file has them; an empty `memory` is no limit.
@@ -149,6 +150,7 @@ class UnitRun:
     unit: str = ""
     packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     brought: tuple[str, ...] = ()
+    otherwise: str = ""
     package_unit: str = ""
     privileges: tuple[str, ...] = ()
     pids: int = 0

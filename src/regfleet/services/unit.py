@@ -19,6 +19,7 @@ from regfleet.services.interface import Kind
 from regfleet.services.stores import others_files
 
 _MANAGERS: dict[str, Manager] = {"systemd": "systemd", "openrc": "openrc", "scripts": "sysv"}
+_OTHERWISE = 'give it another runtime, such as "container" or "podman"'
 LEAST_PORT = 1024  # below it a program needs the right to listen (capabilities(7))
 
 
@@ -90,8 +91,8 @@ class Units(Kind):
             raise HostError(
                 want.name,
                 f"no package of {seen.os} {seen.os_version} is known to have {lacking[0]}",
-                f'give {service.reason} another runtime, such as "container" or "podman"; or '
-                "install it by hand, then run this again",
+                f"for {service.reason}: {run.otherwise or _OTHERWISE}; or install it by hand, "
+                "then run this again",
             )
         change = Change(Resource("package", packages[0]), "create", f"{service.reason}.runtime")
         beside = bool(run.package_unit)

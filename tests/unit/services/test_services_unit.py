@@ -155,8 +155,14 @@ def test_a_missing_program_is_installed():
     assert step == InstallProgram("apt-get", ("docker-registry",), "docker-registry")
     assert UNITS.needs(found, WANT, observed(paths={PROGRAM.path: PROGRAM})) is None
     assert UNITS.needs(fitted("podman"), WANT, observed()) is None
-    with pytest.raises(HostError, match="no package of"):
+    with pytest.raises(HostError, match="no package of") as caught:
         UNITS.needs(found, WANT, observed(packages="dnf"))
+    assert "another runtime" in caught.value.hint
+    moving = replace(found, run=replace(found.run, otherwise="leave vip out"))
+    with pytest.raises(HostError) as caught:
+        UNITS.needs(moving, WANT, observed(packages="dnf"))
+    assert "leave vip out; or install it by hand" in caught.value.hint
+    assert "runtime" not in caught.value.hint.removeprefix("for registry.main")
 
 
 def test_an_edited_file_is_told():
