@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from regfleet.fleet.load import load
 from regfleet.rehearse.twin import HostSpec
 from rootless import ACCOUNT, AS, HOME, PLACE, READY, as_account, set_up, told
 
@@ -146,6 +147,46 @@ def test_what_changes_on_the_host_is_drift_and_is_repaired(run, own):
     assert "x509: certificate signed by unknown authority" in told_by_doctor
     document(run("apply", "--yes", "--json"))
     assert run("plan", "--detailed-exitcode").returncode == 0
+
+
+def test_what_its_account_holds_is_deployed(run, own):
+    """`keep_deployed` asks the account's own Docker; one that does not answer holds all."""
+    rules = (
+        '[[registry.main.retention.rules]]\nrepositories = ["dev/*"]\nkeep_last = 1\n'
+        "keep_deployed = true\n"
+    )
+    body = BODY.replace("[registry.main.users]", f"{rules}[registry.main.users]")
+    for tag in ("1", "2", "3"):
+        as_account(
+            own,
+            f"echo {tag} >/tmp/{tag} && tar -C /tmp -c {tag} |"
+            f" docker import - {ENDPOINT}/dev/app:{tag} && docker push -q {ENDPOINT}/dev/app:{tag}",
+        )
+    as_account(own, f"docker rmi {ENDPOINT}/dev/app:2")
+    planned = document(run("prune", "--dry-run", "--json", body=body))["registries"]["main"]
+    assert [each["tag"] for each in planned["delete"]] == ["2"]
+    as_account(own, "systemctl --user stop docker")
+    planned = document(run("prune", "--dry-run", "--json", body=body))["registries"]["main"]
+    assert planned["delete"] == []
+    assert planned["kept_for"].startswith("own: ")
+    as_account(own, "systemctl --user start docker")
+    own.read(READY)
+
+
+def test_import_writes_it_as_a_group_of_its_own(twin, own, regfleet, tmp_path):
+    output = tmp_path / "imported.toml"
+    way = ("--user", "root", "--key", twin.key, "--known-hosts", twin.known_hosts)
+    done = regfleet("import", own.address, *way, "--output", output)
+    assert done.returncode == 0, done.stderr
+    found = load(output)
+    (client,) = found.clients.values()
+    assert (client.name, client.engine, client.account) == ("own-ops", "docker-rootless", "ops")
+    endpoints = {found.registries[name].endpoint for name in client.registries}
+    assert endpoints == {ENDPOINT, "registry.test:5001"}
+    assert [each.url for each in client.mirrors] == ["https://m.example"]
+    assert [(found.registries[each.registry].endpoint, each.user) for each in client.logins] == [
+        (ENDPOINT, "ci")
+    ]
 
 
 def test_a_restart_is_the_accounts_systemds_and_stops_its_containers(run, own, seeds):

@@ -159,3 +159,11 @@ def test_an_engine_that_does_not_answer_holds_nobody_knows_what():
     said = ["@begin m", "Cannot connect to the Docker daemon", "@end m"]
     with pytest.raises(HostError, match="Cannot connect"):
         deployed.parse("web1", said, "m", "r.lan:5000")
+
+
+def test_an_accounts_own_engine_is_asked_as_the_account():
+    assert deployed.can_be_asked("rootless")
+    program = deployed.render("rootless", "m", "al ice")
+    assert "engine=rootless engine_account='al ice'" in program
+    assert "\nrootless_program=" in program
+    assert program.index("rootless_holds() {") < program.index("engine_account='al ice'")

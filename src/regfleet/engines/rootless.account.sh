@@ -6,6 +6,7 @@
 #   unit start|restart UNIT   does that to a unit of the account's own systemd
 #   has UNIT                  whether there is one: "manager" where it is asked, then "unit"
 #   certs ENDPOINT            the names of the files that it reads for a registry
+#   trusted                   ENDPOINT/FILE of each CA in its certs.d
 #   validate FLAG...          standard input as daemon.json by dockerd's own parser: "ok", or its words
 #   login ENDPOINT USER       with the password on standard input: the file of logins that comes of it
 # The client reads the account's own configuration for `docker` alone, where logins are meant.
@@ -69,6 +70,7 @@ case $verb in
     systemctl --user cat "$1" >/dev/null 2>&1 && echo unit
     ;;
   certs) ls -A "$HOME/.config/docker/certs.d/$1" 2>/dev/null ;;
+  trusted) cd "$HOME/.config/docker/certs.d" 2>/dev/null && ls -- */*.crt 2>/dev/null ;;
   validate)
     temporary
     cat >"$made/daemon.json"

@@ -1,6 +1,6 @@
 # What a host has that a fleet file can declare: registries, trust, mirrors, and who is logged in
 # where. No password, hash or key is printed.
-# shellcheck shell=sh disable=SC2016,SC2154  # functions and variables of others; awk's variables
+# shellcheck shell=sh disable=SC2016,SC2034,SC2154  # functions and variables of others; awk's variables
 import_host() {
   say "name $(uname -n | flat)"
   find_engine
@@ -8,6 +8,7 @@ import_host() {
   import_services
   import_trust
   import_logins
+  import_own # last: it sets what is known of the host's own
 }
 
 import_docker() { # registries in containers that run
@@ -76,6 +77,23 @@ import_logins() { # of accounts with a shell: endpoint and user, or `-` where a 
       user=-
       [ -z "$auth" ] || user=$(printf '%s' "$auth" | base64 -d 2>/dev/null | cut -d: -f1 | head -n 1 | flat)
       say "login $account $endpoint ${user:--}"
+    done
+  done
+}
+
+# Docker that accounts run without root. All that is in a home is the account's to choose.
+import_own() {
+  for own in $(pidof dockerd 2>/dev/null); do
+    owner=$(stat -c %U "/proc/$own" 2>/dev/null)
+    case $owner in '' | root | UNKNOWN | *[!A-Za-z0-9._-]*) continue ;; esac
+    find_own "$owner" && [ "$pid" = "$own" ] || continue
+    say "own $owner"
+    say "own-daemon $(in_home "$owner" save "$home/.config/docker/daemon.json" </dev/null | sed '1d' | head -c 262144 | base64 | tr -d '\n')"
+    printf '%s\n' "$flags" | sed -n \
+      -e 's/^--insecure-registry=/@own-insecure /p' -e 's/^--registry-mirror=/@own-mirror /p'
+    ask_own 20 trusted </dev/null || continue
+    printf '%s\n' "$said" | head -n 200 | while IFS=/ read -r endpoint file; do
+      case $endpoint/$file in *[!A-Za-z0-9._:/[\]-]*) ;; *) say "own-trusted $endpoint ~$owner/.config/docker/certs.d/$endpoint/$file" ;; esac
     done
   done
 }

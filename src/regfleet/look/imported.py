@@ -8,17 +8,23 @@ from collections.abc import Iterable
 from regfleet import shell
 from regfleet.documents import json_document
 from regfleet.documents.interface import NotReadableError
+from regfleet.engines import ENGINES
 from regfleet.errors import HostError
+from regfleet.fleet.engine_rules import rules_of
 from regfleet.look import foreign
 from regfleet.look.parse import PARSE_ERRORS
 from regfleet.model.foreign import Foreign
-from regfleet.model.imported import Imported
+from regfleet.model.imported import Imported, OwnDocker
 from regfleet.shell import frame
+
+# Docker that accounts run without root.
+_OWN = next(each for each in ENGINES.values() if rules_of(each.name).account)
 
 
 def render(mark: str) -> str:
     """The program for standard input; `mark` frames its answer."""
-    program = shell.program("regfleet.look", "ports.sh", "foreign.sh", "import.sh")
+    names = ("ports.sh", "foreign.sh", "import.sh")
+    program = shell.program("regfleet.look", *names, engines=(_OWN.shell,))
     return f"{program}\n{frame.around(mark, 'import_host </dev/null')}"
 
 
@@ -48,9 +54,14 @@ def parse(host: str, lines: Iterable[str], mark: str) -> Imported:
 def _imported(lines: Iterable[str]) -> Imported:
     said: dict[str, list[str]] = {}
     blocks: list[list[str]] = []
+    own: list[dict[str, list[str]]] = []
     for line in lines:
         word, _, rest = line.removeprefix("@").rstrip().partition(" ")
-        if word == "found":
+        if word == "own":
+            own.append({"account": [rest]})
+        elif own and word.startswith("own-"):
+            own[-1].setdefault(word.removeprefix("own-"), []).append(rest)
+        elif word == "found":
             blocks.append([])
         elif word in ("name", "engine", "ours", "daemon", "insecure", "mirror", "trusted", "login"):
             said.setdefault(word, []).append(rest)
@@ -71,6 +82,19 @@ def _imported(lines: Iterable[str]) -> Imported:
         trusted=dict(reversed([_pair(line) for line in said.get("trusted", ())])),
         logins=tuple(_login(line) for line in said.get("login", ())),
         obstacle=obstacle,
+        own=tuple(map(_own, own)),
+    )
+
+
+def _own(said: dict[str, list[str]]) -> OwnDocker:
+    insecure, mirrors, obstacle = _daemon((said.get("daemon") or [""])[0])
+    return OwnDocker(
+        said["account"][0],
+        _OWN.name,
+        tuple(dict.fromkeys((*insecure, *said.get("insecure", ())))),
+        tuple(dict.fromkeys((*mirrors, *said.get("mirror", ())))),
+        dict(reversed([_pair(line) for line in said.get("trusted", ())])),
+        obstacle,
     )
 
 

@@ -9,6 +9,24 @@ from regfleet.model.foreign import Foreign
 
 
 @dataclass(frozen=True, slots=True)
+class OwnDocker:
+    """Docker that an account runs without root.
+
+    Attributes:
+        account: whose it is.
+        engine: its name in a fleet file.
+        insecure, mirrors, trusted, obstacle: as in `Imported`.
+    """
+
+    account: str
+    engine: str
+    insecure: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    trusted: Mapping[str, str] = field(default_factory=dict)
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
     """The registries of a host, what it trusts, and who is logged in where.
 
@@ -21,6 +39,7 @@ class Imported:
         trusted: files of CAs in certs.d, by endpoint.
         logins: account, endpoint and user; `-` for a user that a helper keeps.
         obstacle: why daemon.json could not be read; empty when it could.
+        own: Docker of accounts.
     """
 
     name: str
@@ -32,3 +51,4 @@ class Imported:
     trusted: Mapping[str, str] = field(default_factory=dict)
     logins: tuple[tuple[str, str, str], ...] = ()
     obstacle: str = ""
+    own: tuple[OwnDocker, ...] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from regfleet.fleet import toml_text
 from regfleet.model.foreign import Foreign
-from regfleet.model.imported import Imported
+from regfleet.model.imported import Imported, OwnDocker
 
 _ENDPOINT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 _WIDTH = 96
@@ -56,9 +56,9 @@ def render(found: Imported, host: str, address: str, ssh: Mapping[str, object], 
         for user, variable in each.users.items():
             password = {"password": {"env": variable}}
             lines.append(f"users.{toml_text.key(user)} = {toml_text.value(password)}")
-    if found.engine and (registries or found.mirrors):
-        lines += ["", *_client(found, host, place, registries)]
-    elif not registries:
+    clients = [*_clients(found, host, place, registries)]
+    lines += clients
+    if not (registries or clients):
         lines += ["", *_comment("No registry, trust, mirror or login was found there.")]
     return "\n".join(lines) + "\n"
 
@@ -69,13 +69,14 @@ def _registries(found: Imported, host: str, address: str) -> dict[str, _Registry
         name = "main" if not named else f"main{len(named) + 1}"
         named[name] = _here(each, found, address, name)
     known = {each.endpoint for each in named.values()}
-    for endpoint in found.insecure:
+    for endpoint in (*found.insecure, *(name for own in found.own for name in own.insecure)):
         if endpoint not in known and _ENDPOINT.fullmatch(endpoint):
             known.add(endpoint)
             keys: dict[str, object] = {"tls": {"source": "none"}}
             note = "In insecure-registries: without TLS, or with a certificate that is not checked."
             named[_name(endpoint, named)] = _external(endpoint, note, keys)
-    for endpoint, file in found.trusted.items():
+    own = (pair for each in found.own for pair in each.trusted.items())
+    for endpoint, file in (*found.trusted.items(), *own):
         if endpoint not in known and _ENDPOINT.fullmatch(endpoint):
             known.add(endpoint)
             note = (
@@ -165,9 +166,60 @@ def _external(endpoint: str, note: str, keys: dict[str, object]) -> _Registry:
     return _Registry(endpoint, {"external": True, "endpoint": endpoint, **keys}, [note])
 
 
-def _client(
+def _clients(
     found: Imported, host: str, place: object, registries: Mapping[str, _Registry]
 ) -> Iterator[str]:
+    """The tables of the host's own Docker and of accounts'; a file has one engine of a host."""
+    theirs = {each.account for each in found.own}
+    taken = found.engine
+    if taken:
+        its = tuple(each for each in found.logins if each[0] not in theirs)
+        only = {name for own in found.own for name in (*own.insecure, *own.trusted)}
+        only |= {endpoint for account, endpoint, _ in found.logins if account in theirs}
+        only -= {*found.insecure, *found.trusted, *(endpoint for _, endpoint, _ in its)}
+        names = [
+            name
+            for name, each in registries.items()
+            if not (each.keys.get("external") and each.endpoint in only)
+        ]
+        if names or found.mirrors:
+            yield ""
+            yield from _client(found, _head(host, place), names, registries, its)
+    for own in found.own:
+        its = tuple(each for each in found.logins if each[0] == own.account)
+        used = {*own.insecure, *own.trusted, *(endpoint for _, endpoint, _ in its)}
+        names = [name for name, each in registries.items() if each.endpoint in used]
+        head = _head(f"{host}-{own.account}", place)
+        table = [*_client(own, head, names, registries, its)]
+        yield ""
+        if taken:
+            yield from _comment(
+                f"{own.account} runs a Docker without root there. A fleet file has one engine of a "
+                "host: declare this one in a file of its own, with its registries."
+            )
+            table = [line if line.startswith("#") else f"# {line}" for line in table]
+        yield from table
+        taken = True
+
+
+def _head(group: str, place: object) -> tuple[str, str]:
+    return f"[client.{toml_text.key(_word(group))}]", f"hosts = {toml_text.value([place])}"
+
+
+def _client(
+    found: Imported | OwnDocker,
+    head: Sequence[str],
+    names: Sequence[str],
+    registries: Mapping[str, _Registry],
+    kept: Sequence[tuple[str, str, str]],
+) -> Iterator[str]:
+    """A table of one Docker.
+
+    Args:
+        head: its first lines.
+        names: of the registries that it uses.
+        kept: the logins that are used with it: account, endpoint and user.
+    """
     by_endpoint = {each.endpoint: name for name, each in registries.items()}
     left = [each for each in found.insecure if each not in by_endpoint]
     if left:
@@ -175,7 +227,7 @@ def _client(
     if found.obstacle:
         yield from _comment(f"daemon.json could not be read: {found.obstacle}.")
     logins: dict[str, dict[str, object]] = {}
-    for account, endpoint, user in found.logins:
+    for account, endpoint, user in kept:
         name = by_endpoint.get(endpoint)
         if name is None or user == "-":
             why = "a credential helper keeps it" if user == "-" else "it is no endpoint"
@@ -186,9 +238,11 @@ def _client(
             accounts = logins[name]["for"]
             if isinstance(accounts, list):
                 accounts.append(account)
-    yield f"[client.{toml_text.key(_word(host))}]"
-    yield f"hosts = {toml_text.value([place])}"
-    yield f"registries = {toml_text.value(list(registries))}"
+    yield from head
+    if isinstance(found, OwnDocker):  # its logins are its account's
+        yield from _pairs({"engine": found.engine, "account": found.account})
+        logins = {name: {"user": each["user"]} for name, each in logins.items()}
+    yield f"registries = {toml_text.value(list(names))}"
     if found.mirrors:
         yield f"mirrors = {toml_text.value([each.rstrip('/') for each in found.mirrors])}"
     if logins:

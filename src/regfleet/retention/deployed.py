@@ -20,13 +20,16 @@ def can_be_asked(engine: str) -> bool:
     return files("regfleet.engines").joinpath(f"{engine}.retention.sh").is_file()
 
 
-def render(engine: str, mark: str) -> str:
-    """The program for standard input."""
-    program = shell.program("regfleet.retention", "deployed.sh", engines=())
-    functions = shell.text("regfleet.engines", f"{engine}.retention.sh")
+def render(engine: str, mark: str, account: str = "") -> str:
+    """The program for standard input.
+
+    Args:
+        account: whose engine it is; empty for the host's own.
+    """
+    functions = shell.program("regfleet.retention", engines=(engine,))
+    given = f"engine={quote(engine)} engine_account={quote(account)}"
     own = shell.text("regfleet.retention", "deployed.sh")
-    before = program.removesuffix(own)
-    return frame.around(mark, f"{before}\n{functions}\nengine={quote(engine)}\n{own}")
+    return frame.around(mark, f"{functions}\n{given}\n{own}")
 
 
 def parse(

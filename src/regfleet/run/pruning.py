@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from regfleet.engines import ENGINES
 from regfleet.errors import RegfleetError, UsageError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Client, Fleet, Registry
 from regfleet.fleet.selection import registries_with
 from regfleet.jobs.collection import Collection
 from regfleet.model.deletions import Deletion, Deletions, ImageName
@@ -134,15 +134,18 @@ class Pruner:
                     why = f"{host.name}: {client.engine} cannot be asked which images it holds"
                     return Deployed(unknown=why)
                 try:
-                    more = self._held(host.name, engine, registry.endpoint)
+                    more = self._held(host.name, client, registry.endpoint)
                 except RegfleetError as error:
                     return Deployed(unknown=f"{host.name}: {error.message}")
                 names, digests = names | more[0], digests | more[1]
         return Deployed(names, digests)
 
-    def _held(self, host: str, engine: str, endpoint: str) -> tuple[frozenset[str], frozenset[str]]:
+    def _held(
+        self, host: str, client: Client, endpoint: str
+    ) -> tuple[frozenset[str], frozenset[str]]:
         mark = _mark()
-        lines = self._hosts.run(host, deployed.render(engine, mark), LOOK_SECONDS)
+        program = deployed.render(ENGINES[client.engine].shell, mark, client.account)
+        lines = self._hosts.run(host, program, LOOK_SECONDS)
         return deployed.parse(host, lines, mark, endpoint)
 
     def _freed(self, registry: Registry, host: str, going: Sequence[Deletion]) -> int | None:

@@ -9,7 +9,7 @@ from regfleet.errors import HostError
 from regfleet.fleet.load import load
 from regfleet.look import imported
 from regfleet.model.foreign import Foreign
-from regfleet.model.imported import Imported
+from regfleet.model.imported import Imported, OwnDocker
 from regfleet.report import fleet_file
 
 OLD = Foreign(
@@ -86,3 +86,45 @@ def test_a_look_that_breaks_off_is_an_error():
     found = imported.parse("h", lines, MARK)
     assert (found.name, found.engine) == ("h", True)
     assert found.obstacle
+
+
+OPS = OwnDocker(
+    "ops",
+    "docker-rootless",
+    ("plain.test:5001",),
+    ("https://m.test",),
+    {"r.test:5000": "~ops/ca.crt"},
+)
+LOGINS = (("ops", "r.test:5000", "ci"), ("root", "other.test:5000", "me"))
+
+
+def test_an_accounts_docker_is_a_group_of_its_own(tmp_path):
+    fleet, _ = written(tmp_path, own=(OPS,), logins=LOGINS)
+    (client,) = fleet.clients.values()
+    assert (client.name, client.engine, client.account) == ("reg1-ops", "docker-rootless", "ops")
+    assert set(client.registries) == {"plain-test", "r-test"}
+    assert [each.url for each in client.mirrors] == ["https://m.test"]
+    assert [(each.registry, each.user) for each in client.logins] == [("r-test", "ci")]
+
+
+def test_beside_the_hosts_own_docker_it_is_in_comments(tmp_path):
+    bob = OwnDocker("bob", "docker-rootless", obstacle="no JSON")
+    fleet, text = written(tmp_path, engine=True, own=(OPS, bob), logins=LOGINS)
+    (client,) = fleet.clients.values()
+    assert (client.engine, list(client.registries)) == ("docker", ["other-test"])
+    assert "# [client.reg1-ops]\n" in text
+    assert '# account = "ops"\n' in text
+    assert "# [client.reg1-bob]\n" in text
+    assert " ".join(text.split()).count("declare this one") == 2
+
+
+def test_what_an_account_says_of_its_docker():
+    daemon = base64.b64encode(b'{"insecure-registries": ["a.test:5000"]}').decode()
+    said = ["@name h", "@own ops", f"@own-daemon {daemon}", "@own-mirror https://m.test"]
+    said += ["@own-trusted r.test:5000 ~ops/x.crt", "@own bob", "@own-daemon "]
+    found = imported.parse("h", [f"@begin {MARK}", *said, f"@end {MARK}"], MARK)
+    trusted = {"r.test:5000": "~ops/x.crt"}
+    assert found.own == (
+        OwnDocker("ops", "docker-rootless", ("a.test:5000",), ("https://m.test",), trusted),
+        OwnDocker("bob", "docker-rootless"),
+    )
