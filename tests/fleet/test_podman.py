@@ -146,6 +146,7 @@ def test_an_account_of_its_own_is_logged_in(twin):
     ("file", "text", "said"),
     [
         ("90-hand.conf", '[[registry]]\nlocation = "docker.io"\n', "too"),
+        ("90-hand.conf", '[[registry]]\nlocation = "docker.io/"\n', "too"),
         ("90-hand.conf", "[registries.search]\nregistries = ['a']\n", "older format"),
         ("90-hand.conf", "[[registry\n", "not TOML"),
     ],
@@ -173,6 +174,44 @@ def test_roots_own_file_in_place_of_all_others_is_refused(twin, run):
         host.read(f"rm {own}")
     assert done.returncode == 1
     assert f"reads {own} alone" in " ".join((done.stderr + done.stdout).split())
+
+
+def test_an_accounts_own_file_is_told(twin, run):
+    host, own = twin.hosts["pod1"], "/home/ops/.config/containers/registries.conf"
+    host.read(f'su ops -c "echo \'short-name-mode = \\"enforcing\\"\' >{own}"')
+    try:
+        assert "registry.test:5001" not in host.read("cd /; su ops -c 'podman info --format json'")
+        done = run("plan", "--limit", "pod1")
+    finally:
+        host.read(f"rm {own}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join((done.stderr + done.stdout).split())
+    assert "the Podman of ops reads ~ops/.config/containers/registries.conf and nothing" in said
+
+
+def test_what_its_commands_do_not_show_is_put_back(twin, run, fleet):
+    """A script in Podman's place gives it another home, as where homes are on NFS."""
+    host, place = twin.hosts["pod1"], "/srv/home/.config/containers"
+    host.read("mv /usr/bin/podman /usr/bin/podman.real")
+    host.run(
+        "cat >/usr/bin/podman; chmod +x /usr/bin/podman",
+        stdin='#!/bin/sh\nHOME=/srv/home exec /usr/bin/podman.real "$@"\n',
+    )
+    host.run(
+        f"mkdir -p {place}; cat >{place}/registries.conf", stdin="short-name-mode = 'enforcing'\n"
+    )
+    before = host.read("cat /etc/containers/registries.conf.d/regfleet-test.conf")
+    fleet.write_text(
+        fleet.read_text().replace('mirrors = ["plain"]', 'mirrors = ["https://m.test"]')
+    )
+    try:
+        done = run("apply", "--yes", "--limit", "pod1")
+    finally:
+        host.read("mv /usr/bin/podman.real /usr/bin/podman")
+    said = " ".join((done.stderr + done.stdout).split())
+    assert done.returncode == 1, said
+    assert "`podman info` does not show it" in said
+    assert host.read("cat /etc/containers/registries.conf.d/regfleet-test.conf") == before
 
 
 def test_another_engine_is_not_slipped_under_it(fleet, run):

@@ -9,10 +9,16 @@ reload with a stand-in for its service.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from regfleet.engines import boot, proxy
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
-from regfleet.engines.podman import drop_in_path, refuse_foreign_registries, registry_files
+from regfleet.engines.podman import (
+    drop_in_path,
+    narrower,
+    refuse_foreign_registries,
+    registry_files,
+)
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName
 from regfleet.model.desired import DesiredHost
@@ -67,7 +73,7 @@ class Crio:
                     "there is no CRI-O (no crio)",
                     "install it as your Kubernetes does; regfleet configures one that is there",
                 )
-        plan = EnginePlan()
+        plan = EnginePlan(notes=narrower(want, seen) if want.engine == self.name else ())
         if state == "up" and _drop_in_changes(want, seen, owned):
             change = Change(
                 Resource("service", UNIT),
@@ -75,7 +81,8 @@ class Crio:
                 f"takes up {drop_in_path(want.fleet)}",
                 activation="reload",
             )
-            plan = EnginePlan((change,), configure=(ActivateUnit(self.shell, UNIT, "reload"),))
+            step = ActivateUnit(self.shell, UNIT, "reload")
+            plan = replace(plan, changes=(change,), configure=(step,))
         # One that is down reads its files when it starts.
         runs = state == "up"
         plan = proxy.taken_up(plan, want, seen, owned, engine=self.shell, unit=UNIT, runs=runs)

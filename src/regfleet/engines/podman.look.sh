@@ -1,5 +1,5 @@
 # Podman, as the look sees it.
-# shellcheck shell=sh  # functions of look.sh
+# shellcheck shell=sh disable=SC2154  # functions of look.sh
 
 podman_look() {
   if command -v podman >/dev/null 2>&1; then
@@ -12,6 +12,14 @@ podman_look() {
   # Where root has a file of its own, /etc/containers is not read (containers-registries.conf(5), FILES).
   file=/root/.config/containers/registries.conf # HOME is none here: see common.sh
   if [ -e "$file" ]; then say "of podman own $file"; fi
+  hidden=
+  for who in $login_accounts; do # for them as well; all in a home is asked for as its account
+    case $silent_accounts in *" $who "*) continue ;; esac
+    if [ "$who" = root ] || ! find_account "$who"; then continue; fi
+    said=$(printf '%s\n' "$home/.config/containers/registries.conf" | in_home "$who" stats - | head -n 1)
+    case $said in 'file '* | other) hidden="$hidden $who" ;; esac
+  done
+  [ -z "$hidden" ] || say "of podman hidden$hidden"
   for file in /usr/share/containers/containers.conf /etc/containers/containers.conf \
     /etc/containers/containers.conf.d/*.conf; do
     if grep -q '^[[:space:]]*env[[:space:]]*=' "$file" 2>/dev/null; then look_text "$file"; fi

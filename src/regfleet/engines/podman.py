@@ -22,6 +22,7 @@ from regfleet.http_proxy import variables
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost, OtherEngine
+from regfleet.model.plan import ShowSettings
 from regfleet.record import Owned
 
 CERTS = "/etc/containers/certs.d"
@@ -72,11 +73,13 @@ class Podman:
         _refuse_roots_own(want, found)
         if found is None or found.state == "missing":
             step = installation.install(PROGRAM, want, seen)
-            return EnginePlan(changes=(installation.change(step),), install=(step,))
+            change = installation.change(step)
+            return EnginePlan((change,), install=(step,), configure=_shown(want, seen))
         runs = any(each.image and each.image.engine == self.shell for each in want.services)
         oldest = OLDEST_TO_RUN if runs else OLDEST
         installation.too_old(PROGRAM, want, found.version, version_of(found.version), oldest)
-        return EnginePlan()
+        notes = (*narrower(want, seen), *_hidden(want, found))
+        return EnginePlan(configure=_shown(want, seen), notes=notes)
 
 
 def registry_files(needs: ClientNeeds) -> tuple[tuple[Directory, ...], tuple[File, ...]]:
@@ -113,6 +116,21 @@ def _drop_in(fleet: str, plain: list[Trust], mirrors: tuple[Mirror, ...]) -> str
             if url.scheme == "http":
                 lines.append("insecure = true")
     return "\n".join(lines) + "\n"
+
+
+def _shown(want: DesiredHost, seen: ObservedHost) -> tuple[ShowSettings, ...]:
+    """What `podman info` has to show once the drop-in is written: the settings in effect."""
+    path = drop_in_path(want.fleet)
+    file = next((each for each in want.files if each.path == path), None)
+    found = seen.paths.get(path)
+    if file is None or (found and found.digest == file.digest):
+        return ()
+    lines = []
+    for table in tomli.loads(file.content.decode()).get("registry", ()):
+        name = table.get("prefix") or table["location"]
+        lines += [f"insecure {name}"] if table.get("insecure") else []
+        lines += [f"mirror of {name}: {each['location']}" for each in table.get("mirror", ())]
+    return (ShowSettings(Podman.shell, path, tuple(lines)),)
 
 
 def _proxy_files(needs: ClientNeeds) -> tuple[tuple[Directory, ...], tuple[File, ...]]:
@@ -158,6 +176,21 @@ def _refuse_roots_own(want: DesiredHost, found: OtherEngine | None) -> None:
             f"root's Podman reads {own} alone, and nothing of /etc/containers/registries.conf.d",
             f"move what it says to a file in {DROP_INS}, and remove it",
         )
+
+
+def _hidden(want: DesiredHost, found: OtherEngine) -> list[str]:
+    """Notes of accounts whose own registries.conf stands in the place of all in /etc/containers.
+
+    No refusal: it is their file, and would stop the fleet's work on the host.
+    """
+    if not any(file.path == drop_in_path(want.fleet) for file in want.files):
+        return []
+    return [
+        f"the Podman of {account} reads ~{account}/.config/containers/registries.conf and nothing "
+        "of /etc/containers/registries.conf.d: no plain registry or mirror of the fleet's holds "
+        f"for it. Have {account} move that file to ~/.config/containers/registries.conf.d/"
+        for account in found.facts.get("hidden", "").split()
+    ]
 
 
 def _refuse_foreign_environment(want: DesiredHost, seen: ObservedHost) -> None:
@@ -223,6 +256,27 @@ def refuse_foreign_registries(want: DesiredHost, seen: ObservedHost) -> None:
         _refuse_prefixes(want, path, shared & set(_prefixes(document)))
 
 
+def narrower(want: DesiredHost, seen: ObservedHost) -> tuple[str, ...]:
+    """Notes of tables in others' files for a part of what ours are of: the longest prefix wins.
+
+    containers-registries.conf(5), "Choosing a [[registry]] TOML table".
+    """
+    ours = next((file for file in want.files if file.path == drop_in_path(want.fleet)), None)
+    if ours is None:
+        return ()
+    wanted = _prefixes(tomli.loads(ours.content.decode()))
+    notes = []
+    for path, text in seen.texts.items():
+        if path.startswith("/etc/containers/registries.conf") and path != ours.path:
+            parts = _prefixes(tomli.loads(text))
+            found = [part for part in parts for name in wanted if part.startswith(f"{name}/")]
+            notes += [
+                f"{path} has a [[registry]] for {part}: it holds for that, not the fleet's"
+                for part in dict.fromkeys(found)
+            ]
+    return tuple(notes)
+
+
 def _refuse_prefixes(want: DesiredHost, path: str, both: set[str]) -> None:
     if both:
         names = ", ".join(sorted(both))
@@ -234,9 +288,10 @@ def _refuse_prefixes(want: DesiredHost, path: str, both: set[str]) -> None:
 
 
 def _prefixes(document: Mapping[str, object]) -> list[str]:
+    """What its `[[registry]]` tables are of; a slash at the end is nothing (parseLocation)."""
     tables = document.get("registry")
     return [
-        str(table.get("prefix") or table.get("location"))
+        str(table.get("prefix") or table.get("location")).rstrip("/")
         for table in (tables if isinstance(tables, list) else [])
         if isinstance(table, dict)
     ]

@@ -3,6 +3,13 @@
 
 podman_answers() { podman --remote=false version >/dev/null; }
 
+# What its commands have of registries.conf and its drop-ins, a line each.
+podman_shows() {
+  run podman --remote=false info --format '{{range $name, $each := .Registries}}{{if ne $name "search"}}{{if $each.Insecure}}insecure {{$name}}
+{{end}}{{range $each.Mirrors}}mirror of {{$name}}: {{.Location}}
+{{end}}{{end}}{{end}}'
+}
+
 podman_installed() {
   run podman_answers || fail 'podman was installed but does not run' 'see what podman version says on the host'
 }

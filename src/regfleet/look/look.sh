@@ -7,6 +7,7 @@
 listed_engine= # shell word of the engine whose images and containers are all printed already
 looked_paths=
 silent_accounts=' ' # gave no answer once: asking again for each registry would delay the others
+login_accounts= # whose logins were asked for
 record=/var/lib/regfleet/owned.json # the ownership record; see record.py for its format
 requests= # for `answer_requests`: lines of WHAT, NAME and SUBJECT, none empty, tabs between them
 
@@ -423,6 +424,7 @@ say_boot() { # WORD SERVICE: of an engine other than Docker
 # the account's containers are told of proxies.
 look_login() { # ACCOUNT ENDPOINT SALT FILE
   if ! find_account "$1"; then say "login $1 $2 no-account"; return 0; fi
+  case " $login_accounts " in *" $1 "*) ;; *) login_accounts="$login_accounts $1" ;; esac
   file=$home/$4
   login_key "$4" "$2"
   case $silent_accounts in

@@ -73,6 +73,21 @@ class ActivateUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowSettings:
+    """Ask an engine without a daemon for the settings that its commands have, and compare.
+
+    Attributes:
+        engine: the word for its shell functions.
+        path: the file that has them.
+        expect: lines that WORD_shows has to print.
+    """
+
+    engine: str
+    path: str
+    expect: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EditFile:
     """Write a file that others write too. Its mode stays, and its first content is kept.
 
@@ -303,6 +318,7 @@ Step: TypeAlias = (
     | InstallProgram
     | StartEngine
     | ActivateUnit
+    | ShowSettings
     | EditFile
     | MakeDirectory
     | PutFile

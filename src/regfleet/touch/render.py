@@ -34,6 +34,7 @@ from regfleet.model.plan import (
     RunService,
     SettleDocker,
     SettleTimers,
+    ShowSettings,
     StartEngine,
     StartService,
     Step,
@@ -153,6 +154,11 @@ def _(step: ActivateUnit) -> Iterator[str]:
 @after_swap.register
 def _(step: ActivateUnit) -> Iterator[str]:
     yield call("activate_unit", step.engine, step.unit, step.how)
+
+
+@after_swap.register
+def _(step: ShowSettings) -> Iterator[str]:
+    yield call("show_settings", step.engine, step.path, encode("\n".join(step.expect)))
 
 
 @before_swap.register

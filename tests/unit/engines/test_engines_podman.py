@@ -11,8 +11,8 @@ from regfleet.engines.interface import ClientNeeds, EnginePlan, Trust
 from regfleet.engines.podman import CERTS, DROP_INS, Podman, drop_in_path, registry_files
 from regfleet.errors import HostError
 from regfleet.fleet.model import Mirror
-from regfleet.model.observed import OtherEngine
-from regfleet.model.plan import InstallEngine
+from regfleet.model.observed import ObservedPath, OtherEngine
+from regfleet.model.plan import InstallEngine, ShowSettings
 from regfleet.model.resource import Resource
 from regfleet.record import Owned
 
@@ -21,6 +21,11 @@ TRUSTED = Trust("reg.lan:5000", b"CA\n", plain=False, reason="client.build.regis
 DROP_IN = drop_in_path("acme")
 MAIN = "/etc/containers/registries.conf"
 UP = OtherEngine("up", "4.3.1")
+TO_SHOW = EnginePlan(
+    configure=(
+        ShowSettings("podman", DROP_IN, ("insecure plain.lan:5000", "mirror of docker.io: m.lan")),
+    )
+)
 
 
 @pytest.mark.parametrize("path", ["", "/hub", '/a"b\\c', "/caf\u00e9", "/\U0001f433", "/\x7f"])
@@ -87,7 +92,7 @@ def test_it_is_installed_where_it_is_missing(found):
 
 @pytest.mark.parametrize("version", ["3.0.1", "4.3.1", "5.4.2", ""])
 def test_one_that_is_there_needs_nothing_but_its_files(version):
-    assert plan(want(), OtherEngine("up", version)) == EnginePlan()
+    assert plan(want(), OtherEngine("up", version)) == TO_SHOW
 
 
 def test_nothing_is_installed_for_what_goes():
@@ -102,6 +107,7 @@ def test_nothing_is_installed_for_what_goes():
         ({}, UP, {MAIN: "registries = ["}, f"{MAIN} is not TOML"),
         ({}, UP, {MAIN: "[registries.search]\nregistries = []\n"}, "of the older format"),
         ({}, UP, {MAIN: '[[registry]]\nlocation = "docker.io"\n'}, "for docker.io, too"),
+        ({}, UP, {MAIN: '[[registry]]\nlocation = "docker.io/"\n'}, "for docker.io, too"),
         ({}, UP, {f"{DROP_INS}/x.conf": '[[registry]]\nprefix = "plain.lan:5000"\n'},
          "for plain.lan:5000, too"),
         # Two fleets may trust the same plain registry; mirrors of Docker Hub are one's.
@@ -126,7 +132,31 @@ def test_what_is_refused(changes, podman, texts, message):
     ],
 )
 def test_what_others_have_beside_ours(texts):
-    assert plan(want(), UP, texts=texts) == EnginePlan()
+    assert plan(want(), UP, texts=texts) == TO_SHOW
+
+
+def test_what_is_in_force_already_is_not_asked_for_again():
+    (file,) = want().files
+    there = ObservedPath(DROP_IN, directory=False, mode=0o644, owner=(0, 0), digest=file.digest)
+    assert plan(want(), UP, paths={DROP_IN: there}) == EnginePlan()
+
+
+def test_a_part_that_others_have_in_their_hands_is_told():
+    text = '[[registry]]\nprefix = "docker.io/library/"\nlocation = "m.lan/library"\n'
+    made = plan(want(), UP, texts={MAIN: text})
+    assert made.notes == (
+        f"{MAIN} has a [[registry]] for docker.io/library: it holds for that, not the fleet's",
+    )
+
+
+def test_an_accounts_own_file_is_told_and_stops_nothing():
+    made = plan(want(), OtherEngine("up", "4.3.1", facts={"hidden": "alice bob"}))
+    assert made.configure == TO_SHOW.configure
+    assert [note.split(" reads ")[0] for note in made.notes] == [
+        "the Podman of alice",
+        "the Podman of bob",
+    ]
+    assert "~alice/.config/containers/registries.conf and nothing" in made.notes[0]
 
 
 def test_without_a_drop_in_of_ours_what_others_have_is_no_matter():

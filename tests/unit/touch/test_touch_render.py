@@ -42,6 +42,7 @@ from regfleet.model.plan import (
     RunService,
     SettleDocker,
     SettleTimers,
+    ShowSettings,
     StartEngine,
     StartService,
 )
@@ -83,6 +84,7 @@ WHOLE = (
     OWN,
     LoadImage(IMAGE),
     ActivateUnit("containerd", "containerd", "restart"),
+    ShowSettings("podman", "/etc/p.conf", ("insecure a",)),
     RemoveService("c", "container"),
     ReturnAdopted(record.Adopted("c", "5000", "container", "1f", "old", "always")),
     PullImage(Image("registry:2")),
@@ -104,9 +106,10 @@ ORDER = [
     "install_packages", "docker_installed", "install_program", "directory", "put", "drop", "edit",
     "accepted", "want", "refuse", "will_take_up", "will_activate", "will_activate", "drop_service",
     "keep_service", "keep_service", "will_settle", "record", "swap", "activate", "start_engine",
-    "rootless_activate", "load", "activate_unit", "remove_service", "return_adopted", "pull",
-    "adopt", "adopt_images", "drain", "run_service", "start_service", "reload_service",
-    "settle_timers", "remove_image", "login", "logout", "drop_directory", "settle",
+    "rootless_activate", "load", "activate_unit", "show_settings", "remove_service",
+    "return_adopted", "pull", "adopt", "adopt_images", "drain", "run_service", "start_service",
+    "reload_service", "settle_timers", "remove_image", "login", "logout", "drop_directory",
+    "settle",
 ]  # fmt: skip
 
 
@@ -160,6 +163,8 @@ def test_the_functions_are_in_the_program():
          [["rootless_activate", "ops", "start", "no", "~ops/d", "", "", "", ""]]),
         # One that did not run before need not run on the way back.
         (ActivateUnit("crio", "crio", "start"), [["activate_unit", "crio", "crio", "start"]]),
+        (ShowSettings("podman", "/p", ("a b", "c")),
+         [["show_settings", "podman", "/p", b64("a b\nc")]]),
     ],
 )  # fmt: skip
 def test_how_an_engine_takes_its_files_up(step, expected):

@@ -128,6 +128,20 @@ activate_unit() { # ENGINE UNIT start|reload|restart
   return 1
 }
 
+show_settings() { # ENGINE FILE EXPECTED-IN-BASE64: what an engine without a daemon has to show
+  said=$("$1_shows" 2>&1) || {
+    fail "$1 does not say which settings it has: $(printf '%s\n' "$said" | tail -n 2 | flat)" \
+      "see what \`$1 info\` says on the host"
+    return 1
+  }
+  lacks=$(printf '%s' "$3" | base64 -d | { cat; echo; } | while IFS= read -r line; do
+    [ -z "$line" ] || printf '%s\n' "$said" | grep -q -x -F -e "$line" || printf '%s\n' "$line"
+  done | head -n 1)
+  [ -n "$lacks" ] || return 0
+  fail "$2 says \`$lacks\`, and \`$1 info\` does not show it: $1 reads other files, or one wins over it" \
+    "see which files it reads there (a variable, or a script in the place of $1), and take that away"
+}
+
 # What a drop-in of ours says of a proxy is in the environment of what was restarted.
 has_proxy() { # UNIT
   for file in /etc/systemd/system/"$1".service.d/regfleet-*-proxy.env; do
