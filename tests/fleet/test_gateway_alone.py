@@ -191,6 +191,27 @@ def test_what_is_wrong_is_told(twin, run):
     }
 
 
+def test_a_registry_that_wants_tokens_of_its_own_is_told_and_the_other_stays(twin, run):
+    old = twin.hosts["old"]
+    token = (
+        "{realm: 'https://auth.test/token', service: old, issuer: a, rootcertbundle: /c/own.crt}"
+    )
+    assert old.run("cat >/c/tokens.yml", f"{PLAIN}auth: {{token: {token}}}\n").returncode == 0
+    old.read((RUN + SERVE).replace("NAME", "tokens").replace("PORT", "5001"))
+    try:
+        done = run(
+            "apply", "--yes", "--json", password="another",
+            edit=lambda text: text.replace("old.test:5000", "old.test:5001"),
+        )  # fmt: skip
+        lb1 = json.loads(done.stdout)["hosts"]["lb1"]
+        assert lb1["status"] == "rolled-back", lb1
+        assert "wants tokens of another service, and no gateway gets those" in lb1["error"], lb1
+    finally:
+        old.read("docker rm -f tokens")
+    assert run("plan", "--detailed-exitcode", password="another").returncode == 0
+    assert twin.hosts["client1"].read("docker pull -q registry.test:5000/team/app:1")
+
+
 def test_nothing_is_left_but_what_was_there(twin, run):
     done = run("destroy", "--yes", "--delete-data")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -164,7 +164,11 @@ def _error_symptom(
 
 def _of_gateway(registry: Registry) -> tuple[str, ...]:
     """Causes that a registry's gateway tells of itself."""
-    return ("gateway-behind", "gateway-login") if registry.before else ("gateway-tokens",)
+    return (
+        ("gateway-behind", "gateway-login", "gateway-no-tokens")
+        if registry.before
+        else ("gateway-tokens",)
+    )
 
 
 def _stopped_instance(case: Case, registry: Registry) -> str:

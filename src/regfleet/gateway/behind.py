@@ -54,10 +54,19 @@ server {{
     error_page 401 = @unwelcome;
   }}
   location @unwelcome {{
-    add_header X-Regfleet-Why login always;
+    add_header X-Regfleet-Why $regfleet_unwelcome always;
     return 503;
   }}
 }}
+"""
+# Why a registry behind answers 401: it takes passwords, and not this one, or only tokens of a
+# service of its own (distribution, docs/spec/auth/token.md), as Harbor and Docker Hub do.
+_UNWELCOME = """\
+map $upstream_http_www_authenticate $regfleet_unwelcome {
+  default login;
+  "~*\\bbasic " login;
+  "~*\\bbearer " tokens;
+}
 """
 # An upload goes on where it began, for no other registry knows of it.
 _SESSION = """\
@@ -83,7 +92,7 @@ def ways(behind: Sequence[Behind], places: Places, home: str, key: Secret) -> st
         home: the directory of nginx's configuration, as nginx sees it.
         key: a secret that the mark is made from, and that does not change.
     """
-    return "\n".join(
+    found = (
         _WAY.format(
             name=each.name,
             number=number,
@@ -99,6 +108,7 @@ def ways(behind: Sequence[Behind], places: Places, home: str, key: Secret) -> st
         )
         for number, each in enumerate(behind)
     )
+    return "\n".join((_UNWELCOME, *found))
 
 
 def sessions(listens: Sequence[str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import http.client
+import http.server
 import json
 import signal
 import threading
@@ -342,6 +343,45 @@ def test_tls_and_a_login_behind(make):
         503,
         "the registry behind the gateway refuses the login that the gateway has there",
     )
+
+
+@pytest.mark.parametrize(
+    ("challenges", "words"),
+    [
+        (['Bearer realm="https://auth.test/token",service="old.test"'], "wants tokens of another"),
+        (['Basic realm="old"'], "refuses the login"),
+        (['Bearer realm="https://auth.test/token", Basic realm="old"'], "refuses the login"),
+        ([], "refuses the login"),
+    ],
+)
+def test_it_is_told_apart_why_a_registry_behind_lets_nobody_in(make, challenges, words):
+    """Registries that take tokens of a service of their own, as Harbor, are not possible."""
+    made = make()
+    made.end("one")
+
+    class Refuses(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(401)
+            for each in challenges:
+                self.send_header("WWW-Authenticate", each)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Nothing is logged."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", made.ports["one"]), Refuses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for _ in range(100):
+            answer = made.pull("team-a/app", user="bob")
+            if answer.status == 503 and "does not answer" not in answer.said:
+                break
+            time.sleep(0.1)
+        ready = made.ask("GET", made.needs.ready)
+        server.shutdown()
+    assert (answer.status, words in answer.said) == (503, True), answer.said
+    assert ready.status == 503
+    assert words in made.log("nginx")
 
 
 def test_a_registry_that_another_ca_signed_for_is_sent_nothing(make):

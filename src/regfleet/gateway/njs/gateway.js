@@ -13,6 +13,11 @@ import tokens from 'tokens.js';
 const PAUSES = [700, 1500]; // milliseconds
 const OURS_REFUSED =
     'the registry refuses the tokens of this gateway: their key is not in its bundle, or the clocks differ';
+// Of a gateway alone, which has passwords for the registries behind it: gateway/behind.py.
+const UNWELCOME = {
+    login: 'the registry behind the gateway refuses the login that the gateway has there',
+    tokens: 'the registry behind the gateway wants tokens of another service, and no gateway gets those',
+};
 const SCOPES = 100; // of one token
 const READS_ONLY = 'the registry takes no changes for some seconds: a job is at work; try again';
 const ACTIONS = { GET: 'pull', HEAD: 'pull', DELETE: 'delete' }; // all others push
@@ -381,8 +386,9 @@ function gone(r) {
     if (r.variables.why === 'users') {
         return unavailable(r, 'passwords cannot be checked now: try again');
     }
-    if (r.variables.upstream_http_x_regfleet_why === 'login') {
-        return unavailable(r, 'the registry behind the gateway refuses the login that the gateway has there');
+    const unwelcome = UNWELCOME[r.variables.upstream_http_x_regfleet_why];
+    if (unwelcome) {
+        return unavailable(r, unwelcome);
     }
     const status = String(r.variables.upstream_status || '').split(/[ ,:]+/).pop();
     if (status === '502' && waits(r)) {
@@ -428,8 +434,13 @@ function plain(r) {
 // What is behind us answers: the registry to a token of ours, the password check to nobody.
 async function works(r) {
     r.variables.cred = 'Bearer ' + await tokens.sign('', []);
-    const registry = (await r.subrequest('/_registry', { method: 'GET' })).status;
-    return { registry: registry, users: (await r.subrequest('/_users', { method: 'GET' })).status };
+    const registry = await r.subrequest('/_registry', { method: 'GET' });
+    const users = await r.subrequest('/_users', { method: 'GET' });
+    return {
+        registry: registry.status,
+        users: users.status,
+        unwelcome: UNWELCOME[registry.headersOut['X-Regfleet-Why']],
+    };
 }
 
 // Whether clients are served here, whatever the policy's version: keepalived asks every second.
@@ -449,7 +460,7 @@ async function ready(r) {
     if (registry !== 200) {
         r.error('not ready: ' + (registry === 401
             ? OURS_REFUSED
-            : 'the registry answers ' + registry));
+            : found.unwelcome || 'the registry answers ' + registry));
         return json(r, 503, { ready: false, registry: registry });
     }
     const users = found.users;
