@@ -145,6 +145,27 @@ def test_a_backup_has_what_the_registry_has(twin, run, applied, pusher):
     assert host.read(f"find {KEPT}/ -mindepth 1 -perm /077").strip() == ""
 
 
+def test_what_rotted_is_found_and_copied_anew(twin, run, applied, pusher):
+    assert applied
+    host = twin.hosts["reg1"]
+    index(pusher, "rotten", "1")
+    newest = registry(run("backup", "plain"))["backup"]
+    name = max(blobs(host))
+    host.read(f"cd {KEPT} && printf x | dd of={name} bs=1 count=1 conv=notrunc status=none")
+    assert registry(run("backup", "plain"))["copied_blobs"] == 0
+    found = registry(run("backup", "plain", "--verify", code=1))
+    (bad,) = found["bad_blobs"]
+    assert (found["bad"], bad["reason"]) == (1, "damaged")
+    assert bad["digest"] == f"sha256:{name.split('/')[-2]}"
+    assert newest + 1 in bad["backups"]
+    assert registry(run("backup", "plain"))["copied_blobs"] == 1
+    found = registry(run("backup", "plain", "--verify"))
+    assert (found["bad"], found["blobs"]) == (0, len(blobs(host)))
+    said = run("backup", "plain", "--verify", text=True).stdout
+    assert "read; all is whole" in said
+    assert "do not go together" in run("backup", "--verify", "--list", code=2).stderr
+
+
 def test_a_terminal_shows_how_far_it_is(twin, applied, pusher, state, write_fleet):
     assert applied
     index(pusher, "far", "1")

@@ -345,6 +345,7 @@ def rotate_tokens(**given: object) -> NoReturn:
     "name", metavar="[REGISTRY]", default="", shell_complete=options.completion("backed_up")
 )
 @click.option("--list", "listed", is_flag=True, help="List the backups that are kept.")
+@click.option("--verify", is_flag=True, help="Read all that they keep, and name what is damaged.")
 @options.dry_run
 @options.hosts
 def backup(**given: object) -> NoReturn:

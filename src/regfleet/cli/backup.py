@@ -19,6 +19,7 @@ from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.jobs.backup import BackupJob, BackupSubject
 from regfleet.jobs.restore import RestoreJob
+from regfleet.jobs.verification import Verification
 from regfleet.model.backups import KeptBackups, Restored
 from regfleet.model.report import HostReport
 from regfleet.report import backup_json, backup_text
@@ -34,14 +35,22 @@ from regfleet.terminal import streams
 from regfleet.terminal.console import people
 
 
-def backup(*, file: Path, name: str, dry_run: bool, listed: bool, **options: object) -> int:
-    """Copy what registries keep to the places of their backups."""
+def backup(
+    *, file: Path, name: str, dry_run: bool, listed: bool, verify: bool, **options: object
+) -> int:
+    """Copy what registries keep to the places of their backups; or tell of what is there."""
+    options_of = {"--list": listed, "--verify": verify, "--dry-run": dry_run}
+    given = [each for each, on in options_of.items() if on]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} do not go together", "give one of them")
     file, name = file_and_name(file, name)
     common = Common.of({**options, "file": file})
     fleet = load(file)
     chosen = backups.chosen(fleet, name)
     if listed:
         return _list(common, chosen)
+    if verify:
+        return _verify(common, chosen)
     keys: dict[str, Secret] = {}
     if not dry_run:
         found = {each.name: backups.passphrase(each) for each in chosen}
@@ -91,6 +100,30 @@ def _show_what_is_missing(common: Common, chosen: list[Registry]) -> None:
             f"registry.{without[0]}.backup.key, or keep it elsewhere"
         )
         show_text(common.console(), text)
+
+
+def _verify(common: Common, chosen: list[Registry]) -> int:
+    """Read all that the backups keep."""
+    with _hosts(common, chosen, "") as (runner, _, _):
+        jobs = {
+            host: Verification(
+                tuple(
+                    backups.place(runner.fleet, each)
+                    for each in chosen
+                    if backups.host_of(each) == host
+                )
+            )
+            for host in runner.names
+        }
+        found = job_values(runner, "reading backups on", jobs)
+        for host, its in found.items():
+            for each in its:
+                backup_text.show_verified(host, each, common.console())
+        show_notes(runner, common)
+        if common.as_json:
+            streams.print_document(backup_json.verified(runner.report, found))
+        whole = all(each.ok for its in found.values() for each in its)
+        return EXIT_OK if runner.report.ok and whole else EXIT_FAILED
 
 
 def _list(common: Common, chosen: list[Registry]) -> int:

@@ -109,11 +109,7 @@ backup_begin() {
     return 1
   fi
   backup_ready || return 1
-  # Another host may have the same place.
-  if command -v flock >/dev/null 2>&1 && exec 8>>"$place/lock" && ! flock -n 8; then
-    fail "another host backs up to $place now" 'let each registry have a place of its own'
-    return 1
-  fi
+  backup_alone || return 1
   undo_with backup_failed
   rm -rf "$place/.copying" "$place/.new" "$place/state/.new" "$place"/.old-*
   if [ -d "$storage" ] && [ "$(stat -c %d "$storage")" = "$(stat -c %d "$place")" ]; then
@@ -129,7 +125,18 @@ backup_run() { # KEEP
       'make room there; the next backup goes on where this one was'
     return 1
   fi
-  backup_complete && backup_name && backup_prune "$1" && backup_kept
+  backup_mended && backup_complete && backup_name && backup_prune "$1" && backup_kept
+}
+
+backup_mended() { # what was damaged and is copied anew is not damaged any more
+  [ -s "$place/damaged" ] || return 0
+  boundary backup-mended
+  if ! collection_without "$place/damaged" "$lists/copied" >"$place/.damaged" || ! mv -f "$place/.damaged" "$place/damaged"; then
+    fail "$place/damaged cannot be written"
+    return 1
+  fi
+  [ -s "$place/damaged" ] || { rm -f "$place/damaged"; return 0; }
+  say "note $(collection_counts "$place/damaged") blobs of earlier backups of $registry are damaged, and the registry does not have them"
 }
 
 # What is not whole does not count as there. Tags that were deleted or pushed anew meanwhile are of no
@@ -218,7 +225,7 @@ backup_prune() { # KEEP: older backups go, then blobs that none needs
     fi
     cut -d' ' -f2 "$place/backups/$number/blobs" >>"$lists/of-all"
   done <"$lists/kept"
-  cut -d' ' -f2 "$lists/pool" >"$lists/pool-digests"
+  (cd "$place" && backup_stored) | cut -d' ' -f2 >"$lists/pool-digests"
   collection_without "$lists/pool-digests" "$lists/of-all" >"$lists/unused"
   [ -s "$lists/unused" ] || return 0
   boundary backup-unused

@@ -4,7 +4,8 @@
 #                    manifests and layers), `blobs` (SIZE DIGEST of all that they lead to), `about`
 #   blobs/           what they need, each once, by the paths that a registry gives them
 #   state/NUMBER     the state directory, encrypted
-# Nothing in it is ever changed, and a backup gets its name last: whoever copies the directory in the
+#   damaged          digests of blobs that were read and were not whole (backup_verify.sh)
+# Nothing else in it is ever changed, and a backup gets its name last: whoever copies the directory in the
 # order of names (restic, borg, rsync) has backups that are whole. Nothing but regular files is read,
 # and no line that is not as regfleet writes it.
 
@@ -44,6 +45,13 @@ backup_trusted() { # DIRECTORY that is not there, or is root's alone to write to
     *) said="$1 belongs to user ${found%%:*}" advice="it has to be root's; a server of NFS exports it with no_root_squash" ;;
   esac
   return 1
+}
+
+backup_alone() { # another host may have the same place
+  if command -v flock >/dev/null 2>&1 && exec 8>>"$place/lock" && ! flock -n 8; then
+    fail "another host is at work in $place now" 'let each registry have a place of its own'
+    return 1
+  fi
 }
 
 backup_numbers() { # prints the numbers of the backups, the oldest first
@@ -88,7 +96,16 @@ backup_paths() { # digests, on standard input
   sed 's|^sha256:\(..\)\(.*\)$|blobs/sha256/\1/\1\2/data|'
 }
 
-backup_sizes() { # in the directory of blobs: SIZE DIGEST of each
+# Blobs are read when they are copied, and by backup_verify.sh: what a backup finds there by its name and
+# its size is not read again, which of terabytes would take hours each time.
+backup_sizes() { # in the directory of blobs: SIZE DIGEST of each that is not known to be damaged
+  : >"$lists/known-damaged"
+  if [ -f damaged ] && [ ! -L damaged ]; then grep -x 'sha256:[0-9a-f]\{64\}' damaged >"$lists/known-damaged"; fi
+  backup_stored | awk -v damaged="$lists/known-damaged" 'FILENAME == damaged { bad[$1]; next } !($2 in bad)' \
+    "$lists/known-damaged" -
+}
+
+backup_stored() { # the same of all
   if [ -d blobs ]; then
     find blobs -type f -name data -exec stat -c '%s %n' {} + 2>/dev/null |
       sed -n 's|^\([0-9]*\) blobs/sha256/../\([0-9a-f]\{64\}\)/data$|\1 sha256:\2|p'
@@ -98,7 +115,7 @@ backup_sizes() { # in the directory of blobs: SIZE DIGEST of each
 # Copies blobs, some at a time: each is what its name says, and on the disk, before it gets its place.
 # A killed job's next goes on where that was. Those that are not what their names say are left out.
 backup_copy() { # DIRECTORY OTHER STAGE OWNER: of `lists/copy`, lines of SIZE DIGEST
-  : >"$lists/spoiled"
+  for each in spoiled copied; do : >"$lists/$each"; done
   audit_batches "$lists/copy" || return 1
   while audit_batch; do
     boundary backup-batch
@@ -133,6 +150,7 @@ backup_batch() { # DIRECTORY OTHER STAGE OWNER
   sed -n 's|^.*/\([0-9a-f]\{64\}\)/data$|sha256:\1|p' "$lists/not-whole" >>"$lists/spoiled"
   (cd "$3" && xargs rm -f <"$lists/not-whole") || return 1
   [ -s "$lists/whole" ] || return 0
+  sed -n 's|^.*/\([0-9a-f]\{64\}\)/data$|sha256:\1|p' "$lists/whole" >>"$lists/copied"
   [ -z "$4" ] || chown -R "$4" "$3" || return 1
   backup_flush "$3"
   boundary backup-blobs

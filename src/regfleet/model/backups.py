@@ -77,6 +77,45 @@ class Restored:
 
 
 @dataclass(frozen=True, slots=True)
+class BadBlob:
+    """A blob that backups need and cannot give.
+
+    Attributes:
+        reason: `damaged` or `missing`.
+        backups: the numbers of those that need it, with commas between.
+    """
+
+    digest: str
+    reason: str
+    backups: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found when all that the backups of a registry keep was read.
+
+    Attributes:
+        backups: how many there are.
+        blobs, size: what was read, and its bytes.
+        bad: the first of the blobs that are not as backups need them; `bad_count` is of all.
+        unreadable: what is wrong with backups whose own files are damaged.
+    """
+
+    registry: str
+    backups: int
+    blobs: int
+    size: int
+    bad_count: int
+    bad: tuple[BadBlob, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether every backup can give what it has."""
+        return not self.bad_count and not self.unreadable
+
+
+@dataclass(frozen=True, slots=True)
 class KeptBackup:
     """A backup as its directory tells of it; None for what cannot be read."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
 from regfleet.fleet.model import Json
-from regfleet.model.backups import BackedUp, KeptBackups, LeftOut, Restored
+from regfleet.model.backups import BackedUp, KeptBackups, LeftOut, Restored, Verified
 from regfleet.model.report import Report
 from regfleet.report.audit_json import registry as audited
 from regfleet.report.status_json import VERSION, moment, printable
@@ -32,6 +32,16 @@ def restored(report: Report, found: Mapping[str, Sequence[Restored]], *, dry_run
             for host, its in found.items()
         },
         dry_run=dry_run,
+        whole=all(each.ok for its in found.values() for each in its),
+    )
+
+
+def verified(report: Report, found: Mapping[str, Sequence[Verified]]) -> str:
+    """What was found in the backups on each host."""
+    return _by_host(
+        report,
+        {host: {each.registry: _verified(each) for each in its} for host, its in found.items()},
+        dry_run=False,
         whole=all(each.ok for its in found.values() for each in its),
     )
 
@@ -72,6 +82,24 @@ def _made(found: BackedUp) -> Json:
         "state": found.state or None,
         "kept": found.kept or None,
         "oldest": _time(found.oldest),
+    }
+
+
+def _verified(found: Verified) -> Json:
+    return {
+        "backups": found.backups,
+        "blobs": found.blobs,
+        "bytes": found.size,
+        "bad": found.bad_count,
+        "bad_blobs": [
+            {
+                "digest": each.digest,
+                "reason": each.reason,
+                "backups": [int(n) for n in each.backups.split(",") if n.isdecimal()],
+            }
+            for each in found.bad
+        ],
+        "unreadable": list(found.unreadable),
     }
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from regfleet.model.backups import BackedUp, KeptBackup, KeptBackups, LeftOut, Restored
+from regfleet.model.backups import BackedUp, KeptBackup, KeptBackups, LeftOut, Restored, Verified
 from regfleet.model.names import counted
 from regfleet.report import audit_text
 from regfleet.report.lines import show
@@ -94,6 +94,29 @@ def show_restored(host: str, found: Restored, console: Console, *, dry: bool) ->
     _show_left_out(name, found.left_out, len(found.left_out), console)
     if found.audited:
         audit_text.show_found({host: (found.audited,)}, console)
+
+
+def show_verified(host: str, found: Verified, console: Console) -> None:
+    """Print what was found where all that backups keep was read."""
+    words = (
+        f"{counted(found.backups, 'backup')}, {counted(found.blobs, 'blob')}, "
+        f"{decimal(found.size)} read"
+    )
+    fine = "all is whole" if found.ok else f"{counted(found.bad_count, 'blob')} cannot be given"
+    show(console, Text.assemble((found.registry, "bold"), f" on {host}: "), f"{words}; {fine}")
+    for why in found.unreadable:
+        show(console, Text.assemble("  ", ("damaged", "red"), " "), why)
+    for blob in found.bad:
+        line = f"{blob.digest}, which backups need: {blob.backups}"
+        show(console, Text.assemble("  ", (blob.reason, "red"), " "), line)
+    if found.bad_count > len(found.bad):
+        show(console, "  ", f"and {counted(found.bad_count - len(found.bad), 'more blob')}")
+    if found.bad:
+        show(
+            console,
+            "  hint: ",
+            "the next `regfleet backup` copies anew what the registry still has of these",
+        )
 
 
 def show_kept(found: Iterable[tuple[str, KeptBackups]], console: Console) -> None:

@@ -14,7 +14,8 @@ from regfleet.jobs.backup import BackupJob, BackupSubject, Place
 from regfleet.jobs.collection import Subject
 from regfleet.jobs.interface import Answer
 from regfleet.jobs.restore import RestoreJob
-from regfleet.model.backups import LeftOut
+from regfleet.jobs.verification import Verification
+from regfleet.model.backups import BadBlob, LeftOut
 from regfleet.shell.how_far import HowFar, parse
 from regfleet.touch.protocol import call, program
 
@@ -86,6 +87,15 @@ hook() {{ {hook or ":"}
     def restore(self, store, number=0, hook="", **more):
         subject = Subject(SERVICE, "any", "", "", "", str(store.place), (), "")
         return self.run(RestoreJob(subject, self.place, number, **more), hook)
+
+    def verify(self, hook=""):
+        (found,) = self.run(Verification((self.place,)), hook) or (None,)
+        return found
+
+    def kept_at(self, digest):
+        """The file that keeps a blob."""
+        name = digest.partition(":")[2]
+        return self.kept / "blobs/sha256" / name[:2] / name / "data"
 
     def blobs(self):
         return sorted(f"sha256:{each.parent.name}" for each in self.kept.glob("blobs/*/*/*/data"))
@@ -386,3 +396,77 @@ def test_they_say_how_far_they_are(host, store, tmp_path):
     works = [each.work for each in host.told]
     assert works == ["listing", "copying", "copying", "listing", "reading", "reading"]
     assert host.told[-1] == HowFar("reading", 420, 420, made.size, made.size)
+
+
+@EVERY_SHELL
+def test_what_rotted_is_found_and_copied_anew(host, store):
+    """A backup reads nothing that is there already; a verification reads all."""
+    image(store, "app", "one", "1")
+    assert host.backup(store).number == 1
+    _, layer, _ = image(store, "app", "two", "2")
+    assert host.backup(store).number == 2
+    found = host.verify()
+    assert found.ok, host.said
+    assert (found.backups, found.blobs) == (2, 6)
+    assert host.told[-1] == HowFar("reading", 6, 6, found.size, found.size)
+    assert not (host.kept / "damaged").exists()
+
+    place = host.kept_at(layer)
+    place.write_bytes(b"layer of tw0")
+    assert host.backup(store).new_blobs == 0
+    found = host.verify()
+    assert (found.ok, found.bad_count, found.bad) == (False, 1, (BadBlob(layer, "damaged", "2,3"),))
+    assert (host.kept / "damaged").read_text() == f"{layer}\n"
+    assert place.read_bytes() == b"layer of tw0", "nothing that is kept is changed"
+    made = host.backup(store)
+    assert (made.number, made.new_blobs, made.left_out_count) == (4, 1, 0)
+    assert not (host.kept / "damaged").exists()
+    assert place.read_bytes() == b"layer of two"
+    assert host.verify().ok
+
+
+@EVERY_SHELL
+def test_what_only_backups_had_is_told(host, store):
+    image(store, "app", "one", "1")
+    _, layer, config = image(store, "app", "two", "2")
+    host.backup(store)
+    shutil.rmtree(store.root / "repositories/app/_manifests/tags/2")
+    for gone in (layer, config):
+        store.path(gone).unlink()
+    host.kept_at(layer).write_bytes(b"layer of tw0")
+    host.kept_at(config).unlink()
+    bad = {BadBlob(layer, "damaged", "1"), BadBlob(config, "missing", "1")}
+    assert set(host.verify().bad) == bad
+    made = host.backup(store, keep=2)
+    assert (made.number, made.tags, made.left_out_count) == (2, 1, 0)
+    assert any("1 blobs of earlier backups of main are damaged" in line for line in host.said)
+    (host.kept / "backups/2/links").write_text("other")
+    found = host.verify()
+    assert (found.backups, set(found.bad)) == (2, bad)
+    assert found.unreadable == ("backup 2 is damaged: its file links is not as it was written",)
+    # Damaged blobs go as others do, when no backup needs them.
+    shutil.rmtree(host.kept / "backups/2")
+    host.backup(store, keep=1)
+    assert not host.kept_at(layer).exists()
+    assert host.verify().ok
+    assert not (host.kept / "damaged").exists()
+
+
+@ONE_SHELL
+@pytest.mark.parametrize("boundary", ["backup-blobs", "backup-mended", "backup-index"])
+def test_what_rotted_heals_after_a_kill(host, store, boundary):
+    _, layer, _ = image(store, "app", "one", "1")
+    host.backup(store)
+    host.kept_at(layer).write_bytes(b"layer of 0ne")
+    assert not host.verify().ok
+    with suppress(LookupError):
+        host.backup(store, hook=f'[ "$2" != {boundary} ] || kill -9 $$')
+    host.backup(store)
+    assert host.kept_at(layer).read_bytes() == b"layer of one"
+    assert host.verify().ok
+
+
+@ONE_SHELL
+def test_a_verification_needs_backups(host):
+    assert host.verify() is None
+    assert any("there is no backup of main yet" in line for line in host.said), host.said

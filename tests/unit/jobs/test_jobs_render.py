@@ -18,6 +18,7 @@ from regfleet.jobs.render import render
 from regfleet.jobs.restore import RestoreJob
 from regfleet.jobs.rollback import Rollback
 from regfleet.jobs.running import read
+from regfleet.jobs.verification import Verification
 from regfleet.touch.outcome import parse
 
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
@@ -49,7 +50,7 @@ def test_the_functions_of_a_job_are_in_its_program(job):
 
 
 def test_every_shell_file_belongs_to_a_job():
-    jobs = (Recovery, Rollback, Collection, Audit, BackupJob, RestoreJob)
+    jobs = (Recovery, Rollback, Collection, Audit, BackupJob, RestoreJob, Verification)
     named = {name for job in jobs for name in job.files}
     named |= {"recovery.sh", "scheduled.sh", "collection_end.sh", "backup_list.sh"}
     there = {file.name for file in files("regfleet.jobs").iterdir() if file.name.endswith(".sh")}
