@@ -40,6 +40,13 @@ REFUSED = {
     "geerlingguy/ansible-role-docker 411, hosts beside the unit's -H": (
         '{"hosts": ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375"]}'
     ),
+    "a key that stands there twice": (
+        '{"insecure-registries": ["a.test:1"], "insecure-registries": ["b.test:1"]}'
+    ),
+    "a comment": '{"debug": true} // as long as it hangs\n',
+    "capitals, which Docker takes for a key that it has not": (
+        '{"Insecure-Registries": ["a.test:1"]}'
+    ),
     "a text for a list": '{"insecure-registries": "10.0.0.1:5000"}',
     "moby 34476, a mirror without a scheme": '{"registry-mirrors": ["example.com:5000"]}',
 }
@@ -121,3 +128,72 @@ def test_what_is_refused(twin, run, text):
         )
         assert host.read(f"cat {FILE}") == text.strip()
         assert host.run("docker version").returncode == 0
+
+
+# How the file lies there: what lays it so, what takes it back.
+AWAY = "mkdir -p /srv/away && cp /etc/docker/daemon.json /srv/away/"
+READ_ONLY = "mount --bind /srv/away /srv/away; mount -o remount,ro,bind /srv/away"
+TO_LINK = "mv /etc/docker /etc/docker.kept && ln -s /srv/away /etc/docker"
+LAID = {
+    "a link, as people keep their settings in a repository": (
+        f"{AWAY}; ln -sf /srv/away/daemon.json {FILE}",
+        f"rm -f {FILE}",
+    ),
+    "the directory is a link": (
+        f"cp -a /etc/docker /srv/away && {TO_LINK}",
+        "rm /etc/docker; mv /etc/docker.kept /etc/docker",
+    ),
+}
+NOT_WRITTEN = {
+    "NixOS, a link into a store that is read-only": (
+        f"{AWAY}; {READ_ONLY}; ln -sf /srv/away/daemon.json {FILE}",
+        f"rm -f {FILE}; umount /srv/away",
+    ),
+    "moby 28187, a file that is mounted there cannot be replaced": (
+        f"{AWAY}; mount --bind /srv/away/daemon.json {FILE}",
+        f"umount {FILE}",
+    ),
+    "a directory, which docker run -v makes of a file that is not there": (
+        f"rm -f {FILE}; mkdir {FILE}",
+        f"rmdir {FILE}",
+    ),
+}
+
+
+@pytest.fixture
+def laid(twin, run, request):
+    del run  # what it puts right comes last
+    lay, take_back = request.param
+    put(twin, '{"debug": false}\n')
+    for host in twin.hosts.values():
+        host.read(lay)
+    yield
+    for host in twin.hosts.values():
+        host.read(f"{take_back}; rm -rf /srv/away")
+
+
+@pytest.mark.usefixtures("laid")
+@pytest.mark.parametrize("laid", LAID.values(), ids=LAID, indirect=True)
+def test_where_it_lies_it_stays(twin, run):
+    done = run("apply", "--yes", "--no-smoke")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in twin.hosts.values():
+        assert "plain.test:5000" in host.read("cat /srv/away/daemon.json")
+        assert host.read(f"readlink -f {FILE}") == "/srv/away/daemon.json"
+        assert "plain.test:5000" in live(host)[0]
+    assert run("plan", "--detailed-exitcode").returncode == 0
+    assert run("destroy", "--yes").returncode == 0
+    for host in twin.hosts.values():
+        assert host.run("cat /srv/away/daemon.json").stdout == '{"debug": false}\n'
+
+
+@pytest.mark.usefixtures("laid")
+@pytest.mark.parametrize("laid", NOT_WRITTEN.values(), ids=NOT_WRITTEN, indirect=True)
+def test_what_cannot_be_written_stays_as_it_is(twin, run):
+    before = {name: live(host) for name, host in twin.hosts.items()}
+    done = run("apply", "--yes", "--no-smoke")
+    assert done.returncode == 1
+    for name, each in json.loads(done.stdout)["hosts"].items():
+        assert FILE in each["error"] or "/srv/away/daemon.json" in each["error"]
+        assert "putting things back did not succeed" not in each["error"]
+        assert live(twin.hosts[name]) == before[name]

@@ -230,11 +230,12 @@ def test_it_ends_with_the_call_that_takes_no_more_input():
 
 
 hostile = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+outside = hostile.filter(lambda word: not word.startswith("~"))  # a file in a home goes another way
 
 
 @pytest.mark.skipif(not shutil.which("dash"), reason="dash is not installed")
 @settings(max_examples=25)
-@given(words=st.lists(hostile, min_size=1, max_size=4), who=hostile)
+@given(words=st.lists(outside, min_size=1, max_size=4), who=hostile)
 def test_whatever_a_value_is_it_stays_one_argument(words, who):
     steps = [
         step

@@ -85,9 +85,19 @@ put() { # PATH MODE FOREIGN BASE64
 # A file that others write too. MODE is for one that is new; 0600, for secrets, is for any.
 edit() { # PATH MODE FOREIGN BASE64
   set -- "$(readlink -f "$1" 2>/dev/null || echo "$1")" "$2" "$3" "$4"
+  if is_mounted "$1"; then
+    fail "$1 is mounted by itself, so no new file can take its place" \
+      'mount its directory, not the file (see `findmnt` on the host), then run this again'
+    return 1
+  fi
   mode=$2
   [ -f "$1" ] && [ "$2" != 0600 ] && mode=$(stat -c %a "$1")
   put "$1" "$mode" "$3" "$4"
+}
+
+# rename(2): EBUSY. The kernel writes a blank in a name as \040: such a name is seen when it is renamed.
+is_mounted() { # PATH
+  cut -d ' ' -f 5 /proc/self/mountinfo 2>/dev/null | grep -q -x -F -e "$1"
 }
 
 accepted() { # ENGINE PATH: what `edit` wrote just before, by the engine's own parser
@@ -123,7 +133,9 @@ record() { # BASE64: the ownership record is a file like any other, but goes fir
 
 swap_one() { # TEMPORARY TARGET MODE
   boundary put-in-place
-  chown 0:0 "$1" && chmod "$3" "$1" && mv -f "$1" "$2" && label "$2" && flush "${2%/*}/"
+  unplaced=$2
+  said=$({ chown 0:0 "$1" && chmod "$3" "$1" && mv -f "$1" "$2"; } 2>&1) || return 1
+  label "$2" && flush "${2%/*}/"
 }
 
 drop_one() { # TARGET; what stood there before us comes back
@@ -147,7 +159,11 @@ swap() { # everything staged goes into place
   boundary commit
   commit_to "$saved" || { fail 'the change cannot be noted' 'is the disk full? see `df -h` on the host'; return 1; }
   changed=1
-  each swap_one "$staged" || { fail 'a new file cannot be put in place'; return 1; }
+  each swap_one "$staged" || {
+    fail "$unplaced cannot be put in place: $(printf '%s' "$said" | flat)" \
+      'see `lsattr` and `findmnt -T` of that file on the host'
+    return 1
+  }
   staged=
   each drop_one "$dropped" || { fail 'a file cannot be removed'; return 1; }
 }
