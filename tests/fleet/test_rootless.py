@@ -218,6 +218,26 @@ def test_what_dockerd_does_not_take_is_put_back(run, own):
     assert told(own, MIRRORS) == "[https://m.example/]"
 
 
+def test_an_older_one_gets_its_proxy_by_a_drop_in(run, own):
+    """Docker before 23.0 knows no `proxies`, and would not start with it."""
+    body = BODY.replace("[smoke]", '[client.alice.proxy]\nhttps = "http://p.test:3128"\n\n[smoke]')
+    planned = document(run("plan", "--json", body=body))["hosts"]["own"]
+    assert planned["activation"] == "restart"
+    done = document(run("apply", "--yes", "--json", body=body))
+    assert done["hosts"]["own"]["smoke"]["main/push"] == "passed"
+    assert run("plan", "--detailed-exitcode", body=body).returncode == 0
+    assert told(own, "{{.HTTPSProxy}}") == "http://p.test:3128"
+    assert "registry.test" in told(own, "{{.NoProxy}}")
+    place = f"{HOME}/.config/systemd/user/docker.service.d/regfleet-test-proxy"
+    assert own.read(f"stat -c '%U %a' {place}.env") == f"{ACCOUNT} 600"
+    assert "proxies" not in own.read(f"cat {PLACE}/daemon.json")
+    assert of_root(own) == ""
+    document(run("apply", "--yes", "--json"))
+    assert told(own, "{{.HTTPSProxy}}") == ""
+    assert own.run(f"ls {HOME}/.config/systemd/user/docker.service.d").stdout == ""
+    assert run("plan", "--detailed-exitcode").returncode == 0
+
+
 def test_one_that_is_stopped_is_started(run, own):
     as_account(own, "systemctl --user stop docker")
     found = changes(run("plan", "--json"))

@@ -115,7 +115,7 @@ class DockerProxy:
         also: tuple[Directory | File, ...] = ()
         scripts = {file: WantedSettings() for file in SCRIPTS if file in owned.edits}
         if mine and not in_file:
-            want = _without(want, whole)
+            want = without(want, DAEMON_JSON)
             if seen.init == "systemd":
                 also = tuple(each for each in want.conditional if is_drop_in(each.path))
             else:
@@ -147,14 +147,15 @@ def masked(url: str) -> str:
     return _LOGIN.sub("://xxxxx:xxxxx@", url)
 
 
-def _without(want: DesiredHost, whole: WantedSettings) -> DesiredHost:
-    """The host without `proxies` in daemon.json: an older dockerd would not start with it."""
+def without(want: DesiredHost, file: str) -> DesiredHost:
+    """The host without `proxies` in a daemon.json: an older dockerd would not start with it."""
+    whole = want.edits[file]
     keys = {path("proxies", key) for key in KEYS}
     values = {key: value for key, value in whole.values.items() if key not in keys}
     left = replace(whole, values=values, secret=whole.secret - keys)
-    rest = {file: each for file, each in want.edits.items() if file != DAEMON_JSON}
+    rest = {path: each for path, each in want.edits.items() if path != file}
     if left.values or left.lists:
-        rest[DAEMON_JSON] = left
+        rest[file] = left
     return replace(want, edits=rest)
 
 

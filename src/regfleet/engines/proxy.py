@@ -21,11 +21,18 @@ from regfleet.model.resource import Resource
 from regfleet.record import Owned
 
 UNITS = "/etc/systemd/system"
-_OURS = re.compile(rf"{UNITS}/[^/]+\.service\.d/regfleet-[^/]+-proxy\.(conf|env)")
+OWN_UNITS = ".config/systemd/user"  # in a home, of an account's own systemd (systemd.unit(5))
+_PLACES = rf"(?:{UNITS}|~[^/]+/{re.escape(OWN_UNITS)})"
+_OURS = re.compile(rf"{_PLACES}/[^/]+\.service\.d/regfleet-[^/]+-proxy\.(conf|env)")
+_PLACE = re.compile(rf"{_PLACES}/.*|~[^/]+/\.config/systemd(/user)?")
 
 
 def drop_ins(
-    proxy: EngineProxy | None, fleet: str, units: Iterable[str], prefix: str = ""
+    proxy: EngineProxy | None,
+    fleet: str,
+    units: Iterable[str],
+    prefix: str = "",
+    account: str = "",
 ) -> tuple[tuple[Directory, ...], tuple[File, ...]]:
     """The drop-ins of some units, and their directories; nothing without a proxy.
 
@@ -33,20 +40,26 @@ def drop_ins(
         fleet: the fleet's name; each fleet has files of its own.
         units: without `.service`.
         prefix: as for `variables`.
+        account: whose systemd runs them; empty for the host's.
     """
     if proxy is None:
         return (), ()
     lines = [f'{name}="{value}"\n' for name, value in variables(proxy, prefix).items()]
     text = "".join(lines)
-    directories, files = [], []
+    place, mode = f"~{account}/{OWN_UNITS}" if account else UNITS, 0o700 if account else 0o755
+    parents = (f"~{account}/.config/systemd", place) if account else ()
+    directories = [Directory(each, mode, proxy.reason) for each in parents]
+    files = []
     for unit in units:
-        directory = f"{UNITS}/{unit}.service.d"
+        directory = f"{place}/{unit}.service.d"
         stem = f"{directory}/regfleet-{fleet}-proxy"
+        # Of its home an account's own systemd knows by %h (systemd.unit(5), "Specifiers").
+        named = f"%h{stem.removeprefix(f'~{account}')}" if account else stem
         conf = (
             f"# Written by regfleet for the fleet {fleet}: changes here are overwritten.\n"
-            f"[Service]\nEnvironmentFile=-{stem}.env\n"
+            f"[Service]\nEnvironmentFile=-{named}.env\n"
         )
-        directories.append(Directory(directory, 0o755, proxy.reason))
+        directories.append(Directory(directory, mode, proxy.reason))
         files += [
             File(f"{stem}.conf", conf.encode(), 0o644, proxy.reason),
             File(
@@ -62,8 +75,8 @@ def drop_ins(
 
 
 def is_drop_in(path: str) -> bool:
-    """Whether a path is a drop-in's, its file's of variables, or its directory's."""
-    return bool(_OURS.fullmatch(path)) or path.startswith(f"{UNITS}/")
+    """Whether a path is a drop-in's, its file's of variables, or a directory's on the way."""
+    return bool(_PLACE.fullmatch(path))
 
 
 def changes(files: Iterable[File], seen: ObservedHost, owned: Owned) -> bool:

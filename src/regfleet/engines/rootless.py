@@ -18,7 +18,7 @@ from typing import Any, Literal
 from regfleet.documents import json_document
 from regfleet.documents.interface import path
 from regfleet.engines import docker_facts as facts
-from regfleet.engines import docker_info, docker_proxy, edits
+from regfleet.engines import docker_info, docker_proxy, edits, proxy
 from regfleet.engines.docker import (
     containerd_store,
     hosts_tomls,
@@ -31,13 +31,14 @@ from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet.model import EngineName, Json
 from regfleet.model.desired import DesiredHost, WantedSettings
-from regfleet.model.files import Directory, account_of
+from regfleet.model.files import Directory, File, account_of
 from regfleet.model.observed import ObservedEngine, ObservedHost, OtherEngine
 from regfleet.model.plan import ActivateOwn, Activation, Change, Step
 from regfleet.model.resource import Resource
 from regfleet.record import Owned
 
 How = Literal["none", "reload", "restart", "start"]
+UNIT = "docker"
 _PRIVATE = 0o700
 # What Python raises on values of another type, size or depth than Docker's.
 _UNREADABLE = (
@@ -71,12 +72,15 @@ class Rootless:
             Directory(each, _PRIVATE, needs.reason) for each in (f"~{needs.account}/.config", place)
         ]
         proxies = docker_proxy.of_accounts(needs, self.shell, self.login_file, needs.account)
+        conditional = hosts_tomls(f"{place}/certs.d", needs, _PRIVATE)
+        for found in proxy.drop_ins(needs.proxy, needs.fleet, (UNIT,), account=needs.account):
+            conditional += found
         return EngineWants(
             (*there, *(replace(each, mode=_PRIVATE) for each in directories))
             if files or wanted
             else (),
             tuple(files),
-            tuple(hosts_tomls(f"{place}/certs.d", needs, _PRIVATE)),
+            tuple(conditional),
             edits={f"{place}/daemon.json": wanted} if wanted else {},
             logins=(*needs.logins, *proxies),
         )
@@ -97,17 +101,20 @@ class Rootless:
         if want.engine == self.name:
             _refuse(want, found, engine)
         its = replace(seen, engine=engine)
+        proxied = _Proxied.of(want, found, its, owned, config)
+        want = proxied.want
         wanted = want.edits.get(config, WantedSettings())
         edited = edits.Editor(json_document.parse, want, its, owned, others).edit(config, wanted)
         activator = Activator.of(want, its, edited.merged, edited.owned)
         _refuse_flags(want, engine, activator)
         refuse_mirror_paths(wanted, want, its)
-        _refuse_proxy(want, engine, config)
-        changes, steps = self._activated(want, found, edited, activator)
-        in_containerd = containerd_store(its, snapshotter(activator.after))
+        changes, steps = self._activated(want, found, edited, activator, proxied)
+        also = proxied.also
+        if containerd_store(its, snapshotter(activator.after)):
+            also += tuple(each for each in want.conditional if not proxy.is_drop_in(each.path))
         return EnginePlan(
             changes,
-            also=want.conditional if in_containerd else (),
+            also=also,
             configure=(*edited.steps, *steps),
             edits={config: edited.owned},
             expected=edited.expected,
@@ -119,6 +126,7 @@ class Rootless:
         found: OtherEngine,
         edited: edits.Edited,
         activator: Activator,
+        proxied: _Proxied,
     ) -> tuple[tuple[Change, ...], tuple[Step, ...]]:
         """The changes, and the step that has them taken up."""
         engine, account = activator.seen.engine, want.account
@@ -130,13 +138,14 @@ class Rootless:
                 return (*edited.changes, start), (step,)
             return edited.changes, ()
         proxies = _Proxies.of(activator)
-        stale = [*activator.stale, *proxies.stale(activator)]
-        if not activator.changed and not stale:
+        of_proxy = [*proxies.stale(activator), *(("proxy",) if proxied.stale else ())]
+        stale = [*activator.stale, *of_proxy]
+        if not activator.changed and not stale and not proxied.restarts:
             return edited.changes, ()
-        how: How = "restart" if proxies.stale(activator) else activator.how
+        how: How = "restart" if of_proxy or proxied.restarts else activator.how
         by_hand = not found.facts.get("unit")
         if how == "restart" and by_hand:
-            keys = ", ".join(dict.fromkeys((*activator.changed, *stale)))
+            keys = ", ".join(dict.fromkeys((*activator.changed, *stale))) or "the proxy"
             raise HostError(
                 want.name,
                 f"{keys} in {engine.config} needs a restart of the Docker of {account}, which no "
@@ -149,8 +158,11 @@ class Rootless:
         changes += [
             Change(service, "run", f"it has another value of {key}", activation) for key in stale
         ]
+        if proxied.restarts and not proxied.stale:
+            changes.append(Change(service, "run", "its proxy is read at the start", activation))
         step = self._step(activator, account, how, by_hand=by_hand)
-        shown = (*step.expect, *proxies.expect), (*step.refuse, *proxies.gone)
+        expect = (*step.expect, *proxies.expect, *proxied.expect)
+        shown = expect, (*step.refuse, *proxies.gone, *proxied.gone)
         return tuple(changes), (replace(step, expect=shown[0], refuse=shown[1]),)
 
     def _step(self, activator: Activator, account: str, how: How, *, by_hand: bool) -> ActivateOwn:
@@ -192,6 +204,62 @@ class _Proxies:
         live = {f"{key} {value}" for key, value in activator.seen.engine.proxies.items()}
         kept = "proxies" not in activator.changed
         return ["proxies"] if kept and not set(self.expect) <= live else []
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxied:
+    """The proxy of a Docker before 23.0, which reads it from its environment: a drop-in.
+
+    Docker docs, "Daemon proxy configuration", systemd unit file, Rootless mode.
+
+    Attributes:
+        want: the host, with `proxies` only where this dockerd reads it from daemon.json.
+        also: the drop-in and its directories, where that is how it is told.
+        restarts: whether the drop-in comes, goes or changes.
+        expect, gone: lines of `docker info` that there must be afterwards, and must not be.
+        stale: whether the drop-in stays as it is, and the live daemon has another proxy.
+    """
+
+    want: DesiredHost
+    also: tuple[Directory | File, ...] = ()
+    restarts: bool = False
+    expect: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    stale: bool = False
+
+    @classmethod
+    def of(
+        cls, want: DesiredHost, found: OtherEngine, seen: ObservedHost, owned: Owned, config: str
+    ) -> _Proxied:
+        """By the version that is there.
+
+        Raises:
+            HostError: no unit of the account's systemd could have the drop-in.
+        """
+        engine = seen.engine
+        whole = want.edits.get(config, WantedSettings())
+        mine = {key: whole.values.get(path("proxies", key)) for key in docker_proxy.KEYS}
+        mine = {key: value for key, value in mine.items() if value}
+        also: tuple[Directory | File, ...] = ()
+        if mine and facts.version_of(engine.version) < docker_proxy.SINCE:
+            _refuse_proxy(want, found, engine)
+            want = docker_proxy.without(want, config)
+            also = tuple(each for each in want.conditional if proxy.is_drop_in(each.path))
+        else:
+            mine = {}
+        files = [each for each in also if isinstance(each, File)]
+        restarts = proxy.changes(files, seen, owned)
+        expect = _shown(mine)
+        live = {f"{key} {value}" for key, value in engine.proxies.items() if value}
+        before = live if any(map(proxy.is_drop_in, owned.files)) else set()
+        return cls(
+            want,
+            also,
+            restarts,
+            expect,
+            tuple(sorted(before - set(expect))) if restarts else (),
+            engine.state == "up" and not restarts and not set(expect) <= live,
+        )
 
 
 def _shown(proxies: Json) -> tuple[str, ...]:
@@ -310,14 +378,14 @@ def _refuse_flags(want: DesiredHost, engine: ObservedEngine, activator: Activato
             )
 
 
-def _refuse_proxy(want: DesiredHost, engine: ObservedEngine, config: str) -> None:
-    wanted = want.edits.get(config, WantedSettings())
-    proxied = any(path("proxies", key) in wanted.values for key in docker_proxy.KEYS)
-    if proxied and facts.version_of(engine.version) < docker_proxy.SINCE:
+def _refuse_proxy(want: DesiredHost, found: OtherEngine, engine: ObservedEngine) -> None:
+    unit = found.facts.get("unit")
+    if unit != f"{UNIT}.service":
         raise HostError(
             want.name,
-            f"Docker {engine.version or '(unknown)'} of {want.account} reads no proxy from "
-            "daemon.json; Docker 23.0 and later do",
-            f"set HTTP_PROXY, HTTPS_PROXY and NO_PROXY in a drop-in of its unit (`systemctl --user "
-            f"edit docker` as {want.account}), and take proxy out of the fleet file",
+            f"Docker {engine.version or '(unknown)'} of {want.account} reads its proxy from its "
+            f"environment, and {unit or 'no systemd of that account'} starts it, not "
+            f"{UNIT}.service (from Docker 23.0 on, daemon.json has it)",
+            "set HTTP_PROXY, HTTPS_PROXY and NO_PROXY where it is started, and take proxy out of "
+            "the fleet file",
         )

@@ -11,7 +11,7 @@ from regfleet.engines.rootless import Rootless
 from regfleet.errors import HostError
 from regfleet.fleet.model import Mirror
 from regfleet.model.desired import PROXIES
-from regfleet.model.observed import OtherEngine
+from regfleet.model.observed import ObservedPath, OtherEngine
 from regfleet.model.plan import ActivateOwn, EditFile, RemovePath
 from regfleet.record import Owned, OwnedEdit, OwnedList
 from regfleet.secret import Secret
@@ -210,22 +210,71 @@ def test_what_cannot_be_done_is_refused_by_name(want, found, words):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize(("version", "refused"), [("20.10.24", True), ("23.0.0", False)])
-def test_a_proxy_is_in_daemon_json_where_that_is_read(version, refused):
+def with_proxy():
     values = {path("proxies", "http-proxy"): "http://p.lan:1"}
-    wanted = desired(
+    given = EngineProxy(Secret("http://p.lan:1"), Secret(""), "", False, False, "why")
+    return desired(
         engine="docker-rootless",
         account="alice",
         edits={CONFIG: type(daemon_json())({}, values, dict.fromkeys(values, "why"))},
+        conditional=Rootless().wants(needs(proxy=given)).conditional,
     )
-    there = seen(own(said=info(version=version)))
-    if refused:
-        with pytest.raises(HostError, match="reads no proxy"):
-            plan(wanted, there)
-    else:
-        step = plan(wanted, there).configure[-1]
-        assert (step.how, step.expect) == ("restart", ("http-proxy http://p.lan:1",))
-        other = own(said=info(version=version, HttpProxy="http://other.lan:1"))
-        text = '{"proxies": {"http-proxy": "http://p.lan:1"}}'
-        (change,) = plan(wanted, seen(other, text)).changes
-        assert (change.reason, change.activation) == ("it has another value of proxies", "restart")
+
+
+def test_a_proxy_is_in_daemon_json_where_that_is_read():
+    there = seen(own(said=info(version="23.0.0")))
+    made = plan(with_proxy(), there)
+    step = made.configure[-1]
+    assert (step.how, step.expect) == ("restart", ("http-proxy http://p.lan:1",))
+    assert not made.also
+    other = own(said=info(version="23.0.0", HttpProxy="http://other.lan:1"))
+    text = '{"proxies": {"http-proxy": "http://p.lan:1"}}'
+    (change,) = plan(with_proxy(), seen(other, text)).changes
+    assert (change.reason, change.activation) == ("it has another value of proxies", "restart")
+
+
+UNITS = "~alice/.config/systemd/user"
+DROP_IN = f"{UNITS}/docker.service.d/regfleet-acme-proxy"
+
+
+def test_an_older_one_is_told_of_its_proxy_by_a_drop_in_of_the_accounts_systemd():
+    old = own(said=info(version="20.10.24"))
+    made = plan(with_proxy(), seen(old))
+    assert [each.path for each in made.also] == [
+        "~alice/.config/systemd",
+        UNITS,
+        f"{UNITS}/docker.service.d",
+        f"{DROP_IN}.conf",
+        f"{DROP_IN}.env",
+    ]
+    (conf, env) = made.also[3:]
+    assert b"EnvironmentFile=-%h/.config/systemd/user/docker.service.d/" in conf.content
+    assert (env.mode, env.content) == (0o600, b'HTTP_PROXY="http://p.lan:1"\n')
+    (step,) = made.configure  # nothing in daemon.json: it would not start with `proxies`
+    assert (step.how, step.expect) == ("restart", ("http-proxy http://p.lan:1",))
+    assert [each.reason for each in made.changes] == ["its proxy is read at the start"]
+
+
+def test_a_proxy_of_an_older_one_that_is_in_force_goes_and_is_seen():
+    wanted = with_proxy()
+    files = [each for each in wanted.conditional if each.path.startswith(DROP_IN)]
+    paths = {
+        each.path: ObservedPath(each.path, False, each.mode, (1000, 1000), each.digest)
+        for each in files
+    }
+    owned = Owned(files=tuple(paths))
+    running = own(said=info(version="20.10.24", HttpProxy="http://p.lan:1"))
+    there = observed(others={"rootless": running}, paths=paths)
+    assert not plan(wanted, there, owned).changes
+    silent = observed(others={"rootless": own(said=info(version="20.10.24"))}, paths=paths)
+    (change,) = plan(wanted, silent, owned).changes
+    assert (change.reason, change.activation) == ("it has another value of proxy", "restart")
+    (step,) = plan(want({}, edits={}), there, owned).configure
+    assert (step.how, step.refuse) == ("restart", ("http-proxy http://p.lan:1",))
+
+
+@pytest.mark.parametrize("unit", ["", "dockerd.service"])
+def test_a_proxy_of_an_older_one_that_another_unit_starts_is_refused(unit):
+    with pytest.raises(HostError, match="reads its proxy from its environment") as caught:
+        plan(with_proxy(), seen(own(said=info(version="20.10.24"), unit=unit)))
+    assert "HTTP_PROXY" in caught.value.hint
