@@ -29,11 +29,12 @@ from regfleet.model.plan import Plan
 from regfleet.model.service import Image
 from regfleet.registry_api.tunnel import Dial
 from regfleet.report.resource_text import resource_text
-from regfleet.run import gone, machines
+from regfleet.run import gone, machines, shared
 from regfleet.run.identity import OPTION, VARIABLE, Identity
 from regfleet.run.proof import Proof
 from regfleet.run.recording import Recording
 from regfleet.run.registries import Registries
+from regfleet.run.turns import Turns
 from regfleet.run.wanted import declared
 from regfleet.run.work import Work
 from regfleet.ssh import remote, sudo_password
@@ -57,6 +58,7 @@ class Run:
 
     Attributes:
         changed: hosts that were touched in this run.
+        turns: whose turn it is among the machines of a registry.
         proof: what is not proven yet.
         recording: the run's entry in the state directory.
     """
@@ -70,6 +72,8 @@ class Run:
         wanted = declared(self.fleet, self.state)
         self.work = Work.of(wanted, _Connections(self.fleet.hosts()))
         self.changed: set[str] = set()
+        self.turns = Turns(self.fleet)
+        self._storages: dict[str, dict[str, HostError]] = {}
         self.proof = Proof(self.fleet, state_directory)
         self.recording = Recording(state_directory, self.work, self.proof, "pyinfra")
         self._identity: Identity | None = Identity.of(self.fleet, wanted.materials, self.state)
@@ -97,6 +101,26 @@ class Run:
             self.state.keep()
             machines.keep(kept, self.fleet, self.work.seen, self.work.seen)
             self._identity = None
+
+    def unshared(self, name: str) -> HostError | None:
+        """Why a host does not share the storage of a registry with others; None if it does.
+
+        It is found out before the first of them is touched; in a host's turn, so that no other one
+        is at work.
+        """
+        changing = [each for each in self.work.seen if self._changes(each)]
+        for registry, hosts in shared.to_prove(self.fleet, changing):
+            if name in hosts and registry.name not in self._storages:
+                found = {each.host: each for each in shared.prove(self.work, registry, hosts)}
+                self._storages[registry.name] = found
+        errors = (self._storages.get(each.name, {}) for each in registries_on(self.fleet, name))
+        return next((found[name] for found in errors if name in found), None)
+
+    def _changes(self, name: str) -> bool:
+        try:
+            return not self.work.plan(name).empty
+        except RegfleetError:  # which that host tells itself
+            return False
 
 
 class _Connections:
@@ -142,6 +166,21 @@ class _Connections:
     def _sudo(self, name: str) -> bool:
         host: FleetHost = self._hosts[name]
         return host.ssh.sudo
+
+
+def part() -> str:
+    """What the host is for registries, by its groups: they are touched in this order.
+
+    Returns:
+        `registry`: it runs one; `gateway`: it runs the gateway of one; `alone`: it runs a gateway
+        before other registries; empty: none of these.
+    """
+    if any(group.startswith("registry_") for group in host.groups):
+        return "registry"
+    fronts = [group for group in host.groups if group.startswith("gateway_")]
+    if any(f"registry_{each.partition('_')[2]}" in state.inventory.groups for each in fronts):
+        return "gateway"
+    return "alone" if fronts else ""
 
 
 @operation()
@@ -207,9 +246,23 @@ def _failed(state: State, host: Host, error: RegfleetError) -> bool:
 
 def _touch(state: State, host: Host) -> bool:
     run, name = _run(), _name(host)
+    with run.turns.of(name) as why:
+        if why:
+            error = HostError(name, f"not touched: {why}", "fix what failed, then run this again")
+            return _failed(state, host, error)
+        done = _touch_now(run, state, host)
+        if not done:
+            run.turns.failed(name)
+        return done
+
+
+def _touch_now(run: Run, state: State, host: Host) -> bool:
+    name = _name(host)
     try:
         plan: Plan = run.work.plan(name)
         run.keep()
+        if unshared := run.unshared(name):
+            return _failed(state, host, unshared)
         for change in plan.changes:
             _tell(logger.info, host, f"{change.action} {resource_text(change.resource)}")
         run.recording.note(name, "", [(change.action, change.resource) for change in plan.changes])

@@ -1,13 +1,18 @@
 """A registry of several hosts that share its storage: proven, changed one by one, taken out."""
 
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from urllib3 import PoolManager
 
 from regfleet.rehearse.twin import HostSpec
 
+ROOT = Path(__file__).resolve().parents[2]
 BODY = """
 [registry.main]
 hosts = [$reg1, $reg2]
@@ -101,6 +106,51 @@ def test_a_change_that_fails_on_the_first_stops_there(twin, run):
     assert reg2.read("docker ps --no-trunc --format '{{.ID}}'") == before
     done = run("apply", "--yes", delete="true")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def pyinfra(twin, write_fleet):
+    """The same work by plain pyinfra: what it said, and how it ended."""
+
+    def of(delete, body=BODY):
+        text = body.replace("DELETE", delete).replace("RUNTIME", "container")
+        fleet = write_fleet(twin, text)
+        command = (sys.executable, "-m", "pyinfra", "inventories/fleet.py", "deploys/site.py", "-y")
+        environment = {**os.environ, "REGFLEET_FLEET": str(fleet)}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr, done.returncode
+
+    return of
+
+
+def test_plain_pyinfra_changes_one_after_the_other_and_stops_there(twin, pyinfra):
+    reg1, reg2 = twin.hosts["reg1"], twin.hosts["reg2"]
+    started = "docker inspect -f '{{.State.StartedAt}} {{.Id}}' regfleet-main"
+    before = reg2.read(started)
+    runc = reg1.read("command -v runc").strip()
+    reg1.read(f"mv {runc} {runc}.away")
+    try:
+        said, code = pyinfra("false")
+    finally:
+        reg1.read(f"mv {runc}.away {runc}; docker start regfleet-main || :")
+    assert code != 0
+    assert "not touched: the registry main on reg1 failed" in said, said
+    assert reg2.read(started) == before
+    said, code = pyinfra("false")
+    assert code == 0, said
+    assert not deletes(reg1)
+    assert not deletes(reg2)
+    assert reg1.read(started) < reg2.read(started)
+    lone = twin.hosts["lone"]
+    body = BODY.replace("$reg2", "$lone").replace("[client.all]", "[client.none]")
+    said, code = pyinfra("true", body)
+    assert code != 0
+    assert "the storage of several hosts is not shared: /mnt/registry is not there" in said, said
+    assert lone.run("ls /etc/regfleet").returncode != 0
+    said, code = pyinfra("true")
+    assert code == 0, said
 
 
 def test_a_storage_that_is_not_shared_is_refused_before_anything_is_changed(twin, run):

@@ -1,0 +1,67 @@
+"""One machine of a registry after the other, where pyinfra begins with all hosts at once.
+
+`rollout` is what puts hosts in order where regfleet does so itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from regfleet.fleet.model import Fleet
+
+_TOGETHER = 0.1  # seconds within which hosts come that come at once, in any order
+
+
+class Turns:
+    """Who may change which host of a fleet now. For threads, or what gevent has in their place."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._place = {name: number for number, name in enumerate(fleet.hosts())}
+        self._its = {
+            name: frozenset(
+                each.name for each in fleet.registries_on(name) if len(each.machines) > 1
+            )
+            for name in self._place
+        }
+        self._waiting: set[str] = set()
+        self._having: set[str] = set()
+        self._failed: dict[str, str] = {}
+        self._changed = Condition()
+
+    @contextmanager
+    def of(self, host: str) -> Iterator[str]:
+        """While this lasts, no other machine of a registry of this host's has its turn.
+
+        Of those that wait, the first in the fleet file's order comes first.
+
+        Yields:
+            Why the host is to be left as it is, as another machine failed; empty if it is not.
+        """
+        its = self._its[host]
+        if its:
+            with self._changed:
+                self._waiting.add(host)
+            time.sleep(_TOGETHER)
+            with self._changed:
+                self._changed.wait_for(lambda: self._is_next(host))
+                self._waiting.remove(host)
+                self._having.add(host)
+        failed = next((name for name in sorted(its) if name in self._failed), "")
+        try:
+            yield f"the registry {failed} on {self._failed[failed]} failed" if failed else ""
+        finally:
+            with self._changed:
+                self._having.discard(host)
+                self._changed.notify_all()
+
+    def failed(self, host: str) -> None:
+        """Have the other machines of this host's registries left as they are; in its turn."""
+        for name in self._its[host]:
+            self._failed.setdefault(name, host)
+
+    def _is_next(self, host: str) -> bool:
+        before = {each for each in self._waiting if self._place[each] < self._place[host]}
+        return all(self._its[host].isdisjoint(self._its[each]) for each in self._having | before)
