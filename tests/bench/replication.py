@@ -1,10 +1,11 @@
 """Copies between two registries on this machine: regfleet's program beside `skopeo sync`.
 
-    python tests/bench/replication.py [--tags 200] [--skopeo PATH] [--latency 50]
+    python tests/bench/replication.py [--tags 200] [--skopeo PATH] [--latency 50] [--plain]
 
-Needs a registry's binary (REGFLEET_REGISTRY_BINARY). Prints one JSON document: seconds, processor
-seconds and requests of a first run and of one with nothing to do, each tool into a target of its
-own; and the same with a line of some latency to the source.
+Needs a registry's binary (REGFLEET_REGISTRY_BINARY). The registries speak TLS, with
+certificates of one CA that both tools check; with --plain they do not. Prints one JSON document:
+seconds, processor seconds and requests of a first run and of one with nothing to do, each tool into
+a target of its own; and the same with a line of some latency to the source.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests/unit/replication")]
 
 from places import Place, free_port  # noqa: E402 - of the tests beside
 
+from regfleet.pki import pem  # noqa: E402
+from regfleet.pki.authority import Authority, new_authority  # noqa: E402
 from regfleet.replication import engine  # noqa: E402
 
 REPOSITORY = "bench/app"
@@ -36,7 +40,7 @@ REPOSITORY = "bench/app"
 class Registry:
     """A registry whose requests are counted, by its access log."""
 
-    def __init__(self, binary: str, folder: Path) -> None:
+    def __init__(self, binary: str, folder: Path, authority: Authority | None) -> None:
         folder.mkdir()
         self.log = folder / "log"
         port = free_port()
@@ -44,20 +48,30 @@ class Registry:
             "version": "0.1",
             "log": {"level": "error"},
             "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-            "http": {"addr": f"127.0.0.1:{port}"},
+            "http": {"addr": f"127.0.0.1:{port}", **self._tls(folder, authority)},
         }
         (folder / "config.yml").write_text(json.dumps(config))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [binary, "serve", folder / "config.yml"], stdout=log, stderr=log
             )
-        self.place = Place(port, self.process, folder)
+        ca = authority.certificate_pem.decode() if authority else None
+        self.place = Place(port, self.process, folder, ca)
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             except OSError:
                 time.sleep(0.05)
+
+    def _tls(self, folder: Path, authority: Authority | None) -> dict[str, Any]:
+        if authority is None:
+            return {}
+        certificate, key = authority.issue("bench", ["127.0.0.1"], datetime.now(timezone.utc))
+        paths = {"certificate": folder / "crt", "key": folder / "key"}
+        paths["certificate"].write_bytes(pem.certificates_to_pem(certificate))
+        paths["key"].write_text(pem.key_to_pem(key))
+        return {"tls": {name: str(path) for name, path in paths.items()}}
 
     def requests(self) -> int:
         """All requests so far."""
@@ -113,13 +127,14 @@ def timed(command: list[str], registries: list[Registry]) -> dict[str, Any]:
     }
 
 
-def ours(folder: Path, source: int, target: int) -> list[str]:
+def ours(folder: Path, source: int, target: int, ca: str | None) -> list[str]:
     """The command of regfleet's program."""
+    scheme, trust = ("https", {"ca": ca}) if ca else ("http", {})
     found = {
         "version": engine.VERSION,
         "policy": "bench",
-        "source": {"url": f"http://127.0.0.1:{source}"},
-        "target": {"url": f"http://127.0.0.1:{target}"},
+        "source": {"url": f"{scheme}://127.0.0.1:{source}", **trust},
+        "target": {"url": f"{scheme}://127.0.0.1:{target}", **trust},
         "repositories": [REPOSITORY],
         "ledger": str(folder / f"{source}-{target}.ledger"),
     }
@@ -128,11 +143,16 @@ def ours(folder: Path, source: int, target: int) -> list[str]:
     return [sys.executable, "-I", engine.__file__, str(settings)]
 
 
-def theirs(skopeo: str, source: int, target: int) -> list[str]:
+def theirs(folder: Path, source: int, target: int, ca: str | None, skopeo: str) -> list[str]:
     """The command of skopeo."""
+    trust = [f"--{side}-tls-verify=false" for side in ("src", "dest")]
+    if ca:
+        (folder / "trusted").mkdir(exist_ok=True)
+        (folder / "trusted/ca.crt").write_text(ca)
+        trust = [f"--{side}-cert-dir={folder}/trusted" for side in ("src", "dest")]
     return [
         *(skopeo, "--insecure-policy", "sync", "--all", "--src", "docker"),
-        *("--dest", "docker", "--src-tls-verify=false", "--dest-tls-verify=false"),
+        *("--dest", "docker", *trust),
         *(f"127.0.0.1:{source}/{REPOSITORY}", f"127.0.0.1:{target}/copy"),
     ]
 
@@ -141,17 +161,26 @@ def theirs(skopeo: str, source: int, target: int) -> list[str]:
 @click.option("--tags", default=200, show_default=True)
 @click.option("--skopeo", default="skopeo", show_default=True)
 @click.option("--latency", default=50, show_default=True, help="Milliseconds of a round trip.")
-def main(tags: int, skopeo: str, latency: int) -> None:
+@click.option("--plain", is_flag=True, help="Without TLS.")
+def main(tags: int, skopeo: str, latency: int, plain: bool) -> None:
     """Measure, and print one JSON document."""
     binary = os.environ["REGFLEET_REGISTRY_BINARY"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = Registry(binary, folder / "source")
-        targets = {tool: Registry(binary, folder / tool) for tool in ("regfleet", "skopeo")}
+        authority = None if plain else new_authority("bench", datetime.now(timezone.utc))
+        source = Registry(binary, folder / "source", authority)
+        tools = ("regfleet", "skopeo")
+        targets = {tool: Registry(binary, folder / tool, authority) for tool in tools}
         for number in range(tags):
             source.place.image(REPOSITORY, f"v{number}", os.urandom(20_000), b"base" * 10_000)
         line = Line(source.place.port, latency / 1000)
-        result: dict[str, Any] = {"tags": tags, "latency_ms": latency}
+        version = subprocess.run([skopeo, "--version"], capture_output=True, text=True, check=True)
+        result: dict[str, Any] = {
+            "tags": tags,
+            "latency_ms": latency,
+            "tls": not plain,
+            "skopeo": version.stdout.split()[-1],
+        }
         for what, port in (
             ("first", source.place.port),
             ("nothing_to_do", source.place.port),
@@ -159,7 +188,8 @@ def main(tags: int, skopeo: str, latency: int) -> None:
         ):
             for tool, target in targets.items():
                 to = target.place.port
-                command = ours(folder, port, to) if tool == "regfleet" else theirs(skopeo, port, to)
+                given = (folder, port, to, source.place.ca)
+                command = ours(*given) if tool == "regfleet" else theirs(*given, skopeo)
                 result.setdefault(what, {})[tool] = timed(command, [source, target])
         for each in (source, *targets.values()):
             each.process.kill()
