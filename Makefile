@@ -45,7 +45,7 @@ test: packages .venv/complete $(REGISTRY) $(NGINX) ## Everything: lint, unit tes
 
 soak: packages .venv/complete $(REGISTRY) ## At length: a controller killed 100 times, each boundary on each engine, each change of runtime
 	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} REGFLEET_REGISTRY_BINARY=$(REGISTRY) \
-		$(PYTEST) $(SPREAD) tests/faults tests/fleet/test_compose.py
+		$(PYTEST) $(SPREAD) tests/faults tests/fleet/test_compose.py tests/fleet/test_how_to.py
 
 bench: packages .venv/complete ## How long it takes, beside xargs ssh, pyinfra and Ansible (an hour)
 	@$(SUDO) $(BIN)/python tests/bench/bench.py --build $(BUILD)

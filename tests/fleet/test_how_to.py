@@ -97,6 +97,7 @@ class Page:
         instead: another command that is run in its place: with names that this test has.
         codes: exit codes other than 0.
         fleet: what is changed in its fleet files.
+        slow: the test that does the same in every run; the page itself is tried in the soak.
     """
 
     excused: dict[str, str] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Page:
     instead: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     fleet: Callable = str
+    slow: str = ""
 
 
 def old_registry(world):
@@ -311,6 +313,7 @@ EXCEPT: dict[str, Page] = {
         },
     ),
     "disaster-drill": Page(
+        slow="tests/fleet/test_backup.py::test_the_host_is_gone_with_its_disk",
         before={
             "regfleet backup fleet.toml": pushed("team/app:1.0"),
             "regfleet restore fleet.toml --state": lost,
@@ -365,7 +368,11 @@ EXCEPT: dict[str, Page] = {
     ),
     "when-it-fails": Page(before={"regfleet doctor fleet.toml": apply}),
     # What has not run yet wants attention.
-    "branch-offices": Page(before={APPLY: python_there}, codes={"regfleet status fleet.toml": 1}),
+    "branch-offices": Page(
+        slow="tests/fleet/test_replication.py::test_a_copy_on_the_targets_host",
+        before={APPLY: python_there},
+        codes={"regfleet status fleet.toml": 1},
+    ),
     "reach-hosts": Page(
         fleet=lambda text: text.replace('"10m"', '"5s"'),
         instead={
@@ -404,6 +411,7 @@ EXCEPT: dict[str, Page] = {
             ),
         },
     ),
+    "roles": Page(slow="tests/fleet/test_gateway.py::test_it_gets_projects_and_is_hardly_away"),
     "rootless": Page(
         covered={
             **dict.fromkeys((PLAN, APPLY), f"tests/fleet/test_rootless.py::{SET_UP}"),
@@ -446,6 +454,7 @@ EXCEPT: dict[str, Page] = {
         )
     ),
     "stages": Page(
+        slow="tests/fleet/test_promotion.py::test_an_image_goes_to_production_by_mounts_and_comes_back",
         fleet=lambda text: text.replace('min_age = "24h"\n', "").replace("alice", USER),
         before={"regfleet promote fleet.toml production web:1.2 --dry-run": staged},
     ),
@@ -514,6 +523,8 @@ SEEDS: dict[str, object] = {}
 @pytest.mark.parametrize("name", guides.pages())
 def test_its_commands(name, twin, tmp_path):
     page = EXCEPT.get(name, Page())
+    if page.slow and "REGFLEET_SOAK" not in os.environ:
+        pytest.skip(f"in the soak; otherwise {page.slow}")
     roles = {
         alias: twin.hosts[host].address
         for host, played in ROLES.items()
@@ -560,6 +571,12 @@ def test_its_commands(name, twin, tmp_path):
     finally:
         for host in twin.hosts.values():
             host.run(CLEAN)
+
+
+@pytest.mark.parametrize("name", [name for name, page in EXCEPT.items() if page.slow])
+def test_tests_that_stand_for_slow_pages_are_there(name):
+    file, _, test = EXCEPT[name].slow.partition("::")
+    assert f"def {test}(" in (ROOT / file).read_text()
 
 
 def test_exceptions_are_of_commands_that_are_there():
