@@ -142,6 +142,29 @@ def test_an_account_of_its_own_is_logged_in(twin):
         assert said == "ci"
 
 
+def test_what_an_account_holds_is_deployed(twin, run, fleet):
+    """`keep_deployed`: images in the store of an account that runs containers without root."""
+    pod, app = twin.hosts["pod1"], "registry.test:5000/dev/app"
+    login = "--authfile .config/containers/auth.json"
+    for tag in "123":
+        pod.read(
+            f"cd /root; echo {tag} >/tmp/{tag}; tar -C /tmp -c {tag} |"
+            f" podman import -q - {app}:{tag} && podman push -q {login} {app}:{tag};"
+            f" podman rmi {app}:{tag}"
+        )
+    pod.read(f"su - ops -c 'podman pull -q {login} {app}:1'")
+    rules = (
+        '[[registry.main.retention.rules]]\nrepositories = ["dev/*"]\nkeep_last = 1\n'
+        "keep_deployed = true\n[registry.main.users]"
+    )
+    fleet.write_text(fleet.read_text().replace("[registry.main.users]", rules))
+    done = run("prune", "--dry-run", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    planned = json.loads(done.stdout)["registries"]["main"]
+    assert (planned["kept_for"], [each["tag"] for each in planned["delete"]]) == (None, ["2"])
+    pod.read("su - ops -c 'podman rmi -a -f'; rm -rf /home/ops/.local/share/containers")
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [

@@ -7,8 +7,9 @@ import os
 import pytest
 from shells import parameters, run
 
+from regfleet.errors import HostError
 from regfleet.fleet.model import Retention, Rule
-from regfleet.retention import pushed
+from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed
 
 EMPTY = {"schemaVersion": 2, "manifests": [], "annotations": {"io.regfleet.untag": "1"}}
@@ -43,3 +44,40 @@ def test_an_interrupted_deletion_takes_nobodys_place(shell, tmp_path):
     going, _ = doomed(rules, tags, Deployed(), 3000)
     assert [each.tag.name for each in going] == ["0", "gone"]
     assert going[1].reason == "an earlier deletion of it was interrupted"
+
+
+DIGEST = f"sha256:{'a1' * 32}"
+# As containers/storage writes it.
+KEPT = json.dumps(
+    [
+        {
+            "id": "1f",
+            "digest": DIGEST,
+            "names": ["r.lan:5000/app:1", f"r.lan:5000/app@{DIGEST}", "r.lan:5000/team/x:2"],
+            "names-history": ["r.lan:5000/old:1"],
+            "metadata": "{}",
+            "big-data-digests": {"manifest": DIGEST},
+        },
+        {"id": "2f", "digest": DIGEST, "layer": "3f", "metadata": '{"names":["r.lan:5000/no:1"]}'},
+    ],
+    separators=(",", ":"),
+)
+
+
+def held_by_ops(shell, printed):
+    """What the program says where root's Podman holds nothing, and ops has printed that."""
+    program = deployed.render("podman", "m", accounts=("ops",))
+    stand_ins = "podman() { :; }\nfind_account() { :; }\n"
+    stand_ins += f"as_account() {{ cat <<'EOF'\n{printed}\nEOF\n}}\n"
+    said = run(shell, program.replace("\nengine=podman", f"\n{stand_ins}engine=podman"))
+    return deployed.parse("web1", said.stdout.decode().splitlines(), "m", "r.lan:5000")
+
+
+@pytest.mark.parametrize("shell", parameters())
+def test_what_podman_holds_of_an_account(shell):
+    names, digests = held_by_ops(shell, f"{KEPT}\n@ended")
+    assert names == {"app:1", "team/x:2"}
+    assert digests == {DIGEST}
+    assert held_by_ops(shell, "\n@ended") == (frozenset(), frozenset())
+    with pytest.raises(HostError, match="the images of ops cannot be read"):
+        held_by_ops(shell, KEPT)

@@ -20,14 +20,16 @@ def can_be_asked(engine: str) -> bool:
     return files("regfleet.engines").joinpath(f"{engine}.retention.sh").is_file()
 
 
-def render(engine: str, mark: str, account: str = "") -> str:
+def render(engine: str, mark: str, account: str = "", accounts: Sequence[str] = ()) -> str:
     """The program for standard input.
 
     Args:
         account: whose engine it is; empty for the host's own.
+        accounts: those that may hold images of their own beside root.
     """
     functions = shell.program("regfleet.retention", engines=(engine,))
     given = f"engine={quote(engine)} engine_account={quote(account)}"
+    given += f" held_accounts={quote(' '.join(accounts))}"
     own = shell.text("regfleet.retention", "deployed.sh")
     return frame.around(mark, f"{functions}\n{given}\n{own}")
 

@@ -144,7 +144,9 @@ class Pruner:
         self, host: str, client: Client, endpoint: str
     ) -> tuple[frozenset[str], frozenset[str]]:
         mark = _mark()
-        program = deployed.render(ENGINES[client.engine].shell, mark, client.account)
+        logins = (account for login in client.logins for account in login.accounts)
+        accounts = [each for each in dict.fromkeys(logins) if each != "root"]
+        program = deployed.render(ENGINES[client.engine].shell, mark, client.account, accounts)
         lines = self._hosts.run(host, program, LOOK_SECONDS)
         return deployed.parse(host, lines, mark, endpoint)
 
