@@ -40,6 +40,7 @@ CONTAINERS_CONF=/root/elsewhere.conf
 REGISTRY_AUTH_FILE=/root/nowhere.json
 HTTPS_PROXY=http://192.0.2.1:9
 """
+ETC, ROOTS = (f"{top}/containers/registries.conf.d" for top in ("/etc", "/root/.config"))
 PLACES = "/etc/containers /root/.config /home/ops/.config"
 
 
@@ -166,21 +167,25 @@ def test_what_an_account_holds_is_deployed(twin, run, fleet):
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "said"),
+    ("path", "text", "said"),
     [
-        ("90-hand.conf", '[[registry]]\nlocation = "docker.io"\n', "too"),
-        ("90-hand.conf", '[[registry]]\nlocation = "docker.io/"\n', "too"),
-        ("90-hand.conf", "[registries.search]\nregistries = ['a']\n", "older format"),
-        ("90-hand.conf", "[[registry\n", "not TOML"),
+        (f"{ETC}/90-hand.conf", '[[registry]]\nlocation = "docker.io"\n', "too"),
+        (f"{ETC}/90-hand.conf", '[[registry]]\nlocation = "docker.io/"\n', "too"),
+        (f"{ETC}/90-hand.conf", "[registries.search]\nregistries = ['a']\n", "older format"),
+        (f"{ETC}/90-hand.conf", "[[registry\n", "not TOML"),
+        (f"{ROOTS}/0-hand.conf", '[[registry]]\nlocation = "registry.test:5001"\n', "too"),
     ],
 )
-def test_a_file_that_would_undo_ours_is_refused(twin, run, file, text, said):
-    path = f"/etc/containers/registries.conf.d/{file}"
-    twin.hosts["pod1"].run(f"cat >{path}", stdin=text)
+def test_a_file_that_would_undo_ours_is_refused(twin, run, path, text, said):
+    host = twin.hosts["pod1"]
+    host.run(f"mkdir -p {ROOTS}; cat >{path}", stdin=text)
     try:
+        if ROOTS in path:
+            seen = json.loads(host.read("podman info --format '{{json .Registries}}'"))
+            assert seen["registry.test:5001"]["Insecure"] is False
         done = run("plan", "--limit", "pod1")
     finally:
-        twin.hosts["pod1"].read(f"rm {path}")
+        host.read(f"rm {path}; rmdir {ROOTS}")
     assert done.returncode == 1
     assert path in done.stderr + done.stdout
     assert said in done.stderr + done.stdout

@@ -12,6 +12,9 @@ podman_look() {
   # Where root has a file of its own, /etc/containers is not read (containers-registries.conf(5), FILES).
   file=/root/.config/containers/registries.conf # HOME is none here: see common.sh
   if [ -e "$file" ]; then say "of podman own $file"; fi
+  for file in /root/.config/containers/registries.conf.d/*.conf; do # read last, so they win
+    if grep -q '^[[:space:]]*\[\{1,2\}registr' "$file" 2>/dev/null; then look_text "$file"; fi
+  done
   hidden=
   for who in $login_accounts; do # for them as well; all in a home is asked for as its account
     case $silent_accounts in *" $who "*) continue ;; esac

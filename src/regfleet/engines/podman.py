@@ -27,6 +27,9 @@ from regfleet.record import Owned
 
 CERTS = "/etc/containers/certs.d"
 DROP_INS = "/etc/containers/registries.conf.d"
+# Whose tables count beside ours; root's own drop-ins are read last (sysregistriesv2,
+# newConfigWrapper).
+_READ = ("/etc/containers/registries.conf", "/root/.config/containers/registries.conf.d/")
 CONF_DROP_INS = "/etc/containers/containers.conf.d"
 OLDEST = "3.0"  # whose library reads drop-ins reliably; Debian 11 has it
 # Which has --log-driver=passthrough and --pidfile (podman-run(1)); services are run with both.
@@ -234,7 +237,7 @@ def refuse_foreign_registries(want: DesiredHost, seen: ObservedHost) -> None:
     wanted = set(_prefixes(mine))
     mirrored = {str(table["prefix"]) for table in mine.get("registry", ()) if "prefix" in table}
     for path, text in seen.texts.items():
-        if not path.startswith("/etc/containers/registries.conf") or path == ours.path:
+        if not path.startswith(_READ) or path == ours.path:
             continue
         try:
             document = tomli.loads(text)
@@ -267,7 +270,7 @@ def narrower(want: DesiredHost, seen: ObservedHost) -> tuple[str, ...]:
     wanted = _prefixes(tomli.loads(ours.content.decode()))
     notes = []
     for path, text in seen.texts.items():
-        if path.startswith("/etc/containers/registries.conf") and path != ours.path:
+        if path.startswith(_READ) and path != ours.path:
             parts = _prefixes(tomli.loads(text))
             found = [part for part in parts for name in wanted if part.startswith(f"{name}/")]
             notes += [

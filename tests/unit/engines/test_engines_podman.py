@@ -110,6 +110,8 @@ def test_nothing_is_installed_for_what_goes():
         ({}, UP, {MAIN: '[[registry]]\nlocation = "docker.io/"\n'}, "for docker.io, too"),
         ({}, UP, {f"{DROP_INS}/x.conf": '[[registry]]\nprefix = "plain.lan:5000"\n'},
          "for plain.lan:5000, too"),
+        ({}, UP, {"/root/.config/containers/registries.conf.d/x.conf":
+                  '[[registry]]\nlocation = "docker.io"\n'}, "for docker.io, too"),
         # Two fleets may trust the same plain registry; mirrors of Docker Hub are one's.
         ({}, UP, {f"{DROP_INS}/regfleet-b.conf": '[[registry]]\nprefix = "docker.io"\n'},
          "for docker.io, too"),
