@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+
+from rich.filesize import decimal
 
 from regfleet import image_work, promotions
 from regfleet.cli.inspect import reading
 from regfleet.cli.options import USUAL_FILE
 from regfleet.cli.runs import confirm
-from regfleet.errors import EXIT_FAILED, EXIT_OK, UsageError
+from regfleet.cli.watch import repeating, watching
+from regfleet.errors import EXIT_FAILED, EXIT_OK, RegfleetError, UsageError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.promotions import Gate
 from regfleet.report import promotion_text
 from regfleet.run import known, promoting
+from regfleet.run.progress import Stage, Watch
 from regfleet.run.promoting import Promoter, Subject
 from regfleet.state import StateDirectory
 from regfleet.terminal import streams
 from regfleet.terminal.console import beside_document
+
+_EVERY = 1.0  # seconds
 
 
 def promote(
@@ -71,8 +78,10 @@ def promote(
         if dry_run:
             return _end(fleet, subject, gates, "planned", as_json=as_json)
         confirm(yes, f"Promote it to {stage.name}?")
+        shown = _shown(promoter, subject, watching(quiet=as_json, verbose=verbose))
         with image_work.noted(state, "promote") as note:
-            count = promoter.promote(subject)
+            with shown:
+                count = promoter.promote(subject)
             promotions.add(state, {**values, "action": "promoted"}, gates)
             note.did(f"promoted {_moved(subject)} at {subject.digest}")
             promoter.close()
@@ -82,6 +91,25 @@ def promote(
         as_json=as_json,
     )
     return _end(fleet, subject, gates, "promoted", as_json=as_json)
+
+
+@contextmanager
+def _shown(promoter: Promoter, subject: Subject, watch: Watch) -> Iterator[None]:
+    """Show how much of an image came from the source."""
+    name = f"{subject.target}:{subject.tag}"
+    stage = Stage(f"copying {name}", [name])
+
+    def tell() -> None:
+        stage.step(name, f"{decimal(promoter.received)} from {subject.stage.source.registry}")
+
+    with watch.during(stage), repeating(_EVERY, tell):
+        stage.begin(name, "copying")
+        try:
+            yield
+        except RegfleetError:
+            stage.end(name, "failed")
+            raise
+        stage.end(name, "done")
 
 
 def demote(

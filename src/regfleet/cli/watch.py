@@ -54,7 +54,7 @@ class Lines(Silent):
         def still() -> None:
             self.say(stage.still())
 
-        with _repeating(PATIENCE_SECONDS, still):
+        with repeating(PATIENCE_SECONDS, still):
             yield
 
     def _say_host(self, name: str, verdict: Verdict) -> None:
@@ -99,7 +99,7 @@ class Panel(Silent):
 
         self._showing = True
         try:
-            with live, _repeating(REFRESH_SECONDS, draw):
+            with live, repeating(REFRESH_SECONDS, draw):
                 live.refresh()
                 yield
         finally:
@@ -128,7 +128,7 @@ def watching(*, quiet: bool, verbose: int) -> Silent:
 
 
 @contextmanager
-def _repeating(seconds: float, action: Callable[[], None]) -> Iterator[None]:
+def repeating(seconds: float, action: Callable[[], None]) -> Iterator[None]:
     """Call `action` every few seconds until the end of the block.
 
     A greenlet, not a thread: an interrupt while it runs still reaches the main program.

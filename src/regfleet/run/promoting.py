@@ -248,6 +248,11 @@ class Promoter:
             self._tag(subject.target, subject.digest, subject.tag)
         return count
 
+    @property
+    def received(self) -> int:
+        """The bytes that came from the source so far."""
+        return self.source.received
+
     def _keep(self, subject: Subject) -> None:
         """Move the tags of earlier images one on, the oldest first; the newest is the one there."""
         kept = self.kept(subject.target, subject.tag)[: max(0, self.stage.keep_previous - 1)]
