@@ -1,6 +1,10 @@
 """Gateways on hosts of their own: who has what, what the fleet says of them, one by one."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +12,7 @@ from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
 
+ROOT = Path(__file__).resolve().parents[2]
 ENDPOINT = "registry.test:5000"
 BODY = """
 [registry.main]
@@ -142,6 +147,35 @@ def test_a_change_that_fails_on_the_first_gateway_stops_there(twin, run):
     assert hosts["lb1"]["status"] == "rolled-back", hosts
     assert hosts["lb2"]["status"] == "skipped"
     assert lb2.read("docker ps -q --no-trunc | sort") == before
+    applied(run)
+
+
+@pytest.mark.skipif("REGFLEET_SOAK" not in os.environ, reason="long: set REGFLEET_SOAK")
+def test_plain_pyinfra_sets_up_registries_then_gateways_then_clients(twin, run, write_fleet):
+    """Each needs the one before it to work; in the soak alone."""
+    done = run("destroy", "--yes", "--delete-data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    fleet = write_fleet(twin, BODY.replace("ROLE", "developer"))
+    command = (sys.executable, "-m", "pyinfra", "inventories/fleet.py", "deploys/site.py", "-y")
+    environment = {**os.environ, "REGFLEET_FLEET": str(fleet)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "main/push passed" in said, said
+    inspect = "docker inspect -f '{{.State.StartedAt}}' "
+    at = [
+        twin.hosts[name].read(f"{inspect}{container}")
+        for name, container in (
+            ("reg1", "regfleet-main"),
+            ("lb1", "regfleet-main.gateway"),
+            ("lb2", "regfleet-main.gateway"),
+        )
+    ]
+    assert at == sorted(at), at
+    regfleet = ("-m", "regfleet", "destroy", str(fleet), "--yes", "--delete-data")
+    subprocess.run((sys.executable, *regfleet), cwd=ROOT, env=environment, check=True)
     applied(run)
 
 
