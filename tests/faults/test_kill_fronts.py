@@ -5,6 +5,8 @@ nothing of it (`gateway.before`), and with a common address (`gateway.vip`). In 
 the last boundary of each name. No boundary is named here.
 """
 
+import time
+
 import pytest
 from driver import SOAK, Driver, kill_at
 from urllib3 import PoolManager
@@ -59,6 +61,10 @@ def twin(boot_for_module):
         HostSpec(FRONT, aliases=("registry.test",)),
         HostSpec("lb2"),
     )
+
+
+OLD, NEW = 'image_archive = "$nginx_tar"', 'image = "nginx:next"'
+DRAIN = "/run/regfleet-main.vip/drain"
 
 
 class Front:
@@ -144,3 +150,80 @@ def test_a_kill_leaves_a_gateways_host_with_or_without(front, tally, kind):
                 assert front.state == after, where
                 tried += 1
     tally(f"touch of a gateway's own host killed: {kind}", tried, tried)
+
+
+@pytest.fixture
+def pair(twin, write_fleet):
+    """Both gateways with one address, and drivers for either image of nginx; `address`."""
+    vip = f"{twin.hosts['reg1'].address.rpartition('.')[0]}.250"
+    body, hosts, more = KINDS["vip"]
+    body = body.replace("HOSTS", hosts).replace("MORE", more.replace("VIP", vip))
+    body = body.replace("ROLE", "guest")
+    assert OLD in body
+    drivers = {
+        "old": Driver(write_fleet(twin, body, name="old.toml"), twin),
+        "new": Driver(write_fleet(twin, body.replace(OLD, NEW), name="new.toml"), twin),
+    }
+    for name in ("reg1", FRONT, "lb2"):
+        ended = drivers["old"].apply(name)
+        assert ended is None or ended.result == "changed", ended
+    twin.hosts[FRONT].read("docker tag nginx:stable nginx:next")
+    yield drivers, vip
+    for name in drivers["old"].wanted:
+        drivers["old"].destroy(name)
+
+
+def holders(twin, vip):
+    found = "ip -o addr show dev eth0"
+    return [name for name in (FRONT, "lb2") if f" {vip}/" in twin.hosts[name].read(found)]
+
+
+def settled(twin, vip, where=""):
+    """The one that has the address, which answers; given to `where` first, if that is named."""
+    if where:
+        other = next(name for name in (FRONT, "lb2") if name != where)
+        twin.hosts[other].read(f"echo 1 >{DRAIN}")
+    for _ in range(80):
+        found = holders(twin, vip)
+        if len(found) == 1 and found[0] == (where or found[0]):
+            break
+        time.sleep(0.25)
+    if where:
+        twin.hosts[other].read(f"echo 0 >{DRAIN}")
+    assert len(found) == 1, found
+    pool = PoolManager(timeout=10, retries=False)
+    assert pool.request("GET", f"http://{vip}:5000/v2/").status == 401
+    return found[0]
+
+
+def test_a_kill_while_an_address_is_elsewhere_leaves_it_to_one_that_answers(twin, pair, tally):
+    drivers, vip = pair
+    host = twin.hosts[FRONT]
+
+    def image():
+        return host.read("docker inspect -f '{{.Config.Image}}' regfleet-main.gateway")
+
+    settled(twin, vip, FRONT)
+    boundaries, ended = drivers["new"].boundaries(FRONT)
+    assert ended.result == "changed", ended
+    assert "drain" in {step for _, step in boundaries}
+    assert settled(twin, vip) == "lb2"
+    tried = 0
+    for number, step in chosen(boundaries):
+        where = f"killed at {number}, {step}"
+        drivers["old"].apply(FRONT)
+        assert image() == "nginx:stable", where
+        settled(twin, vip, FRONT)
+        assert drivers["new"].touch_with(FRONT, kill_at(number)).cut, where
+        # Nobody has to put anything back for it: one of the two answers.
+        settled(twin, vip)
+        ended = drivers["new"].do(FRONT, Recovery()).outcome
+        assert ended.result in {"changed", "unchanged", "rolled-back"}, (where, ended)
+        assert image() in ("nginx:stable", "nginx:next"), where
+        assert host.read(f"cat {DRAIN}") == "0", where
+        settled(twin, vip)
+        drivers["new"].apply(FRONT)
+        assert image() == "nginx:next", where
+        assert drivers["new"].plan(FRONT).empty, where
+        tried += 1
+    tally("touch of a gateway with a common address killed", tried, tried)

@@ -1,10 +1,12 @@
 """Client by client behind a gateway: Docker 26.1 and 28.5 (both stores), Podman, Skopeo, ctr, CRI.
 
 Docker 20.10 is in test_gateway.py. Each logs in rightly and wrongly, pushes, pulls, is refused with
-the reason in its own words, and pulls a public project without a login.
+the reason in its own words, and pulls a public project without a login. In the soak all do so
+once more at a gateway alone before a registry (`gateway.before`), which decides itself.
 """
 
 import json
+import os
 
 import pytest
 
@@ -67,6 +69,25 @@ registries = ["main"]
 login = { main = "ci" }
 daemon = { features = { "containerd-snapshotter" = true } }
 """
+OWN = """
+[registry.main]
+hosts = [$reg1]
+"""
+ALONE = """
+[registry.old]
+hosts = [$reg1]
+endpoint = "registry.test:5001"
+image_archive = "$registry_tar"
+tls.source = "none"
+
+[registry.main]
+"""
+BEFORE = """
+[registry.main.gateway]
+hosts = [$reg1]
+before = ["old"]
+"""
+WAYS = ("behind", *(("alone",) if "REGFLEET_SOAK" in os.environ else ()))
 CONTAINERDS = ("ctr16", "ctr17", "ctr21")  # by the version that their Debian has
 DENIED = "bob may only pull in team-a/app"
 
@@ -103,9 +124,21 @@ def state(tmp_path_factory):
     return tmp_path_factory.mktemp("state")
 
 
+@pytest.fixture(scope="module", params=WAYS, autouse=True)
+def way(request, twin):
+    """How the gateway stands to the registry; the registry's host is a new one for each."""
+    yield request.param
+    twin.hosts["reg1"].read(
+        "docker rm -f $(docker ps -aq); rm -rf /etc/regfleet /var/lib/regfleet /var/lib/registry"
+    )
+
+
 @pytest.fixture
-def applied(twin, write_fleet, state, regfleet):
+def applied(twin, way, write_fleet, state, regfleet):
     body = BODY
+    if way == "alone":
+        assert OWN in body
+        body = body.replace(OWN, ALONE).replace("\n[registry.main.gateway]\n", BEFORE)
     for group, names in {"DOCKERS": ("middle", "new"), "CONTAINERDS": CONTAINERDS}.items():
         body = body.replace(group, ", ".join(f"${name}" for name in names if name in twin.hosts))
     fleet = write_fleet(twin, body + (STORE if "store" in twin.hosts else ""))
@@ -220,7 +253,7 @@ def test_ctr_and_cri(twin, word, cri_pull, name, proven):
     host.read("ctr images import /root/busybox.tar")
     there = host.read("ctr images ls -q | grep -m1 busybox")
     for image in (app, public):
-        host.read(f"ctr images tag {there} {image}")
+        host.read(f"ctr images tag --force {there} {image}")
 
     def ctr(what, user, image, expect=0):
         who = f"--user {user}:{word(user)}" if user else ""
@@ -234,7 +267,7 @@ def test_ctr_and_cri(twin, word, cri_pull, name, proven):
     )
     for image in (app, public):
         ctr("push", "alice", image)
-    host.read(f"ctr images tag {there} {app}-evil")
+    host.read(f"ctr images tag --force {there} {app}-evil")
     refused = ctr("push", "bob", f"{app}-evil", 1)
     assert "403 Forbidden" in refused or DENIED in refused
     for image, user in ((app, "bob"), (public, "")):
@@ -243,7 +276,7 @@ def test_ctr_and_cri(twin, word, cri_pull, name, proven):
     ctr("pull", "", app, 1)
     # With the login of hosts.toml, which containerd sends to the registry alone.
     own = f"{ENDPOINT}/regfleet-smoke/app:{name}"
-    host.read(f"ctr images tag {there} {own}")
+    host.read(f"ctr images tag --force {there} {own}")
     says(host, f"ctr images push --hosts-dir /etc/containerd/certs.d {own}")
     host.read(f"ctr images rm {own}")
     says(host, f"ctr images pull --hosts-dir /etc/containerd/certs.d {own}")
