@@ -169,8 +169,17 @@ def check_vip(text: str) -> None:
         raise RefusedError("is not an address with a prefix", hint) from None
     if found.is_link_local:  # RFC 4007, 6: without a zone nobody can connect to it
         raise RefusedError("is a link-local address, which no client can use", hint)
+    # Python takes netmasks and zones, too; keepalived.conf(5) has neither (virtual_ipaddress).
+    prefix = text.partition("/")[2]
+    if "%" in text or prefix != str(found.network.prefixlen):
+        raise RefusedError("is not an address with a prefix", hint)
+    ip = found.ip
+    no_host = ip.is_loopback or ip.is_multicast or ip.is_unspecified or ip.is_reserved
+    # With the prefix 0 a host would look for the whole world on that interface.
+    if no_host or found.network.prefixlen == 0:
+        raise RefusedError("is no address that a host can have there", hint)
     single = found.network.num_addresses == 1
-    if "/" not in text or single or found.ip in (found.network[0], found.network[-1]):
+    if single or found.ip in (found.network[0], found.network[-1]):
         raise RefusedError("is not an address in a network", hint)
 
 

@@ -78,15 +78,18 @@ def test_two_that_would_meet_are_refused(
     assert any(all(part in each for part in words.split(" ... ")) for each in said), said
 
 
+@pytest.mark.parametrize(
+    ("net", "same"), [("10.0.0.", ("9/24", "9/24")), ("2001:db8::", ("a/64", "A/64"))]
+)
 def test_one_address_for_the_gateways_of_two_is_refused(
-    mistakes_of: Callable[[str], tuple[Mistake, ...]],
+    mistakes_of: Callable[[str], tuple[Mistake, ...]], net: str, same: tuple[str, str]
 ) -> None:
-    hosts = '[{ name = "a", address = "10.0.0.1" }, { name = "b", address = "10.0.0.2" }]'
+    hosts = f'[{{ name = "a", address = "{net}1" }}, {{ name = "b", address = "{net}2" }}]'
     text = "".join(
-        registry(name, f'gateway.vip = "10.0.0.9/24"\ngateway.port = {port}\n')
+        registry(name, f'gateway.vip = "{net}{vip}"\ngateway.port = {port}\n')
         .replace('["reg1"]', hosts)
         .replace(f'"/srv/{name}"', f'{{ shared = "/mnt/{name}" }}')
-        for name, port in (("one", 22510), ("two", 22511))
+        for name, port, vip in (("one", 22510, same[0]), ("two", 22511, same[1]))
     )
     (mistake,) = mistakes_of(HEAD + text)
     assert mistake.path == "registry.two.gateway.vip"

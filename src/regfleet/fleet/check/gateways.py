@@ -46,7 +46,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         yield from _packaged(where, registry)
         yield from _meeting(place, registry, fronts or hosts[place], loopback)
         if (gateway or {}).get("vip"):
-            first = common.setdefault(registry["gateway"]["vip"], place)
+            first = common.setdefault(str(ip_interface(registry["gateway"]["vip"]).ip), place)
             if first != place:
                 message = f"is that of {written(first)} too, whose gateways give it to each other"
                 hint = "leave it out: several endpoints may lead to one of them"
