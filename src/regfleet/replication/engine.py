@@ -215,7 +215,10 @@ class Proxy:
         said = b""
         while b"\r\n\r\n" not in said:
             clock.check()
-            piece = made.recv(4096)
+            try:
+                piece = made.recv(4096)
+            except OSError as error:
+                raise OSError(f"the HTTP proxy gives no answer: {error}") from error
             said += piece
             if not piece or len(said) > MOST_SMALL:
                 raise OSError("the HTTP proxy gives no answer of HTTP's")
@@ -338,7 +341,12 @@ class Registry:
         parts = urlsplit("//" + netloc)
         host, port = parts.hostname or "", parts.port or (443 if context else 80)
         by = self._proxy.way(host, port, context is not None) if self._proxy else None
-        made = socket.create_connection(by or (host, port), self._clock.wait())
+        try:
+            made = socket.create_connection(by or (host, port), self._clock.wait())
+        except OSError as error:
+            if by:
+                raise OSError("the HTTP proxy {}:{}: {}".format(*by, error)) from error
+            raise
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._proxy and by and context:

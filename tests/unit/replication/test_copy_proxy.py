@@ -113,6 +113,26 @@ def test_what_a_proxy_answers(answering, monkeypatch, said, error, words):
     assert lines[2] == "Proxy-Authorization: Basic w6Q6Yg=="
 
 
+def test_a_proxy_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(engine, "TRIES", 1)
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        port = place.getsockname()[1]
+    by = engine.Proxy({"https": f"http://127.0.0.1:{port}"})
+    registry = engine.Registry({"url": "https://hub.example"}, engine.Clock(20), None, by)
+    with pytest.raises(engine.Away, match=f"the HTTP proxy 127.0.0.1:{port}: .*refused"):
+        registry.ping()
+
+
+def test_a_proxy_that_hangs_is_named(monkeypatch):
+    monkeypatch.setattr(engine, "TRIES", 1)
+    monkeypatch.setattr(engine, "WAIT", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        by = engine.Proxy({"https": f"http://127.0.0.1:{place.getsockname()[1]}"})
+        registry = engine.Registry({"url": "https://hub.example"}, engine.Clock(20), None, by)
+        with pytest.raises(engine.Away, match="the HTTP proxy gives no answer: timed out"):
+            registry.ping()
+
+
 def test_a_plain_registry_is_asked_by_its_whole_url(answering):
     port, asked = answering(b"HTTP/1.1 200 ok\r\nContent-Length: 2\r\n\r\n{}")
     proxy = engine.Proxy({"http": f"http://127.0.0.1:{port}", "user": "a", "password": "b"})
