@@ -129,7 +129,7 @@ backup_run() { # KEEP
 }
 
 backup_mended() { # what was damaged and is copied anew is not damaged any more
-  [ -s "$place/damaged" ] || return 0
+  if [ ! -f "$place/damaged" ] || [ ! -s "$place/damaged" ]; then return 0; fi
   boundary backup-mended
   if ! collection_without "$place/damaged" "$lists/copied" >"$place/.damaged" || ! mv -f "$place/.damaged" "$place/damaged"; then
     fail "$place/damaged cannot be written"

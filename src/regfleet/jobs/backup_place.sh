@@ -48,10 +48,22 @@ backup_trusted() { # DIRECTORY that is not there, or is root's alone to write to
 }
 
 backup_alone() { # another host may have the same place
-  if command -v flock >/dev/null 2>&1 && exec 8>>"$place/lock" && ! flock -n 8; then
+  command -v flock >/dev/null 2>&1 || return 0
+  if ! backup_lockable; then
+    fail "$place/lock cannot be written" 'is the place mounted to be read only? see `findmnt -T` of it on the host'
+    return 1
+  fi
+  exec 8>>"$place/lock"
+  if ! flock -n 8; then
     fail "another host is at work in $place now" 'let each registry have a place of its own'
     return 1
   fi
+}
+
+# A shell ends when its own `exec` cannot open a file, and waits for ever where that is a FIFO.
+backup_lockable() {
+  if [ -e "$place/lock" ] && [ ! -f "$place/lock" ]; then return 1; fi
+  (: >>"$place/lock") 2>/dev/null
 }
 
 backup_numbers() { # prints the numbers of the backups, the oldest first

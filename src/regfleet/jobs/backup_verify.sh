@@ -14,7 +14,8 @@ verify_of() { # REGISTRY TO MOUNTED FLEET
   mkdir "$lists" || { fail "$lists cannot be written"; return 1; }
   backup_usable || { fail "the backups of $registry cannot be read: $said" "$advice"; return 1; }
   [ -d "$place" ] || { fail "there is no backup of $registry yet" 'run `regfleet backup`'; return 1; }
-  backup_alone
+  # Where nothing can be written, as in a snapshot that is mounted, no backup is at work either.
+  if backup_lockable; then backup_alone; fi
 }
 
 verify_run() {
@@ -43,13 +44,14 @@ verify_run() {
     FILENAME == damaged { bad[$1] = "damaged"; next }
     FILENAME == pool { size[$2] = $1; next }
     { why = ($2 in size) ? (size[$2] == $1 ? bad[$2] : "damaged") : "missing" }
-    why != "" { reason[$2] = why; if ($2 in numbers) numbers[$2] = numbers[$2] "," $3; else numbers[$2] = $3 }
+    why != "" { reason[$2] = why
+      if (!($2 in numbers)) numbers[$2] = $3; else if (length(numbers[$2]) < 180) numbers[$2] = numbers[$2] "," $3 }
     END { for (each in numbers) print each, reason[each], numbers[each] }' \
     "$lists/damaged" "$lists/pool" "$lists/needed" | sort >"$lists/bad"
-  verify_notes || return 1
+  verify_notes || say "note $place/damaged cannot be written ($(df -Pk "$place" | tail -n 1 | flat)): the next backup copies nothing anew before it is verified again"
   head -n "$VERIFY_MOST" "$lists/bad" >"$lists/told"
   while read -r digest why numbers; do
-    result bad "$registry" "$digest" "$why" "$(printf '%s' "$numbers" | cut -c1-200)"
+    result bad "$registry" "$digest" "$why" "$numbers"
   done <"$lists/told"
   result verified "$registry" "$(collection_counts "$lists/numbers")" "$(collection_counts "$lists/pool")" \
     "$(awk '{ sum += $1 } END { printf "%.0f\n", sum }' "$lists/pool")" "$(collection_counts "$lists/bad")"
@@ -59,12 +61,14 @@ verify_run() {
 verify_notes() {
   boundary verify-note
   if [ ! -s "$lists/damaged" ]; then
-    rm -f "$place/damaged"
-    return
+    rm -f "$place/damaged" 2>/dev/null
+    return 0
   fi
   umask 077
-  if ! cp "$lists/damaged" "$place/.damaged" || ! mv -f "$place/.damaged" "$place/damaged"; then
-    fail "$place/damaged cannot be written ($(df -Pk "$place" | tail -n 1 | flat))" 'make room there, and run it again'
-    return 1
+  if [ ! -d "$place/damaged" ] && cp "$lists/damaged" "$place/.damaged" 2>/dev/null &&
+    mv -f "$place/.damaged" "$place/damaged"; then
+    return 0
   fi
+  rm -f "$place/.damaged" 2>/dev/null
+  return 1
 }

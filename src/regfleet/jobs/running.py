@@ -97,7 +97,7 @@ def read(job: Job[T], ended: Outcome) -> Ended[T]:
         return Ended(ended)
     try:
         return Ended(ended, job.read(_answers(ended)))
-    except (ValueError, LookupError) as error:
+    except (ValueError, LookupError, TypeError) as error:  # TypeError: of too few fields
         message = f"the host's answer to the {job.name} cannot be parsed: {error}"
         hint = "the job ended on the host; run it again, and check the host if this repeats"
         return Ended(replace(ended, result="failed", error=message, hint=hint, results=()))

@@ -470,3 +470,40 @@ def test_what_rotted_heals_after_a_kill(host, store, boundary):
 def test_a_verification_needs_backups(host):
     assert host.verify() is None
     assert any("there is no backup of main yet" in line for line in host.said), host.said
+
+
+@EVERY_SHELL
+def test_what_is_damaged_is_told_where_nothing_can_be_written(host, store):
+    """As in a place that is full or mounted to be read; a directory stands for it, for root."""
+    _, layer, _ = image(store, "app", "one", "1")
+    host.backup(store)
+    for name in ("lock", "damaged"):
+        (host.kept / name).unlink(missing_ok=True)
+        (host.kept / name).mkdir()
+    assert host.verify().ok
+    host.kept_at(layer).write_bytes(b"layer of 0ne")
+    assert host.verify().bad == (BadBlob(layer, "damaged", "1"),)
+    assert any("main/damaged cannot be written" in line for line in host.said), host.said
+    assert not list((host.kept / "damaged").iterdir())
+
+
+@ONE_SHELL
+def test_a_lock_that_would_be_waited_for_is_not_opened(host, store):
+    image(store, "app", "one", "1")
+    host.backup(store)
+    (host.kept / "lock").unlink()
+    os.mkfifo(host.kept / "lock")
+    assert host.verify().ok
+    assert host.backup(store) is None
+    assert any("main/lock cannot be written" in line for line in host.said), host.said
+
+
+@EVERY_SHELL
+def test_a_restore_goes_on_when_the_connection_breaks(host, store):
+    """What it says of how far it is goes nowhere then, which is no failure."""
+    _, layer, _ = image(store, "app", "one", "1")
+    host.backup(store)
+    store.path(layer).write_bytes(b"layer of 0ne")
+    with suppress(LookupError):
+        host.restore(store, hook='[ "$2" != restore-list ] || exec >/dev/full 2>/dev/null')
+    assert store.path(layer).read_bytes() == b"layer of one"

@@ -6,8 +6,10 @@ from typing import ClassVar
 import pytest
 
 from regfleet.errors import HostError, UnreachableError
+from regfleet.jobs.backup import Place
 from regfleet.jobs.interface import MOST_ANSWERS, MOST_CHARACTERS, Job
 from regfleet.jobs.running import Ended, read, run
+from regfleet.jobs.verification import Verification
 from regfleet.touch.outcome import Outcome, parse
 
 MARK = "run-1-7"
@@ -114,6 +116,13 @@ def test_what_cannot_be_understood_is_no_success(lines):
     assert found.outcome.result == "failed"
     assert "the host's answer to the count cannot be parsed" in found.outcome.error
     assert found.outcome.results == ()
+
+
+def test_an_answer_of_too_few_fields_is_no_success():
+    job = Verification((Place("/mnt/backups", False, "acme", "main"),))
+    said = ["@result verified\tmain\t1\t1\t1\t1", "@result bad\tmain\tsha256:1", "@outcome changed"]
+    found = read(job, parse(whole(*said), MARK))
+    assert (found.value, found.outcome.result) == (None, "failed")
 
 
 @pytest.mark.parametrize("said", ["@outcome failed", "@outcome rolled-back"])

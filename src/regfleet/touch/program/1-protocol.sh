@@ -60,7 +60,8 @@ say() {
 
 # How far a job is, now and then; not kept. Words and numbers are those of shell/how_far.py.
 progress() { # WORK [DONE OF [BYTES OF]]
-  [ -z "$heard" ] || printf '@progress %s\n' "$*"
+  [ -z "$heard" ] || printf '@progress %s\n' "$*" 2>/dev/null
+  return 0 # when the connection broke, too
 }
 
 fail() { # MESSAGE [HINT]
