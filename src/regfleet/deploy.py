@@ -73,7 +73,7 @@ class Run:
         self.work = Work.of(wanted, _Connections(self.fleet.hosts()))
         self.changed: set[str] = set()
         self.turns = Turns(self.fleet)
-        self._storages: dict[str, dict[str, HostError]] = {}
+        self.sharing = shared.InTurn(self.work)
         self.proof = Proof(self.fleet, state_directory)
         self.recording = Recording(state_directory, self.work, self.proof, "pyinfra")
         self._identity: Identity | None = Identity.of(self.fleet, wanted.materials, self.state)
@@ -101,26 +101,6 @@ class Run:
             self.state.keep()
             machines.keep(kept, self.fleet, self.work.seen, self.work.seen)
             self._identity = None
-
-    def unshared(self, name: str) -> HostError | None:
-        """Why a host does not share the storage of a registry with others; None if it does.
-
-        It is found out before the first of them is touched; in a host's turn, so that no other one
-        is at work.
-        """
-        changing = [each for each in self.work.seen if self._changes(each)]
-        for registry, hosts in shared.to_prove(self.fleet, changing):
-            if name in hosts and registry.name not in self._storages:
-                found = {each.host: each for each in shared.prove(self.work, registry, hosts)}
-                self._storages[registry.name] = found
-        errors = (self._storages.get(each.name, {}) for each in registries_on(self.fleet, name))
-        return next((found[name] for found in errors if name in found), None)
-
-    def _changes(self, name: str) -> bool:
-        try:
-            return not self.work.plan(name).empty
-        except RegfleetError:  # which that host tells itself
-            return False
 
 
 class _Connections:
@@ -250,9 +230,12 @@ def _touch(state: State, host: Host) -> bool:
         if why:
             error = HostError(name, f"not touched: {why}", "fix what failed, then run this again")
             return _failed(state, host, error)
-        done = _touch_now(run, state, host)
-        if not done:
-            run.turns.failed(name)
+        done = False
+        try:
+            done = _touch_now(run, state, host)
+        finally:  # whatever it was that went wrong
+            if not done:
+                run.turns.failed(name)
         return done
 
 
@@ -261,7 +244,7 @@ def _touch_now(run: Run, state: State, host: Host) -> bool:
     try:
         plan: Plan = run.work.plan(name)
         run.keep()
-        if unshared := run.unshared(name):
+        if unshared := run.sharing.refused(name):
             return _failed(state, host, unshared)
         for change in plan.changes:
             _tell(logger.info, host, f"{change.action} {resource_text(change.resource)}")

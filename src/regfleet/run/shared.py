@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
 
 from regfleet import shell
-from regfleet.errors import HostError
+from regfleet.errors import HostError, RegfleetError
 from regfleet.fleet.model import Fleet, Registry
 from regfleet.run.work import Work
 from regfleet.shell import frame
@@ -57,6 +57,37 @@ def prove(work: Work, registry: Registry, names: Sequence[str]) -> Iterator[Host
         _run(work, first, "forget", registry.storage)
     except HostError as error:
         yield error
+
+
+class InTurn:
+    """The same where hosts are touched one by one: before the first host of each registry."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._errors: dict[str, dict[str, HostError]] = {}
+
+    def refused(self, name: str) -> HostError | None:
+        """Why a host does not share the storage of a registry with others; None if it does.
+
+        Call it in the host's turn, so that none of the others is being changed. Only hosts
+        of its registries are planned for it: a fleet may have hundreds of others.
+        """
+        its = [each for each in self._work.fleet.registries_on(name) if each.shared]
+        for registry in its:
+            if registry.name in self._errors:
+                continue
+            changing = [each.name for each in registry.hosts if self._changes(each.name)]
+            if name in changing and len(changing) > 1:
+                found = prove(self._work, registry, changing)
+                self._errors[registry.name] = {each.host: each for each in found}
+        errors = (self._errors.get(each.name, {}) for each in its)
+        return next((found[name] for found in errors if name in found), None)
+
+    def _changes(self, name: str) -> bool:
+        try:
+            return name in self._work.seen and not self._work.plan(name).empty
+        except RegfleetError:  # which that host tells itself
+            return False
 
 
 def _unlike(work: Work, name: str, path: str, first: str, owner: str) -> HostError | None:
