@@ -147,13 +147,15 @@ def test_what_an_account_holds_is_deployed(twin, run, fleet):
     """`keep_deployed`: images in the store of an account that runs containers without root."""
     pod, app = twin.hosts["pod1"], "registry.test:5000/dev/app"
     login = "--authfile .config/containers/auth.json"
-    for tag in "123":
+    for tag in "1234":
         pod.read(
             f"cd /root; echo {tag} >/tmp/{tag}; tar -C /tmp -c {tag} |"
             f" podman import -q - {app}:{tag} && podman push -q {login} {app}:{tag};"
             f" podman rmi {app}:{tag}"
         )
     pod.read(f"su - ops -c 'podman pull -q {login} {app}:1'")
+    # As when its tag is pulled anew while a container runs the earlier image.
+    pod.read(f"cd /root; podman pull -q {login} {app}:3; podman untag {app}:3")
     rules = (
         '[[registry.main.retention.rules]]\nrepositories = ["dev/*"]\nkeep_last = 1\n'
         "keep_deployed = true\n[registry.main.users]"
@@ -163,7 +165,7 @@ def test_what_an_account_holds_is_deployed(twin, run, fleet):
     assert done.returncode == 0, done.stdout + done.stderr
     planned = json.loads(done.stdout)["registries"]["main"]
     assert (planned["kept_for"], [each["tag"] for each in planned["delete"]]) == (None, ["2"])
-    pod.read("su - ops -c 'podman rmi -a -f'; rm -rf /home/ops/.local/share/containers")
+    pod.read("podman image prune -f; su - ops -c 'podman rmi -a -f'; rm -rf /home/ops/.local/share/containers")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ DAY = 86400
 NOW = 1000 * DAY
 DIGEST = f"sha256:{'a' * 64}"
 OTHER = f"sha256:{'b' * 64}"
+HUB = f"sha256:{'c3' * 32}"
+NAMELESS = f"sha256:{'d4' * 32}"
 
 
 def tag(name, days, repository="dev/app", digest=DIGEST):
@@ -147,12 +149,15 @@ def test_what_is_held():
         "@held r.lan:5000/team/x latest <none>",
         f"@held r.lan:50001/app 2 {DIGEST}",
         "@held busybox latest <none>",
+        f"@held busybox <none> {HUB}",
+        f"@held <none> <none> {NAMELESS}",
+        "@held <none> <none> <none>",
         "@held odd",
         "@all",
     ]
     names, digests = deployed.parse("web1", ["@begin m", *said, "@end m"], "m", "r.lan:5000")
     assert names == {"app:1", "team/x:latest"}
-    assert digests == {DIGEST, OTHER}
+    assert digests == {DIGEST, OTHER, NAMELESS}  # whose tag was pulled anew, by Podman
 
 
 def test_an_engine_that_does_not_answer_holds_nobody_knows_what():

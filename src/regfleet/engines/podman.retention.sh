@@ -26,10 +26,12 @@ account_holds() { # ACCOUNT
       ;;
   esac
   printf '%s\n' "$kept" | tr '{' '\n' | awk '
-    !match($0, /"names":\[[^]]*\]/) { next }
+    {
+      digest = match($0, /"digest":"sha256:[0-9a-f]+"/) ? substr($0, RSTART + 10, RLENGTH - 11) : "<none>"
+    }
+    !match($0, /"names":\[[^]]*\]/) { print "<none>", "<none>", digest; next }
     {
       names = substr($0, RSTART + 9, RLENGTH - 10)
-      digest = match($0, /"digest":"sha256:[0-9a-f]+"/) ? substr($0, RSTART + 10, RLENGTH - 11) : "<none>"
       gsub(/"/, "", names)
       count = split(names, each, ",")
       for (i = 1; i <= count; i++) {

@@ -65,6 +65,10 @@ def parse(
 
 def _held(fields: Sequence[str], prefix: str, names: set[str], digests: set[str]) -> None:
     repository, tag, digest = fields
+    # Podman takes all names from an image whose tag is pulled anew, while containers run it
+    # (podman-images(1), EXAMPLES); of which registry it is, its digest says well enough.
+    if repository == tag == "<none>" and answers.is_digest(digest):
+        digests.add(digest)
     if not repository.startswith(prefix):
         return
     if answers.is_tag(tag):
