@@ -161,11 +161,12 @@ class Driver:
         """Shell words of the engines that a host has, Docker's among them."""
         return ["docker", *{ENGINES[each].shell for each in self.wanted[name].engines} - {"docker"}]
 
-    def do(self, name, job, hook=":"):
+    def do(self, name, job, hook=":", seconds=120):
         """A job, with a hook at the boundaries: how it ended (`jobs.running.Ended`)."""
         mark = _mark()
         program = render_job(job, mark, self.who, self.words(name), hook)
-        return running.read(job, outcome.parse(self.connections.run(name, program, 120), mark))
+        lines = self.connections.run(name, program, seconds)
+        return running.read(job, outcome.parse(lines, mark))
 
     def boundaries(self, name, touch=None, **how):
         """The boundaries that a touch passes, `[(number, name)]`, by making it."""

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -85,7 +86,7 @@ class Together:
         *_, jobs = rounds(self.driver.fleet, self.its, f"test{next(self.tokens)}")
         with ThreadPoolExecutor() as pool:
             ended = {
-                name: pool.submit(self.driver.do, name, Collection(its), hooks.get(name, ""))
+                name: pool.submit(self.driver.do, name, Collection(its), hooks.get(name, ""), 400)
                 for name, its in jobs.items()
             }
             return {name: each.result() for name, each in ended.items()}
@@ -146,7 +147,8 @@ class Busy:
             for number in itertools.takewhile(lambda _: not self.over.is_set(), itertools.count()):
                 tag = f"{name}-{number % 5}"
                 own.pushed_at_last(
-                    lambda tag=tag: own.index("app", tag, [own.image("app") for _ in range(2)])
+                    lambda tag=tag: own.index("app", tag, [own.image("app") for _ in range(2)]),
+                    seconds=200,  # the others wait two minutes for a collector that is gone
                 )
                 self.pushed.append(tag)
         except Exception as error:  # noqa: BLE001 - told by the test
@@ -217,3 +219,106 @@ def test_it_is_killed_at_a_boundary(twin, fleet, pushers, tally, where):
         assert together.garbage() == (0, 0), told
         all_take_pushes(twin, pushers)
     tally(f"collection of three hosts killed on {where}", len(tried), len(tried))
+
+
+@pytest.mark.skipif(not SOAK, reason="waits a minute for a host: REGFLEET_SOAK")
+def test_nobody_is_there(twin, fleet, pushers, regfleet):
+    """As by cron: exit codes, and nothing is collected where a host cannot be reached."""
+    fill(twin, pushers)
+    refused = regfleet("gc", fleet)
+    assert (refused.returncode, "give --yes" in refused.stderr) == (2, True), refused.stderr
+    twin.hosts["reg3"].read("systemctl stop ssh.socket ssh")
+    try:
+        done = regfleet("gc", fleet, "--yes", "--json")
+    finally:
+        twin.hosts["reg3"].read("systemctl start ssh")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)["hosts"]
+    assert "reg3" in found["reg1"]["error"], found
+    assert "no SSH connection" in found["reg3"]["error"], found
+    all_take_pushes(twin, pushers)
+    all_is_there(pushers)
+    assert Together(fleet, twin).garbage()[0] >= 9
+    done = regfleet("gc", fleet, "--yes", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = regfleet("gc", fleet, "--yes", "--json")
+    assert (again.returncode, json.loads(again.stdout)["ok"]) == (0, True)
+    runs = json.loads(regfleet("history", fleet, "--json").stdout)["images"]
+    assert [each["command"] for each in runs].count("gc") >= 2
+    all_is_there(pushers)
+
+
+# The host that is silent, where in its job, and for how many seconds. The collector gives a host up
+# after `LOST` seconds; the others give the collector up after `ABANDONED`.
+SILENCES = (
+    ("reg2", "collection-holds", 20),
+    ("reg2", "collection-holds", 130),
+    ("reg1", "collection-delete", 20),
+    ("reg1", "collection-delete", 130),
+)
+AT = "/root/at-the-boundary"
+
+
+def stopping_at(boundary):
+    """Hook: it says that it is there, and stays for some seconds."""
+    return f'[ "$2" != {boundary} ] || {{ : >{AT}; sleep 4; rm -f {AT}; }}'
+
+
+def collected_again(twin, together, pushers, told):
+    """All is there, everybody takes pushes, and the next collection takes all garbage away."""
+    for pusher in pushers.values():
+        pusher.pushed_at_last(lambda pusher=pusher: pusher.image("pushed", "again"), seconds=200)
+    all_is_there(pushers)
+    fill(twin, pushers)
+    again = together.run()
+    results = {name: each.outcome.result for name, each in again.items()}
+    assert results == dict.fromkeys(HOSTS, "changed"), (told, again)
+    all_is_there(pushers)
+    assert together.garbage() == (0, 0), told
+    all_take_pushes(twin, pushers)
+
+
+@pytest.mark.skipif(not SOAK, reason="takes its minutes: REGFLEET_SOAK")
+@pytest.mark.parametrize("case", SILENCES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}")
+def test_a_host_is_silent(twin, fleet, pushers, tally, case):
+    where, boundary, seconds = case
+    together, host = Together(fleet, twin), twin.hosts[where]
+    fill(twin, pushers)
+    told = f"{where} silent for {seconds} s at {boundary}"
+    with ThreadPoolExecutor() as pool, Busy(twin, ["reg3"]) as busy:
+        running = pool.submit(together.run, **{where: stopping_at(boundary)})
+        await_that(host, f"[ -e {AT} ]", 60)
+        host.docker.run("pause", host.container)
+        time.sleep(seconds)
+        host.docker.run("unpause", host.container)
+        ended = running.result()
+        pushed = len(busy.pushed)
+        busy.own["reg3"].pushed_at_last(lambda: busy.own["reg3"].image("busy", "1"), seconds=200)
+    results = {name: each.outcome.result for name, each in ended.items()}
+    assert not any(each.outcome.cut for each in ended.values()), (told, ended)
+    assert pushed, told
+    if where == "reg2" or (boundary == "collection-delete" and seconds > 120):
+        assert results["reg1"] != "changed", (told, ended)
+    collected_again(twin, together, pushers, told)
+    tally("collection of three hosts, one of them silent", 1, 1)
+
+
+@pytest.mark.skipif(not SOAK, reason="takes its minutes: REGFLEET_SOAK")
+@pytest.mark.parametrize(
+    "case",
+    [("reg1", "collection-delete"), ("reg1", "collection-verified"), ("reg2", "collection-holds")],
+    ids="-".join,
+)
+def test_a_host_restarts_in_the_middle(twin, fleet, pushers, tally, case):
+    where, boundary = case
+    together, host = Together(fleet, twin), twin.hosts[where]
+    fill(twin, pushers)
+    told = f"{where} restarted at {boundary}"
+    with ThreadPoolExecutor() as pool, Busy(twin, ["reg3"]):
+        running = pool.submit(together.run, **{where: stopping_at(boundary)})
+        await_that(host, f"[ -e {AT} ]", 60)
+        host.docker.run("restart", "--time", "1", host.container)
+        ended = running.result()
+    assert ended[where].outcome.cut, told
+    collected_again(twin, together, pushers, told)
+    tally("collection of three hosts, one of them restarted", 1, 1)

@@ -343,6 +343,11 @@ collection_collect() { # MINUTES
 
 # Its process is known to whatever ends this one: it must not delete while pushes are taken.
 collection_deletes() { # sets `ended`
+  # This host itself may have stood still since all of them said so.
+  if [ -n "$meet" ] && ! collection_all_hold; then
+    fail "nothing was deleted, for $service may take pushes: $said" 'run it again'
+    return 1
+  fi
   # shellcheck disable=SC2086
   $program "$inside" </dev/null >"$lists/done" 2>&1 9>&- &
   deleting=$!
@@ -350,7 +355,9 @@ collection_deletes() { # sets `ended`
   while [ -n "$meet" ] && kill -0 "$deleting" 2>/dev/null; do
     if ! collection_all_hold; then
       kill -9 "$deleting"
-      fail "the collection was stopped, for $service may take pushes: $said" 'all that was deleted is put back'
+      wait "$deleting" 2>/dev/null
+      fail "the collection was stopped, for $service may take pushes: $said" \
+        "all that was deleted is put back$(collection_beyond)"
       return 1
     fi
     nap
@@ -358,6 +365,14 @@ collection_deletes() { # sets `ended`
   wait "$deleting"
   ended=$?
   rm -f "$collecting/program"
+}
+
+# What is pushed in spite of all that, as by a host that restarted, may be garbage to a registry that
+# marked before, and has no second name.
+collection_beyond() { # prints a hint
+  sed -n 's/^blob eligible for deletion: \(sha256:[0-9a-f]\{64\}\).*$/\1/p' "$lists/done" | sort -u >"$lists/gone"
+  beyond=$(collection_without "$lists/gone" "$lists/eligible" | head -n 3 | flat)
+  [ -z "$beyond" ] || printf '%s' ", but not what was pushed meanwhile (${beyond% }): push it again, and see \`regfleet audit\`"
 }
 
 # Registry 3 collects nothing while there is one manifest of schema 1: as of which tag it is told.

@@ -14,7 +14,7 @@
 meet=      # directory of these files; empty where the registry has one host
 collector= # of another host's job: the host that collects
 peers=     # of the collector's job: the other hosts
-LOST=20
+LOST=10 # less than any machine needs to restart: its registry takes pushes then
 ABANDONED=120
 
 collection_meets() { # TOKEN OWN-NAME WORD
