@@ -299,6 +299,8 @@ def check_proxy(text: str) -> None:
         )
     if rest.removesuffix("/") != re.split(r"[/?#]", rest)[0]:
         raise RefusedError("has more than a host and a port in it", hint)
+    if not rest.partition(":")[0]:
+        raise RefusedError("has no valid host in it", hint)
     addresses.check_mirror_url(f"http://{rest}")
 
 

@@ -592,7 +592,7 @@ MISTAKES = [
         HEAD + TEAM + "[registry.main.gateway]\nvip = '10.0.0.10'\n",
         9,
         "registry.main.gateway.vip",
-        "is not an address in a network as in 10.0.0.10/24",
+        "is not an address with a prefix as in 10.0.0.10/24",
     ),
     (
         SEVERAL + 'users.ci.password = "generate"\ngateway.vip = "10.0.0.10/24"\n',
@@ -615,6 +615,14 @@ MISTAKES = [
             ("10.0.0.10", "", "is the address of b itself"),
             ("10.0.0.2", 'listen = "0.0.0.0:5000"\n', "does not go with listen"),
         )
+    ),
+    (
+        SEVERAL.replace('"a"', '{ name = "a", address = "10.0.0.10" }')
+        + 'users.ci.password = "generate"\n[registry.main.gateway]\nvip = "10.0.0.10/24"\nhosts = '
+        + '[{ name = "l", address = "10.0.0.1" }, { name = "m", address = "10.0.0.2" }]\n',
+        9,
+        "registry.main.gateway.vip",
+        "is the address of a itself",
     ),
     (
         HEAD + TEAM + "[registry.main.gateway]\nimage = 'Nginx'\n",

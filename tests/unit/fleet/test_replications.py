@@ -72,6 +72,12 @@ MISTAKES = [
             ('https = "http://p:1", user = "u"', f"{COPY}.http_proxy.password", "is missing"),
             ('https = "https://p:1"', f"{COPY}.http_proxy.https", "is reached by http://"),
             ('https = "socks5://p:1"', f"{COPY}.http_proxy.https", "is reached by http://"),
+            ('https = "http://p:99999"', f"{COPY}.http_proxy.https", "has the port 99999"),
+            (
+                'https = "http://"',
+                f"{COPY}.http_proxy.https",
+                "no valid host ... as in http://proxy",
+            ),
             ('http = "http://p:1"', f"{COPY}.http_proxy", "and https is not set"),
             (
                 'https = "http://p:1", user = "u", password.file = "~nobody-of-this-name/p"',

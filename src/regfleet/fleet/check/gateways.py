@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 
 from regfleet.fleet import defaults
-from regfleet.fleet.addresses import split_listen
+from regfleet.fleet.addresses import canonical, split_listen
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
@@ -51,7 +51,8 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
                 message = f"is that of {written(first)} too, whose gateways give it to each other"
                 hint = "leave it out: several endpoints may lead to one of them"
                 yield Finding((*place, "gateway", "vip"), message, hint)
-            yield from _vip((*place, "gateway", "vip"), registry, fronts or hosts[place])
+            behind = hosts[place] if fronts else []
+            yield from _vip((*place, "gateway", "vip"), registry, fronts or hosts[place], behind)
         if len(machines) > 1 and not alone:
             yield from _spread(where, hosts[place], _port(gateway or {}), listening)
 
@@ -117,8 +118,14 @@ def _packaged(where: Place, registry: Table) -> Iterator[Finding]:
                 yield Finding((*where, key), message, f"leave out {key}, or runtime")
 
 
-def _vip(where: Place, registry: Table, fronts: list[Claim]) -> Iterator[Finding]:
-    """A common address that these hosts could not pass on to each other."""
+def _vip(
+    where: Place, registry: Table, fronts: list[Claim], behind: list[Claim]
+) -> Iterator[Finding]:
+    """A common address that these hosts could not pass on to each other.
+
+    Args:
+        behind: the hosts of the registry, where the gateways have hosts of their own.
+    """
     vip = ip_interface(registry["gateway"]["vip"])
     if len(fronts) == 1:
         message = "has no effect: the gateway runs on one host, which no other could stand in for"
@@ -136,6 +143,10 @@ def _vip(where: Place, registry: Table, fronts: list[Claim]) -> Iterator[Finding
             message = f"is outside the network of {claim.name}, whose address is {address}"
             yield Finding(where, message, "take a free address of the network of these hosts")
         elif address == vip.ip:
+            message = f"is the address of {claim.name} itself"
+            yield Finding(where, message, "take a free address of the network of these hosts")
+    for claim in behind:
+        if canonical(claim.address) == str(vip.ip):
             message = f"is the address of {claim.name} itself"
             yield Finding(where, message, "take a free address of the network of these hosts")
     if "listen" in registry:

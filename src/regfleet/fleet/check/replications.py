@@ -204,7 +204,8 @@ def _proxy(place: Place, policy: Table, taking_part: list[Table]) -> Iterator[Fi
     place = (*place, "http_proxy")
     yield from proxies.check(place, proxy)
     for key in ("http", "https"):
-        if str(proxy.get(key, "http://")).partition("://")[0] != "http":
+        url = proxy.get(key)  # no text where it is a mistake by itself
+        if isinstance(url, str) and url.partition("://")[0] != "http":
             message = "a proxy of copies is reached by http://"
             yield Finding((*place, key), message, "as in http://proxy.example.com:3128")
     outside = [each for each in taking_part if each.get("external")]
