@@ -102,7 +102,10 @@ def show_verified(host: str, found: Verified, console: Console) -> None:
         f"{counted(found.backups, 'backup')}, {counted(found.blobs, 'blob')}, "
         f"{decimal(found.size)} read"
     )
-    fine = "all is whole" if found.ok else f"{counted(found.bad_count, 'blob')} cannot be given"
+    bad = [f"{counted(found.bad_count, 'blob')} cannot be given"] if found.bad_count else []
+    if count := len(found.unreadable):
+        bad.append(f"{counted(count, 'backup')} {'is' if count == 1 else 'are'} damaged")
+    fine = ", ".join(bad) or "all is whole"
     show(console, Text.assemble((found.registry, "bold"), f" on {host}: "), f"{words}; {fine}")
     for why in found.unreadable:
         show(console, Text.assemble("  ", ("damaged", "red"), " "), why)

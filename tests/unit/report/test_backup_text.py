@@ -1,0 +1,29 @@
+"""What people read of backups."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from regfleet.model.backups import BadBlob, Verified
+from regfleet.report import backup_text
+
+BAD = (BadBlob("sha256:1", "damaged", "1,2"),)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Verified("main", 2, 6, 10, 0), "read; all is whole"),
+        (Verified("main", 2, 6, 10, 1, BAD), "read; 1 blob cannot be given"),
+        (Verified("main", 2, 6, 10, 0, (), ("no file",)), "read; 1 backup is damaged"),
+        (
+            Verified("main", 2, 6, 10, 1, BAD, ("no file", "other")),
+            "read; 1 blob cannot be given, 2 backups are damaged",
+        ),
+    ],
+)
+def test_what_a_verification_found(found, words):
+    console = Console(file=io.StringIO(), width=200)
+    backup_text.show_verified("reg1", found, console)
+    assert console.file.getvalue().splitlines()[0].endswith(words)
