@@ -82,3 +82,22 @@ def test_what_podman_holds_of_an_account(shell):
     assert held_by_ops(shell, "\n@ended") == (frozenset(), frozenset())
     with pytest.raises(HostError, match="the images of ops cannot be read"):
         held_by_ops(shell, KEPT)
+
+
+@pytest.mark.parametrize("shell", parameters())
+def test_what_would_be_waited_for_is_not_read(shell, tmp_path):
+    """What lies in a home is its account's to choose: a FIFO there must not hold up root."""
+    place = tmp_path / ".local/share/containers/storage/overlay-images"
+    place.mkdir(parents=True)
+    os.mkfifo(place / "images.json")
+    program = deployed.render("podman", "m", accounts=("ops",))
+    stand_ins = "podman() { :; }\nfind_account() { :; }\n"
+    stand_ins += f'as_account() {{ HOME={tmp_path} sh -c "$2"; }}\n'
+    program = program.replace("\nengine=podman", f"\n{stand_ins}engine=podman")
+    said = run(shell, program).stdout.decode().splitlines()
+    with pytest.raises(HostError, match="the images of ops cannot be read"):
+        deployed.parse("web1", said, "m", "r.lan:5000")
+    (place / "images.json").unlink()
+    (place / "images.json").write_text(KEPT)
+    said = run(shell, program).stdout.decode().splitlines()
+    assert deployed.parse("web1", said, "m", "r.lan:5000")[0] == {"app:1", "team/x:2"}

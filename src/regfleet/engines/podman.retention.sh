@@ -14,10 +14,11 @@ podman_holds() { # lines of REPOSITORY TAG DIGEST
 account_holds() { # ACCOUNT
   kept=$(as_account "$1" '
     for file in "$HOME"/.local/share/containers/storage/*-images/images.json; do
-      if [ -e "$file" ]; then cat "$file" || exit 1; fi
+      if [ ! -e "$file" ]; then continue; fi
+      { [ -f "$file" ] && cat "$file"; } || exit 1
     done
     echo
-    echo @ended' sh </dev/null 2>/dev/null | head -c 4000000)
+    echo @ended' sh </dev/null 2>/dev/null | within 25 head -c 4000000)
   case $kept in
     *@ended) ;;
     *)
