@@ -21,7 +21,7 @@ from regfleet import journal
 from regfleet.desired.resolve import clients_of, registries_on, served_on
 from regfleet.errors import HostError, RegfleetError, UsageError, defect
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Host as FleetHost
+from regfleet.fleet.machines import Host as FleetHost
 from regfleet.inventory import FLEET_DATA
 from regfleet.model.checks import Check
 from regfleet.model.observed import ObservedHost

@@ -25,7 +25,7 @@ from gevent.threadpool import ThreadPoolExecutor
 
 from regfleet import state_paths
 from regfleet.errors import PasswordError
-from regfleet.fleet.model import PasswordKind
+from regfleet.fleet.registries import PasswordKind
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from regfleet.fleet.model import Fleet, Host, Proxy, User
+from regfleet.fleet.machines import Host
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Proxy, User
 from regfleet.secret import Secret
 
 _LOGIN = re.compile(r"://[^/@\s]*@")

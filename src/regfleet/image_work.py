@@ -16,7 +16,7 @@ from typing import cast
 
 from regfleet import journal, kept, state_paths
 from regfleet.errors import RegfleetError, StateError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.state import StateDirectory
 
 KEPT = 200

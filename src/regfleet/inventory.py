@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import PyinfraError
 
 from regfleet.errors import RegfleetError, UnreachableError
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Host
+from regfleet.fleet.machines import Host
 from regfleet.ssh import ways
 from regfleet.ssh.connection import CONNECTOR, ERROR, connection_data
 

@@ -19,7 +19,7 @@ from typing import cast
 
 from regfleet import kept, state_paths
 from regfleet.errors import StateError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.resource import Resource, from_note, note_of
 from regfleet.state import StateDirectory
 

@@ -15,8 +15,11 @@ from pathlib import Path
 
 from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.errors import StateError
+from regfleet.fleet.clients import Client
 from regfleet.fleet.copies import copies, logins_on
-from regfleet.fleet.model import Client, Fleet, Promotion, Registry, Replication
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Promotion, Replication
+from regfleet.fleet.registries import Registry
 from regfleet.http_proxy import HttpProxy, no_proxy, with_login
 from regfleet.model.service import Image, at
 from regfleet.pki import given

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import cast, get_args
 
 from regfleet import kept, state_paths
+from regfleet.fleet.clients import EngineName
 from regfleet.fleet.defaults import SSH_PORT
 from regfleet.fleet.engine_rules import engines as engine_names
-from regfleet.fleet.model import EngineName, Fleet, Host, HostKeyChecking, Json, Ssh
+from regfleet.fleet.machines import Host, HostKeyChecking, Ssh
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.values import Json
 from regfleet.state import StateDirectory
 
 VERSION = 1

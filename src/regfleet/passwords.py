@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regfleet import local_command, state_paths
 from regfleet.errors import PasswordError
-from regfleet.fleet.model import PasswordSource
+from regfleet.fleet.registries import PasswordSource
 from regfleet.given_files import open_given
 from regfleet.secret import Secret
 from regfleet.state import StateDirectory

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 
 from regfleet import state_paths
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.state import StateDirectory
 
 FIRST = "0" * 64  # what the first line names

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import cast
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 DIRECTORY = "/var/lib/regfleet"
 PATH = f"{DIRECTORY}/owned.json"

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 from regfleet.fleet.formats import LONGEST_REPOSITORY, is_repository
-from regfleet.fleet.model import Json, Project, Registry, Role
+from regfleet.fleet.registries import Project, Registry, Role
+from regfleet.fleet.values import Json
 
 Action = Literal["pull", "push", "delete"]  # as in a token's scope (distribution, spec/auth/scope)
 Actions: TypeAlias = frozenset[Action]

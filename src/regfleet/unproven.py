@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from regfleet import kept, state_paths
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.state import StateDirectory
 
 VERSION = 1

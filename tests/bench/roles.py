@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests/unit"), str(ROOT / "tests/u
 
 from gateway_stand import PASSWORDS, Stand, free_port, program  # noqa: E402 - of the tests beside
 
-from regfleet.fleet.model import Member, Project  # noqa: E402
+from regfleet.fleet.registries import Member, Project  # noqa: E402
 from regfleet.runtimes import configuration  # noqa: E402
 
 LAYERS = 10

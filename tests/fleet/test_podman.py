@@ -165,7 +165,10 @@ def test_what_an_account_holds_is_deployed(twin, run, fleet):
     assert done.returncode == 0, done.stdout + done.stderr
     planned = json.loads(done.stdout)["registries"]["main"]
     assert (planned["kept_for"], [each["tag"] for each in planned["delete"]]) == (None, ["2"])
-    pod.read("podman image prune -f; su - ops -c 'podman rmi -a -f'; rm -rf /home/ops/.local/share/containers")
+    pod.read(
+        "podman image prune -f; su - ops -c 'podman rmi -a -f';"
+        " rm -rf /home/ops/.local/share/containers"
+    )
 
 
 @pytest.mark.parametrize(

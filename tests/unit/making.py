@@ -7,19 +7,11 @@ from pathlib import Path
 from regfleet import archives
 from regfleet.documents import unit
 from regfleet.documents.interface import path
-from regfleet.fleet.model import (
-    Client,
-    Fleet,
-    Host,
-    Login,
-    PasswordSource,
-    Registry,
-    Rollout,
-    Smoke,
-    Ssh,
-    Tls,
-    User,
-)
+from regfleet.fleet.clients import Client, Login
+from regfleet.fleet.machines import Host, Ssh
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Rollout, Smoke
+from regfleet.fleet.registries import PasswordSource, Registry, Tls, User
 from regfleet.look.parse import parse
 from regfleet.materials import Materials, RegistryMaterial
 from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings

@@ -11,7 +11,8 @@ from making import NOW, client, fleet, host, registry, with_login
 from regfleet import archives
 from regfleet.desired.resolve import resolve
 from regfleet.errors import CertificateError, PasswordError, StateError
-from regfleet.fleet.model import S3, Gateway, PasswordSource, Project, Smoke, Tls, User
+from regfleet.fleet.policies import Smoke
+from regfleet.fleet.registries import S3, Gateway, PasswordSource, Project, Tls, User
 from regfleet.materials import gather
 from regfleet.report.resource_text import resource_text
 from regfleet.run import known

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from regfleet import passwords, state_paths
 from regfleet.errors import PasswordError
-from regfleet.fleet.model import PasswordSource
+from regfleet.fleet.registries import PasswordSource
 from regfleet.state import StateDirectory
 
 

@@ -20,7 +20,8 @@ from making import (
 from regfleet.desired.resolve import clients_of, resolve
 from regfleet.doctor import program as doctor
 from regfleet.engines import ENGINES
-from regfleet.fleet.model import Login, PasswordSource, User
+from regfleet.fleet.clients import Login
+from regfleet.fleet.registries import PasswordSource, User
 from regfleet.look import request
 from regfleet.model.observed import OtherEngine
 from regfleet.plan.diff import diff

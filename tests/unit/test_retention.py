@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regfleet.errors import HostError
-from regfleet.fleet.model import Retention, Rule
+from regfleet.fleet.registries import Retention, Rule
 from regfleet.model.retention import Pushed
 from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed

@@ -8,7 +8,7 @@ import pytest
 from shells import parameters, run
 
 from regfleet.errors import HostError
-from regfleet.fleet.model import Retention, Rule
+from regfleet.fleet.registries import Retention, Rule
 from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed
 
@@ -59,7 +59,12 @@ KEPT = json.dumps(
             "metadata": "{}",
             "big-data-digests": {"manifest": DIGEST},
         },
-        {"id": "2f", "digest": NAMELESS, "layer": "3f", "metadata": '{"names":["r.lan:5000/no:1"]}'},
+        {
+            "id": "2f",
+            "digest": NAMELESS,
+            "layer": "3f",
+            "metadata": '{"names":["r.lan:5000/no:1"]}',
+        },
     ],
     separators=(",", ":"),
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from making import registry
 
 from regfleet import roles
-from regfleet.fleet.model import Gateway, Member, PasswordSource, Project, User
+from regfleet.fleet.registries import Gateway, Member, PasswordSource, Project, User
 from regfleet.roles import EVERYTHING, GRANTED, NOTHING, rights
 
 USERS = tuple(User(name, PasswordSource("generate")) for name in ("root", "alice", "bob", "carol"))

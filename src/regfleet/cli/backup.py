@@ -16,7 +16,8 @@ from regfleet.cli.options import file_and_name
 from regfleet.cli.runs import Common, confirm, running
 from regfleet.errors import EXIT_FAILED, EXIT_OK, HostError, UsageError
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.jobs.backup import BackupJob, BackupSubject
 from regfleet.jobs.restore import RestoreJob
 from regfleet.jobs.verification import Verification

@@ -11,7 +11,8 @@ from regfleet import image_work
 from regfleet.cli.runs import Common, confirm, running
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import EXIT_FAILED, EXIT_OK
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.jobs.audit import Audit
 from regfleet.jobs.collection import Collection, Subject
 from regfleet.jobs.interface import Job

@@ -8,7 +8,7 @@ from regfleet.cli.options import file_and_name
 from regfleet.errors import EXIT_OK, UsageError
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Registry, User
+from regfleet.fleet.registries import Registry, User
 from regfleet.registry_api.target import Credentials
 from regfleet.report.credentials import FORMATS
 from regfleet.run import images, known

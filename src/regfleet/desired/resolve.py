@@ -7,8 +7,11 @@ from dataclasses import replace
 
 from regfleet.engines import ENGINES
 from regfleet.engines.interface import ClientNeeds, EngineProxy, Trust
+from regfleet.fleet.clients import Client, EngineName, Mirror
 from regfleet.fleet.copies import Copy, copies
-from regfleet.fleet.model import Client, EngineName, Fleet, Json, Mirror, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
+from regfleet.fleet.values import Json
 from regfleet.http_proxy import no_proxy, with_login
 from regfleet.materials import Materials
 from regfleet.model.desired import DesiredHost, LoginEntry

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from regfleet.doctor.signs import Signs
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Plan

@@ -13,7 +13,8 @@ from regfleet.doctor import program
 from regfleet.doctor.case import Case, HostExam, RegistryExam
 from regfleet.doctor.signs import parse as parse_signs
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.look import parse as look
 from regfleet.model.desired import DesiredHost
 from regfleet.model.plan import Plan

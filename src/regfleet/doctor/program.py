@@ -12,7 +12,8 @@ from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.engines import ENGINES, REGISTRY_ENGINE
 from regfleet.fleet.copies import copies
 from regfleet.fleet.engine_rules import image_directories
-from regfleet.fleet.model import Fleet, Instance, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Instance, Registry
 from regfleet.look import request
 from regfleet.model.desired import DesiredHost
 from regfleet.model.service import at

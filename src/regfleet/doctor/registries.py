@@ -14,7 +14,7 @@ from regfleet.doctor.proxies import proxy_of
 from regfleet.doctor.signs import Try
 from regfleet.engines import ENGINES
 from regfleet.errors import UnreachableError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.model.desired import DesiredHost
 from regfleet.model.resource import Resource
 from regfleet.pki.names import endpoint_host

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from regfleet.documents.edited import after_comments, indentation, line_end, newline
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 Span = tuple[int, int]
 

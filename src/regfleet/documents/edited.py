@@ -19,7 +19,7 @@ from regfleet.documents.interface import (
     same,
     shown,
 )
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 _HINT = "Make this change in the file by hand, or write the lines around it in a simpler form."
 

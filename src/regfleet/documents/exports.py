@@ -17,7 +17,7 @@ from regfleet.documents.edited import (
     line_number,
 )
 from regfleet.documents.interface import Parts, parts
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PLAIN = re.compile(r"[^\"\\$`\x00-\x1f]*")  # nothing that sh expands between quotes

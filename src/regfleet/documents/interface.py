@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, MutableMapping
 from typing import TypeAlias
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.record import path
 
 __all__ = ["Document", "NotReadableError", "Parts", "parts", "path", "same", "shown"]

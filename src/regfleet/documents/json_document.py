@@ -18,7 +18,7 @@ from regfleet.documents.edited import EditedDocument, indentation, line_number, 
 from regfleet.documents.interface import NotReadableError, Parts, parts, same
 from regfleet.documents.json_scan import Node, scan
 from regfleet.documents.json_words import explained
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 BOM = "\ufeff"  # RFC 8259, 8.1: a parser may ignore a byte order mark
 

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from regfleet.documents.interface import Document, NotReadableError, parts, path, same, shown
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.desired import NOT_DECLARED, WantedSettings
 from regfleet.record import OwnedList, OwnedValue
 

@@ -24,7 +24,7 @@ from regfleet.documents.edited import (
 )
 from regfleet.documents.interface import NotReadableError, Parts, parts
 from regfleet.documents.sysconfig_scan import ALONE, Flag, Variable, flags, scan
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+,=~\[\]-]+", re.ASCII)
 _HINT = "Write the line as plain flags between quotes: {}='--flag value --flag value'."

@@ -28,7 +28,7 @@ from regfleet.documents.edited import (
 from regfleet.documents.interface import NotReadableError, Parts, parts, path
 from regfleet.documents.toml_scan import Pair, Section, Value, scan
 from regfleet.fleet import toml_text
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 
 def parse(text: str | None) -> TomlDocument:

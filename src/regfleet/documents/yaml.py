@@ -28,7 +28,7 @@ from regfleet.documents.edited import (
 )
 from regfleet.documents.interface import NotReadableError, Parts, parts
 from regfleet.documents.yaml_text import quoted
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 Pair: TypeAlias = "tuple[yaml.ScalarNode, yaml.Node]"
 

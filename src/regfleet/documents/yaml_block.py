@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from regfleet.documents.yaml_text import printable, quoted
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 # Words that every YAML reader takes for the text that they are (YAML 1.1 and 1.2).
 _PLAIN = re.compile(r"[A-Za-z/_]([A-Za-z0-9_./:-]*[A-Za-z0-9_./-])?\Z")

@@ -18,7 +18,8 @@ from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, by_registry
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.files import Directory
 from regfleet.model.observed import ObservedHost, OtherEngine

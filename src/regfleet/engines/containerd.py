@@ -18,7 +18,8 @@ from regfleet.engines.containerd_config import CERTS
 from regfleet.engines.docker_facts import version_of
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust, by_registry
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json, Mirror
+from regfleet.fleet.clients import EngineName, Mirror
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost, OtherEngine

@@ -16,7 +16,7 @@ from regfleet.documents import toml
 from regfleet.documents.interface import NotReadableError, path
 from regfleet.engines.docker_facts import version_of
 from regfleet.errors import HostError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.observed import ObservedHost, OtherEngine
 from regfleet.record import Owned

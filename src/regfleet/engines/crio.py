@@ -20,7 +20,7 @@ from regfleet.engines.podman import (
     registry_files,
 )
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName
+from regfleet.fleet.clients import EngineName
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import ActivateUnit, Change

@@ -29,7 +29,8 @@ from regfleet.engines.docker_proxy import DockerProxy
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Trust
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.values import Json
 from regfleet.http_proxy import without_login
 from regfleet.model.desired import NOT_DECLARED, DesiredHost, WantedSettings
 from regfleet.model.files import Directory, File, account_of

@@ -14,7 +14,7 @@ from regfleet.documents import json_document
 from regfleet.documents.interface import Document, path, same
 from regfleet.documents.merge import Merged
 from regfleet.engines import docker_facts as facts
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import ActivateDocker, Activation

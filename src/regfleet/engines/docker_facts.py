@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from regfleet.engines import installation
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 
 # dockerd(8), "Configuration reload behavior": what SIGHUP takes up. All else needs a restart.
 RELOADABLE = frozenset(

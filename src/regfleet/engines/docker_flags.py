@@ -16,7 +16,7 @@ from regfleet.engines import docker_facts as facts
 from regfleet.engines import docker_start
 from regfleet.engines.docker_start import Given
 from regfleet.errors import HostError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Activation, Change, EditFile

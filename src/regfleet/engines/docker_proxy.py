@@ -19,7 +19,7 @@ from regfleet.engines import docker_facts as facts
 from regfleet.engines import docker_start, edits
 from regfleet.engines.interface import ClientNeeds, EngineProxy
 from regfleet.engines.proxy import changes, is_drop_in
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.desired import PROXIES, DesiredHost, LoginEntry, WantedSettings
 from regfleet.model.files import Directory, File
 from regfleet.model.observed import ObservedHost

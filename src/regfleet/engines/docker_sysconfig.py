@@ -19,7 +19,8 @@ from regfleet.engines.docker import Docker
 from regfleet.engines.docker_activation import INSECURE, MIRRORS, slashed
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import ActivateDocker, Activation, Change, EditFile, Step

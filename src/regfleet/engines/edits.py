@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from regfleet.documents.interface import Document, NotReadableError, same
 from regfleet.documents.merge import Merged, merge
 from regfleet.errors import HostError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.desired import NOT_DECLARED, DesiredHost, WantedSettings
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Action, Activation, Change, EditFile, RemovePath, Step

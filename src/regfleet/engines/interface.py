@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from regfleet.fleet.model import EngineName, Json, Mirror
+from regfleet.fleet.clients import EngineName, Mirror
+from regfleet.fleet.values import Json
 from regfleet.http_proxy import HttpProxy
 from regfleet.model.desired import DesiredHost, LoginEntry, WantedSettings
 from regfleet.model.files import Directory, File

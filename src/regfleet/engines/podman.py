@@ -17,7 +17,7 @@ from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants, Tru
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
 from regfleet.fleet import toml_text
-from regfleet.fleet.model import EngineName, Mirror
+from regfleet.fleet.clients import EngineName, Mirror
 from regfleet.http_proxy import variables
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File

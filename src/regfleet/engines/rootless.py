@@ -29,7 +29,8 @@ from regfleet.engines.docker_activation import INSECURE, MIRRORS, Activator, sna
 from regfleet.engines.interface import ClientNeeds, EnginePlan, EngineWants
 from regfleet.engines.trust import certificates
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.files import Directory, File, account_of
 from regfleet.model.observed import ObservedEngine, ObservedHost, OtherEngine

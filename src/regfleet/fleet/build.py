@@ -8,33 +8,24 @@ from pathlib import Path
 
 from regfleet.fleet import defaults, hosts
 from regfleet.fleet.addresses import split_listen
+from regfleet.fleet.clients import Client, Login, Mirror
 from regfleet.fleet.findings import Table
 from regfleet.fleet.formats import age_seconds
-from regfleet.fleet.model import (
-    ALL_AT_ONCE,
-    LOCAL,
+from regfleet.fleet.machines import LOCAL, Host, Ssh
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import ALL_AT_ONCE, Promotion, Replication, Rollout, Smoke, Stage
+from regfleet.fleet.registries import (
     S3,
     Backup,
-    Client,
-    Fleet,
     Gateway,
-    Host,
     Limits,
-    Login,
     Member,
-    Mirror,
     PasswordSource,
     Project,
-    Promotion,
     Proxy,
     Registry,
-    Replication,
     Retention,
-    Rollout,
     Rule,
-    Smoke,
-    Ssh,
-    Stage,
     Tls,
     User,
     read_only_name,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from regfleet.fleet.model import Fleet, Host, Instance, Registry, Replication, read_only_name
+from regfleet.fleet.machines import Host
+from regfleet.fleet.model import Fleet
 from regfleet.fleet.patterns import meet
+from regfleet.fleet.policies import Replication
+from regfleet.fleet.registries import Instance, Registry, read_only_name
 
 
 @dataclass(frozen=True, slots=True)

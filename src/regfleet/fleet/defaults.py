@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from regfleet.fleet import hosts, schema
 from regfleet.fleet.addresses import HUB, HUB_HOSTS, check_endpoint, is_ipv6, split_listen
 from regfleet.fleet.findings import RefusedError, Table
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 
 DEFAULT_PORT = 5000  # of a registry whose endpoint is not written
 SSH_PORT = 22  # where neither the fleet file nor an SSH configuration says another

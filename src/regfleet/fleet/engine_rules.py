@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass
 from typing import Literal
 
-from regfleet.fleet.model import EngineName
+from regfleet.fleet.clients import EngineName
 from regfleet.fleet.schema import definition
 
 

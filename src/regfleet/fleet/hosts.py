@@ -10,7 +10,7 @@ from typing import NamedTuple, overload
 
 from regfleet.fleet.addresses import check_address, is_ipv6
 from regfleet.fleet.findings import RefusedError, Table
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 from regfleet.fleet.toml_text import shown
 
 MAX_HOSTS = 100_000

@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 from regfleet.errors import UsageError
 from regfleet.fleet.findings import RefusedError, did_you_mean
 from regfleet.fleet.hosts import expand
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 
 _LIKE_REGEX = re.compile(r"[\^$|()+\\{}~]|\.\*|^/.*/$")
 _RANGE = re.compile(r"\[[^\]]*:[^\]]*\]")

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from regfleet.fleet.addresses import HUB
+from regfleet.fleet.clients import Client
 from regfleet.fleet.findings import Finding
-from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.fleet.storage import is_in_home, is_volatile
 
 LEAST_MEMORY = 128 << 20

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from regfleet import roles
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.gateway import behind, nginx, policy, upstreams
 from regfleet.gateway.nginx import Front
 from regfleet.gateway.policy import Policy

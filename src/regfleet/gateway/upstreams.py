@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.gateway import behind
 from regfleet.gateway.places import Places
 from regfleet.model.service import at

@@ -19,7 +19,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
 
-from regfleet.fleet.model import Instance, Registry
+from regfleet.fleet.registries import Instance, Registry
 from regfleet.gateway.places import INNER_PORT, Places
 from regfleet.model.files import Directory, File
 from regfleet.model.service import Probe, Service, UnitRun

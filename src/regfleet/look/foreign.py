@@ -12,7 +12,7 @@ from typing import cast
 
 from regfleet.documents import yaml
 from regfleet.documents.interface import NotReadableError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.foreign import Foreign, Mount
 
 # Keys of `storage` that are no driver (distribution, docs/configuration.md, "storage").

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from regfleet.fleet.clients import EngineName
 from regfleet.fleet.engine_rules import default_engine
-from regfleet.fleet.model import EngineName, Json
 from regfleet.fleet.schedules import Schedule
+from regfleet.fleet.values import Json
 from regfleet.model.files import Directory, File
 from regfleet.model.service import Image, Service
 from regfleet.secret import Secret

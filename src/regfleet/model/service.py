@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from regfleet.fleet.engine_rules import default_engine
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.files import Directory, File
 
 ServiceKind = Literal["container", "compose", "unit"]

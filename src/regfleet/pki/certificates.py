@@ -12,7 +12,7 @@ from cryptography import x509
 
 from regfleet import state_paths
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.pki import given, pem
 from regfleet.pki.authority import Authority, fleet_ca, nearly_over
 from regfleet.pki.names import certificate_names, server_names

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.pki import pem
 from regfleet.pki.names import certificate_names, covers, endpoint_host
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from cryptography import x509
 
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 
 # Letters, digits, hyphens (RFC 5890, LDH) and the underscore that Go's verifier lets pass
 # (crypto/x509, validHostname): 63 to a label, 253 in all (RFC 1035, 2.3.4).

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from regfleet.fleet.model import Project, Registry
+from regfleet.fleet.registries import Project, Registry
 from regfleet.model.checks import Check, Verdict
 from regfleet.registry_api import tiny
 from regfleet.registry_api.answers import MANIFEST_TYPES, Answer

@@ -12,7 +12,7 @@ import paramiko
 from urllib3.util.ssltransport import SSLTransport
 
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.pki.names import endpoint_host
 from regfleet.registry_api.bounds import REQUEST, Allowance
 from regfleet.registry_api.channel import explain_channel

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from regfleet.errors import UsageError
-from regfleet.fleet.model import Client, Fleet
+from regfleet.fleet.clients import Client
+from regfleet.fleet.model import Fleet
 from regfleet.fleet.selection import matching, select
 from regfleet.rehearse.images import NOT_TO_BE_HAD, SUITES
 

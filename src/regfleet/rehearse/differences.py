@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from regfleet.fleet.model import LOCAL, Fleet
+from regfleet.fleet.machines import LOCAL
+from regfleet.fleet.model import Fleet
 from regfleet.model.names import counted, listed
 from regfleet.rehearse.casting import Cast
 from regfleet.rehearse.images import FALLBACK, variant_for

@@ -6,24 +6,23 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from regfleet.fleet import toml_text
-from regfleet.fleet.model import (
-    ALL_AT_ONCE,
+from regfleet.fleet.clients import Client
+from regfleet.fleet.machines import Host
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import ALL_AT_ONCE, Replication
+from regfleet.fleet.registries import (
     Backup,
-    Client,
-    Fleet,
     Gateway,
-    Host,
-    Json,
     PasswordSource,
     Project,
     Proxy,
     Registry,
-    Replication,
     Retention,
     Tls,
     User,
     read_only_name,
 )
+from regfleet.fleet.values import Json
 from regfleet.model.service import at
 
 Table: TypeAlias = "dict[str, Json]"

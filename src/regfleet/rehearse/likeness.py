@@ -12,18 +12,11 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from regfleet.desired.resolve import clients_of, registries_on
-from regfleet.fleet.model import (
-    LOCAL,
-    Client,
-    Fleet,
-    Host,
-    PasswordSource,
-    Registry,
-    Replication,
-    Smoke,
-    Tls,
-    User,
-)
+from regfleet.fleet.clients import Client
+from regfleet.fleet.machines import LOCAL, Host
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Replication, Smoke
+from regfleet.fleet.registries import PasswordSource, Registry, Tls, User
 from regfleet.pki.names import canonical
 from regfleet.rehearse import resolving
 from regfleet.rehearse.casting import Cast, used_by

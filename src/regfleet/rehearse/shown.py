@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.checks import Check, Verdict
 from regfleet.model.names import listed
 from regfleet.model.report import Report

@@ -10,7 +10,8 @@ from pathlib import Path
 from regfleet import passwords
 from regfleet.errors import CertificateError, PasswordError
 from regfleet.fleet.addresses import HUB_HOSTS
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.pki import given
 from regfleet.rehearse.images import Seeds
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, gateway_of

@@ -10,7 +10,7 @@ from shlex import quote
 
 from regfleet import shell
 from regfleet.errors import HostError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.copies import CopyOutcome
 from regfleet.replication import outcome
 from regfleet.replication.settings import text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.copies import COUNTS, STATES, CopyOutcome
 
 _MOST = 1 << 60

@@ -6,7 +6,10 @@ import json
 from collections.abc import Mapping
 
 from regfleet.fleet.copies import Copy
-from regfleet.fleet.model import Fleet, Host, Json, Proxy, Registry
+from regfleet.fleet.machines import Host
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Proxy, Registry
+from regfleet.fleet.values import Json
 from regfleet.http_proxy import no_proxy
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import at

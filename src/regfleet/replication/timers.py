@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 
 from regfleet.fleet.copies import Copy
-from regfleet.fleet.model import Json
 from regfleet.fleet.schedules import Schedule
+from regfleet.fleet.values import Json
 from regfleet.model.desired import Timer
 from regfleet.model.files import Directory, File
 from regfleet.replication.now import engine_text

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from regfleet import state_paths
-from regfleet.fleet.model import Fleet, Registry, User
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry, User
 from regfleet.model.names import counted
 from regfleet.passwords import generated_file
 from regfleet.report.lines import show, show_whole

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regfleet.errors import NotApprovedError, RegfleetError, UsageError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.report.as_json import VERSION
 
 _COMPARED = ("action", "activation", "diff", "parts")

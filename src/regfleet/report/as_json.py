@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import get_args
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.checks import Verdict
 from regfleet.model.plan import Part
 from regfleet.model.report import HostReport, Origin, Report, Status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.audit import Audited
 from regfleet.model.report import Report
 from regfleet.report.status_json import VERSION, printable

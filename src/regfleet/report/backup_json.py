@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.backups import BackedUp, KeptBackups, LeftOut, Restored, Verified
 from regfleet.model.report import Report
 from regfleet.report.audit_json import registry as audited

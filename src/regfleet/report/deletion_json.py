@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.deletions import Deletion, Deletions
 from regfleet.report.status_json import VERSION, printable
 

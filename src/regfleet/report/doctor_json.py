@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from regfleet.doctor.causes import Recognised, fill
 from regfleet.doctor.diagnose import Diagnosis
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.report.resource_text import found_text
 from regfleet.report.status_json import printable
 

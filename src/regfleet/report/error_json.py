@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from regfleet.errors import FleetFileError, RegfleetError
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.terminal.cleaning import escape_json
 
 VERSION = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.image_work import Entry
 from regfleet.journal import Run
 from regfleet.model.resource import Resource

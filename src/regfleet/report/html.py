@@ -15,7 +15,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from regfleet import __version__, state_paths
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.materials import Materials
 from regfleet.model.copies import CopyStatus
 from regfleet.model.report import Report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.contents import Tag
 from regfleet.model.images import RegistryImages
 from regfleet.report.status_json import VERSION, printable

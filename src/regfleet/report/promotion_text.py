@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.text import Text
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.promotions import Gate, Log
 from regfleet.report.lines import show
 from regfleet.report.status_json import VERSION, printable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.report.status_json import VERSION, printable
 from regfleet.run.pruning import Pruning
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.model.copies import CopyOutcome, CopyStatus
 from regfleet.model.records import JobStatus
 from regfleet.model.status import (

@@ -9,7 +9,8 @@ from typing import Literal
 from regfleet.errors import UsageError
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.formats import is_repository
-from regfleet.fleet.model import Fleet, Registry, Role
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry, Role
 from regfleet.fleet.toml_text import shown
 from regfleet.roles import Actions, may_list, project_of, rights
 

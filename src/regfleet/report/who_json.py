@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from regfleet.fleet.model import Json
+from regfleet.fleet.values import Json
 from regfleet.report.status_json import VERSION, printable
 from regfleet.report.who import RegistryRights, Row, Subject
 from regfleet.roles import Actions

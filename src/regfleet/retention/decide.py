@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from regfleet.fleet.model import Retention, Rule
+from regfleet.fleet.registries import Retention, Rule
 from regfleet.model.retention import Doomed, Pushed
 from regfleet.registry_api.deletion import subject_of
 

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 import gevent.pool
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.materials import Materials, RegistryMaterial
 from regfleet.registry_api import bounds
 from regfleet.registry_api.answers import Answer, refusal

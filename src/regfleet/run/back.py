@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from regfleet import record, roles
 from regfleet.desired.resolve import clients_of
 from regfleet.errors import HostError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.journal import Run
 from regfleet.model.observed import ObservedHost
 from regfleet.record import Owned

@@ -10,7 +10,8 @@ from regfleet import backup_state, passwords
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import HostError, UsageError
 from regfleet.fleet.findings import did_you_mean
-from regfleet.fleet.model import Backup, Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Backup, Registry
 from regfleet.fleet.selection import registries_with
 from regfleet.jobs import backup as job
 from regfleet.jobs.backup import BackupSubject, Place

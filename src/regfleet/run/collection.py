@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from regfleet.desired.resolve import registries_on
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.jobs.collection import Meeting, Subject
 from regfleet.model.desired import DesiredHost
 from regfleet.model.service import ComposeRun, Service

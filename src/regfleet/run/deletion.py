@@ -7,7 +7,8 @@ from itertools import groupby
 
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.model.deletions import Deletion, Deletions, ImageName
 from regfleet.registry_api import answers, bounds, deletion
 from regfleet.registry_api.client import RegistryClient

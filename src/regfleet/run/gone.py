@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from regfleet import members
 from regfleet.errors import UsageError
+from regfleet.fleet.clients import Client
 from regfleet.fleet.engine_rules import default_engine
-from regfleet.fleet.model import Client, Fleet
+from regfleet.fleet.model import Fleet
 from regfleet.members import Member
 from regfleet.model.desired import DesiredHost
 from regfleet.state import StateDirectory

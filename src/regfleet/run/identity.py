@@ -15,7 +15,8 @@ from urllib.parse import unquote
 from regfleet import htpasswd, state_paths
 from regfleet.desired.resolve import clients_of
 from regfleet.errors import UsageError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.materials import Materials
 from regfleet.model.desired import DesiredHost
 from regfleet.model.names import counted, listed

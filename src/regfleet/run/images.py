@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.model.images import RegistryImages
 from regfleet.registry_api import bounds, contents
 from regfleet.registry_api.client import RegistryClient

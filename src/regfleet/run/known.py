@@ -18,7 +18,8 @@ from regfleet import archives, htpasswd, passwords, state_paths
 from regfleet.desired.resolve import resolve
 from regfleet.errors import CertificateError, PasswordError, RegfleetError
 from regfleet.fleet.copies import copies
-from regfleet.fleet.model import Fleet, Registry, User
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry, User
 from regfleet.look.request import login_digest
 from regfleet.materials import (
     Materials,

@@ -16,7 +16,9 @@ from pathlib import Path
 from regfleet import local_command, promotions
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
-from regfleet.fleet.model import Fleet, Promotion, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Promotion
+from regfleet.fleet.registries import Registry
 from regfleet.promotions import Gate, Log
 from regfleet.replication import engine
 from regfleet.replication.settings import side

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from regfleet.engines import ENGINES
 from regfleet.errors import RegfleetError, UsageError
-from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.fleet.clients import Client
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.fleet.selection import registries_with
 from regfleet.jobs.collection import Collection
 from regfleet.model.deletions import Deletion, Deletions, ImageName

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import Registry
+from regfleet.fleet.registries import Registry
 from regfleet.model.checks import Check, Verdict
 from regfleet.registry_api import tiny
 from regfleet.registry_api.checks import negative_checks

@@ -11,7 +11,11 @@ from regfleet import state_paths
 from regfleet.errors import HostError, RegfleetError, UsageError
 from regfleet.fleet.copies import Copy, copies
 from regfleet.fleet.findings import did_you_mean
-from regfleet.fleet.model import Fleet, Host, Json, Promotion, Registry, Replication
+from regfleet.fleet.machines import Host
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Promotion, Replication
+from regfleet.fleet.registries import Registry
+from regfleet.fleet.values import Json
 from regfleet.materials import copies_password
 from regfleet.model.copies import CopyOutcome
 from regfleet.registry_api.bounds import Allowance, Bounds

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-from regfleet.fleet.model import Fleet, Rollout
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Rollout
 
 
 def waves(hosts: Sequence[str], rollout: Rollout) -> list[tuple[str, ...]]:

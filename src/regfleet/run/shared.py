@@ -7,7 +7,8 @@ from shlex import quote
 
 from regfleet import shell
 from regfleet.errors import HostError, RegfleetError
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.run.work import Work
 from regfleet.shell import frame
 from regfleet.ssh.limits import LOOK_SECONDS

@@ -19,7 +19,8 @@ from regfleet.desired.resolve import clients_of, registries_on
 from regfleet.engines import ENGINES
 from regfleet.errors import CertificateError, RegfleetError
 from regfleet.fleet.copies import copies
-from regfleet.fleet.model import Fleet, Registry
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.look import guesses
 from regfleet.model.plan import Plan
 from regfleet.model.status import (

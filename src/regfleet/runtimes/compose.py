@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from regfleet.fleet.model import EngineName, Instance, Json, Registry
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.registries import Instance, Registry
+from regfleet.fleet.values import Json
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import Directory
 from regfleet.model.service import ComposeRun, Image, Service, at

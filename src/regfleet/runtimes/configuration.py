@@ -6,7 +6,8 @@ import json
 import re
 
 from regfleet.documents.yaml_text import printable
-from regfleet.fleet.model import S3, Json, Registry
+from regfleet.fleet.registries import S3, Registry
+from regfleet.fleet.values import Json
 from regfleet.gateway import files as gateway
 from regfleet.materials import RegistryMaterial
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from regfleet.fleet.model import EngineName, Instance, Registry
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.registries import Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import ContainerRun, Image, Service, at
 from regfleet.runtimes import configuration, files, fronted

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from regfleet import http_proxy, roles
-from regfleet.fleet.model import Instance, Registry
+from regfleet.fleet.registries import Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.files import Directory, File
 from regfleet.model.service import Image, Run, Service, registry_probe

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from regfleet.fleet.model import Instance, Registry
+from regfleet.fleet.registries import Instance, Registry
 from regfleet.gateway import files as gateway
 from regfleet.gateway import nginx, vip
 from regfleet.gateway.places import DIRECT_PORT, REGISTRY_PORT, USERS_PORT, Places, behind

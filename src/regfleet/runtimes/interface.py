@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from regfleet.fleet.model import EngineName, Instance, Registry
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.registries import Instance, Registry
 from regfleet.materials import RegistryMaterial
 from regfleet.model.service import Image, Service
 

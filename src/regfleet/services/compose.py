@@ -9,7 +9,8 @@ from typing import cast
 
 from regfleet.documents import yaml_block
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import File
 from regfleet.model.observed import ObservedHost

@@ -11,7 +11,8 @@ from shlex import quote
 from regfleet.documents import json_document
 from regfleet.documents.interface import NotReadableError, parts
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName, Json
+from regfleet.fleet.clients import EngineName
+from regfleet.fleet.values import Json
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import DOCKER_PLACE, ObservedHost
 from regfleet.model.service import ContainerRun, Service, ServiceKind

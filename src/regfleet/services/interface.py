@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from regfleet.fleet.model import EngineName
+from regfleet.fleet.clients import EngineName
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Change, InstallEngine, Step

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from shlex import quote
 
 from regfleet.errors import HostError
-from regfleet.fleet.model import EngineName
+from regfleet.fleet.clients import EngineName
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedHost
 from regfleet.model.plan import Change, InstallProgram, Step

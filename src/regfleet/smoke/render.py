@@ -10,7 +10,9 @@ from shlex import quote
 
 from regfleet import shell
 from regfleet.desired.resolve import clients_of
-from regfleet.fleet.model import Fleet, Login, Registry
+from regfleet.fleet.clients import Login
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.roles import Action, place_in, project_of, rights
 from regfleet.shell import frame
 

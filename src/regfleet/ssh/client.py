@@ -26,7 +26,7 @@ from regfleet.ssh.transport import Transport
 from regfleet.ssh.unreachable import ERRORS, unreachable
 
 if TYPE_CHECKING:
-    from regfleet.fleet.model import Host
+    from regfleet.fleet.machines import Host
     from regfleet.ssh.way import Way
 
 _LOGINS = 20  # connections for one login; each offers some keys

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from regfleet.errors import RegfleetError
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Fleet, Host
+from regfleet.fleet.machines import Host
+from regfleet.fleet.model import Fleet
 from regfleet.fleet.selection import select
 from regfleet.ssh import way
 from regfleet.ssh.control_socket import socket_to_use

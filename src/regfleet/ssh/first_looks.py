@@ -15,7 +15,7 @@ from gevent import Greenlet
 from gevent.event import Event
 
 from regfleet.errors import HostError, RegfleetError
-from regfleet.fleet.model import Host
+from regfleet.fleet.machines import Host
 from regfleet.shell.command import shell_command
 from regfleet.ssh import sudo_password
 from regfleet.ssh.control_socket import socket_to_use

@@ -17,7 +17,7 @@ import gevent
 from gevent.os import make_nonblocking, nb_read
 from gevent.subprocess import PIPE, Popen
 
-from regfleet.fleet.model import Ssh
+from regfleet.fleet.machines import Ssh
 from regfleet.ssh import openssh_files
 from regfleet.ssh.limits import CONNECT_SECONDS
 from regfleet.ssh.openssh import includes, quoted, temporary_file

@@ -11,7 +11,7 @@ from pyinfra.api.host import Host as PyinfraHost
 from pyinfra.context import ctx_host, ctx_state
 
 from regfleet.errors import HostError
-from regfleet.fleet.model import Host
+from regfleet.fleet.machines import Host
 from regfleet.model.observed import ObservedHost
 from regfleet.model.service import Image
 from regfleet.registry_api.tunnel import Dial

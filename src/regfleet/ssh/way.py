@@ -13,7 +13,7 @@ from pathlib import Path
 
 from regfleet.errors import UnreachableError
 from regfleet.fleet.defaults import SSH_PORT
-from regfleet.fleet.model import Host, HostKeyChecking, Ssh
+from regfleet.fleet.machines import Host, HostKeyChecking, Ssh
 from regfleet.ssh import openssh_kept
 from regfleet.ssh.limits import CONNECT_SECONDS
 from regfleet.ssh.openssh_files import ALGORITHMS

@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from regfleet.errors import UnreachableError
-from regfleet.fleet.model import Host, HostKeyChecking
+from regfleet.fleet.machines import Host, HostKeyChecking
 from regfleet.ssh import openssh_kept
 from regfleet.ssh.openssh_kept import ConfigurationError
 from regfleet.ssh.way import Way, kept, question, way

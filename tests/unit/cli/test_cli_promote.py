@@ -8,7 +8,7 @@ import pytest
 from regfleet.cli import promote, watch
 from regfleet.cli.watch import Lines
 from regfleet.errors import HostError
-from regfleet.fleet.model import Promotion, Stage
+from regfleet.fleet.policies import Promotion, Stage
 from regfleet.run.promoting import Subject
 
 STAGE = Promotion("production", Stage("main", "staging/"), Stage("main", "prod/"))

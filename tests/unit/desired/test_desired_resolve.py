@@ -8,7 +8,9 @@ from making import client, fleet, host, material, materials, registry, with_logi
 
 from regfleet.desired.resolve import clients_of, emptied, registries_on, resolve
 from regfleet.documents.interface import path
-from regfleet.fleet.model import Mirror, Smoke, Tls
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.policies import Smoke
+from regfleet.fleet.registries import Tls
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.record import DAEMON_JSON
 

@@ -30,7 +30,7 @@ from regfleet.errors import (
     UnreachableError,
     UnreadLoginError,
 )
-from regfleet.fleet.model import Gateway, Tls
+from regfleet.fleet.registries import Gateway, Tls
 from regfleet.model.files import File
 from regfleet.model.observed import ObservedPath
 from regfleet.model.plan import Change, Plan

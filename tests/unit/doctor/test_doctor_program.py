@@ -12,8 +12,10 @@ from making import MARK, client, container, desired, fleet, host, login, registr
 
 from regfleet.doctor import program
 from regfleet.doctor.signs import parse
+from regfleet.fleet.clients import Mirror
 from regfleet.fleet.engine_rules import image_directories
-from regfleet.fleet.model import Mirror, Proxy, Replication, Tls
+from regfleet.fleet.policies import Replication
+from regfleet.fleet.registries import Proxy, Tls
 from regfleet.look import request
 from regfleet.shell import frame
 

@@ -6,7 +6,8 @@ from making import client, fleet, host, materials, observed
 from regfleet.desired.resolve import resolve
 from regfleet.engines import ENGINES
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror, Proxy
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.registries import Proxy
 from regfleet.model.observed import OtherEngine
 from regfleet.model.plan import ActivateUnit
 from regfleet.record import Owned

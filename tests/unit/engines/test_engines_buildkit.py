@@ -8,7 +8,7 @@ from regfleet.engines import ENGINES
 from regfleet.engines.buildkit import CERTS, CONFIG
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.observed import OtherEngine
 from regfleet.model.plan import ActivateUnit, EditFile, RemovePath
 from regfleet.record import Owned

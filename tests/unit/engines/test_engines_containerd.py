@@ -11,7 +11,7 @@ from regfleet.engines import ENGINES
 from regfleet.engines.containerd import CERTS, Containerd
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.desired import WantedSettings
 from regfleet.model.observed import ObservedPath, OtherEngine
 from regfleet.model.plan import ActivateUnit, EditFile, RemovePath

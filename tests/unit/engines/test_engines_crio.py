@@ -7,7 +7,7 @@ from regfleet.engines.crio import Crio
 from regfleet.engines.interface import ClientNeeds, EnginePlan, Trust
 from regfleet.engines.podman import DROP_INS, Podman, drop_in_path
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.observed import ObservedPath, OtherEngine
 from regfleet.model.plan import ActivateUnit
 from regfleet.model.resource import Resource

@@ -12,7 +12,7 @@ from regfleet.engines import ENGINES, docker_facts
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.desired import DesiredHost, WantedSettings
 from regfleet.model.files import Directory
 from regfleet.model.plan import ActivateDocker, EditFile, InstallEngine, RemovePath, StartEngine

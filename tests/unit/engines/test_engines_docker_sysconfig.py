@@ -10,7 +10,7 @@ from regfleet.engines import ENGINES
 from regfleet.engines.docker_sysconfig import FILE
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.desired import WantedSettings
 from regfleet.model.plan import ActivateDocker, EditFile, InstallEngine, RemovePath, StartEngine
 from regfleet.record import DAEMON_JSON, Owned, OwnedEdit, OwnedList

@@ -8,7 +8,8 @@ from making import client, engine, fleet, materials, observed, registry, with_lo
 from regfleet.desired.resolve import resolve
 from regfleet.engines import ENGINES
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror, Tls
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.registries import Tls
 from regfleet.model.observed import OtherEngine
 from regfleet.model.plan import EditFile
 from regfleet.plan.diff import diff

@@ -10,7 +10,7 @@ from regfleet.desired.resolve import resolve
 from regfleet.engines.interface import ClientNeeds, EnginePlan, Trust
 from regfleet.engines.podman import CERTS, DROP_INS, Podman, drop_in_path, registry_files
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.observed import ObservedPath, OtherEngine
 from regfleet.model.plan import InstallEngine, ShowSettings
 from regfleet.model.resource import Resource

@@ -11,7 +11,7 @@ from regfleet.desired.resolve import emptied, resolve
 from regfleet.engines import ENGINES
 from regfleet.engines.docker_proxy import masked
 from regfleet.errors import HostError
-from regfleet.fleet.model import PasswordSource, Proxy, User
+from regfleet.fleet.registries import PasswordSource, Proxy, User
 from regfleet.look.request import login_digest
 from regfleet.model.desired import PROXIES
 from regfleet.model.observed import ObservedPath, OtherEngine

@@ -8,7 +8,7 @@ from regfleet import record
 from regfleet.engines import ENGINES
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.observed import ObservedPath, OtherEngine
 from regfleet.model.plan import ActivateUnit, EditFile, RemovePath
 from regfleet.record import Owned

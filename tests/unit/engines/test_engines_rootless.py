@@ -9,7 +9,7 @@ from regfleet.documents.interface import path
 from regfleet.engines.interface import ClientNeeds, EngineProxy, Trust
 from regfleet.engines.rootless import Rootless
 from regfleet.errors import HostError
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.model.desired import PROXIES
 from regfleet.model.observed import ObservedPath, OtherEngine
 from regfleet.model.plan import ActivateOwn, EditFile, RemovePath

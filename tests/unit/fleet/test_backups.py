@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from regfleet.errors import Mistake
-from regfleet.fleet.model import Backup, Fleet, PasswordSource
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Backup, PasswordSource
 from regfleet.fleet.schedules import Schedule
 
 HEAD = 'version = 1\nname = "acme"\n'

@@ -8,23 +8,12 @@ from pathlib import Path
 import pytest
 
 from regfleet.errors import EXIT_USAGE, FleetFileError, Mistake
+from regfleet.fleet.clients import Login, Mirror
 from regfleet.fleet.load import load
-from regfleet.fleet.model import (
-    ALL_AT_ONCE,
-    Fleet,
-    Gateway,
-    Host,
-    Login,
-    Member,
-    Mirror,
-    PasswordSource,
-    Project,
-    Rollout,
-    Smoke,
-    Ssh,
-    Tls,
-    User,
-)
+from regfleet.fleet.machines import Host, Ssh
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import ALL_AT_ONCE, Rollout, Smoke
+from regfleet.fleet.registries import Gateway, Member, PasswordSource, Project, Tls, User
 from regfleet.fleet.schema import defaults
 
 Loads = Callable[[str], Fleet]

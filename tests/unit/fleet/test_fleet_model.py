@@ -3,7 +3,8 @@
 import pytest
 from making import client, fleet, host, registry, with_login
 
-from regfleet.fleet.model import Instance, Mirror
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.registries import Instance
 
 TWO = (host("reg1"), host("reg2"))
 

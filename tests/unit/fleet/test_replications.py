@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from regfleet.errors import Mistake
 from regfleet.fleet import patterns
-from regfleet.fleet.model import Fleet, Promotion, Replication, Stage
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.policies import Promotion, Replication, Stage
 
 HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from regfleet.errors import Mistake
-from regfleet.fleet.model import Fleet, Retention, Rule
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Retention, Rule
 
 HEAD = 'version = 1\nname = "acme"\n'
 MAIN = '[registry.main]\nhosts = ["reg1.example.com"]\n'

@@ -24,7 +24,7 @@ import pytest
 from making import registry as make_registry
 
 from regfleet import htpasswd
-from regfleet.fleet.model import Gateway, Member, PasswordSource, Project, Registry, User
+from regfleet.fleet.registries import Gateway, Member, PasswordSource, Project, Registry, User
 from regfleet.gateway import files, nginx
 from regfleet.gateway.places import behind
 from regfleet.gateway.upstreams import Upstreams

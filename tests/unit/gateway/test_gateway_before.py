@@ -16,7 +16,7 @@ from gateway_stand import Stand, free_port, program, put
 from making import registry as make_registry
 
 from regfleet import htpasswd
-from regfleet.fleet.model import Gateway, PasswordSource, User
+from regfleet.fleet.registries import Gateway, PasswordSource, User
 from regfleet.gateway import behind
 from regfleet.gateway.upstreams import Upstreams
 from regfleet.materials import Behind

@@ -12,7 +12,7 @@ from gateway_stand import PROJECTS, Answer
 from making import MARK
 
 from regfleet.doctor.causes import recognise
-from regfleet.fleet.model import Member, Project, Tls
+from regfleet.fleet.registries import Member, Project, Tls
 from regfleet.look import guesses
 from regfleet.model.status import WrongLogins
 from regfleet.registry_api import answers

@@ -3,7 +3,7 @@
 import pytest
 from making import registry as make_registry
 
-from regfleet.fleet.model import Gateway, Member, PasswordSource, Project, User
+from regfleet.fleet.registries import Gateway, Member, PasswordSource, Project, User
 from regfleet.registry_api import tiny
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import RegistryError

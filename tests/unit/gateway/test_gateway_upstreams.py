@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from making import host, registry
 
-from regfleet.fleet.model import S3, Gateway
+from regfleet.fleet.registries import S3, Gateway
 from regfleet.gateway import nginx
 from regfleet.gateway.places import behind
 from regfleet.gateway.upstreams import upstreams

@@ -21,7 +21,7 @@ from making import MARK, desired, login, parse_look, registry
 
 from regfleet import record, roles
 from regfleet.engines import ENGINES
-from regfleet.fleet.model import Member, Project
+from regfleet.fleet.registries import Member, Project
 from regfleet.look import ports, request
 from regfleet.model.files import Directory, File
 from regfleet.record import Owned, OwnedEdit, OwnedValue

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from regfleet.fleet.model import Host, Registry, Ssh, Tls
+from regfleet.fleet.machines import Host, Ssh
+from regfleet.fleet.registries import Registry, Tls
 from regfleet.state import StateDirectory
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Tls
+from regfleet.fleet.registries import Tls
 from regfleet.pki import pem
 from regfleet.pki.authority import new_authority
 from regfleet.pki.certificates import FleetCertificates, reissue_reason

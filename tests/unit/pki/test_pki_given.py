@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Tls
+from regfleet.fleet.registries import Tls
 from regfleet.pki import pem
 from regfleet.pki.certificates import FleetCertificates
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regfleet.errors import CertificateError
-from regfleet.fleet.model import Tls
+from regfleet.fleet.registries import Tls
 from regfleet.pki.names import canonical, certificate_names, covers, endpoint_host, server_names
 
 

@@ -23,7 +23,8 @@ from regfleet import record, roles
 from regfleet.engines.docker import Docker
 from regfleet.engines.interface import ClientNeeds, Trust
 from regfleet.errors import HostError
-from regfleet.fleet.model import Member, Mirror, Project
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.registries import Member, Project
 from regfleet.look.request import login_digest
 from regfleet.model.desired import DesiredHost
 from regfleet.model.files import Directory, File

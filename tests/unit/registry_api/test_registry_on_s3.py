@@ -6,7 +6,7 @@ import pytest
 from making import material, registry
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import S3
+from regfleet.fleet.registries import S3
 from regfleet.runtimes import configuration
 from regfleet.secret import Secret
 

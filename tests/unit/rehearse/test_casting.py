@@ -2,7 +2,8 @@ import pytest
 from making import client, fleet, host, registry
 
 from regfleet.errors import UsageError
-from regfleet.fleet.model import Login, Mirror, Tls
+from regfleet.fleet.clients import Login, Mirror
+from regfleet.fleet.registries import Tls
 from regfleet.rehearse.casting import MOST_HOSTS, cast
 
 

@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 from making import client, fleet, host, registry
 
-from regfleet.fleet.model import LOCAL, Host, Login, Mirror, PasswordSource, Ssh, Tls, User
+from regfleet.fleet.clients import Login, Mirror
+from regfleet.fleet.machines import LOCAL, Host, Ssh
+from regfleet.fleet.registries import PasswordSource, Tls, User
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.differences import of_any_fleet, of_this_fleet
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, likeness

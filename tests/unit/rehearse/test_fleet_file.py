@@ -8,29 +8,22 @@ from pathlib import Path
 import pytest
 from making import client, fleet, host, registry
 
+from regfleet.fleet.clients import Client, Login, Mirror
 from regfleet.fleet.load import load
-from regfleet.fleet.model import (
-    ALL_AT_ONCE,
-    LOCAL,
+from regfleet.fleet.machines import LOCAL, Host, Ssh
+from regfleet.fleet.policies import ALL_AT_ONCE, Replication, Rollout, Smoke
+from regfleet.fleet.registries import (
     S3,
     Backup,
-    Client,
     Gateway,
-    Host,
     Limits,
-    Login,
     Member,
-    Mirror,
     PasswordSource,
     Project,
     Proxy,
     Registry,
-    Replication,
     Retention,
-    Rollout,
     Rule,
-    Smoke,
-    Ssh,
     Tls,
     User,
 )

@@ -7,7 +7,9 @@ import pytest
 from making import client, fleet, host, registry
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import LOCAL, Gateway, Host, Login, Mirror, PasswordSource, Ssh, Tls, User
+from regfleet.fleet.clients import Login, Mirror
+from regfleet.fleet.machines import LOCAL, Host, Ssh
+from regfleet.fleet.registries import Gateway, PasswordSource, Tls, User
 from regfleet.rehearse.casting import cast
 from regfleet.rehearse.likeness import SMOKE, ImageStandIn, StandIns, likeness, settled
 

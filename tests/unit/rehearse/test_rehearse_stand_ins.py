@@ -5,7 +5,8 @@ import pytest
 from making import NOW, client, fleet, host, registry
 
 from regfleet.errors import RegfleetError
-from regfleet.fleet.model import PasswordSource, Smoke, Tls, User
+from regfleet.fleet.policies import Smoke
+from regfleet.fleet.registries import PasswordSource, Tls, User
 from regfleet.pki import pem
 from regfleet.pki.authority import new_authority
 from regfleet.rehearse import stand_ins

@@ -10,7 +10,7 @@ from making import fleet, host, registry
 from regfleet import timers
 from regfleet.errors import HostError, UsageError
 from regfleet.fleet.copies import copies, logins_on
-from regfleet.fleet.model import Replication
+from regfleet.fleet.policies import Replication
 from regfleet.look.parse import parse
 from regfleet.materials import RegistryMaterial
 from regfleet.model.copies import CopyOutcome, CopyStatus

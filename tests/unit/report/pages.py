@@ -2,7 +2,8 @@
 
 from making import NOW, client, fleet, host, registry
 
-from regfleet.fleet.model import Mirror, Tls
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.registries import Tls
 from regfleet.model.checks import Check
 from regfleet.model.plan import Change, Plan
 from regfleet.model.report import HostReport, Report

@@ -15,7 +15,7 @@ import pytest
 from making import CANARY, NOW, client, fleet, host, material, materials
 from pages import CHANGES, REFUSALS, bad_day, failed, page, passed, run
 
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.fleet.schedules import Schedule
 from regfleet.model.checks import Check
 from regfleet.model.copies import CopyOutcome, CopyStatus

@@ -7,7 +7,8 @@ from making import client, fleet, host, observed, registry
 
 from regfleet import roles
 from regfleet.errors import HostError
-from regfleet.fleet.model import Login, Member, Project
+from regfleet.fleet.clients import Login
+from regfleet.fleet.registries import Member, Project
 from regfleet.journal import HostRun, Run
 from regfleet.record import Owned, OwnedLogin, OwnedService
 from regfleet.run.back import (

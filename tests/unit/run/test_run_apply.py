@@ -12,7 +12,7 @@ from making import SALT, client, desired, fleet, host, materials, observed, regi
 from reports import FILE
 
 from regfleet.errors import HostError, InterruptedRunError, RegfleetError, UnreachableError
-from regfleet.fleet.model import Rollout
+from regfleet.fleet.policies import Rollout
 from regfleet.jobs.running import Ended
 from regfleet.model.checks import Check
 from regfleet.model.plan import Plan

@@ -7,7 +7,7 @@ from making import fleet, material, materials, registry
 
 from regfleet.desired.resolve import resolve
 from regfleet.errors import PasswordError
-from regfleet.fleet.model import S3, Retention
+from regfleet.fleet.registries import S3, Retention
 from regfleet.registry_api.target import Credentials
 from regfleet.run.collection import collector, rounds, subjects, why_left_out
 from regfleet.secret import Secret

@@ -6,7 +6,8 @@ import pytest
 from making import NOW, client, fleet, host, observed, registry, with_login
 
 from regfleet.desired.resolve import resolve
-from regfleet.fleet.model import Mirror, PasswordSource, User
+from regfleet.fleet.clients import Mirror
+from regfleet.fleet.registries import PasswordSource, User
 from regfleet.materials import gather
 from regfleet.plan.diff import diff
 from regfleet.record import parse

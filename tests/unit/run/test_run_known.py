@@ -9,7 +9,7 @@ from making import NOW, client, fleet, registry, with_login
 from regfleet import passwords
 from regfleet.errors import FleetFileError, RegfleetError
 from regfleet.fleet.load import load
-from regfleet.fleet.model import Gateway, Member, PasswordSource, Project, Tls, User
+from regfleet.fleet.registries import Gateway, Member, PasswordSource, Project, Tls, User
 from regfleet.materials import gather
 from regfleet.model.resource import Resource, login_resource
 from regfleet.report.resource_text import resource_text

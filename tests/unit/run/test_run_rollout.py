@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import client, fleet, host, registry
 
-from regfleet.fleet.model import Rollout
+from regfleet.fleet.policies import Rollout
 from regfleet.run.rollout import phases, schedule, waves
 
 rollouts = st.builds(

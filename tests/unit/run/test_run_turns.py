@@ -5,7 +5,7 @@ import time
 
 from making import fleet, host, registry
 
-from regfleet.fleet.model import Gateway
+from regfleet.fleet.registries import Gateway
 from regfleet.run.turns import Turns
 
 FLEET = fleet(

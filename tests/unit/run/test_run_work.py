@@ -7,7 +7,7 @@ import pytest
 from making import client, container, desired, fleet, host, observed, registry, with_login
 
 from regfleet.errors import HostError
-from regfleet.fleet.model import Member, Project
+from regfleet.fleet.registries import Member, Project
 from regfleet.model.checks import Check
 from regfleet.model.files import File
 from regfleet.model.observed import OtherEngine

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 import pytest
 from making import client, fleet, host, registry
 
-from regfleet.fleet.model import Mirror
+from regfleet.fleet.clients import Mirror
 from regfleet.run.survey import _asked, last_apply, skew
 from regfleet.state import StateDirectory
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from making import CANARY, desired, material, observed, registry
 
-from regfleet.fleet.model import Limits, Tls
+from regfleet.fleet.registries import Limits, Tls
 from regfleet.model.service import Image
 from regfleet.runtimes import RUNTIMES
 from regfleet.secret import Secret

@@ -8,7 +8,7 @@ import yaml
 from making import CANARY, material, registry
 
 from regfleet import roles
-from regfleet.fleet.model import Limits, Member, Project, Tls
+from regfleet.fleet.registries import Limits, Member, Project, Tls
 from regfleet.model.service import ContainerRun, Image
 from regfleet.runtimes import RUNTIMES, files
 from regfleet.runtimes.configuration import render

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from making import NOW, desired, host, material, observed, registry
 
-from regfleet.fleet.model import Gateway, Limits, Member, Project, Tls
+from regfleet.fleet.registries import Gateway, Limits, Member, Project, Tls
 from regfleet.gateway import nginx, places
 from regfleet.model.observed import ObservedPath
 from regfleet.model.plan import InstallProgram

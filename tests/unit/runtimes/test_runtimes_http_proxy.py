@@ -9,7 +9,7 @@ import pytest
 from making import fleet, host, material, observed, registry
 
 from regfleet import materials
-from regfleet.fleet.model import S3, PasswordSource, Proxy, User
+from regfleet.fleet.registries import S3, PasswordSource, Proxy, User
 from regfleet.model.desired import DesiredHost
 from regfleet.model.service import Image
 from regfleet.runtimes import RUNTIMES

@@ -5,7 +5,7 @@ import json
 import pytest
 from making import host, material, registry
 
-from regfleet.fleet.model import S3
+from regfleet.fleet.registries import S3
 from regfleet.model.service import Image
 from regfleet.runtimes import RUNTIMES
 from regfleet.services import unit_text

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from making import CANARY, material, observed, registry
 
-from regfleet.fleet.model import PasswordSource, User
+from regfleet.fleet.registries import PasswordSource, User
 from regfleet.model.desired import DesiredHost
 from regfleet.model.service import Image
 from regfleet.runtimes import RUNTIMES

@@ -5,7 +5,7 @@ from dataclasses import replace
 from making import fleet, host, materials, registry
 
 from regfleet.desired.resolve import resolve
-from regfleet.fleet.model import Gateway, Project
+from regfleet.fleet.registries import Gateway, Project
 from regfleet.gateway.nginx import STREAM_FILE
 from regfleet.pki.tokens import TokenKeys
 from regfleet.secret import Secret

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from making import client, fleet, registry, with_login
 
-from regfleet.fleet.model import Member, Project, Tls
+from regfleet.fleet.registries import Member, Project, Tls
 from regfleet.roles import GRANTED, rights
 from regfleet.shell import frame
 from regfleet.smoke import render

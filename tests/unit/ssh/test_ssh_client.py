@@ -9,7 +9,7 @@ from making import host
 from pyinfra.api import Config, State
 from pyinfra.connectors.local import LocalConnector
 
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 from regfleet.ssh import client
 from regfleet.ssh.login import TooManyKeysError
 from regfleet.ssh.transport import Transport

@@ -10,7 +10,7 @@ from regfleet.fleet import defaults
 from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, RefusedError, Table
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 from regfleet.fleet.toml_text import shown
 
 

@@ -13,7 +13,7 @@ from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.check.replications import whole_copies
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table, did_you_mean
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 from regfleet.fleet.toml_text import place as written
 from regfleet.fleet.toml_text import shown
 

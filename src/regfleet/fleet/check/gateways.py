@@ -12,7 +12,7 @@ from regfleet.fleet.check import tables
 from regfleet.fleet.check.hosts import Claim
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.loopback import network
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 from regfleet.fleet.toml_text import place as written
 
 _WITHIN = range(22500, 22507)  # ports of what is behind a gateway on its own host (gateway.places)

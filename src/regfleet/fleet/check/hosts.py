@@ -11,7 +11,7 @@ from regfleet.fleet.addresses import canonical
 from regfleet.fleet.check import tables
 from regfleet.fleet.findings import Finding, Place, RefusedError, Table
 from regfleet.fleet.hosts import MAX_HOSTS, NamedHost, count, hosts_of_item
-from regfleet.fleet.model import LOCAL
+from regfleet.fleet.machines import LOCAL
 from regfleet.fleet.toml_text import place as written
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from regfleet.fleet.model import Client, Fleet, Registry
+from regfleet.fleet.clients import Client
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.registries import Registry
 from regfleet.model.names import counted
 from regfleet.model.report import HostReport, Report
 from regfleet.report.page.rows import STATUSES
