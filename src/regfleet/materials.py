@@ -19,7 +19,7 @@ from regfleet.fleet.clients import Client
 from regfleet.fleet.copies import copies, logins_on
 from regfleet.fleet.model import Fleet
 from regfleet.fleet.policies import Promotion, Replication
-from regfleet.fleet.registries import Registry
+from regfleet.fleet.registries import Proxy, Registry
 from regfleet.http_proxy import HttpProxy, no_proxy, with_login
 from regfleet.model.service import Image, at
 from regfleet.pki import given
@@ -199,11 +199,7 @@ def copies_password(policy: Replication | Promotion) -> Secret | None:
     Raises:
         PasswordError: its source cannot be read.
     """
-    login = policy.http_proxy.user if policy.http_proxy else None
-    if login is None:
-        return None
-    whose = f"password of user {login.name!r} at the HTTP proxy of {policy.name!r}"
-    return passwords.read(login.password, whose)
+    return _at_proxy(policy.http_proxy, f"the HTTP proxy of {policy.name!r}")
 
 
 def proxy_password(client: Client) -> Secret | None:
@@ -212,11 +208,7 @@ def proxy_password(client: Client) -> Secret | None:
     Raises:
         PasswordError: its source cannot be read.
     """
-    login = client.proxy.user if client.proxy else None
-    if login is None:
-        return None
-    whose = f"password of user {login.name!r} at the proxy of client {client.name!r}"
-    return passwords.read(login.password, whose)
+    return _at_proxy(client.proxy, f"the proxy of client {client.name!r}")
 
 
 def http_password(registry: Registry) -> Secret | None:
@@ -225,11 +217,14 @@ def http_password(registry: Registry) -> Secret | None:
     Raises:
         PasswordError: its source cannot be read.
     """
-    login = registry.http_proxy.user if registry.http_proxy else None
+    return _at_proxy(registry.http_proxy, f"the HTTP proxy of registry {registry.name!r}")
+
+
+def _at_proxy(proxy: Proxy | None, place: str) -> Secret | None:
+    login = proxy.user if proxy else None
     if login is None:
         return None
-    whose = f"password of user {login.name!r} at the HTTP proxy of registry {registry.name!r}"
-    return passwords.read(login.password, whose)
+    return passwords.read(login.password, f"password of user {login.name!r} at {place}")
 
 
 def registrys_proxy(fleet: Fleet, registry: Registry, password: Secret | None) -> HttpProxy | None:
