@@ -111,8 +111,8 @@ class Verified:
 
     @property
     def ok(self) -> bool:
-        """Whether every backup can give what it has."""
-        return not self.bad_count and not self.unreadable
+        """Whether there are backups, and every one can give what it has."""
+        return self.backups > 0 and not self.bad_count and not self.unreadable
 
 
 @dataclass(frozen=True, slots=True)

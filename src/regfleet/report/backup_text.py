@@ -105,6 +105,8 @@ def show_verified(host: str, found: Verified, console: Console) -> None:
     bad = [f"{counted(found.bad_count, 'blob')} cannot be given"] if found.bad_count else []
     if count := len(found.unreadable):
         bad.append(f"{counted(count, 'backup')} {'is' if count == 1 else 'are'} damaged")
+    if not found.backups:
+        bad.append("there is no backup yet: run `regfleet backup`")
     fine = ", ".join(bad) or "all is whole"
     show(console, Text.assemble((found.registry, "bold"), f" on {host}: "), f"{words}; {fine}")
     for why in found.unreadable:

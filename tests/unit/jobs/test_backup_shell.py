@@ -467,9 +467,16 @@ def test_what_rotted_heals_after_a_kill(host, store, boundary):
 
 
 @ONE_SHELL
-def test_a_verification_needs_backups(host):
-    assert host.verify() is None
-    assert any("there is no backup of main yet" in line for line in host.said), host.said
+def test_a_verification_needs_backups(host, store):
+    """None is not all whole; and those of other registries are read."""
+    image(store, "app", "one", "1")
+    host.backup(store)
+    other = Place(str(host.to), False, "acme", "other")
+    none, main = host.run(Verification((other, host.place)))
+    assert (none.ok, none.backups) == (False, 0)
+    assert (main.ok, main.blobs) == (True, 3)
+    shutil.rmtree(host.kept / "backups")
+    assert not host.verify().ok
 
 
 @EVERY_SHELL

@@ -15,6 +15,7 @@ BAD = (BadBlob("sha256:1", "damaged", "1,2"),)
     ("found", "words"),
     [
         (Verified("main", 2, 6, 10, 0), "read; all is whole"),
+        (Verified("main", 0, 0, 0, 0), "read; there is no backup yet: run `regfleet backup`"),
         (Verified("main", 2, 6, 10, 1, BAD), "read; 1 blob cannot be given"),
         (Verified("main", 2, 6, 10, 0, (), ("no file",)), "read; 1 backup is damaged"),
         (
