@@ -349,6 +349,11 @@ EXCEPT: dict[str, Page] = {
         before={"regfleet credentials fleet.toml main --user ci --output login.json": apply},
     ),
     "leave-ansible": Page(before={f"{PLAN} --diff": both(old_registry_of_a_role, inventory)}),
+    # Nothing has been proven yet.
+    "monitor": Page(
+        before={"regfleet status fleet.toml --metrics regfleet.prom": apply},
+        codes={"regfleet status fleet.toml --metrics regfleet.prom": 1},
+    ),
     "own-certificate": Page(before={"regfleet validate fleet.toml": certificate}),
     "pull-through-cache": Page(
         covered={

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from test_replication import BODY, push
 
 from regfleet.replication import engine
@@ -59,6 +60,15 @@ def wait_for(what):
     pytest.fail("it did not come about")
 
 
+def told(metrics):
+    """What a file for Prometheus says: by name and labels, in the order of these."""
+    return {
+        (sample.name.removeprefix("regfleet_"), *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(metrics.read_text())
+        for sample in family.samples
+    }
+
+
 def test_a_host_without_python_is_told_by_the_plan(twin, write_fleet, regfleet, state):
     fleet = write_fleet(twin, BY_ITSELF)
     done = regfleet("plan", fleet, "--json", "--state-dir", state)
@@ -86,8 +96,13 @@ def test_it_runs_by_itself_and_deletions_follow(twin, write_fleet, regfleet, sta
     assert (copy["host"], copy["every_seconds"], copy["attention"]) == ("north1", 60, [])
     assert (copy["last"]["state"], copy["last"]["counts"]["deleted"]) == ("ok", 1)
     assert copy["lag_seconds"] < 600
-    said = regfleet("status", fleet, "--state-dir", state).stdout
+    metrics = fleet.with_suffix(".prom")
+    said = regfleet("status", fleet, "--state-dir", state, "--metrics", metrics).stdout
     assert "north.north  main -> north on north1" in said
+    assert told(metrics)["copy_last_ok", "north.north", "test", "main", "north"] == 1
+    assert told(metrics)["copy_last_count", "north.north", "deleted", "test", "main", "north"] == 1
+    assert told(metrics)["registry_healthy", "test", "north"] == 1
+    assert told(metrics)["host_up", "test", "north1"] == 1
     assert changes(regfleet("plan", fleet, "--json", "--state-dir", state)) == []
     secrets = "/etc/regfleet/replication.d/test/north.north.json"
     assert north1.read(f"stat -c '%a %U' {secrets}").strip() == "600 root"

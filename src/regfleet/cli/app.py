@@ -169,6 +169,7 @@ def smoke(**given: object) -> NoReturn:
 
 @cli.command(short_help="How hosts, certificates and registries are; 1 if one needs care.")
 @options.fleet_file
+@options.metrics
 @options.hosts
 def status(**given: object) -> NoReturn:
     """Reach, versions, drift, certificates, registries; exit code 1 when something needs care."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from importlib import import_module
 from pathlib import Path
 
 from regfleet.cli.options import file_and_name
 from regfleet.cli.runs import Common
-from regfleet.errors import EXIT_FAILED, EXIT_OK, InterruptedCommandError
+from regfleet.errors import EXIT_FAILED, EXIT_OK, InterruptedCommandError, UsageError
 from regfleet.fleet.load import load
 from regfleet.fleet.model import Fleet
 from regfleet.fleet.selection import select
 from regfleet.model.names import counted
+from regfleet.model.status import FleetStatus
 from regfleet.report import images_json, images_text, status_json, status_text
 from regfleet.report.error_json import error_document
 from regfleet.run import images as registry_images
@@ -28,7 +30,7 @@ from regfleet.terminal.console import beside_document
 INTERRUPTED = InterruptedCommandError("interrupted; nothing was changed")
 
 
-def status(**options: object) -> int:
+def status(*, metrics: Path | None = None, **options: object) -> int:
     """Show the state of the fleet: hosts, drift, certificates, registries."""
     common = Common.of(options)
     fleet = load(common.file)
@@ -42,7 +44,18 @@ def status(**options: object) -> int:
     status_text.render(found, common.console(), file=str(common.file), verbose=bool(common.verbose))
     if common.as_json:
         streams.print_document(status_json.document(found))
+    if metrics:
+        _write_metrics(found, metrics)
     return EXIT_OK if found.ok else EXIT_FAILED
+
+
+def _write_metrics(found: FleetStatus, path: Path) -> None:
+    # Imported where it is asked for: a tenth of a second.
+    module = import_module("regfleet.report.metrics")
+    try:
+        module.write(found, path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def images(

@@ -104,6 +104,9 @@ ask_sudo_password = click.option(
 )
 hosts = _options(chosen, ask_sudo_password, state_dir)
 junit = click.option("--junit", type=FILE, help="Write the checks as JUnit XML.")
+metrics = click.option(
+    "--metrics", type=FILE, help="Also write it for Prometheus, as its textfile collector reads it."
+)
 prune = click.option(
     "--prune", is_flag=True, help="Also take out hosts that are no longer in the file."
 )

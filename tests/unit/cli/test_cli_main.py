@@ -176,3 +176,18 @@ def test_no_line_of_help_is_cut(columns):
         assert "Usage: " in said
         cut = [line for line in said.splitlines()[1:] if line.endswith("...")]
         assert not cut, said
+
+
+def test_metrics_are_of_a_fleet_that_cannot_be_reached_too(run, tmp_path):
+    (tmp_path / "fleet.toml").write_text(FLEET.replace("[client", "[ssh]\nport = 1\n[client"))
+    done = run("status", "--metrics", "fleet.prom", "--json")
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["ok"] is False
+    assert 'regfleet_host_up{fleet="acme",host="127.0.0.1"} 0.0' in (
+        (tmp_path / "fleet.prom").read_text()
+    )
+    wrong = run("status", "--metrics", "not-there/fleet.prom")
+    assert wrong.returncode == 2
+    assert "error: not-there/fleet.prom cannot be written: No such file or directory" in (
+        wrong.stderr
+    )
