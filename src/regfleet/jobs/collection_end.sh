@@ -69,7 +69,7 @@ if [ -e "$place/meets" ]; then
       its=$token word='' number=$before
     fi
     if [ "$its" != "$token" ] || [ "$word" = over ] || [ "$word" = "free.$me" ]; then break; fi
-    printf '%s lost 0\n' "$token" >"$meet/$me"
+    if [ -n "$word" ]; then printf '%s lost 0\n' "$token" >"$meet/$me"; fi
     quiet=$((quiet + 1))
     if [ "$number" != "$before" ]; then quiet=0; fi
     before=$number

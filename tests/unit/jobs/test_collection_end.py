@@ -82,3 +82,18 @@ def test_another_collection_is_not_waited_for(shell, place, tmp_path):
     (tmp_path / "meet/reg1").write_text("other work 1\n")
     ended(shell, place)
     assert not (tmp_path / "meet/reg2").exists()
+
+
+@pytest.mark.parametrize("shell", parameters())
+def test_a_file_that_is_just_being_written_says_nothing(shell, place, tmp_path):
+    """The host that collects would take `lost` for the end of what it waits for."""
+    meet = tmp_path / "meet"
+    (place / "meets").write_text(f"{meet}\nreg1\ntoken\nreg2\n")
+    (meet / "reg1").touch()
+    (meet / "reg2").write_text("token holds 7\n")
+    thread = threading.Timer(1.0, (meet / "reg1").write_text, ["token free.reg2 9\n"])
+    thread.start()
+    ended(shell, place)
+    thread.join()
+    assert (tmp_path / "seen").read_text() == "token free.reg2 9\n"
+    assert (meet / "reg2").read_text() == "token holds 7\n"
