@@ -180,6 +180,18 @@ def test_people_push_to_all_hosts_meanwhile(twin, fleet, pushers, regfleet, tall
     assert regfleet("plan", fleet, "--detailed-exitcode").returncode == 0
 
 
+def the_next_one_collects(twin, together, pushers, told):
+    """All is there, and all garbage goes."""
+    all_is_there(pushers)
+    fill(twin, pushers)
+    again = together.run()
+    results = {name: each.outcome.result for name, each in again.items()}
+    assert results == dict.fromkeys(HOSTS, "changed"), (told, again)
+    all_is_there(pushers)
+    assert together.garbage() == (0, 0), told
+    all_take_pushes(twin, pushers)
+
+
 @pytest.mark.parametrize("where", ["reg1", "reg2"])
 def test_it_is_killed_at_a_boundary(twin, fleet, pushers, tally, where):
     together = Together(fleet, twin)
@@ -210,14 +222,7 @@ def test_it_is_killed_at_a_boundary(twin, fleet, pushers, tally, where):
         with suppress(RefusedError, HTTPError):  # while one restarts
             all_is_there(pushers)
         all_take_pushes(twin, pushers)
-        all_is_there(pushers)
-        fill(twin, pushers)
-        again = together.run()
-        results = {name: each.outcome.result for name, each in again.items()}
-        assert results == dict.fromkeys(HOSTS, "changed"), (told, again)
-        all_is_there(pushers)
-        assert together.garbage() == (0, 0), told
-        all_take_pushes(twin, pushers)
+        the_next_one_collects(twin, together, pushers, told)
     tally(f"collection of three hosts killed on {where}", len(tried), len(tried))
 
 
@@ -268,14 +273,7 @@ def collected_again(twin, together, pushers, told):
     """All is there, everybody takes pushes, and the next collection takes all garbage away."""
     for pusher in pushers.values():
         pusher.pushed_at_last(lambda pusher=pusher: pusher.image("pushed", "again"), seconds=200)
-    all_is_there(pushers)
-    fill(twin, pushers)
-    again = together.run()
-    results = {name: each.outcome.result for name, each in again.items()}
-    assert results == dict.fromkeys(HOSTS, "changed"), (told, again)
-    all_is_there(pushers)
-    assert together.garbage() == (0, 0), told
-    all_take_pushes(twin, pushers)
+    the_next_one_collects(twin, together, pushers, told)
 
 
 @pytest.mark.skipif(not SOAK, reason="takes its minutes: REGFLEET_SOAK")
