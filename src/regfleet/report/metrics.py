@@ -27,7 +27,7 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ca_expiry_timestamp_seconds": ("When the certificate of the fleet's CA ends.", ()),
     "host_up": ("Whether regfleet could connect to it.", ("host",)),
     "host_changes": ("The changes that an apply would make on it.", ("host",)),
-    "host_proven": ("Whether a smoke test has passed since it was changed.", ("host",)),
+    "host_proven": ("0 if it was changed, and no smoke test has passed since.", ("host",)),
     "host_clock_skew_seconds": (
         "By how much, at least, its clock is ahead of that of the machine with regfleet.",
         ("host",),
@@ -145,7 +145,9 @@ def _registry(registry: RegistryStatus) -> Iterator[Sample]:
     whose = (registry.name,)
     healthy = None if registry.health == "unknown" else registry.health == "healthy"
     yield Sample("registry_healthy", whose, healthy)
-    yield Sample("registry_read_only", whose, registry.read_only)
+    # Its host tells that, which is not asked of an external one, and may not have answered.
+    known = healthy is not None and not registry.external
+    yield Sample("registry_read_only", whose, registry.read_only if known else None)
     if registry.certificate:
         expiry = registry.certificate.not_after.timestamp()
         yield Sample("registry_certificate_expiry_timestamp_seconds", whose, expiry)

@@ -107,6 +107,7 @@ def test_all_that_is_known_is_there(found):
     assert (told["host_proven", "web1"], told["host_proven", "web2"]) == (0, 1)
     assert told["host_clock_skew_seconds", "web1"] == -3
     assert told["registry_healthy", "main"] == 1
+    assert told["registry_read_only", "main"] == 0
     assert told["registry_images_bytes", "main"] == 4_200_000_001
     assert told["registry_missing_manifests", "main"] == 1
     assert told["registry_storage_free_bytes", "main"] == 9_000_000_000
@@ -136,6 +137,7 @@ def test_what_is_not_known_is_absent(found):
         ("host_changes", "web2"),
         ("host_clock_skew_seconds", "web2"),
         ("registry_healthy", "cache"),
+        ("registry_read_only", "cache"),
         ("registry_tags", "cache"),
         ("registry_storage_bytes", "cache"),
         ("registry_wrong_logins", "cache"),
