@@ -9,10 +9,10 @@ from shells import parameters, run
 
 from regfleet.errors import HostError
 from regfleet.fleet.registries import Retention, Rule
+from regfleet.registry_api import deletion
+from regfleet.replication import engine
 from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed
-
-EMPTY = {"schemaVersion": 2, "manifests": [], "annotations": {"io.regfleet.untag": "1"}}
 
 
 def tag(root, name, document, at):
@@ -27,11 +27,16 @@ def tag(root, name, document, at):
 
 
 @pytest.mark.parametrize("shell", parameters())
-def test_an_interrupted_deletion_takes_nobodys_place(shell, tmp_path):
+@pytest.mark.parametrize(
+    "empty",
+    [deletion.empty_index(f"sha256:{'a1' * 32}"), engine.empty_index()],
+    ids=["delete", "copies"],
+)
+def test_an_interrupted_deletion_takes_nobodys_place(shell, empty, tmp_path):
     root = tmp_path / "docker/registry/v2"
     for number in range(3):
         tag(root, f"{number}", {"schemaVersion": 2, "number": number}, 1000 + number)
-    tag(root, "gone", EMPTY, 2000)
+    tag(root, "gone", json.loads(empty), 2000)
     said = run(shell, pushed.render(str(tmp_path), "m"), TMPDIR=str(tmp_path)).stdout.decode()
     tags = pushed.parse("reg1", said.splitlines(), "m")
     assert [(each.name, each.at, each.unfinished) for each in tags] == [

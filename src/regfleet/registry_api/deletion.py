@@ -22,7 +22,9 @@ from regfleet.registry_api.contents import size_of
 from regfleet.registry_api.errors import RegistryError
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
-_NONCE = "io.regfleet.deleting"  # annotations of an index that takes a tag's place
+# Annotations of an index that takes a tag's place; `retention/pushed.sh` and the copies of
+# `replication/engine.py` know it by the first one.
+PLACE_TAKEN = "io.regfleet.deleting"
 _WAS = "io.regfleet.was"
 _NOWHERE = f"sha256:{'0' * 64}"  # a digest of nothing: finding such content is not feasible
 # cosign's tags, and those of OCI 1.1 for registries without the referrers API: they name a digest
@@ -112,7 +114,7 @@ def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:
         return client.delete(repository, _digest(content))
     # Deletion that is off is found out before the tag is moved: 405 also for what is not there.
     client.delete(repository, _NOWHERE)
-    index = _empty_index(_digest(content))
+    index = empty_index(_digest(content))
     client.put_manifest(repository, tag, index, _INDEX)
     try:
         _delete_at(client, repository, tag, _digest(index))
@@ -178,7 +180,7 @@ def _plan_digest(client: RegistryClient, each: Deletion, digests: Mapping[str, s
             return
 
 
-def _empty_index(was: str) -> bytes:
+def empty_index(was: str) -> bytes:
     """An index that no other tag can have.
 
     Args:
@@ -189,7 +191,7 @@ def _empty_index(was: str) -> bytes:
             "schemaVersion": 2,
             "mediaType": _INDEX,
             "manifests": [],
-            "annotations": {_NONCE: secrets.token_hex(16), _WAS: was},
+            "annotations": {PLACE_TAKEN: secrets.token_hex(16), _WAS: was},
         }
     ).encode()
 
@@ -199,7 +201,7 @@ def _unfinished(content: bytes) -> str | None:
     try:
         found = json.loads(content)
         annotations = found.get("annotations") or {}
-        if found.get("manifests") != [] or _NONCE not in annotations:
+        if found.get("manifests") != [] or PLACE_TAKEN not in annotations:
             return None
         was = annotations.get(_WAS)
     except (ValueError, AttributeError, TypeError, RecursionError):

@@ -50,7 +50,8 @@ MANIFESTS = (
 )
 ACCEPT = ", ".join(MANIFESTS)
 INDEX = MANIFESTS[0]
-UNTAG = "io.regfleet.untag"  # annotation of the index that takes a tag's place
+# Annotation of the index that takes a tag's place while it is deleted, by `regfleet delete` too.
+PLACE_TAKEN = "io.regfleet.deleting"
 
 REPOSITORY = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -90,6 +91,10 @@ class Away(Problem):
 
 class Gone(Problem):
     """What was there when the run began is not there now."""
+
+
+class Going(Problem):
+    """A tag whose deletion is under way, or was interrupted: there is no image any more."""
 
 
 class Stopped(Exception):
@@ -802,9 +807,18 @@ def empty_index() -> bytes:
             "schemaVersion": 2,
             "mediaType": INDEX,
             "manifests": [],
-            "annotations": {UNTAG: os.urandom(16).hex()},
+            "annotations": {PLACE_TAKEN: os.urandom(16).hex()},
         }
     ).encode("ascii")
+
+
+def refuse_what_goes(name: str, manifest: Dict[str, Any]) -> None:
+    """Raise `Going` for an index that only takes the place of a tag, see `empty_index`."""
+    notes = manifest.get("annotations")
+    if not manifest.get("manifests") and isinstance(notes, dict) and PLACE_TAKEN in notes:
+        raise Going(
+            f"{name}: its image is gone, a deletion of it was interrupted: delete it again there"
+        )
 
 
 def pull(repository: str) -> str:
@@ -1048,6 +1062,7 @@ class Copier:
             raise Problem(f"{repository}@{digest}: too many manifests in one another")
         raw, kind = self._source.manifest(repository, digest)
         parsed = parse_object(raw, f"{repository}@{digest}")
+        refuse_what_goes(f"{self._source.name}: {repository}:{reference}", parsed)
         if parsed.get("schemaVersion") != 2:
             raise Problem(
                 f"{repository}@{digest}: schema 1, which registry 3 refuses: pull it and push it"
@@ -1532,13 +1547,8 @@ class Run:
                 with self._lock:
                     self.count["copied"] += 1
                 return
-            except Gone as error:
-                try:
-                    if self.source.digest(item.repository, item.tag) != item.digest:
-                        return  # moved or deleted meanwhile: the next run's
-                except Problem:
-                    pass
-                self._fail(name, error)
+            except (Going, Gone) as error:
+                self._not_there(item, name, error)
                 return
             except Away as error:
                 if tried == 2:
@@ -1548,6 +1558,17 @@ class Run:
             except Problem as error:
                 self._fail(name, error)
                 return
+
+    def _not_there(self, item: Item, name: str, error: Problem) -> None:
+        try:
+            if self.source.digest(item.repository, item.tag) != item.digest:
+                return  # moved or deleted meanwhile: the next run's
+        except Problem:
+            pass
+        if isinstance(error, Going):
+            self._tell(f"{name}: not copied: {error}")
+        else:
+            self._fail(name, error)
 
     def _follow_deletions(self, listed: Dict[str, List[str]]) -> None:
         """Delete at the target what this copy brought and the source no longer has."""
@@ -1621,8 +1642,11 @@ class Run:
     def _is_empty_index(self, to: str, digest: str) -> bool:
         """Whether a manifest is one of `delete_tag`, that no other tag can have."""
         raw, _ = self.target.manifest(to, digest)
-        notes = parse_object(raw, digest).get("annotations")
-        return isinstance(notes, dict) and UNTAG in notes
+        try:
+            refuse_what_goes(to, parse_object(raw, digest))
+        except Going:
+            return True
+        return False
 
 
 def decide(here: str, there: Optional[str], entry: Any, conflict: str, two_way: bool) -> str:

@@ -9,6 +9,7 @@ from regfleet import shell
 from regfleet.errors import HostError
 from regfleet.model.retention import Pushed
 from regfleet.registry_api import answers
+from regfleet.registry_api.deletion import PLACE_TAKEN
 from regfleet.shell import frame
 from regfleet.shell.frame import framed, stray
 
@@ -23,8 +24,9 @@ def render(storage: str, mark: str) -> str:
         storage: the directory of the registry's data on its host.
     """
     program = shell.program("regfleet.retention", "pushed.sh")
+    given = f"storage={quote(storage)}\nplace_taken={quote(PLACE_TAKEN)}\n"
     own = "lists=$(mktemp) || exit 1\n"
-    return frame.around(mark, f"storage={quote(storage)}\n{own}{program}")
+    return frame.around(mark, f"{given}{own}{program}")
 
 
 def parse(host: str, lines: Iterable[str], mark: str) -> list[Pushed]:

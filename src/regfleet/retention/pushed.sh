@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154  # `storage` is set before
+# shellcheck shell=sh disable=SC2154  # `storage` and `place_taken` are set before
 # Every tag of a registry's storage, its digest, and when it was pushed last: reads alone. A registry
 # tells no times; the link of a tag is written anew by each push (distribution,
 # registry/storage/tagstore.go), and so has its time. A tag is `@left` whose deletion was interrupted:
@@ -11,7 +11,7 @@ find . -type d \( -name _layers -o -name _uploads -o -name revisions -o -name in
   xargs stat -c '%Y %n' <"$lists" 2>/dev/null
   xargs grep -h '^sha256:' /dev/null <"$lists" 2>/dev/null | sort -u |
     sed -n 's|^sha256:\(..\)\([0-9a-f]*\)$|../blobs/sha256/\1/\1\2/data|p' |
-    xargs grep -lF '"io.regfleet.untag"' /dev/null 2>/dev/null |
+    xargs grep -lF "\"$place_taken\"" /dev/null 2>/dev/null |
     sed -n 's|^.*/\([0-9a-f]*\)/data$|left sha256:\1|p'
 } | awk '
   $1 == "left" { left[$2]; next }

@@ -158,6 +158,7 @@ class Promoter:
         """Its platforms, and when it was built by its own words."""
         raw, _ = self.source.manifest(repository, digest)
         parsed = engine.parse_object(raw, digest)
+        engine.refuse_what_goes(f"{self.source.name}: {repository}@{digest}", parsed)
         children = engine.descriptors(parsed, "manifests")
         if children:
             found = (each.get("platform") for each in children)

@@ -280,24 +280,21 @@ _STOP = """runs || exit 0
 
 
 def _runs(service: Service, run: UnitRun) -> str:
-    text = _TITLED_RUNS if run.titled else _RUNS
-    return text.format(pidfile=pidfile(service.name))
+    split, of = (r"tr -cs '!-:<-~' '\n'", "cmdline") if run.titled else (r"tr '\0' '\n'", "environ")
+    return _RUNS.format(pidfile=pidfile(service.name), split=split, of=of)
 
 
 _RUNS = """pidfile={pidfile}
 
 runs() {{ # sets `pid`; a number that is another process's by now is none
-  pid=$(cat "$pidfile" 2>/dev/null) && [ -n "$pid" ] &&
-    tr '\\0' '\\n' 2>/dev/null <"/proc/$pid/environ" |
-    grep -q -x "REGFLEET_SERVICE=$REGFLEET_SERVICE"
-}}"""
-
-_TITLED_RUNS = """pidfile={pidfile}
-
-runs() {{ # sets `pid`; a number that is another process's by now is none
-  pid=$(cat "$pidfile" 2>/dev/null) && [ -n "$pid" ] &&
-    tr -cs '!-:<-~' '\\n' 2>/dev/null <"/proc/$pid/cmdline" |
-    grep -q -x "REGFLEET_SERVICE=$REGFLEET_SERVICE"
+  pid=$(cat "$pidfile" 2>/dev/null) && [ -n "$pid" ] || return 1
+  for moment in 1 2 3 4 5; do
+    found=$({split} 2>/dev/null <"/proc/$pid/{of}")
+    # A program that is just taking the place of another has none.
+    if [ -n "$found" ] || [ ! -d "/proc/$pid" ]; then break; fi
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+  printf '%s\\n' "$found" | grep -q -x "REGFLEET_SERVICE=$REGFLEET_SERVICE"
 }}"""
 
 _OPENRC_SCRIPT = """{runs}

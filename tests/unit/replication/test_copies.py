@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from places import CONFIG, DOCKER, DOCKER_LIST, EMPTY, OCI, Line, digest_of
 
+from regfleet.registry_api import deletion
 from regfleet.replication import engine, now
 from regfleet.shell.how_far import Ear
 
@@ -300,6 +301,24 @@ def test_a_deletion_that_was_killed_in_the_middle_is_finished(start, copy, monke
     assert target.tags("app") == {"v1", "v2"}  # v1 is an empty index now
     assert copy(source, target, delete=True)["counts"]["deleted"] == 1
     assert target.tags("app") == {"v2"}
+
+
+@pytest.mark.parametrize("by", ["delete", "copies"])
+@pytest.mark.parametrize("follow", [False, True])
+def test_a_tag_whose_deletion_was_interrupted_is_no_image(start, copy, by, follow):
+    source, target = start(), start()
+    source.image("app", "v1", b"1")
+    digest = source.image("app", "v2", b"2")["digest"]
+    copy(source, target, delete=follow)
+    empty = deletion.empty_index(digest) if by == "delete" else engine.empty_index()
+    source.put("app", "v2", json.loads(empty))
+    ended = copy(source, target, delete=follow)
+    assert ended["state"] == "ok", ended
+    assert "its image is gone" in ended["notices"][0]
+    assert target.api().digest("app", "v2") == digest
+    source.api().delete_manifest("app", source.api().digest("app", "v2"))
+    copy(source, target, delete=follow)
+    assert target.tags("app") == ({"v1"} if follow else {"v1", "v2"})
 
 
 # -- conflicts

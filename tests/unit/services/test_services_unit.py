@@ -137,6 +137,34 @@ def test_openrc_gets_the_words_through_its_shell(shell):
     assert words[-2:] == list(run.command)
 
 
+@pytest.mark.parametrize("shell", shells.parameters())
+@pytest.mark.parametrize(("titled", "of"), [(False, "environ"), (True, "cmdline")])
+def test_a_program_that_takes_the_place_of_another_is_waited_for(shell, titled, of, tmp_path):
+    """While it does, the kernel shows neither environment nor arguments (proc_pid_environ(5))."""
+    run = replace(service("package").run, manager="sysv", titled=titled)
+    marks = "env REGFLEET_SERVICE=regfleet-main; "
+    environment = {**os.environ, "REGFLEET_SERVICE": "regfleet-main"}
+    with subprocess.Popen(["sleep", "60"], env=environment) as process:
+        (tmp_path / "pid").write_text(f"{process.pid}")
+        text = unit_text.render(service("package"), run)
+        text = text.replace("/run/regfleet-main.pid", f"{tmp_path}/pid")
+        text = text.replace(f'"/proc/$pid/{of}"', f"{tmp_path}/{of}")
+        (tmp_path / of).write_text("")
+        later = f"sleep() {{ printf '{marks if titled else marks[4:-2]}' >{tmp_path}/{of}; }}\n"
+        asked = subprocess.run(
+            shells.COMMANDS[shell], input=f"{later}set -- status\n{text}",
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (asked.stdout, asked.returncode) == ("regfleet-main runs\n", 0), asked.stderr
+        process.kill()
+    (tmp_path / of).write_text("")
+    asked = subprocess.run(
+        shells.COMMANDS[shell], input=f"sleep() {{ exit 9; }}\nset -- status\n{text}",
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (asked.stdout, asked.returncode) == ("regfleet-main does not run\n", 3), asked.stderr
+
+
 def test_openrc_watches_a_program_and_podman_its_container():
     package = text_of(fitted("package", observed(init="openrc"))).splitlines()
     podman = text_of(fitted("podman", observed(init="openrc"))).splitlines()
