@@ -1618,8 +1618,11 @@ class Run:
                 return  # the list was wrong or is old
             there = self.target.digest(to, tag)
             entry = self._ledger.entries[name]
-            if there is not None and there not in (entry.digest, entry.pending):
-                self._tell(f"{name}: not deleted: the target has another image of that name")
+            # What both had before, and nothing was put over, is the target's own.
+            ours = {entry.digest, entry.pending} if entry.brought else {entry.pending}
+            if there is not None and there not in ours:
+                other = "an image of its own" if there == entry.digest else "another image"
+                self._tell(f"{name}: not deleted: the target has {other} of that name")
                 if not self.dry:
                     self._ledger.note("x", name)
                 return

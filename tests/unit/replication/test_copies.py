@@ -321,6 +321,31 @@ def test_a_tag_whose_deletion_was_interrupted_is_no_image(start, copy, by, follo
     assert target.tags("app") == ({"v1"} if follow else {"v1", "v2"})
 
 
+@pytest.mark.parametrize("between", ["interrupted deletion", "failed copy"])
+def test_what_was_there_before_is_not_deleted_for_a_copy_that_failed(
+    start, copy, monkeypatch, between
+):
+    """The ledger has what both had, and what was to be put over it and was not."""
+    source, target = start(), start()
+    for place in (source, target):
+        own = place.image("app", "v1", b"1")["digest"]
+    for number in range(9):  # more than max_delete would keep from being deleted
+        source.image("app", f"other-{number}", b"2")
+    assert copy(source, target, delete=True)["counts"]["same"] == 1
+    if between == "interrupted deletion":
+        source.put("app", "v1", json.loads(deletion.empty_index(own)))
+        copy(source, target, delete=True)
+    else:
+        source.image("app", "v1", b"pushed anew")
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "MOST_DEPTH", -1)
+            assert copy(source, target, delete=True)["state"] == "failed"
+    source.api().delete_tag("app", "v1", lambda _digest: None)
+    ended = copy(source, target, delete=True)
+    assert (ended["state"], ended["counts"]["deleted"]) == ("ok", 0)
+    assert target.digest("app", "v1") == own
+
+
 # -- conflicts
 
 
