@@ -62,7 +62,7 @@ def may_list(registry: Registry, user: str | None) -> bool:
 
 def project_of(registry: Registry, repository: str) -> Project | None:
     """The project that a repository belongs to; None for none, and for what is no repository."""
-    if not is_repository(repository):
+    if len(repository) > LONGEST_REPOSITORY or not is_repository(repository):
         return None
     prefix = repository
     while prefix:

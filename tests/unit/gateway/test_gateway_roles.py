@@ -305,6 +305,19 @@ def test_scopes_that_give_nothing(stand, scope):
     assert access(stand.token(scope)) == {}
 
 
+@pytest.mark.parametrize("name", ["open/" + "a" * 251, "open" + "/a" * 15000, "a" + "/a" * 15000])
+def test_a_name_that_is_too_long_for_a_registry_belongs_to_no_project(stand, name):
+    """To look for its project costs memory: 200 MB for the longest of these."""
+    assert access(stand.token(f"repository:{name}:pull")) == {}
+    assert roles.rights(stand.declared, None, name) == roles.NOTHING
+
+
+def test_a_name_as_long_as_a_registry_takes_it_belongs_to_its_project(stand):
+    name = "open/" + "a" * 250
+    assert access(stand.token(f"repository:{name}:pull")) == {name: ["pull"]}
+    assert roles.rights(stand.declared, None, name) == {"pull"}
+
+
 def test_a_hundred_scopes_are_enough(stand):
     token = stand.token(*(f"repository:team-a/x{number}:pull" for number in range(150)), user="bob")
     assert len(access(token)) == 100

@@ -13,6 +13,9 @@ const ROLES = {
 // Distribution's grammar of names (reference/reference.go, without a domain): what is no name belongs
 // to no project, so that no `..`, `%2f` or upper case leads around one.
 const NAME = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$/;
+// As long as a registry's names may be (the same, RepositoryNameTotalLengthMax): to look for the project
+// of a name of 30 kB with as many slashes takes 200 MB and a worker's third of a second.
+const LONGEST = 255;
 
 function has(object, key) {
     return Object.prototype.hasOwnProperty.call(object, key);
@@ -38,7 +41,7 @@ function projectOf(repository) {
 }
 
 function isName(repository) {
-    return NAME.test(repository);
+    return repository.length <= LONGEST && NAME.test(repository);
 }
 
 // The actions that a user may do in a repository; nobody's name is ''.
