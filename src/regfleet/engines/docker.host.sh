@@ -79,9 +79,9 @@ find_docker_unit() { # sets `docker_unit` to systemd's that `pid` is part of (cg
 in_a_snap() { [ "$docker_unit" = "$snap_unit" ]; }
 
 find_arguments() { # PID: sets `flags` to a dockerd's arguments, a line each
-  # The packages' own are known without starting a program; shells leave out the zeros between.
-  read -r joined 2>/dev/null <"/proc/$1/cmdline" || :
-  case ${joined:-} in
+  # The packages' own are known without starting a program.
+  await_arguments "$1"
+  case $joined in
     /usr/bin/"dockerd$docker_usual" | /usr/sbin/"dockerd$docker_usual")
       flags="${joined%"$docker_usual"}$NL-H${NL}fd://$NL${docker_usual#-Hfd://}"
       ;;

@@ -38,6 +38,7 @@ children_of() { cat /proc/"$1"/task/*/children 2>/dev/null; } # PID
 
 print_registry() { # PID: configuration, in effect by the file and the environment
   say "registry $1"
+  await_arguments "$1"
   registry_variables "$1"
   config=$(tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n '/^serve$/{n;p;}' | head -n 1)
   [ -n "$config" ] || config=$(registry_variables "$1" | sed -n 's/^@argument //p')

@@ -12,6 +12,7 @@ listening() { # PORT: the inodes of sockets that listen there (proc(5), /proc/ne
 # of a container: there it is the container's process, a child of conmon's.
 of_unit() { # PID
   for process in "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null); do
+    await_arguments "$process"
     marks=$({
       tr '\0' '\n' <"/proc/$process/environ"
       tr -cs '!-:<-~' '\n' <"/proc/$process/cmdline" # see is_unit in services/unit.sh

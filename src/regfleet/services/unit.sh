@@ -48,6 +48,7 @@ find_unit_process() { # NAME: after find_unit; sets `unit_pid` and `running`, th
 # A process whose environment has no such word as we write is not what we started: `-` for it. nginx
 # writes its arguments over its environment: then they have it.
 is_unit() { # NAME PID: sets `running`
+  await_arguments "$2"
   running=$({
     tr '\0' '\n' <"/proc/$2/environ"
     tr -cs '!-:<-~' '\n' <"/proc/$2/cmdline"

@@ -136,6 +136,17 @@ home_of() { # ACCOUNT: its home directory, or nothing
   printf '%s\n' "$home"
 }
 
+# While a program takes the place of another, as each does that is started, its name is there and the
+# kernel shows neither its arguments nor its environment (proc_pid_cmdline(5)). Nor has a zombie any.
+await_arguments() { # PID: sets `joined`: shells leave out the zeros between
+  for moment in 1 2 3 4 5; do
+    joined=
+    read -r joined 2>/dev/null <"/proc/$1/cmdline" || :
+    if [ -n "$joined" ] || [ ! -d "/proc/$1" ]; then return 0; fi
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+}
+
 # ---- what a program needs for itself ----
 
 # Directories of a program's own: named for the process, in one that root alone can enter. What is

@@ -165,6 +165,29 @@ def test_a_program_that_takes_the_place_of_another_is_waited_for(shell, titled, 
     assert (asked.stdout, asked.returncode) == ("regfleet-main does not run\n", 3), asked.stderr
 
 
+@pytest.mark.parametrize("shell", shells.parameters())
+def test_a_look_waits_for_a_program_that_takes_the_place_of_another(shell, tmp_path):
+    """Or what is just being started would be held for what does not run, and be started again."""
+    marks = "REGFLEET_SERVICE=regfleet-main\\0REGFLEET_SPECIFICATION=ab12.cd\\0"
+    program = programs.program("regfleet.services", "unit.sh")
+    for of in ("environ", "cmdline"):
+        (tmp_path / of).write_text("")
+        program = program.replace(f'"/proc/$2/{of}"', f"{tmp_path}/{of}")
+        program = program.replace(f'"/proc/$1/{of}"', f"{tmp_path}/{of}")
+    later = f"printf '{marks}' >{tmp_path}/environ; printf 'registry\\0' >{tmp_path}/cmdline"
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            call = f'is_unit regfleet-main {process.pid} && echo "$running"'
+            asked = f"{program}\nsleep() {{ {later}; }}\n{call}"
+            assert shells.lines(shell, asked) == ["ab12.cd"]
+        finally:
+            process.kill()
+    gone = f"{program}\nsleep() {{ exit 9; }}\nis_unit regfleet-main {process.pid} || echo gone"
+    for of in ("environ", "cmdline"):
+        (tmp_path / of).write_text("")
+    assert shells.lines(shell, gone) == ["gone"]
+
+
 def test_openrc_watches_a_program_and_podman_its_container():
     package = text_of(fitted("package", observed(init="openrc"))).splitlines()
     podman = text_of(fitted("podman", observed(init="openrc"))).splitlines()
@@ -228,7 +251,7 @@ def test_what_a_process_says_of_itself_is_one_plain_word(shell, said, found):
     environment = {"REGFLEET_SERVICE": "regfleet-main", "REGFLEET_SPECIFICATION": said}
     with subprocess.Popen(["sleep", "60"], env={**os.environ, **environment}) as process:
         try:
-            program = programs.text("regfleet.services", "unit.sh")
+            program = programs.program("regfleet.services", "unit.sh")
             call = f'is_unit regfleet-main {process.pid} && echo "$running"'
             other = f"is_unit regfleet-other {process.pid} || echo other"
             assert shells.lines(shell, f"{program}\n{call}\n{other}") == [found, "other"]
@@ -243,7 +266,7 @@ def test_nginx_says_it_among_its_arguments(shell, tmp_path):
     asleep = ["sh", "-c", "sleep 60; :", "nginx: master process", "-g", marks]
     with subprocess.Popen(asleep, cwd=tmp_path, start_new_session=True) as process:
         try:
-            program = programs.text("regfleet.services", "unit.sh")
+            program = programs.program("regfleet.services", "unit.sh")
             call = f'is_unit regfleet-main.gateway {process.pid} && echo "$running"'
             other = f"is_unit regfleet-main {process.pid} || echo other"
             assert shells.lines(shell, f"{program}\n{call}\n{other}") == ["ab12.cd", "other"]
