@@ -34,7 +34,7 @@ from regfleet.run.identity import OPTION, VARIABLE, Identity
 from regfleet.run.proof import Proof
 from regfleet.run.recording import Recording
 from regfleet.run.registries import Registries
-from regfleet.run.turns import Turns
+from regfleet.run.turns import UNREACHABLE, Turns
 from regfleet.run.wanted import declared
 from regfleet.run.work import Work
 from regfleet.ssh import remote, sudo_password
@@ -73,6 +73,8 @@ class Run:
         self.work = Work.of(wanted, _Connections(self.fleet.hosts()))
         self.changed: set[str] = set()
         self.turns = Turns(self.fleet)
+        for lost in state.failed_hosts:  # pyinfra leaves out whom it cannot connect to
+            self.turns.failed(_name(lost), UNREACHABLE)
         self.sharing = shared.InTurn(self.work)
         self.proof = Proof(self.fleet, state_directory)
         self.recording = Recording(state_directory, self.work, self.proof, "pyinfra")
@@ -166,9 +168,13 @@ def part() -> str:
 @operation()
 def touch() -> Iterator[FunctionCommand]:
     """Bring the host to what the fleet file declares: registry, client or both."""
+    run = None
     try:
-        plan = _run().work.plan(_name(host))
+        run = _run()
+        plan = run.work.plan(_name(host))
     except Exception as error:  # noqa: BLE001 - whatever one host sends, the others go on
+        if run:
+            run.turns.failed(_name(host))
         yield FunctionCommand(_failed, (_host_error(_name(host), error),), {})
         return
     if plan.empty:

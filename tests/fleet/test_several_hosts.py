@@ -112,9 +112,11 @@ def test_a_change_that_fails_on_the_first_stops_there(twin, run):
 def pyinfra(twin, write_fleet):
     """The same work by plain pyinfra: what it said, and how it ended."""
 
-    def of(delete, body=BODY):
+    def of(delete, body=BODY, edit=None):
         text = body.replace("DELETE", delete).replace("RUNTIME", "container")
         fleet = write_fleet(twin, text)
+        if edit:
+            fleet.write_text(edit(fleet.read_text()))
         command = (sys.executable, "-m", "pyinfra", "inventories/fleet.py", "deploys/site.py", "-y")
         environment = {**os.environ, "REGFLEET_FLEET": str(fleet)}
         done = subprocess.run(
@@ -143,6 +145,14 @@ def test_plain_pyinfra_changes_one_after_the_other_and_stops_there(twin, pyinfra
     assert not deletes(reg1)
     assert not deletes(reg2)
     assert reg1.read(started) < reg2.read(started)
+    here = f'address = "{reg1.address}"'
+    started_before = reg2.read(started)
+    said, code = pyinfra(
+        "true", edit=lambda text: text.replace(here, f"{here}, ssh = {{ port = 9 }}")
+    )
+    assert code != 0
+    assert "not touched: the registry main on reg1 cannot be reached" in said, said
+    assert reg2.read(started) == started_before
     lone = twin.hosts["lone"]
     body = BODY.replace("$reg2", "$lone").replace("[client.all]", "[client.none]")
     said, code = pyinfra("true", body)

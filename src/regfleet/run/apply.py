@@ -26,6 +26,7 @@ from regfleet.run.drift import origin
 from regfleet.run.progress import Progress, Stage, State, Verdict, behind, wave_title
 from regfleet.run.proof import Proof, to_prove
 from regfleet.run.rollout import phases, schedule
+from regfleet.run.turns import UNREACHABLE
 from regfleet.run.work import Work
 from regfleet.smoke.render import subjects
 from regfleet.ssh.session import Session
@@ -104,12 +105,15 @@ class Runner:
         stopped = ""
         before: list[HostReport] = []
         unfit = set() if clients_first else self._not_sharing()
+        # What is removed is removed from the hosts that are left.
+        wrong = _FAILED if clients_first else {**_FAILED, "unreachable": UNREACHABLE}
         to_do = [name for name in self.to_do if name not in unfit]
         waves = schedule(self.fleet, to_do, clients_first=clients_first)
         for number, wave in enumerate(waves, 1):
-            ready = [name for name in wave if not (stopped or self._why_blocked(name))]
+            why = {name: stopped or self._why_blocked(name, wrong) for name in wave}
+            ready = [name for name in wave if not why[name]]
             for name in set(wave) - set(ready):
-                self._skip(name, stopped or self._why_blocked(name))
+                self._skip(name, why[name])
             if ready:
                 bad = sum(not host.ok for host in before)
                 title = wave_title(number, len(waves), ready)
@@ -418,13 +422,17 @@ class Runner:
     def _plan(self, name: str) -> Plan | None:
         return self.report.hosts[name].plan
 
-    def _why_blocked(self, name: str) -> str:
-        """Why a host cannot be touched: it logs in to a registry that failed. Empty if it can."""
+    def _why_blocked(self, name: str, wrong: Mapping[str, str]) -> str:
+        """Why a host cannot be touched: it logs in to a registry that failed. Empty if it can.
+
+        Args:
+            wrong: by status of another machine of its registries, what is said of that.
+        """
         for registry in registries_on(self.fleet, name):
             for host in registry.machines:
                 other = self.report.hosts.get(host.name)
-                if host.name != name and other and other.status in _WRONG:
-                    return f"the registry {registry.name} on {host.name} {other.status}"
+                if host.name != name and other and other.status in wrong:
+                    return f"the registry {registry.name} on {host.name} {wrong[other.status]}"
         plan = self._plan(name)
         for step in plan.steps if plan else ():
             if isinstance(step, LogIn) and step.login.registry:
@@ -452,7 +460,7 @@ class Runner:
 
 
 # What is wrong with a host after which the others of its registry are left as they are.
-_WRONG = ("failed", "rolled-back")
+_FAILED = {"failed": "failed", "rolled-back": "rolled-back"}
 
 
 def _differs_by_stand_in(change: Change, unknown: frozenset[Resource]) -> bool:

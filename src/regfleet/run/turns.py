@@ -12,6 +12,8 @@ from threading import Condition
 
 from regfleet.fleet.model import Fleet
 
+UNREACHABLE = "cannot be reached: name its other hosts with --limit to change them without it"
+"""What is said of a machine that nobody can connect to: it may be away while others restart."""
 _TOGETHER = 0.1  # seconds within which hosts come that come at once, in any order
 
 
@@ -51,16 +53,21 @@ class Turns:
                 self._having.add(host)
         failed = next((name for name in sorted(its) if name in self._failed), "")
         try:
-            yield f"the registry {failed} on {self._failed[failed]} failed" if failed else ""
+            yield f"the registry {failed} on {self._failed[failed]}" if failed else ""
         finally:
             with self._changed:
                 self._having.discard(host)
                 self._changed.notify_all()
 
-    def failed(self, host: str) -> None:
-        """Have the other machines of this host's registries left as they are; in its turn."""
+    def failed(self, host: str, how: str = "failed") -> None:
+        """Have the other machines of this host's registries left as they are.
+
+        Args:
+            host: in its turn, or when nobody has one.
+            how: what became of it, as in `failed`.
+        """
         for name in self._its[host]:
-            self._failed.setdefault(name, host)
+            self._failed.setdefault(name, f"{host} {how}")
 
     def _is_next(self, host: str) -> bool:
         before = {each for each in self._waiting if self._place[each] < self._place[host]}

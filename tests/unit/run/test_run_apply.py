@@ -20,6 +20,7 @@ from regfleet.model.report import HostReport, Report
 from regfleet.run.apply import Runner
 from regfleet.run.progress import Progress
 from regfleet.run.proof import Proof
+from regfleet.run.turns import UNREACHABLE
 from regfleet.state import StateDirectory
 from regfleet.touch.outcome import Outcome
 
@@ -250,6 +251,30 @@ def test_each_host_of_a_registry_is_proven_though_there_is_nothing_to_check(monk
     assert statuses(made) == ["changed"] * 2
     assert made.report.ok
     assert made.proof.hosts == {}
+
+
+@pytest.mark.parametrize(
+    ("clients_first", "expected"),
+    [(False, ["skipped", "unreachable", "skipped"]), (True, ["changed", "unreachable", "changed"])],
+)
+def test_others_of_a_registry_wait_for_one_that_cannot_be_reached(
+    monkeypatch, clients_first, expected
+):
+    """It may be away while they restart. What is removed goes from the hosts that are left."""
+
+    def plan(name):
+        if name == "reg2":
+            raise UnreachableError(name, "no way")
+
+    monkeypatch.setattr("regfleet.run.shared.to_prove", lambda *_: [])
+    whole = fleet([registry(hosts=tuple(map(host, ("reg1", "reg2", "reg3"))), users=())], [])
+    made, _ = runner(Hosts(whole, plan=plan), whole)
+    made.plan()
+    made.touch(smoke=False, clients_first=clients_first)
+    assert statuses(made) == expected
+    if not clients_first:
+        said = made.report.hosts["reg1"].error
+        assert said == f"not touched: the registry main on reg2 {UNREACHABLE}"
 
 
 def test_jobs_are_done_side_by_side_and_answer_by_host():

@@ -6,7 +6,7 @@ import time
 from making import fleet, host, registry
 
 from regfleet.fleet.registries import Gateway
-from regfleet.run.turns import Turns
+from regfleet.run.turns import UNREACHABLE, Turns
 
 FLEET = fleet(
     [
@@ -72,6 +72,15 @@ def test_where_one_failed_the_others_stay_as_they_are():
     for name in ("c", "d"):
         with turns.of(name) as why:
             assert why == ""
+
+
+def test_one_that_cannot_be_connected_to_has_no_turn_and_holds_up_the_others():
+    turns = Turns(FLEET)
+    turns.failed("a", UNREACHABLE)
+    with turns.of("b") as why:
+        assert why == f"the registry main on a {UNREACHABLE}"
+    with turns.of("c") as why:
+        assert why == ""
 
 
 def test_a_registry_of_one_host_holds_up_nobody():
