@@ -46,7 +46,7 @@ from regfleet.touch.outcome import Outcome
 R = TypeVar("R")
 
 # Shell to run at each boundary of a touch or job: for fault injection alone (see touch/program).
-HOOK = os.environ.get("REGFLEET_TOUCH_HOOK", "")
+_HOOK = "REGFLEET_TOUCH_HOOK"
 
 
 class Connections(running.Connection, Protocol):
@@ -210,8 +210,9 @@ class Work:
             load = archive.loading(load, seen.engine) if now else ""
             new = image.reference not in seen.images
             self.connections.send(name, image, load=load, fleet=self.fleet.name if new else "")
+        hook = os.environ.get(_HOOK, "")
         ended = self._run(
-            name, lambda mark: render.render(plan, mark, self._who, HOOK, number=self.number)
+            name, lambda mark: render.render(plan, mark, self._who, hook, number=self.number)
         )
         if plan.again and ended.result == "changed":
             del self.seen[name]
@@ -248,9 +249,10 @@ class Work:
             UnreachableError: nothing was sent.
         """
         words = [ENGINES[engine].shell for engine in self.desired[name].engines]
+        hook = os.environ.get(_HOOK, "")
         ended = self._run(
             name,
-            lambda mark: render_job(job, mark, self._who, words, HOOK, number=self.number),
+            lambda mark: render_job(job, mark, self._who, words, hook, number=self.number),
             job.seconds or TOUCH_SECONDS,
         )
         return running.read(job, ended)
