@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from regfleet.pki.tokens import TokenKeys
 
-TTL = 300
-"""Seconds that a token is good for: so long may pull who was taken out of a project."""
+TTL = 240
+"""Seconds that a token says it is good for. Registries take it for 60 more (distribution,
+registry/auth/token: Leeway): so for five minutes may pull who was taken out of a project."""
 
 _HEAD = "// Written by regfleet. It holds the key that signs tokens.\n"
 

@@ -206,6 +206,27 @@ def test_guesses_are_slowed(stands):
     assert stand.log("nginx").count("wrong password or no such user") == len(wrong)
 
 
+@pytest.mark.parametrize("how", ["GET", "POST", "Basic"])
+def test_no_time_tells_who_is_a_user(stands, how):
+    """The password of a user is compared, which takes its time; that of nobody is not."""
+    stand = stands(source="env", passwords={f"user{number}": "secret" for number in range(5)})
+    taken = dict.fromkeys(("user", "nobody"), 0.0)
+    for number in range(5):
+        for name in taken:
+            time.sleep(0.15)  # or all would wait, as who guesses too often
+            began = time.monotonic()
+            who = f"{name}{number}"
+            if how == "POST":
+                body = f"grant_type=password&username={who}&password=wrong"
+                answer = stand.ask("POST", "/auth/token", body=body)
+            else:
+                path = "/auth/token" if how == "GET" else "/v2/team-a/app/tags/list"
+                answer = stand.ask("GET", path, user=who, password="wrong")
+            assert answer.status == 401
+            taken[name] += time.monotonic() - began
+    assert taken["user"] < 2 * taken["nobody"]
+
+
 def test_who_is_known_is_not_asked_again(own):
     """bcrypt is paid once a minute, whatever is pulled."""
     own.ask("GET", "/v2/", user="dave")

@@ -83,7 +83,7 @@ def test_an_answer_to_post_says_its_scope(stand):
     assert answer.status == 200
     assert answer.json["scope"] == "repository:team-a/app:pull"
     assert answer.json["access_token"] == answer.json["token"]
-    assert answer.json["expires_in"] == 300
+    assert answer.json["expires_in"] == 240
     assert answer.headers["Cache-Control"] == "no-store"
 
 

@@ -223,6 +223,16 @@ def test_a_token_that_ends_in_the_middle_of_a_push(stand):
     assert stand.ask("PUT", end, token=fresh).status == 201
 
 
+def test_after_five_minutes_no_registry_takes_one(stand):
+    """Nobody who was taken out of a project pulls any longer with what he had; clocks being right."""
+    text = stand.token("repository:team-a/secret:pull", user="carol").split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    for age, status in ((240, 200), (302, 401)):
+        past = {name: claims[name] - age for name in ("iat", "nbf", "exp")}
+        token = made(stand, **past)
+        assert stand.pull("team-a/secret", token=token).status == status
+
+
 @pytest.mark.parametrize(("ahead", "status"), [(-90, 200), (-30, 200), (30, 200), (120, 401)])
 def test_a_fresh_token_of_a_gateway_whose_clock_is_off(stand, ahead, status):
     """One that is behind gives tokens that end early; one far ahead, such as are not good yet."""

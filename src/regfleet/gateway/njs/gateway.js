@@ -11,6 +11,7 @@ import rights from 'rights.js';
 import tokens from 'tokens.js';
 
 const PAUSES = [700, 1500]; // milliseconds
+const TURN = 500; // milliseconds, after a multiple of which a wrong password is answered
 const OURS_REFUSED =
     'the registry refuses the tokens of this gateway: their key is not in its bundle, or the clocks differ';
 // Of a gateway alone, which has passwords for the registries behind it: gateway/behind.py.
@@ -47,9 +48,15 @@ function note(r, user) {
     r.warn('wrong password or no such user: ' + JSON.stringify(user.slice(0, 64)) + ' from ' + r.remoteAddress);
 }
 
+// Registries compare the passwords of names that they know, and refuse others at once (distribution,
+// registry/auth/htpasswd): when the answer comes is not to tell who is a user.
+function later(r, answer) {
+    setTimeout(answer, TURN - r.variables.request_time * 1000 % TURN);
+}
+
 function wrong(r, user) {
     note(r, user);
-    challenge(r, 'incorrect username or password', BASIC);
+    later(r, () => challenge(r, 'incorrect username or password', BASIC));
 }
 
 function slowed(r) {
@@ -280,7 +287,8 @@ async function token(r) {
         return unchecked(r, status);
     }
     note(r, user);
-    json(r, 401, { error: 'invalid_grant', error_description: 'incorrect username or password' });
+    const refusal = { error: 'invalid_grant', error_description: 'incorrect username or password' };
+    later(r, () => json(r, 401, refusal));
 }
 
 // Behind the password check: a token with all that this user may do in this repository.
