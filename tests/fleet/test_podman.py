@@ -5,6 +5,7 @@ import json
 import pytest
 
 from regfleet.rehearse.twin import HostSpec
+from regfleet.replication import engine
 
 BODY = """
 [registry.main]
@@ -143,11 +144,11 @@ def test_an_account_of_its_own_is_logged_in(twin):
         assert said == "ci"
 
 
-def test_what_an_account_holds_is_deployed(twin, run, fleet):
+def test_what_an_account_holds_is_deployed(twin, run, fleet, state):
     """`keep_deployed`: images in the store of an account that runs containers without root."""
     pod, app = twin.hosts["pod1"], "registry.test:5000/dev/app"
     login = "--authfile .config/containers/auth.json"
-    for tag in "1234":
+    for tag in ("part", *"1234"):
         pod.read(
             f"cd /root; echo {tag} >/tmp/{tag}; tar -C /tmp -c {tag} |"
             f" podman import -q - {app}:{tag} && podman push -q {login} {app}:{tag};"
@@ -156,6 +157,25 @@ def test_what_an_account_holds_is_deployed(twin, run, fleet):
     pod.read(f"su - ops -c 'podman pull -q {login} {app}:1'")
     # As when its tag is pulled anew while a container runs the earlier image.
     pod.read(f"cd /root; podman pull -q {login} {app}:3; podman untag {app}:3")
+    # Of an image for several platforms Podman keeps, and tells, the digest of its own.
+    registry = engine.Registry(
+        {
+            "url": "https://registry.test:5000",
+            "connect": f"{twin.hosts['reg1'].address}:5000",
+            "ca": (state / "ca.crt").read_text(),
+            "user": "ci",
+            "password": (state / "passwords/main/ci").read_text().strip(),
+        },
+        engine.Clock(60),
+    )
+    part, kind = registry.manifest("dev/app", "part")
+    member = {"mediaType": kind, "digest": engine.digest_of(part, "sha256"), "size": len(part)}
+    member["platform"] = {"os": "linux", "architecture": "amd64"}
+    index = {"schemaVersion": 2, "mediaType": engine.INDEX, "manifests": [member]}
+    registry.put_manifest("dev/app", "multi", json.dumps(index).encode(), engine.INDEX)
+    tags = "/var/lib/registry/docker/registry/v2/repositories/dev/app/_manifests/tags"
+    twin.hosts["reg1"].read(f"touch -d '2 days ago' {tags}/multi/current/link")
+    pod.read(f"cd /root; podman pull -q {login} {app}:multi; podman untag {app}:multi")
     rules = (
         '[[registry.main.retention.rules]]\nrepositories = ["dev/*"]\nkeep_last = 1\n'
         "keep_deployed = true\n[registry.main.users]"
@@ -164,7 +184,8 @@ def test_what_an_account_holds_is_deployed(twin, run, fleet):
     done = run("prune", "--dry-run", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     planned = json.loads(done.stdout)["registries"]["main"]
-    assert (planned["kept_for"], [each["tag"] for each in planned["delete"]]) == (None, ["2"])
+    assert (planned["kept_for"], planned["tags"]) == (None, 6)
+    assert [each["tag"] for each in planned["delete"]] == ["2"]
     pod.read(
         "podman image prune -f; su - ops -c 'podman rmi -a -f';"
         " rm -rf /home/ops/.local/share/containers"

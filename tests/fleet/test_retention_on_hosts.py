@@ -23,9 +23,22 @@ keep_deployed = true
 repositories = ["test"]
 keep_last = 1
 
+[registry.branch]
+hosts = [$reg1]
+endpoint = "registry.test:5001"
+storage = "/var/lib/registry-branch"
+image_archive = "$registry_tar"
+tls.source = "none"
+
+[replication.branch]
+from = "main"
+to = ["branch"]
+delete = true
+
+# What it holds is lost for it when it is deleted in `main`.
 [client.docker]
 hosts = [$client1]
-registries = ["main"]
+registries = ["branch"]
 
 [smoke]
 image_archive = "$busybox_tar"
@@ -65,7 +78,7 @@ def test_prune(twin, write_fleet, regfleet):
     pusher.image("prod/app", "1")
     age(host, "prod/app", "1", 400)
     # Docker 20.10 pulls no image of made-up layers: one that it holds by a name of the registry's.
-    client.read("echo x >/tmp/x; tar -C /tmp -c x | docker import - registry.test:5000/dev/app:c")
+    client.read("echo x >/tmp/x; tar -C /tmp -c x | docker import - registry.test:5001/dev/app:c")
 
     planned = json.loads(prune("--dry-run", "--json").stdout)["registries"]["main"]
     going = [(each["repository"], each["tag"]) for each in planned["delete"]]

@@ -1,11 +1,15 @@
 """What retention keeps, by tables and by laws."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from making import fleet, registry
 
 from regfleet.errors import HostError
-from regfleet.fleet.registries import Retention, Rule
+from regfleet.fleet.policies import Replication
+from regfleet.fleet.registries import Gateway, Retention, Rule
 from regfleet.model.retention import Pushed
 from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed
@@ -85,6 +89,45 @@ def test_what_is_deployed_stays():
     assert goes([Rule(("*",), keep_last=1)], tags, unknown) == (["1", "2", "3"], "")
 
 
+def test_a_wrong_clock_takes_nobodys_place():
+    """Pushed in the future or in 1970: nobody knows when, so those stay beside the last ones."""
+    tags = [*TAGS, tag("future", -400), tag("1970", NOW // DAY)]
+    assert goes([Rule(("*",), keep_last=2)], tags)[0] == ["old", "v1.0"]
+    assert goes([Rule(("*",), keep_younger=5 * DAY)], tags)[0] == ["old", "v1.0", "middle"]
+
+
+def test_what_cannot_be_pulled_takes_nobodys_place():
+    torn = replace(tag("torn", 0), torn=True)
+    assert goes([Rule(("*",), keep_last=2)], [*TAGS, torn])[0] == ["old", "v1.0"]
+
+
+@pytest.mark.parametrize(
+    ("others", "policies", "expected"),
+    [
+        ([registry("b", "b.test")], [], ["a"]),
+        ([registry("b", "b.test", gateway=Gateway("", before=("a", "x")))], [], ["a", "b"]),
+        ([registry("a.readonly", "a.test:2", read_only_of="a")], [], ["a", "a.readonly"]),
+        ([registry("b", "b.test", proxy="https://a.test")], [], ["a", "b"]),
+        ([registry("b", "b.test")], [Replication("p", "a", ("b",), delete=True)], ["a", "b"]),
+        ([registry("b", "b.test")], [Replication("p", "a", ("b",))], ["a"]),
+        ([registry("b", "b.test")], [Replication("p", "a", ("b",), ("x/*",), delete=True)], ["a"]),
+        (
+            [registry("b", "b.test"), registry("c", "c.test", gateway=Gateway("", before=("b",)))],
+            [Replication("p", "a", ("b",), delete=True), Replication("q", "b", ("a",))],
+            ["a", "b", "c"],
+        ),
+    ],
+)
+def test_whose_clients_lose_what_a_registry_deletes(others, policies, expected):
+    rules = Retention((Rule(("dev/*",), keep_deployed=True), Rule(("x/*",), keep_last=1)))
+    whole = fleet(
+        [registry("a", "a.test", retention=rules), *others],
+        replications={each.name: each for each in policies},
+    )
+    found = deployed.served_at(whole, whole.registries["a"])
+    assert [each.name for each in found] == expected
+
+
 def test_why():
     rule = Rule(("*",), keep_last=2, keep_tags=("v*", "latest"), keep_deployed=True)
     found, _ = doomed(Retention((rule,)), [tag("a", 40), tag("b", 1), tag("c", 0)], Deployed(), NOW)
@@ -116,8 +159,8 @@ def test_what_is_kept_stays_kept(tags, last, days):
 
 
 def test_times():
-    said = [f"@tag 12 {DIGEST} dev/app 1", f"@tag 13 {OTHER} a latest", "@all"]
-    assert pushed.parse("reg1", ["noise", "@begin m", *said, "@end m"], "m") == [
+    said = ["@now 12", f"@tag 12 {DIGEST} dev/app 1", f"@tag 13 {OTHER} a latest", "@all"]
+    assert pushed.parse("reg1", ["noise", "@begin m", *said, "@end m"], "m", 12) == [
         Pushed("a", "latest", OTHER, 13),
         Pushed("dev/app", "1", DIGEST, 12),
     ]
@@ -129,17 +172,28 @@ def test_times():
         [],
         ["@begin m", "@all"],
         ["@begin m", "@end m"],
-        ["@begin m", f"@tag x {DIGEST} a b", "@all", "@end m"],
-        ["@begin m", f"@tag {'9' * 12} {DIGEST} a b", "@all", "@end m"],
-        ["@begin m", "@tag 12 sha256:12 a b", "@all", "@end m"],
-        ["@begin m", f"@tag 12 {DIGEST} A b", "@all", "@end m"],
-        ["@begin m", f"@tag 12 {DIGEST} a -b", "@all", "@end m"],
-        ["@begin m", f"@tag 12 {DIGEST} a b c", "@all", "@end m"],
+        ["@begin m", "@all", "@end m"],
+        ["@begin m", "@now", "@all", "@end m"],
+        ["@begin m", "@now 12", f"@tag x {DIGEST} a b", "@all", "@end m"],
+        ["@begin m", "@now 12", f"@tag {'9' * 12} {DIGEST} a b", "@all", "@end m"],
+        ["@begin m", "@now 12", "@tag 12 sha256:12 a b", "@all", "@end m"],
+        ["@begin m", "@now 12", f"@tag 12 {DIGEST} A b", "@all", "@end m"],
+        ["@begin m", "@now 12", f"@tag 12 {DIGEST} a -b", "@all", "@end m"],
+        ["@begin m", "@now 12", f"@tag 12 {DIGEST} a b c", "@all", "@end m"],
     ],
 )
 def test_times_that_are_none(said):
     with pytest.raises(HostError):
-        pushed.parse("reg1", said, "m")
+        pushed.parse("reg1", said, "m", 12)
+
+
+@pytest.mark.parametrize("apart", [2 * 3600, -2 * 3600, 400 * DAY, -NOW])
+def test_where_two_clocks_are_apart_no_age_is_known(apart):
+    said = ["@begin m", f"@now {NOW + apart}", "@all", "@end m"]
+    with pytest.raises(HostError, match="hours apart"):
+        pushed.parse("reg1", said, "m", NOW)
+    said[1] = f"@now {NOW + (60 if apart > 0 else -60)}"
+    assert pushed.parse("reg1", said, "m", NOW) == []
 
 
 def test_what_is_held():
@@ -148,6 +202,7 @@ def test_what_is_held():
         f"@held r.lan:5000/app <none> {OTHER}",
         "@held r.lan:5000/team/x latest <none>",
         f"@held r.lan:50001/app 2 {DIGEST}",
+        "@held copy.lan/app 3 <none>",
         "@held busybox latest <none>",
         f"@held busybox <none> {HUB}",
         f"@held <none> <none> {NAMELESS}",
@@ -155,15 +210,17 @@ def test_what_is_held():
         "@held odd",
         "@all",
     ]
-    names, digests = deployed.parse("web1", ["@begin m", *said, "@end m"], "m", "r.lan:5000")
-    assert names == {"app:1", "team/x:latest"}
-    assert digests == {DIGEST, OTHER, NAMELESS}  # whose tag was pulled anew, by Podman
+    said = ["@begin m", *said, "@end m"]
+    names, digests = deployed.parse("web1", said, "m", ["r.lan:5000", "copy.lan"])
+    assert names == {"app:1", "team/x:latest", "app:3"}
+    # One that came by a mirror, and one whose tag was pulled anew, by Podman.
+    assert digests == {DIGEST, OTHER, HUB, NAMELESS}
 
 
 def test_an_engine_that_does_not_answer_holds_nobody_knows_what():
     said = ["@begin m", "Cannot connect to the Docker daemon", "@end m"]
     with pytest.raises(HostError, match="Cannot connect"):
-        deployed.parse("web1", said, "m", "r.lan:5000")
+        deployed.parse("web1", said, "m", ["r.lan:5000"])
 
 
 def test_an_accounts_own_engine_is_asked_as_the_account():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 
 import pytest
 from shells import parameters, run
@@ -14,16 +15,31 @@ from regfleet.replication import engine
 from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed
 
+AT = 1_700_000_000
+
 
 def tag(root, name, document, at):
     content = json.dumps(document).encode()
     digest = hashlib.sha256(content).hexdigest()
     blob = root / "blobs/sha256" / digest[:2] / digest
-    link = root / "repositories/app/_manifests/tags" / name / "current/link"
-    for place, text in ((blob / "data", content), (link, f"sha256:{digest}".encode())):
+    manifests = root / "repositories/app/_manifests"
+    link = manifests / "tags" / name / "current/link"
+    own = manifests / "revisions/sha256" / digest / "link"
+    its = f"sha256:{digest}".encode()
+    for place, text in ((blob / "data", content), (link, its), (own, its)):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(text)
     os.utime(link, (at, at))
+    return blob / "data", own
+
+
+def tags_of(shell, storage, now):
+    said = run(shell, pushed.render(str(storage), "m"), TMPDIR=str(storage)).stdout.decode()
+    at = next(line for line in said.splitlines() if line.startswith("@now "))
+    assert abs(int(at[5:]) - time.time()) < 3600
+    assert not list(storage.glob("tmp.*"))
+    said = said.replace(at, f"@now {now}")
+    return pushed.parse("reg1", said.splitlines(), "m", now)
 
 
 @pytest.mark.parametrize("shell", parameters())
@@ -35,20 +51,40 @@ def tag(root, name, document, at):
 def test_an_interrupted_deletion_takes_nobodys_place(shell, empty, tmp_path):
     root = tmp_path / "docker/registry/v2"
     for number in range(3):
-        tag(root, f"{number}", {"schemaVersion": 2, "number": number}, 1000 + number)
-    tag(root, "gone", json.loads(empty), 2000)
-    said = run(shell, pushed.render(str(tmp_path), "m"), TMPDIR=str(tmp_path)).stdout.decode()
-    tags = pushed.parse("reg1", said.splitlines(), "m")
-    assert [(each.name, each.at, each.unfinished) for each in tags] == [
-        ("0", 1000, False),
-        ("1", 1001, False),
-        ("2", 1002, False),
-        ("gone", 2000, True),
+        tag(root, f"{number}", {"schemaVersion": 2, "number": number}, AT + number)
+    tag(root, "gone", json.loads(empty), AT + 1000)
+    tags = tags_of(shell, tmp_path, AT + 2000)
+    assert [(each.name, each.at - AT, each.unfinished) for each in tags] == [
+        ("0", 0, False),
+        ("1", 1, False),
+        ("2", 2, False),
+        ("gone", 1000, True),
     ]
     rules = Retention((Rule(("app",), keep_last=2),))
-    going, _ = doomed(rules, tags, Deployed(), 3000)
+    going, _ = doomed(rules, tags, Deployed(), AT + 2000)
     assert [each.tag.name for each in going] == ["0", "gone"]
     assert going[1].reason == "an earlier deletion of it was interrupted"
+
+
+@pytest.mark.parametrize("shell", parameters())
+@pytest.mark.parametrize("lost", [0, 1], ids=["blob", "link"])
+def test_a_tag_of_nothing_takes_nobodys_place(shell, lost, tmp_path):
+    """As 2.8 leaves it, when it ends between a manifest's deletion and its tags'."""
+    root = tmp_path / "docker/registry/v2"
+    for number in range(3):
+        tag(root, f"{number}", {"schemaVersion": 2, "number": number}, AT + number)
+    tag(root, "gone", {"schemaVersion": 2, "gone": 1}, AT + 1000)[lost].unlink()
+    tag(root, "empty", {"schemaVersion": 2, "empty": 1}, AT + 1000)[lost].write_bytes(b"")
+    tags = tags_of(shell, tmp_path, AT + 2000)
+    assert [each.name for each in tags if each.torn] == ["empty", "gone"]
+    rules = Retention((Rule(("app",), keep_last=2),))
+    going, _ = doomed(rules, tags, Deployed(), AT + 2000)
+    assert [each.tag.name for each in going] == ["0"]
+
+
+@pytest.mark.parametrize("shell", parameters())
+def test_a_registry_that_nothing_was_pushed_to_has_no_tags(shell, tmp_path):
+    assert tags_of(shell, tmp_path, AT) == []
 
 
 DIGEST = f"sha256:{'a1' * 32}"
@@ -81,7 +117,7 @@ def held_by_ops(shell, printed):
     stand_ins = "podman() { :; }\nfind_account() { :; }\n"
     stand_ins += f"as_account() {{ cat <<'EOF'\n{printed}\nEOF\n}}\n"
     said = run(shell, program.replace("\nengine=podman", f"\n{stand_ins}engine=podman"))
-    return deployed.parse("web1", said.stdout.decode().splitlines(), "m", "r.lan:5000")
+    return deployed.parse("web1", said.stdout.decode().splitlines(), "m", ["r.lan:5000"])
 
 
 @pytest.mark.parametrize("shell", parameters())
@@ -106,8 +142,8 @@ def test_what_would_be_waited_for_is_not_read(shell, tmp_path):
     program = program.replace("\nengine=podman", f"\n{stand_ins}engine=podman")
     said = run(shell, program).stdout.decode().splitlines()
     with pytest.raises(HostError, match="the images of ops cannot be read"):
-        deployed.parse("web1", said, "m", "r.lan:5000")
+        deployed.parse("web1", said, "m", ["r.lan:5000"])
     (place / "images.json").unlink()
     (place / "images.json").write_text(KEPT)
     said = run(shell, program).stdout.decode().splitlines()
-    assert deployed.parse("web1", said, "m", "r.lan:5000")[0] == {"app:1", "team/x:2"}
+    assert deployed.parse("web1", said, "m", ["r.lan:5000"])[0] == {"app:1", "team/x:2"}

@@ -13,6 +13,7 @@ class Pushed:
         digest: of the manifest or index.
         at: seconds since 1970, by the registry host's clock.
         unfinished: whether a deletion of it was interrupted: it has no image any more.
+        torn: whether its repository does not have what it leads to: it cannot be pulled.
     """
 
     repository: str
@@ -20,6 +21,7 @@ class Pushed:
     digest: str
     at: int
     unfinished: bool = False
+    torn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

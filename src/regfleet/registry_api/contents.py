@@ -23,6 +23,7 @@ _CONFIGURATIONS = (
     "application/vnd.oci.image.config.v1+json",
 )
 _MAX_CONFIGURATION = 4 * 1024 * 1024
+_MOST_PARTS = 10_000
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: a build that leaves its time out
 
 
@@ -101,6 +102,26 @@ def size_of(client: RegistryClient, repository: str, reference: str) -> int:
     counter = _SizeCounter(client, MOST)
     counter.weigh(repository, reference)
     return sum(counter.sizes.values())
+
+
+def parts_of(client: RegistryClient, repository: str, reference: str) -> frozenset[str]:
+    """The digests of a manifest and of all below it, as far as the repository has them.
+
+    Raises:
+        RegistryError: as `RegistryClient.manifest`, except `not-found`; `protocol` for too many.
+    """
+    found: set[str] = set()
+    left = [reference]
+    while left:
+        one = _read_manifest(client, repository, left.pop())
+        if one is not None and one.digest not in found:
+            found.add(one.digest)
+            left += one.members
+        if len(found) + len(left) > _MOST_PARTS:
+            raise RegistryError(
+                "protocol", f"{repository}:{reference} has more than {_MOST_PARTS} manifests"
+            )
+    return frozenset(found)
 
 
 class _SizeCounter:

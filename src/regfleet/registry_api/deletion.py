@@ -13,12 +13,13 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import cache, partial
 
 from regfleet.model.deletions import Deletion
 from regfleet.registry_api import answers
 from regfleet.registry_api.client import RegistryClient
-from regfleet.registry_api.contents import size_of
+from regfleet.registry_api.contents import parts_of, size_of
 from regfleet.registry_api.errors import RegistryError
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
@@ -29,13 +30,14 @@ _WAS = "io.regfleet.was"
 _NOWHERE = f"sha256:{'0' * 64}"  # a digest of nothing: finding such content is not feasible
 # cosign's tags, and those of OCI 1.1 for registries without the referrers API: they name a digest
 # (OCI distribution specification, "Referrers Tag Schema").
-_ATTACHED = re.compile(r"sha256-([0-9a-f]{64})(?:\.[a-z]+)?")
+# `ATTACHED` of replication/engine.py is the same.
+_ATTACHED = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64,128})(?:\.[a-z]+)?")
 
 
 def subject_of(tag: str) -> str | None:
     """The digest that a tag of a signature or attestation belongs to; None for other tags."""
     found = _ATTACHED.fullmatch(tag)
-    return f"sha256:{found[1]}" if found else None
+    return found[1].replace("-", ":") if found else None
 
 
 def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> None:
@@ -49,13 +51,14 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
     """
     tags = client.tags(repository)
     digests = {tag: found for tag in tags if (found := client.digest(repository, tag))}
+    parts = cache(partial(parts_of, client, repository))
     for each in deletions:
         if each.image.tag:
-            _plan_tag(client, each, digests)
+            _plan_tag(client, each, tags, digests)
     going = {tag for each in deletions for tag in each.tags}
     for each in deletions:
         if each.image.digest:
-            _plan_digest(client, each, digests)
+            _plan_digest(client, each, digests, parts)
             going |= set(each.tags)
     for each in deletions:
         if each.status != "planned" or each.unfinished:
@@ -63,11 +66,12 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
         each.others = tuple(
             tag for tag, digest in digests.items() if digest == each.digest and tag not in going
         )
-        if not each.others:
-            each.attached = tuple(
-                tag for tag in digests if subject_of(tag) == each.digest and tag not in going
-            )
-            going |= set(each.attached)
+        its = tuple(tag for tag in digests if subject_of(tag) == each.digest and tag not in going)
+        # They stay with an index that stays and has the image as one of its platforms.
+        stays = {digests[tag] for tag in digests if tag not in going and subject_of(tag) is None}
+        if its and not each.others and not any(each.digest in parts(one) for one in stays):
+            each.attached = its
+            going |= set(its)
         each.size = size_of(client, repository, each.digest)
 
 
@@ -107,20 +111,22 @@ def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:
     if deleted is not None:
         return deleted
     before = client.raw_manifest(repository, tag)
-    if before is None:
+    if before is None and tag not in client.tags(repository):
         return False
-    content, media_type = before
-    if _unfinished(content) is not None:
-        return client.delete(repository, _digest(content))
+    content, media_type = before or (b"", "")
+    if before and _unfinished(content) is not None:
+        _delete_at(client, repository, tag, _digest(content))
+        return True
     # Deletion that is off is found out before the tag is moved: 405 also for what is not there.
     client.delete(repository, _NOWHERE)
-    index = empty_index(_digest(content))
+    index = empty_index(_digest(content) if before else "")
     client.put_manifest(repository, tag, index, _INDEX)
     try:
         _delete_at(client, repository, tag, _digest(index))
     except RegistryError:
-        # Where the registry lives, the tag goes back to its image.
-        client.put_manifest(repository, tag, content, media_type)
+        # Where the registry lives, the tag goes back to its image, if nobody pushed another one.
+        if before and client.digest(repository, tag) in (_digest(index), None):
+            client.put_manifest(repository, tag, content, media_type)
         raise
     return True
 
@@ -129,12 +135,13 @@ def _delete_at(client: RegistryClient, repository: str, tag: str, digest: str) -
     """Delete what a tag points to.
 
     Of two requests the first may delete the manifest and fail with 500 at the tag, which 2.8 reads
-    while somebody writes it: then the second one's 404 is no proof.
+    while somebody writes it: then the second one's 404 is no proof. Such a tag leads to nothing,
+    and is still in the list.
 
     Raises:
         RegistryError: `protocol` for a tag that is still there; as `RegistryClient.delete`.
     """
-    if not client.delete(repository, digest) and client.digest(repository, tag) is not None:
+    if not client.delete(repository, digest) and tag in client.tags(repository):
         raise RegistryError(
             "protocol",
             f"the registry did not delete the tag {repository}:{tag}",
@@ -142,8 +149,14 @@ def _delete_at(client: RegistryClient, repository: str, tag: str, digest: str) -
         )
 
 
-def _plan_tag(client: RegistryClient, each: Deletion, digests: Mapping[str, str]) -> None:
+def _plan_tag(
+    client: RegistryClient, each: Deletion, tags: Collection[str], digests: Mapping[str, str]
+) -> None:
     image = each.image
+    if image.tag in tags and image.tag not in digests:
+        # 2.8 ended after it had deleted what the tag led to, and before the tag.
+        each.tags, each.unfinished = (image.tag,), True
+        return
     if image.tag not in digests:
         each.fail(f"{image.registry} has no tag {image.repository}:{image.tag}")
         return
@@ -153,7 +166,12 @@ def _plan_tag(client: RegistryClient, each: Deletion, digests: Mapping[str, str]
     each.unfinished = was is not None
 
 
-def _plan_digest(client: RegistryClient, each: Deletion, digests: Mapping[str, str]) -> None:
+def _plan_digest(
+    client: RegistryClient,
+    each: Deletion,
+    digests: Mapping[str, str],
+    parts: Callable[[str], Collection[str]],
+) -> None:
     """Plan the deletion of a digest: refused if an index with a tag lists it."""
     image = each.image
     if client.digest(image.repository, image.digest) is None:
@@ -161,18 +179,8 @@ def _plan_digest(client: RegistryClient, each: Deletion, digests: Mapping[str, s
         return
     each.digest = image.digest
     each.tags = tuple(tag for tag, digest in digests.items() if digest == image.digest)
-    read: set[str] = set()
     for tag, digest in digests.items():
-        if digest in read or digest == image.digest:
-            continue
-        read.add(digest)
-        try:
-            members = client.manifest(image.repository, digest).members
-        except RegistryError as error:
-            if error.kind == "not-found":
-                continue
-            raise
-        if image.digest in members:
+        if digest != image.digest and image.digest in parts(digest):
             each.fail(
                 f"{image} is a part of the index {image.repository}:{tag}, which would be broken",
                 f"delete {image.registry}/{image.repository}:{tag} instead",

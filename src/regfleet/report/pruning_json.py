@@ -46,5 +46,6 @@ def _registry(found: Pruning) -> dict[str, Json]:
         "delete": images,
         "freed_bytes": found.freed,
         "kept_for": found.kept_for or None,
+        "notes": list(found.notes),
         "error": error or None,
     }

@@ -34,6 +34,8 @@ def show_plan(found: Sequence[Pruning], console: Console) -> None:
         if each.kept_for:
             words = f"all stays where keep_deployed is set: {each.kept_for}"
             show(console, Text("  note: ", "yellow"), words)
+        for note in each.notes:
+            show(console, Text("  note: ", "yellow"), note)
 
 
 def _show_one(found: Pruning, one: Deletion, console: Console) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,6 +12,8 @@ from regfleet.model.retention import Doomed, Pushed
 from regfleet.registry_api.deletion import subject_of
 
 _UNFINISHED = "an earlier deletion of it was interrupted"
+_FIRST = 365 * 86400  # seconds since 1970: a clock that was not set yet says less
+_AHEAD = 3600  # seconds: what was pushed later than that from now was pushed by a wrong clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ def doomed(
     """The tags that go, each with the reason; and why more would go if more were known.
 
     Tags of signatures and attestations (`sha256-…`) do not count: they go with what they belong
-    to, as `registry_api.deletion` deletes.
+    to, as `registry_api.deletion` deletes. Neither do those that cannot be pulled, or whose time
+    cannot be: they stay, and take nobody's place.
 
     Args:
         tags: all tags of the registry.
@@ -65,16 +69,22 @@ def doomed(
             kept_for = deployed.unknown
             continue
         # One whose deletion was interrupted was the last to be written, and takes nobody's place.
-        last = _last([tag for tag in its if not tag.unfinished], rule.keep_last)
+        counted = [tag for tag in its if not (tag.unfinished or tag.torn or undated(tag, now))]
+        places = {tag.name for tag in counted} - _last(counted, rule.keep_last)
         found += [
             Doomed(tag, _UNFINISHED if tag.unfinished else _why(rule, tag, now))
             for tag in its
-            if tag.unfinished or (tag.name not in last and not _stays(rule, tag, deployed, now))
+            if tag.unfinished or (tag.name in places and not _stays(rule, tag, deployed, now))
         ]
     return found, kept_for
 
 
-def _last(tags: list[Pushed], count: int) -> Collection[str]:
+def undated(tag: Pushed, now: float) -> bool:
+    """Whether its time is none: the host's clock was wrong when it was pushed."""
+    return not _FIRST <= tag.at <= now + _AHEAD
+
+
+def _last(tags: list[Pushed], count: int) -> AbstractSet[str]:
     """The tags that were pushed last; of the same second, by their names."""
     newest = sorted(tags, key=lambda tag: (tag.at, tag.name), reverse=True)
     return {tag.name for tag in newest[:count]}

@@ -8,11 +8,47 @@ from shlex import quote
 
 from regfleet import shell
 from regfleet.errors import HostError
+from regfleet.fleet.model import Fleet
+from regfleet.fleet.patterns import meet
+from regfleet.fleet.registries import Registry
 from regfleet.registry_api import answers
 from regfleet.shell import frame
 from regfleet.shell.frame import framed, stray
 
 _FIELDS = 4  # of a line `@held REPOSITORY TAG DIGEST`
+
+
+def served_at(fleet: Fleet, registry: Registry) -> list[Registry]:
+    """Where clients get a registry's images that are lost for them with a tag of it. Pure.
+
+    That is the registry; gateways before it; what serves it read-only; caches of it; and copies of
+    it that its deletions follow to, with all of theirs.
+    """
+    of = [
+        each
+        for rule in registry.retention.rules
+        if rule.keep_deployed
+        for each in rule.repositories
+    ]
+    found = {registry.name: registry}
+    left = [registry]
+    while left:
+        one = left.pop()
+        more = [
+            each
+            for each in fleet.registries.values()
+            if one.name in (each.read_only_of, *each.before) or fleet.upstream_of(each) is one
+        ]
+        more += [
+            fleet.registries[target]
+            for policy in fleet.replications.values()
+            if policy.source == one.name and policy.delete and meet(policy.repositories, of)
+            for target in policy.targets
+        ]
+        new = [each for each in more if each.name not in found]
+        found |= {each.name: each for each in new}
+        left += new
+    return list(found.values())
 
 
 def can_be_asked(engine: str) -> bool:
@@ -35,12 +71,15 @@ def render(engine: str, mark: str, account: str = "", accounts: Sequence[str] = 
 
 
 def parse(
-    host: str, lines: Iterable[str], mark: str, endpoint: str
+    host: str, lines: Iterable[str], mark: str, endpoints: Iterable[str]
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """What the host holds of one registry: names and digests, as `decide.Deployed` has them.
+    """What the host holds: names of one registry, and all digests, as `decide.Deployed` has them.
+
+    By its digest an image counts whatever its name: it may have come by a mirror, or under a name
+    that the registry had before.
 
     Args:
-        endpoint: the registry's, as images name it.
+        endpoints: where the registry's images are had, as images name it.
 
     Raises:
         HostError: its engine cannot be asked.
@@ -55,23 +94,17 @@ def parse(
         )
     names: set[str] = set()
     digests: set[str] = set()
+    prefixes = tuple(f"{each}/" for each in endpoints)
     for line in said:
         fields = line.split(" ")
         if len(fields) != _FIELDS or fields[0] != "@held":
             continue
-        _held(fields[1:], f"{endpoint}/", names, digests)
+        _, repository, tag, digest = fields
+        if answers.is_tag(tag):
+            its = (each for each in prefixes if repository.startswith(each))
+            names |= {f"{repository.removeprefix(each)}:{tag}" for each in its}
+        # Podman takes all names from an image whose tag is pulled anew, while containers run it
+        # (podman-images(1), EXAMPLES).
+        if answers.is_digest(digest):
+            digests.add(digest)
     return frozenset(names), frozenset(digests)
-
-
-def _held(fields: Sequence[str], prefix: str, names: set[str], digests: set[str]) -> None:
-    repository, tag, digest = fields
-    # Podman takes all names from an image whose tag is pulled anew, while containers run it
-    # (podman-images(1), EXAMPLES); of which registry it is, its digest says well enough.
-    if repository == tag == "<none>" and answers.is_digest(digest):
-        digests.add(digest)
-    if not repository.startswith(prefix):
-        return
-    if answers.is_tag(tag):
-        names.add(f"{repository.removeprefix(prefix)}:{tag}")
-    if answers.is_digest(digest):
-        digests.add(digest)

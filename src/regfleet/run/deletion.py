@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 
 from regfleet.errors import RegfleetError, UsageError
@@ -13,7 +14,6 @@ from regfleet.model.deletions import Deletion, Deletions, ImageName
 from regfleet.registry_api import answers, bounds, deletion
 from regfleet.registry_api.client import RegistryClient
 from regfleet.registry_api.errors import only_registry_errors
-from regfleet.registry_api.target import Credentials
 from regfleet.run.asking import Asking
 
 
@@ -89,7 +89,7 @@ def plan(fleet: Fleet, images: Sequence[ImageName], asking: Asking) -> Deletions
 
 def _plan_registry(registry: Registry, deletions: Sequence[Deletion], asking: Asking) -> None:
     try:
-        with asking.client(registry, _user(asking, registry), bounds.READ_ALL) as client:
+        with connected(registry, asking) as client:
             client.ping()
             by_repository = sorted(deletions, key=lambda each: each.image.repository)
             for name, its in groupby(by_repository, key=lambda each: each.image.repository):
@@ -110,7 +110,7 @@ def _delete_in(
     registry: Registry, deletions: Sequence[Deletion], asking: Asking
 ) -> Iterator[Deletion]:
     try:
-        with asking.client(registry, _user(asking, registry), bounds.READ_ALL) as client:
+        with connected(registry, asking) as client:
             for each in deletions:
                 _delete_one(client, each, registry)
                 yield each
@@ -131,8 +131,12 @@ def _delete_one(client: RegistryClient, each: Deletion, registry: Registry) -> N
         each.status = "deleted"
 
 
-def _user(asking: Asking, registry: Registry) -> Credentials | None:
-    return asking.about[registry.name].credentials()
+@contextmanager
+def connected(registry: Registry, asking: Asking) -> Iterator[RegistryClient]:
+    """A connection to a registry as one who may delete there."""
+    credentials = asking.about[registry.name].credentials()
+    with asking.client(registry, credentials, bounds.READ_ALL) as client:
+        yield client
 
 
 def _by_registry(

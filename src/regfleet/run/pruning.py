@@ -15,9 +15,11 @@ from regfleet.fleet.registries import Registry
 from regfleet.fleet.selection import registries_with
 from regfleet.jobs.collection import Collection
 from regfleet.model.deletions import Deletion, Deletions, ImageName
-from regfleet.model.retention import Doomed
+from regfleet.model.names import counted
+from regfleet.model.retention import Doomed, Pushed
+from regfleet.registry_api.contents import parts_of
 from regfleet.retention import deployed, pushed
-from regfleet.retention.decide import Deployed, doomed
+from regfleet.retention.decide import Deployed, doomed, rule_of, undated
 from regfleet.run import deletion
 from regfleet.run.asking import Asking
 from regfleet.run.collection import subjects
@@ -37,6 +39,7 @@ class Pruning:
         deletions: what goes and what stays.
         freed: bytes that a collection would free after that; None if that is not known.
         kept_for: why everything of some rules stays: a client could not be asked.
+        notes: tags that no rule counts, and why.
         error, hint: why nothing is known.
     """
 
@@ -46,6 +49,7 @@ class Pruning:
     reasons: dict[tuple[str, str], Doomed] = field(default_factory=dict)
     freed: int | None = None
     kept_for: str = ""
+    notes: tuple[str, ...] = ()
     error: str = ""
     hint: str = ""
 
@@ -106,11 +110,12 @@ class Pruner:
         mark = _mark()
         host = registry.hosts[0].name
         lines = self._hosts.run(host, pushed.render(registry.storage, mark), LOOK_SECONDS)
-        tags = pushed.parse(host, lines, mark)
+        tags = pushed.parse(host, lines, mark, self._now)
         found.tags = len(tags)
-        going, found.kept_for = doomed(
-            registry.retention, tags, self._deployed(registry), self._now
-        )
+        found.notes = _notes(tags, self._now)
+        held = self._deployed(registry)
+        going, found.kept_for = doomed(registry.retention, tags, held, self._now)
+        going = self._without_held_parts(registry, going, held)
         found.reasons = {(each.tag.repository, each.tag.name): each for each in going}
         images = [ImageName(registry.name, *place) for place in found.reasons]
         found.deletions = deletion.plan(self._fleet, images, self._asking)
@@ -127,8 +132,10 @@ class Pruner:
             return Deployed()
         names: frozenset[str] = frozenset()
         digests: frozenset[str] = frozenset()
+        places = deployed.served_at(self._fleet, registry)
+        endpoints = [each.endpoint for each in places]
         for client in self._fleet.clients.values():
-            if registry.name not in client.uses:
+            if client.uses.isdisjoint(each.name for each in places):
                 continue
             engine = ENGINES[client.engine].shell
             for host in client.hosts:
@@ -136,21 +143,36 @@ class Pruner:
                     why = f"{host.name}: {client.engine} cannot be asked which images it holds"
                     return Deployed(unknown=why)
                 try:
-                    more = self._held(host.name, client, registry.endpoint)
+                    more = self._held(host.name, client, endpoints)
                 except RegfleetError as error:
                     return Deployed(unknown=f"{host.name}: {error.message}")
                 names, digests = names | more[0], digests | more[1]
         return Deployed(names, digests)
 
     def _held(
-        self, host: str, client: Client, endpoint: str
+        self, host: str, client: Client, endpoints: Sequence[str]
     ) -> tuple[frozenset[str], frozenset[str]]:
         mark = _mark()
         logins = (account for login in client.logins for account in login.accounts)
         accounts = [each for each in dict.fromkeys(logins) if each != "root"]
         program = deployed.render(ENGINES[client.engine].shell, mark, client.account, accounts)
         lines = self._hosts.run(host, program, LOOK_SECONDS)
-        return deployed.parse(host, lines, mark, endpoint)
+        return deployed.parse(host, lines, mark, endpoints)
+
+    def _without_held_parts(
+        self, registry: Registry, going: Sequence[Doomed], held: Deployed
+    ) -> list[Doomed]:
+        """Without indexes of which clients hold a part: Podman says its own platform's digest."""
+        if not held.digests:
+            return list(going)
+        read: dict[tuple[str, str], bool] = {}
+        with deletion.connected(registry, self._asking) as client:
+            for each in going:
+                place = each.tag.repository, each.tag.digest
+                rule = rule_of(registry.retention, each.tag.repository)
+                if place not in read and not each.tag.unfinished and rule and rule.keep_deployed:
+                    read[place] = not held.digests.isdisjoint(parts_of(client, *place))
+        return [each for each in going if not read.get((each.tag.repository, each.tag.digest))]
 
     def _freed(self, registry: Registry, host: str, going: Sequence[Deletion]) -> int | None:
         """Bytes that a collection would free if these images were deleted."""
@@ -174,6 +196,18 @@ class Pruner:
         except RegfleetError:
             return None
         return ended.value[0].size if ended.value else None
+
+
+def _notes(tags: Sequence[Pushed], now: float) -> tuple[str, ...]:
+    """What stays though no rule keeps it, and why."""
+    torn = sum(each.torn and not each.unfinished for each in tags)
+    odd = sum(undated(each, now) for each in tags)
+    found = []
+    if torn:
+        found.append(f"{counted(torn, 'tag')} cannot be pulled: see `regfleet audit`")
+    if odd:
+        found.append(f"{counted(odd, 'tag')} stay: pushed while the host's clock was wrong")
+    return tuple(found)
 
 
 def _mark() -> str:

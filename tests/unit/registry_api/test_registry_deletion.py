@@ -14,6 +14,7 @@ from regfleet.errors import UsageError
 from regfleet.model.deletions import Deletion, ImageName
 from regfleet.registry_api import deletion
 from regfleet.registry_api.errors import RegistryError
+from regfleet.replication import engine
 from regfleet.run.deletion import named
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -164,6 +165,67 @@ def test_a_404_behind_a_failed_deletion_proves_nothing(running, client, monkeypa
     assert client.digest("torn", "1") == digest  # which the next command deletes
 
 
+def torn_tag(running, repository):
+    """A tag of nothing: 2.8 ended between a manifest's deletion and its tags'."""
+    running.push(repository, "1", content=b'{"torn": 1}')
+    kept, _ = running.push(repository, "2", content=b'{"kept": 1}')
+    manifests = running.storage / f"docker/registry/v2/repositories/{repository}/_manifests"
+    for revision in (manifests / "revisions/sha256").iterdir():
+        if revision.name not in kept:
+            shutil.rmtree(revision)
+    return kept
+
+
+@pytest.mark.usefixtures("version_2")
+def test_a_tag_that_leads_to_nothing_can_be_deleted(running, client):
+    kept = torn_tag(running, "nothing")
+    assert (set(client.tags("nothing")), client.digest("nothing", "1")) == ({"1", "2"}, None)
+    (found,) = planned(client, "nothing", "1")
+    assert (found.status, found.unfinished) == ("planned", True)
+    deletion.delete(client, found)
+    assert client.tags("nothing") == ("2",)
+    assert client.digest("nothing", "2") == kept
+
+
+@pytest.mark.usefixtures("version_2")
+def test_a_tag_that_leads_to_nothing_is_not_deleted(running, client, monkeypatch):
+    """The index is gone and the tag in the list: that is no success."""
+    digest, _ = running.push("half", "1", content=b'{"half": 1}')
+    (found,) = planned(client, "half", "1")
+    manifests = running.storage / "docker/registry/v2/repositories/half/_manifests"
+    real = type(client).delete
+
+    def half(self, repository, which):
+        if which != deletion._NOWHERE:
+            shutil.rmtree(manifests / "revisions/sha256" / which.partition(":")[2])
+        return real(self, repository, which)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "delete", half)
+        with pytest.raises(RegistryError, match="did not delete the tag half:1"):
+            deletion.delete(client, found)
+    assert client.digest("half", "1") == digest
+
+
+@pytest.mark.usefixtures("version_2")
+def test_what_is_pushed_while_a_deletion_fails_stays(running, client, monkeypatch):
+    running.push("pushed", "1", content=b'{"pushed": 1}')
+    (found,) = planned(client, "pushed", "1")
+    real, new = type(client).delete, []
+
+    def refused(self, repository, which):
+        if which == deletion._NOWHERE:
+            return real(self, repository, which)
+        new.append(running.push("pushed", "1", content=b'{"pushed": 2}')[0])
+        raise RegistryError("protocol", "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(client), "delete", refused)
+        with pytest.raises(RegistryError):
+            deletion.delete(client, found)
+    assert [client.digest("pushed", "1")] == new
+
+
 def test_a_tag_that_moved_since_the_plan_stays(running, client):
     running.push("moved", "1", content=b'{"moved": 1}')
     (found,) = planned(client, "moved", "1")
@@ -194,6 +256,32 @@ def test_a_part_of_an_index_with_a_tag_is_refused(running, client):
     (tag,) = planned(client, "parts", "child")
     deletion.delete(client, tag)
     assert client.manifest("parts", child).digest == child
+
+
+def test_a_part_of_an_index_in_an_index_is_refused(running, client):
+    running.push("nested", "child", content=b'{"nested": 1}')
+    child = client.digest("nested", "child")
+    inner = put(running, "nested", "inner", index_of(client, "nested", child))
+    put(running, "nested", "outer", index_of(client, "nested", inner))
+    for tag in ("inner", "child"):
+        deletion.delete(client, *planned(client, "nested", tag))
+    (found,) = planned(client, "nested", child)
+    assert found.status == "failed"
+    assert "part of the index nested:outer" in found.error
+
+
+def test_signatures_stay_with_an_index_that_has_the_image(running, client):
+    child, _ = running.push("multi", "1-amd64", content=b'{"multi": 1}')
+    signature = f"sha256-{child.partition(':')[2]}.sig"
+    running.push("multi", signature, content=b'{"signature": 1}')
+    put(running, "multi", "1", index_of(client, "multi", child))
+    (found,) = planned(client, "multi", "1-amd64")
+    assert found.attached == ()
+    deletion.delete(client, found)
+    assert set(client.tags("multi")) == {"1", signature}
+    running.push("multi", "1-amd64", content=b'{"multi": 1}')
+    both = planned(client, "multi", "1-amd64", "1")
+    assert [each.attached for each in both] == [(signature,), ()]
 
 
 def test_signatures_go_with_the_last_tag(running, client):
@@ -262,6 +350,8 @@ SUBJECTS = [
     (f"sha256-{'a' * 64}.sig", f"sha256:{'a' * 64}"),
     (f"sha256-{'a' * 64}.att", f"sha256:{'a' * 64}"),
     (f"sha256-{'a' * 63}.sig", None),
+    (f"sha512-{'a' * 128}.sig", f"sha512:{'a' * 128}"),
+    (f"sha512-{'a' * 64}", f"sha512:{'a' * 64}"),
     ("latest", None),
 ]
 
@@ -269,6 +359,7 @@ SUBJECTS = [
 @pytest.mark.parametrize(("tag", "subject"), SUBJECTS)
 def test_tags_of_signatures(tag, subject):
     assert deletion.subject_of(tag) == subject
+    assert bool(engine.ATTACHED.fullmatch(tag)) == bool(subject)
 
 
 # ---- what the command line names ----
