@@ -148,6 +148,20 @@ def user() -> str:
         return f"uid {os.getuid()}"
 
 
+def last_digest(log: Log, target: str, tag: str) -> str:
+    """The digest that a tag has by the log; empty where that tells of none. Pure.
+
+    Args:
+        target: as of `Entry`.
+    """
+    found = (
+        entry.digest
+        for entry in reversed(log.entries)
+        if (entry.target, entry.tag) == (target, tag) and entry.action in ("promoted", "demoted")
+    )
+    return next(found, "")
+
+
 def approvers(log: Log, stage: str, digest: str) -> tuple[str, ...]:
     """The accounts that have approved an image for a stage. Pure."""
     found = (

@@ -10,7 +10,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "regfleet"
 
 ORDER = (
-    "local_command secret state_paths terminal",
+    "clocks local_command secret state_paths terminal",
     "errors",
     "given_files resources seed shell state",
     "fleet kept",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from regfleet import promotions
 from regfleet.errors import UsageError
 from regfleet.promotions import Entry, Gate
-from regfleet.run.promoting import parse_image, rollback_tag
+from regfleet.run.promoting import age_of_push, parse_image, rollback_tag
 from regfleet.state import StateDirectory
 
 VALUES = {"action": "promoted", "stage": "prod", "source": "main/staging/web",
@@ -85,3 +85,37 @@ def test_images_and_tags_to_go_back_to():
     assert parse_image("web:1@sha256:" + "a" * 64)[2] == "sha256:" + "a" * 64
     assert rollback_tag("1.2", 3) == "1.2.rollback-3"
     assert len(rollback_tag("x" * 128, 1)) == 128
+
+
+NOW = 1_700_000_000
+
+
+@pytest.mark.parametrize(
+    ("clock", "pushed", "age"),
+    [
+        (NOW, NOW - 90, 90),
+        (NOW + 60, NOW + 30, 0),
+        (NOW, 5, None),  # pushed before the host's clock was set
+        (NOW, NOW + 7200, None),
+        (NOW + 86400, NOW - 90, None),  # nobody knows which of the two clocks is right
+        (NOW - 86400, NOW - 86400, None),
+    ],
+)
+def test_an_age_is_as_good_as_the_clocks(clock, pushed, age):
+    assert age_of_push(clock, pushed, NOW) == age
+
+
+def test_the_last_digest_of_a_tag_by_the_log(tmp_path):
+    state = StateDirectory(tmp_path / "state")
+    assert promotions.last_digest(promotions.read(state), "main/prod/web", "1") == ""
+    for digest, action in (
+        ("a", "promoted"),
+        ("b", "demoted"),
+        ("c", "refused"),
+        ("d", "approved"),
+    ):
+        promotions.add(state, {**VALUES, "action": action, "digest": digest})
+    promotions.add(state, {**VALUES, "tag": "2", "digest": "e"})
+    log = promotions.read(state)
+    assert promotions.last_digest(log, "main/prod/web", "1") == "b"
+    assert promotions.last_digest(log, "main/staging/web", "1") == ""

@@ -137,7 +137,9 @@ def demote(
             return _end(fleet, subject, (), "planned", as_json=as_json)
         confirm(yes, f"Set it back in {stage.name}?")
         with image_work.noted(state, "demote") as note:
-            now = promoter.demote(subject)
+            log = promotions.read(state)
+            logged = promotions.last_digest(log, subject.values["target"], subject.tag)
+            now = promoter.demote(subject, logged)
             values = {**subject.values, "action": "demoted", "digest": now}
             promotions.add(state, {**values, "replaced": subject.there})
             note.did(f"set {subject.values['target']}:{subject.values['tag']} back to {now}")

@@ -7,13 +7,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from regfleet import clocks
 from regfleet.fleet.registries import Retention, Rule
 from regfleet.model.retention import Doomed, Pushed
 from regfleet.registry_api.deletion import subject_of
 
 _UNFINISHED = "an earlier deletion of it was interrupted"
-_FIRST = 365 * 86400  # seconds since 1970: a clock that was not set yet says less
-_AHEAD = 3600  # seconds: what was pushed later than that from now was pushed by a wrong clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def doomed(
 
 def undated(tag: Pushed, now: float) -> bool:
     """Whether its time is none: the host's clock was wrong when it was pushed."""
-    return not _FIRST <= tag.at <= now + _AHEAD
+    return not clocks.FIRST <= tag.at <= now + clocks.APART
 
 
 def _last(tags: list[Pushed], count: int) -> AbstractSet[str]:

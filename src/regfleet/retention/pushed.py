@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from shlex import quote
 
-from regfleet import shell
+from regfleet import clocks, shell
 from regfleet.errors import HostError
 from regfleet.model.retention import Pushed
 from regfleet.registry_api import answers
@@ -15,7 +15,6 @@ from regfleet.shell.frame import framed, stray
 
 _WORDS = ("@tag", "@left", "@torn")
 _FIELDS = 5  # of a line `@tag TIME DIGEST REPOSITORY TAG`, or another of these words
-_APART = 3600  # seconds that two clocks may differ; times of pushes are compared by days
 _LONGEST_TIME = 11  # digits: the year 5138
 
 
@@ -59,7 +58,7 @@ def _require_same_clock(host: str, said: Iterable[str], now: float) -> None:
     if not (at.isascii() and at.isdecimal() and len(at) <= _LONGEST_TIME):
         raise HostError(host, "its clock cannot be read", "run `date` there")
     apart = abs(int(at) - now)
-    if apart > _APART:
+    if apart > clocks.APART:
         days, hours = divmod(int(apart) // 3600, 24)
         raise HostError(
             host,

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
-from regfleet import local_command, promotions
+from regfleet import clocks, local_command, promotions
 from regfleet.errors import RegfleetError, UsageError
 from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.model import Fleet
@@ -34,6 +35,7 @@ _SAID = 300  # characters of a check's output that are kept
 _IMAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9._/-]*):(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
                     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?")  # fmt: skip
 _LONGEST_TAG = 128
+_PUSHED = re.compile(r"@pushed ([0-9]{1,11}) ([0-9]{1,11})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ class Promoter:
         source, target = f"{self.stage.source.prefix}{name}", f"{self.stage.target.prefix}{name}"
         with self._told():
             found = self.source.digest(source, tag) or ""
-            there = self.target.digest(target, tag) or ""
+            there = self._there(target, tag) or ""
             if digest and found and digest != found:
                 raise UsageError(
                     f"{source}:{tag} is {found} by now, not {digest}", "look at it, and name that"
@@ -188,12 +190,13 @@ class Promoter:
             path = (
                 f"{self._source.storage}/docker/registry/v2/blobs/{name}/{value[:2]}/{value}/data"
             )
-            call = f"printf '@pushed %s\\n' \"$(stat -c %Y {shlex.quote(path)} 2>/dev/null)\""
+            seen = f"$(stat -c %Y {shlex.quote(path)} 2>/dev/null)"
+            call = f'printf \'@pushed %s %s\\n\' "$(date +%s)" "{seen}"'
             lines = self._hosts.run(self._source.hosts[0].name, frame.around(mark, call), 60)
             for line in frame.framed(lines, mark).lines:
-                word, _, rest = line.partition(" ")
-                if word == "@pushed" and rest.isdecimal() and len(rest) < 12:  # noqa: PLR2004
-                    return max(0, int(time.time()) - int(rest)), "its first push"
+                found = _PUSHED.fullmatch(line.rstrip("\n"))
+                if found:
+                    return age_of_push(int(found[1]), int(found[2]), time.time()), "its first push"
         try:
             built = datetime.fromisoformat(created.replace("Z", "+00:00")[:19] + "+00:00")
         except ValueError:
@@ -258,24 +261,40 @@ class Promoter:
 
     def _keep(self, subject: Subject) -> None:
         """Move the tags of earlier images one on, the oldest first; the newest is the one there."""
-        kept = self.kept(subject.target, subject.tag)[: max(0, self.stage.keep_previous - 1)]
+        earlier = self.kept(subject.target, subject.tag)
+        # Where this was interrupted before, two tags after one another have the same image.
+        kept = without_repeats([subject.there, *earlier])[: self.stage.keep_previous]
         for number in range(len(kept), 0, -1):
-            self._tag(subject.target, kept[number - 1], rollback_tag(subject.tag, number + 1))
-        if self.stage.keep_previous:
-            self._tag(subject.target, subject.there, rollback_tag(subject.tag, 1))
+            self._tag(subject.target, kept[number - 1], rollback_tag(subject.tag, number))
 
     def kept(self, repository: str, tag: str) -> list[str]:
-        """The digests of earlier images, the last one first."""
+        """The digests of earlier images, the last one first; empty for one that is going."""
         found: list[str] = []
         for number in range(1, 21):
-            digest = self.target.digest(repository, rollback_tag(tag, number))
+            digest = self._there(repository, rollback_tag(tag, number))
             if digest is None:
                 break
             found.append(digest)
         return found
 
-    def demote(self, subject: Subject) -> str:
+    def _there(self, repository: str, tag: str) -> str | None:
+        """The digest of a tag at the target; empty where its deletion was interrupted."""
+        digest = self.target.digest(repository, tag)
+        if digest is None:
+            return None
+        raw, _ = self.target.manifest(repository, digest)
+        try:
+            engine.refuse_what_goes(tag, engine.parse_object(raw, digest))
+        except engine.Going:
+            return ""
+        return digest
+
+    def demote(self, subject: Subject, logged: str) -> str:
         """Set the tag to the image before, and move the tags of earlier ones back.
+
+        Args:
+            logged: the digest that the tag has by the log; empty where that tells of none. Where
+                the tag has another one by now, a way back may have been interrupted: it is ended.
 
         Returns:
             The digest that the tag has now.
@@ -284,7 +303,15 @@ class Promoter:
             RegfleetError: no earlier image is kept, or it did not work.
         """
         with self._told():
-            kept = self.kept(subject.target, subject.tag)
+            tags = self.kept(subject.target, subject.tag)
+            kept = without_repeats(tags)
+            begun = subject.there not in ("", logged) and (
+                tags[:1] == [subject.there] or (bool(logged) and len(kept) < len(tags))
+            )
+            if kept[:1] == [subject.there]:
+                kept = kept[1:]
+            if begun:
+                kept = [subject.there, *kept]
             if not kept:
                 name = f"{subject.target}:{rollback_tag(subject.tag, 1)}"
                 raise UsageError(
@@ -294,8 +321,9 @@ class Promoter:
             self._tag(subject.target, kept[0], subject.tag)
             for number, digest in enumerate(kept[1:], 1):
                 self._tag(subject.target, digest, rollback_tag(subject.tag, number))
-            last = rollback_tag(subject.tag, len(kept))
-            self.target.delete_tag(subject.target, last, lambda _digest: None)
+            for number in range(len(tags), len(kept) - 1, -1):
+                last = rollback_tag(subject.tag, number)
+                self.target.delete_tag(subject.target, last, lambda _digest: None)
         return kept[0]
 
     def _tag(self, repository: str, digest: str, tag: str) -> None:
@@ -308,6 +336,24 @@ class Promoter:
         """End all connections."""
         self.source.cut()
         self.target.cut()
+
+
+def age_of_push(clock: int, pushed: int, now: float) -> int | None:
+    """Seconds since a push; None where a clock was wrong then, or is now. Pure.
+
+    Args:
+        clock: the host's, in seconds since 1970.
+        pushed: when, by that clock.
+        now: this machine's.
+    """
+    if abs(clock - now) > clocks.APART or not clocks.FIRST <= pushed <= now + clocks.APART:
+        return None
+    return max(0, int(now) - pushed)
+
+
+def without_repeats(digests: Sequence[str]) -> list[str]:
+    """Without empty ones, and those that are the same as the one before. Pure."""
+    return [each for each, _ in groupby(filter(None, digests))]
 
 
 def rollback_tag(tag: str, number: int) -> str:

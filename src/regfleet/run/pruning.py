@@ -162,7 +162,7 @@ class Pruner:
     def _without_held_parts(
         self, registry: Registry, going: Sequence[Doomed], held: Deployed
     ) -> list[Doomed]:
-        """Without indexes of which clients hold a part: Podman says its own platform's digest."""
+        """Without indexes of which clients hold a part by its digest: it is lost with them."""
         if not held.digests:
             return list(going)
         read: dict[tuple[str, str], bool] = {}
