@@ -42,9 +42,10 @@ restore_lists() {
     cd / || return 1
   fi
   awk -v here="$lists/here" 'FILENAME == here { there[$1]; next } !($2 in there)' "$lists/here" "$lists/blobs" >"$lists/copy"
-  # Lines MTIME DIGEST PATH of both: other digests, and what is there is younger.
-  awk 'FILENAME == ARGV[1] { time[$3] = $1; digest[$3] = $2; next }
-    ($3 in digest) && digest[$3] != $2 && time[$3] >= $1' "$lists/tags-here" "$lists/tags" >"$lists/newer"
+  # Lines MTIME DIGEST PATH of both: other digests, and what is there is younger, or may be: a time in the
+  # future, or of 1970, is one of a clock that was wrong.
+  awk -v now="$(($(date +%s) + 3600))" 'FILENAME == ARGV[1] { time[$3] = $1; digest[$3] = $2; next }
+    ($3 in digest) && digest[$3] != $2 && (time[$3] >= $1 || $1 > now || time[$3] < 31536000)' "$lists/tags-here" "$lists/tags" >"$lists/newer"
 }
 
 restore_newer() { # OVERWRITE: what was pushed after the backup is not lost unasked

@@ -104,23 +104,29 @@ def size_of(client: RegistryClient, repository: str, reference: str) -> int:
     return sum(counter.sizes.values())
 
 
-def parts_of(client: RegistryClient, repository: str, reference: str) -> frozenset[str]:
+def parts_of(client: RegistryClient, repository: str, reference: str) -> frozenset[str] | None:
     """The digests of a manifest and of all below it, as far as the repository has them.
 
+    Returns:
+        None where one of them is damaged, or they are too many: nobody knows which there are.
+
     Raises:
-        RegistryError: as `RegistryClient.manifest`, except `not-found`; `protocol` for too many.
+        RegistryError: as `RegistryClient.manifest`, except `not-found` and `protocol`.
     """
     found: set[str] = set()
     left = [reference]
     while left:
-        one = _read_manifest(client, repository, left.pop())
+        try:
+            one = _read_manifest(client, repository, left.pop())
+        except RegistryError as error:
+            if error.kind != "protocol":
+                raise
+            return None
         if one is not None and one.digest not in found:
             found.add(one.digest)
             left += one.members
         if len(found) + len(left) > _MOST_PARTS:
-            raise RegistryError(
-                "protocol", f"{repository}:{reference} has more than {_MOST_PARTS} manifests"
-            )
+            return None
     return frozenset(found)
 
 

@@ -69,10 +69,14 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
         its = tuple(tag for tag in digests if subject_of(tag) == each.digest and tag not in going)
         # They stay with an index that stays and has the image as one of its platforms.
         stays = {digests[tag] for tag in digests if tag not in going and subject_of(tag) is None}
-        if its and not each.others and not any(each.digest in parts(one) for one in stays):
+        if its and not each.others and not any(_may_have(parts(one), each.digest) for one in stays):
             each.attached = its
             going |= set(its)
-        each.size = size_of(client, repository, each.digest)
+        try:
+            each.size = size_of(client, repository, each.digest)
+        except RegistryError as error:
+            if error.kind != "protocol":  # what is damaged can be deleted
+                raise
 
 
 def delete(client: RegistryClient, deletion: Deletion) -> None:
@@ -166,11 +170,16 @@ def _plan_tag(
     each.unfinished = was is not None
 
 
+def _may_have(parts: Collection[str] | None, digest: str) -> bool:
+    """Whether a manifest is among these parts; of one that is damaged nobody knows them."""
+    return parts is None or digest in parts
+
+
 def _plan_digest(
     client: RegistryClient,
     each: Deletion,
     digests: Mapping[str, str],
-    parts: Callable[[str], Collection[str]],
+    parts: Callable[[str], Collection[str] | None],
 ) -> None:
     """Plan the deletion of a digest: refused if an index with a tag lists it."""
     image = each.image
@@ -180,7 +189,15 @@ def _plan_digest(
     each.digest = image.digest
     each.tags = tuple(tag for tag, digest in digests.items() if digest == image.digest)
     for tag, digest in digests.items():
-        if digest != image.digest and image.digest in parts(digest):
+        if digest == image.digest:
+            continue
+        if parts(digest) is None:
+            each.fail(
+                f"{image} may be a part of {image.repository}:{tag}, which is damaged",
+                f"delete {image.registry}/{image.repository}:{tag} first, or push it again",
+            )
+            return
+        if _may_have(parts(digest), image.digest):
             each.fail(
                 f"{image} is a part of the index {image.repository}:{tag}, which would be broken",
                 f"delete {image.registry}/{image.repository}:{tag} instead",

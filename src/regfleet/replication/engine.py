@@ -774,8 +774,11 @@ class Registry:
         # One after another, and from the beginning after a failure: where 2.x reads another tag's
         # link that is just being written, it answers 500, has deleted the manifest, and not the
         # tag, which a second DELETE of that digest no longer finds.
+        empty = failed = ""
         with self._deleting:
             for tried in range(TRIES):
+                if tried and self.digest(repository, tag) not in (None, empty):
+                    raise Problem(f"{repository}:{tag}: it moved meanwhile: the next run's")
                 raw = empty_index()
                 empty = digest_of(raw, "sha256")
                 note(empty)

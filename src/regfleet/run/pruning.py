@@ -171,7 +171,8 @@ class Pruner:
                 place = each.tag.repository, each.tag.digest
                 rule = rule_of(registry.retention, each.tag.repository)
                 if place not in read and not each.tag.unfinished and rule and rule.keep_deployed:
-                    read[place] = not held.digests.isdisjoint(parts_of(client, *place))
+                    parts = parts_of(client, *place)
+                    read[place] = parts is None or not held.digests.isdisjoint(parts)
         return [each for each in going if not read.get((each.tag.repository, each.tag.digest))]
 
     def _freed(self, registry: Registry, host: str, going: Sequence[Deletion]) -> int | None:

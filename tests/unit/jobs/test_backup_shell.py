@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import time
 from contextlib import suppress
 
 import pytest
@@ -230,6 +231,23 @@ def test_what_is_newer_is_not_lost_unasked(host, store):
     assert (done.overwritten, done.audited.tags) == (1, 3)
     assert link.read_text() != new
     assert (store.root / "repositories/app/_manifests/tags/later/current/link").read_text() == later
+
+
+@EVERY_SHELL
+@pytest.mark.parametrize("then", ["future", "1970"])
+def test_what_a_wrong_clock_calls_older_is_not_lost_unasked(host, store, then):
+    """In the future when the backup's image was pushed; or not set yet when the other one was."""
+    image(store, "app", "one", "1")
+    link = store.root / "repositories/app/_manifests/tags/1/current/link"
+    if then == "future":
+        os.utime(link, (time.time() + 400 * 86400,) * 2)
+    host.backup(store)
+    new, *_ = image(store, "app", "new", "")
+    link.write_text(new)
+    os.utime(link, (time.time() if then == "future" else 100,) * 2)
+    assert host.restore(store) is None
+    assert any("1 tags were pushed anew after backup 1: app:1" in line for line in host.said)
+    assert link.read_text() == new
 
 
 @ONE_SHELL

@@ -284,6 +284,23 @@ def test_signatures_stay_with_an_index_that_has_the_image(running, client):
     assert [each.attached for each in both] == [(signature,), ()]
 
 
+def test_a_damaged_manifest_is_in_nobodys_way(running, client):
+    """It can be deleted; and as nobody knows what it had, signatures that may be its own stay."""
+    digest, _ = running.push("damaged", "1", content=b'{"whole": 1}')
+    signature = f"sha256-{digest.partition(':')[2]}.sig"
+    running.push("damaged", signature, content=b'{"signature": 1}')
+    damaged, _ = running.push("damaged", "2", content=b'{"damaged": 1}')
+    name = damaged.partition(":")[2]
+    file = running.storage / f"docker/registry/v2/blobs/sha256/{name[:2]}/{name}/data"
+    file.write_bytes(file.read_bytes().replace(b"layers", b"LAYERS"))
+    (found,) = planned(client, "damaged", "1")
+    assert (found.status, found.attached) == ("planned", ())
+    (found,) = planned(client, "damaged", "2")
+    assert (found.status, found.size) == ("planned", 0)
+    deletion.delete(client, found)
+    assert set(client.tags("damaged")) == {"1", signature}
+
+
 def test_signatures_go_with_the_last_tag(running, client):
     digest, _ = running.push("signed", "1", "2", content=b'{"signed": 1}')
     signature = f"sha256-{digest.partition(':')[2]}.sig"

@@ -303,6 +303,25 @@ def test_a_deletion_that_was_killed_in_the_middle_is_finished(start, copy, monke
     assert target.tags("app") == {"v2"}
 
 
+@pytest.mark.usefixtures("version_2")
+def test_what_is_pushed_while_a_deletion_is_tried_again_stays(start, copy, monkeypatch):
+    source, target = start(), start()
+    source.image("app", "v1", b"1")
+    copy(source, target, delete=True)
+    source.api().delete_tag("app", "v1", lambda _: None)
+    new = []
+
+    def failing(*_words):
+        if not new:
+            new.append(target.image("app", "v1", b"pushed meanwhile")["digest"])
+        raise engine.Away("500")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.Registry, "delete_manifest", failing)
+        assert copy(source, target, delete=True)["state"] == "failed"
+    assert target.digest("app", "v1") == new[0]
+
+
 @pytest.mark.parametrize("by", ["delete", "copies"])
 @pytest.mark.parametrize("follow", [False, True])
 def test_a_tag_whose_deletion_was_interrupted_is_no_image(start, copy, by, follow):
