@@ -94,11 +94,24 @@ def delete(client: RegistryClient, deletion: Deletion) -> None:
                 f"{image} was pushed anew since the plan: it is {found} now",
                 "nothing was deleted; run the command again to see what it is",
             )
-    # An interruption leaves signatures of an image that is there, not an image without them.
-    for tag in (*deletion.tags, *deletion.attached):
+    for tag in deletion.tags:
+        delete_tag(client, repository, tag)
+    # An interruption leaves signatures of an image that is gone, not an image without them.
+    if deletion.attached and image.tag and _has_a_tag(client, repository, deletion.digest):
+        deletion.attached = ()
+    for tag in deletion.attached:
         delete_tag(client, repository, tag)
     if image.digest:
         client.delete(repository, image.digest)
+
+
+def _has_a_tag(client: RegistryClient, repository: str, digest: str) -> bool:
+    """Whether an image has a tag, which may have come since the plan."""
+    return any(
+        client.digest(repository, tag) == digest
+        for tag in client.tags(repository)
+        if subject_of(tag) is None
+    )
 
 
 def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:

@@ -234,7 +234,7 @@ class Promoter:
             The engine's counts.
 
         Raises:
-            RegfleetError: it did not work; the tag is as it was.
+            RegfleetError: it did not work, or the tag moved since the look; the tag is as it was.
         """
         names = "manifests blobs mounted present bytes resumed"
         count = dict.fromkeys(names.split(), 0)
@@ -249,6 +249,7 @@ class Promoter:
                         copier.image(subject.source, subject.target, found, tag)
             # All of it is there before any tag moves.
             copier.image(subject.source, subject.target, subject.digest, subject.digest)
+            self._require_unmoved(subject)
             if subject.there and subject.there != subject.digest:
                 self._keep(subject)
             self._tag(subject.target, subject.digest, subject.tag)
@@ -258,6 +259,16 @@ class Promoter:
     def received(self) -> int:
         """The bytes that came from the source so far."""
         return self.source.received
+
+    def _require_unmoved(self, subject: Subject) -> None:
+        """Refuse where the tag moved since it was shown: what is there now was not looked at."""
+        now = self._there(subject.target, subject.tag) or ""
+        if now != subject.there:
+            raise UsageError(
+                f"{subject.target}:{subject.tag} is {now or 'gone'} by now, and was "
+                f"{subject.there or 'not there'}: somebody else moved it",
+                "run it again to see what it is",
+            )
 
     def _keep(self, subject: Subject) -> None:
         """Move the tags of earlier images one on, the oldest first; the newest is the one there."""
@@ -303,6 +314,7 @@ class Promoter:
             RegfleetError: no earlier image is kept, or it did not work.
         """
         with self._told():
+            self._require_unmoved(subject)
             tags = self.kept(subject.target, subject.tag)
             kept = without_repeats(tags)
             begun = subject.there not in ("", logged) and (

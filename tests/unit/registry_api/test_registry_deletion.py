@@ -284,6 +284,18 @@ def test_signatures_stay_with_an_index_that_has_the_image(running, client):
     assert [each.attached for each in both] == [(signature,), ()]
 
 
+def test_signatures_stay_with_a_tag_that_came_since_the_plan(running, client):
+    digest, _ = running.push("came", "1", content=b'{"came": 1}')
+    signature = f"sha256-{digest.partition(':')[2]}.sig"
+    running.push("came", signature, content=b'{"signature": 1}')
+    (found,) = planned(client, "came", "1")
+    assert found.attached == (signature,)
+    running.push("came", "stable", content=b'{"came": 1}')  # while somebody thinks it over
+    deletion.delete(client, found)
+    assert set(client.tags("came")) == {"stable", signature}
+    assert found.attached == ()
+
+
 def test_a_damaged_manifest_is_in_nobodys_way(running, client):
     """It can be deleted; and as nobody knows what it had, signatures that may be its own stay."""
     digest, _ = running.push("damaged", "1", content=b'{"whole": 1}')

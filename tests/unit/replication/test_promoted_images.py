@@ -148,3 +148,16 @@ def test_a_tag_whose_deletion_was_interrupted_is_no_image_to_go_back_to(place, p
     assert subject.there == ""
     promoter.promote(subject)
     assert tags(place, "gone") == before
+
+
+def test_a_tag_that_moved_since_it_was_shown_stays(place, promoter):
+    """As another machine promotes, while somebody thinks about the question."""
+    first, *_ = promoted(place, promoter, "asked", 1)
+    place.image("staging/asked", "1", b"new")
+    subject = promoter.look("asked", "1", "")
+    other = place.image("prod/asked", "1", b"of another machine")["digest"]
+    with pytest.raises(UsageError, match="somebody else moved it"):
+        promoter.promote(subject)
+    with pytest.raises(UsageError, match="somebody else moved it"):
+        promoter.demote(subject, first)
+    assert tags(place, "asked") == [other]
