@@ -13,7 +13,7 @@ from regfleet.fleet.registries import Registry
 from regfleet.model.deletions import Deletion, Deletions, ImageName
 from regfleet.registry_api import answers, bounds, deletion
 from regfleet.registry_api.client import RegistryClient
-from regfleet.registry_api.errors import only_registry_errors
+from regfleet.registry_api.errors import RegistryError, only_registry_errors
 from regfleet.run.asking import Asking
 
 
@@ -92,12 +92,22 @@ def _plan_registry(registry: Registry, deletions: Sequence[Deletion], asking: As
         with connected(registry, asking) as client:
             client.ping()
             by_repository = sorted(deletions, key=lambda each: each.image.repository)
-            for name, its in groupby(by_repository, key=lambda each: each.image.repository):
-                deletion.plan(client, name, list(its))
+            for name, group in groupby(by_repository, key=lambda each: each.image.repository):
+                its = list(group)
+                try:
+                    deletion.plan(client, name, its)
+                except RegistryError as error:
+                    if error.kind != "protocol":  # its storage is damaged: others are not
+                        raise
+                    _fail(its, error)
     except RegfleetError as error:
-        for each in deletions:
-            if each.status == "planned":
-                each.fail(error.message, error.hint)
+        _fail(deletions, error)
+
+
+def _fail(deletions: Sequence[Deletion], error: RegfleetError) -> None:
+    for each in deletions:
+        if each.status == "planned":
+            each.fail(error.message, error.hint)
 
 
 def delete(fleet: Fleet, planned: Deletions, asking: Asking) -> Iterator[Deletion]:

@@ -11,10 +11,13 @@ from making import registry as declared
 
 import registry_3
 from regfleet.errors import UsageError
+from regfleet.fleet.registries import Tls
 from regfleet.model.deletions import Deletion, ImageName
 from regfleet.registry_api import deletion
 from regfleet.registry_api.errors import RegistryError
 from regfleet.replication import engine
+from regfleet.run import deletion as run_deletion
+from regfleet.run.asking import Asking
 from regfleet.run.deletion import named
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -389,6 +392,31 @@ SUBJECTS = [
 def test_tags_of_signatures(tag, subject):
     assert deletion.subject_of(tag) == subject
     assert bool(engine.ATTACHED.fullmatch(tag)) == bool(subject)
+
+
+@pytest.mark.usefixtures("version_2")
+def test_a_damaged_repository_is_in_no_others_way(running):
+    """An empty link, as a crash leaves it: the registry answers 500 for its repository."""
+    digests = {name: running.push(name, "1", content=b"{}")[0] for name in ("bad", "good")}
+    link = running.storage / "docker/registry/v2/repositories/bad/_manifests/tags/1/current/link"
+    link.write_text("")
+    asking = Asking({"main": Anybody()}, None)
+    main = declared(endpoint=running.endpoint, tls=Tls("none"), hosts=())
+    images = [ImageName("main", name, "1") for name in digests]
+    found = run_deletion.plan(make_fleet([main]), images, asking)
+    assert [each.status for each in found.images] == ["failed", "planned"]
+    assert "500" in found.images[0].error
+    assert found.images[1].digest == digests["good"]
+
+
+class Anybody:
+    """What is known of a registry without users."""
+
+    def credentials(self):
+        return None
+
+    def trusted(self):
+        return None
 
 
 # ---- what the command line names ----
