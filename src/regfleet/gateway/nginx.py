@@ -62,6 +62,7 @@ proxy_next_upstream_timeout 30s;
 error_page 500 502 503 504 = @gone;"""
 _BEGIN = """\
 proxy_pass @SCHEME@://registry$forward;
+client_max_body_size 0;
 proxy_request_buffering off;
 proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
 proxy_next_upstream_tries 4;
@@ -69,6 +70,7 @@ proxy_next_upstream_timeout 30s;
 error_page 500 502 503 504 = @gone;"""
 _UPLOAD = """\
 proxy_pass @SCHEME@://uploads$forward;
+client_max_body_size 0;
 proxy_request_buffering off;
 proxy_next_upstream error timeout;
 error_page 404 = @unknown;
@@ -94,6 +96,7 @@ _NO_FORM = "proxy_set_header Content-Type application/octet-stream;"
 _ASKS_ITSELF = """\
 location = /_allowed {
   internal;
+  client_max_body_size 0;
   js_content gateway.allowed;
 }"""
 _QUESTION = """\

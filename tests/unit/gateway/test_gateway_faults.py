@@ -1,7 +1,9 @@
 """A real gateway when something behind it fails, changes, or is asked too often."""
 
+import base64
 import http.client
 import json
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -225,6 +227,51 @@ def test_no_time_tells_who_is_a_user(stands, how):
             assert answer.status == 401
             taken[name] += time.monotonic() - began
     assert taken["user"] < 2 * taken["nobody"]
+
+
+WRONG = f"Authorization: Basic {base64.b64encode(b'bob:wrong').decode()}\r\n"
+UNREAD = {
+    "upload": (f"POST /v2/team-a/app/blobs/uploads/ HTTP/1.1\r\n{WRONG}", 401),
+    "part of one": (f"PATCH /v2/team-a/app/blobs/uploads/x HTTP/1.1\r\n{WRONG}", 401),
+    "nobody's": ("POST /v2/team-a/app/blobs/uploads/ HTTP/1.1\r\n", 401),
+    "manifest": (f"PUT /v2/team-a/app/manifests/1 HTTP/1.1\r\n{WRONG}", 401),
+    "ping": ("PUT /v2/ HTTP/1.1\r\n", 401),
+    "readiness": ("PUT /auth/ready/x HTTP/1.1\r\n", 413),
+    "token": ("POST /auth/token HTTP/1.1\r\n", 413),
+    "plain": ("POST /v2/team-a/app/blobs/uploads/ HTTP/1.1\r\n", 308),
+}
+
+
+def refusal(stand, head, *, chunked, tls=True):
+    """The status of what is answered when a part of the body came: Go wants 256 KB of it."""
+    length = (
+        "Transfer-Encoding: chunked\r\n\r\n200000" if chunked else "Content-Length: 2000000\r\n"
+    )
+    request = f"{head}Host: localhost:{stand.port}\r\n{length}\r\n{'x' * 400000}"
+    plain = socket.create_connection(("localhost", stand.port), timeout=20)
+    with stand.trust().wrap_socket(plain, server_hostname="localhost") if tls else plain as one:
+        one.sendall(request.encode())
+        answer = http.client.HTTPResponse(one)
+        answer.begin()
+        return answer.status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("what", UNREAD)
+def test_what_is_refused_is_not_read(stand, what, chunked):
+    """njs would have kept all of it in a file, however much, and only then answered."""
+    head, status = UNREAD[what]
+    assert refusal(stand, head, chunked=chunked, tls=what != "plain") == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_nor_is_what_nobody_can_decide_about(own, chunked):
+    own.end("users")
+    try:
+        assert refusal(own, UNREAD["upload"][0], chunked=chunked) == 503
+    finally:
+        own.start_users()
+        own.wait()
 
 
 def test_who_is_known_is_not_asked_again(own):

@@ -224,7 +224,7 @@ def test_a_token_that_ends_in_the_middle_of_a_push(stand):
 
 
 def test_after_five_minutes_no_registry_takes_one(stand):
-    """Nobody who was taken out of a project pulls any longer with what he had; clocks being right."""
+    """Who was taken out of a project pulls no longer with what he had; where clocks are right."""
     text = stand.token("repository:team-a/secret:pull", user="carol").split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     for age, status in ((240, 200), (302, 401)):
