@@ -32,6 +32,8 @@ MISTAKES = [
     (PAIR.replace('hosts = ["lb1"]', 'hosts = ["reg1", "reg2"]'), "", None),
     (ALONE + "before = []\n", BEFORE, "must not be empty"),
     (ALONE + 'before = ["old", "a", "b"]\n', BEFORE, "must have 2 items at most"),
+    (ALONE + "before = [1]\n", f"{BEFORE}[0]", "must be a string"),
+    (ALONE + 'before = ["old", {}]\n', f"{BEFORE}[1]", "must be a string"),
     (ALONE + 'before = ["ol"]\n', f"{BEFORE}[0]", "no registry ... did you mean old?"),
     (ALONE + 'before = ["front"]\n', f"{BEFORE}[0]", "is the gateway's own registry"),
     (ALONE + 'before = ["old", "old"]\n', f"{BEFORE}[1]", "is the same as"),

@@ -54,7 +54,7 @@ def check(document: Table, claims: list[Claim]) -> Iterator[Finding]:
         yield from _alone(place, registry)
         found = list(_named(place, gateway, registries))
         yield from found
-        if found:
+        if found or None in gateway["before"]:
             continue
         behind = {each: registries[each] for each in gateway["before"]}
         for index, (each, its) in enumerate(behind.items()):
