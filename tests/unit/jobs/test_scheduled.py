@@ -13,6 +13,8 @@ from test_jobs_render import Echo
 from regfleet import timers
 from regfleet.fleet.schedules import Schedule
 from regfleet.jobs import records, scheduled
+from regfleet.jobs.backup import BackupJob
+from regfleet.jobs.collection import Collection
 from regfleet.model.records import JobStatus
 
 EVERY_SHELL = pytest.mark.parametrize("shell", shells.parameters())
@@ -116,6 +118,16 @@ def test_only_root_reads_its_program_and_a_plan_shows_what_it_calls():
     assert file.mode == 0o700
     assert "step echo_words hello" in file.shown
     assert len(file.shown) < 1000
+
+
+@pytest.mark.parametrize("job", [Collection(()), BackupJob(())])
+def test_a_jobs_record_is_the_one_that_its_timer_names(job):
+    """Else a host would begin anew at each look of its timer, and `status` know of no run."""
+    found = scheduled.timer(
+        type(job), "acme", "main", "$service", schedule=Schedule(WEEK), reason="registry.main"
+    )
+    name = found.record.removeprefix(f"{scheduled.RECORDS}/")
+    assert f'keep_record "{name}"' in job.functions()
 
 
 def test_a_record_of_a_hostile_host_is_read_within_bounds():

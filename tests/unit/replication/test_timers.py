@@ -1,8 +1,10 @@
 """What a host runs by itself: files for systemd or cron, when they are written, and the status."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 from making import fleet, host, registry
@@ -13,14 +15,14 @@ from regfleet.fleet.copies import copies, logins_on
 from regfleet.fleet.policies import Replication
 from regfleet.look.parse import parse
 from regfleet.materials import RegistryMaterial
-from regfleet.model.copies import CopyOutcome, CopyStatus
+from regfleet.model.copies import COUNTS, STATES, CopyOutcome, CopyStatus
 from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedTimer
 from regfleet.plan.part import PlanPart
 from regfleet.plan.timers import timers_to_settle, with_timers
 from regfleet.replication import engine, outcome
 from regfleet.replication import timers as of_copies
-from regfleet.replication.settings import settings, text
+from regfleet.replication.settings import STATE, settings, text
 from regfleet.run.replicating import chosen
 from regfleet.secret import Secret
 
@@ -76,6 +78,33 @@ def test_the_settings_are_the_engines():
     }  # fmt: skip
     assert found["target"]["connect"] == "10.0.0.5:5001"  # its own host's, where it runs
     assert found["ledger"] == f"/var/lib/regfleet/replication/{whole().name}.p.north.ledger"
+
+
+def test_what_the_engine_says_is_understood():
+    """Its program is sent to hosts, and shares no line with what reads its answers."""
+    plain = replace(MATERIAL, ca=None)
+    run = engine.Run(settings(copy_of(), {"main": plain, "north": plain}))
+    assert tuple(run.count) == COUNTS
+    run.count |= {name: number for number, name in enumerate(COUNTS)}
+    for state in STATES:
+        found = outcome.parse(run.result(state, 5.0))
+        assert (found.state, found.counts) == (state, run.count)
+    said = re.findall(r'(?:state = |stop\(|result\()"([a-z]+)"', Path(engine.__file__).read_text())
+    assert set(said) == set(STATES)
+
+
+def test_a_run_that_is_at_work_already_is_no_failure_of_its_unit(tmp_path, capsys):
+    plain = replace(MATERIAL, ca=None)
+    found = settings(copy_of(), {"main": plain, "north": plain}, state=str(tmp_path))
+    (tmp_path / "s.json").write_text(text(found))
+    engine.take_lock(found["lock"])
+    code = engine.main([str(tmp_path / "s.json")])
+    assert json.loads(capsys.readouterr().out)["state"] == "busy"
+    service, _ = timers.fitted(of_copies.timer(copy_of()), "north1", seen_on())
+    assert f"SuccessExitStatus={code}\n".encode() in service.content
+    # The unit may write to nothing else.
+    place = found["ledger"].replace(str(tmp_path), STATE).rpartition("/")[0]
+    assert f"StateDirectory={place.removeprefix('/var/lib/')}\n".encode() in service.content
 
 
 def test_two_that_copy_each_other_know_it():
