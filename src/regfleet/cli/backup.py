@@ -181,6 +181,8 @@ def restore(
         planned = common.console() if yes or dry_run else people(stderr=True)
         looks = [(host, replace(job, foresee=True)) for host, job in jobs]
         found = _restored(runner, "looking at backups on", looks, planned)
+        for name in dict.fromkeys(into.name for _, host, into in targets if host in found):
+            backup_text.show_copies(fleet, name, planned)
         if found and not dry_run:
             confirm(yes, "Restore that?")
             numbers = {each.service: each.number for its in found.values() for each in its}

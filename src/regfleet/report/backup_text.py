@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
+from regfleet.fleet.model import Fleet
 from regfleet.model.backups import BackedUp, KeptBackup, KeptBackups, LeftOut, Restored, Verified
 from regfleet.model.names import counted
 from regfleet.report import audit_text
@@ -94,6 +95,21 @@ def show_restored(host: str, found: Restored, console: Console, *, dry: bool) ->
     _show_left_out(name, found.left_out, len(found.left_out), console)
     if found.audited:
         audit_text.show_found({host: (found.audited,)}, console)
+
+
+def show_copies(fleet: Fleet, registry: str, console: Console) -> None:
+    """Say what the next copies do to registries that have what the backup has not."""
+    its = [each for each in fleet.replications.values() if each.source == registry]
+    if not its:
+        return
+    targets = ", ".join(dict.fromkeys(name for each in its for name in each.targets))
+    gone = " or are deleted (delete = true)" if any(each.delete for each in its) else ""
+    words = (
+        f"{targets} copy from {registry}: tags that were pushed after the backup go back there to "
+        f"its images{gone}, with the next copy"
+    )
+    show(console, Text("note: ", "yellow"), words)
+    show(console, "  hint: ", "docs/how-to/disaster-drill.md says how to fetch them first")
 
 
 def show_verified(host: str, found: Verified, console: Console) -> None:

@@ -365,6 +365,26 @@ def test_what_was_there_before_is_not_deleted_for_a_copy_that_failed(
     assert target.digest("app", "v1") == own
 
 
+def test_what_a_restored_source_has_lost_is_fetched_from_its_copy(start, copy, tmp_path):
+    """As docs/how-to/disaster-drill.md says it: otherwise the next copy takes it from that, too."""
+    source, target = start(), start()
+    for number in range(9):
+        source.image("app", f"{number}", b"%d" % number)
+    old = source.digest("app", "0")
+    copy(source, target, delete=True)
+    source.image("app", "0", b"pushed anew after the backup")
+    source.image("app", "new", b"pushed after the backup")
+    copy(source, target, delete=True)
+    newest = target.everything()
+    source.api().put_manifest("app", "0", *source.api().manifest("app", old))  # the restore
+    source.api().delete_tag("app", "new", lambda _digest: None)
+    back = copy(target, source, ledger=str(tmp_path / "back"), lock=str(tmp_path / "back.lock"))
+    assert (back["state"], back["counts"]["copied"]) == ("ok", 2)
+    ended = copy(source, target, delete=True)
+    assert (ended["counts"]["copied"], ended["counts"]["deleted"]) == (0, 0)
+    assert target.everything() == source.everything() == newest
+
+
 # -- conflicts
 
 

@@ -3,8 +3,10 @@
 import io
 
 import pytest
+from making import fleet
 from rich.console import Console
 
+from regfleet.fleet.policies import Replication
 from regfleet.model.backups import BadBlob, Verified
 from regfleet.report import backup_text
 
@@ -28,3 +30,24 @@ def test_what_a_verification_found(found, words):
     console = Console(file=io.StringIO(), width=200)
     backup_text.show_verified("reg1", found, console)
     assert console.file.getvalue().splitlines()[0].endswith(words)
+
+
+@pytest.mark.parametrize(
+    ("policies", "words"),
+    [
+        ([], ""),
+        ([Replication("p", "north", ("main",), delete=True)], ""),
+        ([Replication("p", "main", ("north",))], "note: north copy from main: "),
+        (
+            [Replication("p", "main", ("n", "s")), Replication("q", "main", ("s",), delete=True)],
+            "note: n, s copy from main: tags that were pushed after the backup go back there to its "
+            + "images or are deleted (delete = true), with the next copy",
+        ),
+    ],
+)
+def test_who_loses_what_the_backup_has_not(policies, words):
+    console = Console(file=io.StringIO(), width=400)
+    whole = fleet(replications={each.name: each for each in policies})
+    backup_text.show_copies(whole, "main", console)
+    assert console.file.getvalue().startswith(words)
+    assert bool(console.file.getvalue()) == bool(words)
