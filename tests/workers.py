@@ -1,6 +1,7 @@
 """How the files of a run are spread over workers; see conftest.py for what a test may rely on."""
 
 import fcntl
+import os
 import signal
 import time
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 HEAD_START = 2.0  # seconds for those who want to be alone
+SOAK = "REGFLEET_SOAK" in os.environ
 _DIRECTORY = pytest.StashKey[TemporaryDirectory]()
 _SOMEBODY_ALONE = pytest.StashKey[bool]()
 _STARTED = pytest.StashKey[bool]()
@@ -32,6 +34,7 @@ def shared_directory(config):
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: no other test runs at the same time")
     config.addinivalue_line("markers", "long: the file takes minutes and is begun early")
+    config.addinivalue_line("markers", "soak: takes long, or repeats another: in `make soak` alone")
     if not is_worker(config):
         config.stash[_DIRECTORY] = TemporaryDirectory(prefix="regfleet-tests-")
         return
@@ -43,6 +46,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config):
+    config.addinivalue_line("markers", "soak: takes long, or repeats another: in `make soak` alone")
     if not is_worker(config):
         config.stash[_DIRECTORY].cleanup()
 
@@ -72,6 +76,12 @@ def _turn(item):
     if item.get_closest_marker("long"):
         return 1
     return 2 if "engine" in item.fixturenames else 3
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("soak") and not SOAK:
+        pytest.skip("in `make soak`")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

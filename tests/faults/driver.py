@@ -5,7 +5,6 @@ is proved elsewhere.
 """
 
 import json
-import os
 import time
 import uuid
 
@@ -23,12 +22,10 @@ from regfleet.shell import frame
 from regfleet.shell.command import shell_command
 from regfleet.state import StateDirectory
 from regfleet.touch import archive, outcome, render
+from workers import SOAK
 
 # Says every boundary; the touch goes on.
 COUNT = 'echo "$1 $2" >>/run/boundaries'
-
-
-SOAK = "REGFLEET_SOAK" in os.environ
 
 
 def chosen(boundaries, host=0, hosts=1, thin=1):

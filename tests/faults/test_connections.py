@@ -1,7 +1,6 @@
 """The connection goes in the middle of a touch: the host ends by itself, and the truth is told."""
 
 import json
-import os
 
 import pytest
 from driver import await_that, text_of
@@ -148,7 +147,7 @@ def test_nothing_is_claimed_without_evidence(twin, write_fleet, begin, regfleet,
     tally("cut while the last is taken out", 1, 1)
 
 
-@pytest.mark.skipif("REGFLEET_SOAK" not in os.environ, reason="two minutes: in `make soak`")
+@pytest.mark.soak
 def test_a_host_that_is_gone_for_good_ends_by_itself(twin, write_fleet, begin, regfleet, tally):
     """Nobody can know, and nothing is claimed; the touch goes on without us."""
     lost = twin.hosts["killed"]

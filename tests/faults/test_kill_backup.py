@@ -1,7 +1,6 @@
 """A backup or a restore that is killed: every backup with a number is whole, no image is torn, and
 the same command goes on where that was."""
 
-import os
 from datetime import datetime, timezone
 
 import pytest
@@ -14,6 +13,7 @@ from regfleet.run import backup as backups
 from regfleet.run import known
 from regfleet.run.collection import service_of, subject
 from regfleet.state import StateDirectory
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -25,7 +25,6 @@ image_archive = "$registry_tar"
 tls.source = "none"
 backup = { to = "/srv/the backups", keep = 2 }
 """
-SOAK = "REGFLEET_SOAK" in os.environ
 # Where something else is left behind than one boundary before.
 FEW = {"backup-blobs", "backup-named", "backup-drop", "restore-revisions", "restore-tags"}
 DATA = "/var/lib/registry/docker"

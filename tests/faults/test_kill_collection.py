@@ -1,7 +1,6 @@
 """A collection of a registry's garbage that is killed: nothing that a tag leads to is lost, and the
 registry takes pushes again, by itself."""
 
-import os
 from contextlib import suppress
 from datetime import datetime, timezone
 
@@ -14,6 +13,7 @@ from regfleet.jobs.collection import Collection
 from regfleet.run import known
 from regfleet.run.collection import subjects
 from regfleet.state import StateDirectory
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -24,7 +24,6 @@ endpoint = "registry.test:5000"
 image_archive = "$registry_tar"
 tls.source = "none"
 """
-SOAK = "REGFLEET_SOAK" in os.environ
 # Where something else is left behind than one boundary before.
 FEW = {
     "collection-read-only",

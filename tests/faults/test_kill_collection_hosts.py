@@ -3,7 +3,6 @@ killed, on whichever host, nothing is lost, and all take pushes again by themsel
 
 import itertools
 import json
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from regfleet.rehearse.twin import HostSpec
 from regfleet.run import known
 from regfleet.run.collection import rounds, subjects
 from regfleet.state import StateDirectory
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -31,7 +31,6 @@ image_archive = "$registry_tar"
 storage = { shared = "/mnt/registry" }
 tls.source = "none"
 """
-SOAK = "REGFLEET_SOAK" in os.environ
 HOSTS = ("reg1", "reg2", "reg3")
 VOLUME = (("images", "/mnt/registry"),)
 DATA = "/mnt/registry/docker/registry/v2"
@@ -226,7 +225,7 @@ def test_it_is_killed_at_a_boundary(twin, fleet, pushers, tally, where):
     tally(f"collection of three hosts killed on {where}", len(tried), len(tried))
 
 
-@pytest.mark.skipif(not SOAK, reason="waits a minute for a host: REGFLEET_SOAK")
+@pytest.mark.soak
 def test_nobody_is_there(twin, fleet, pushers, regfleet):
     """As by cron: exit codes, and nothing is collected where a host cannot be reached."""
     fill(twin, pushers)
@@ -276,7 +275,7 @@ def collected_again(twin, together, pushers, told):
     the_next_one_collects(twin, together, pushers, told)
 
 
-@pytest.mark.skipif(not SOAK, reason="takes its minutes: REGFLEET_SOAK")
+@pytest.mark.soak
 @pytest.mark.parametrize("case", SILENCES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}")
 def test_a_host_is_silent(twin, fleet, pushers, tally, case):
     where, boundary, seconds = case
@@ -301,7 +300,7 @@ def test_a_host_is_silent(twin, fleet, pushers, tally, case):
     tally("collection of three hosts, one of them silent", 1, 1)
 
 
-@pytest.mark.skipif(not SOAK, reason="takes its minutes: REGFLEET_SOAK")
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "case",
     [("reg1", "collection-delete"), ("reg1", "collection-verified"), ("reg2", "collection-holds")],

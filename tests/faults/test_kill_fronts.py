@@ -8,7 +8,7 @@ the last boundary of each name. No boundary is named here.
 import time
 
 import pytest
-from driver import SOAK, Driver, kill_at
+from driver import Driver, kill_at
 from urllib3 import PoolManager
 from urllib3.util import make_headers
 
@@ -17,7 +17,7 @@ from regfleet.rehearse.twin import HostSpec
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not SOAK, reason="long: set REGFLEET_SOAK"),
+    pytest.mark.soak,
 ]
 
 FRONT = "lb1"

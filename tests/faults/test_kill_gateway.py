@@ -3,8 +3,6 @@
 A boundary of every sixth name, all of them in the soak. No boundary is named here.
 """
 
-import os
-
 import pytest
 from driver import Driver, kill_at
 from urllib3 import PoolManager
@@ -12,11 +10,11 @@ from urllib3.util import make_headers
 
 from regfleet.jobs.recovery import Recovery
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
 HOST = "reg1"
-SOAK = "REGFLEET_SOAK" in os.environ
 BODY = """
 [registry.main]
 hosts = [$reg1]
@@ -162,7 +160,7 @@ def test_a_kill_while_it_is_taken_out(twin, drivers, tally):
     tally("touch of a gateway killed while it is taken out", len(points), len(points))
 
 
-@pytest.mark.skipif(not SOAK, reason="long: set REGFLEET_SOAK")
+@pytest.mark.soak
 @pytest.mark.parametrize("runtime", ["compose", "package"])
 def test_a_kill_while_the_runtime_of_the_three_changes(twin, by_runtime, seeds, tally, runtime):
     """From containers and back: roles hold, whichever of the two serves."""

@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
-from driver import SOAK
 
 from regfleet.errors import RegfleetError
 from regfleet.rehearse.twin import HostSpec
 
-pytestmark = pytest.mark.skipif(not SOAK, reason="takes a quarter of an hour: `make soak`")
+pytestmark = pytest.mark.soak
 
 ENDPOINT = "registry.test:5000"
 PORT = 22510

@@ -6,10 +6,11 @@
 import json
 
 import pytest
-from driver import SOAK, Driver, chosen, kill_at
+from driver import Driver, chosen, kill_at
 
 from regfleet.rehearse.twin import HostSpec
 from rootless import AS, HOME, PLACE, set_up
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 

@@ -7,13 +7,13 @@ go to them out of band (see driver.py), for SSH goes by IPv4 there.
 import time
 
 import pytest
-from driver import SOAK, Driver
+from driver import Driver
 
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not SOAK, reason="long: set REGFLEET_SOAK"),
+    pytest.mark.soak,
 ]
 
 VOLUME = (("images", "/mnt/registry"),)

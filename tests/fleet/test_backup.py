@@ -4,7 +4,6 @@ Both hosts have one volume, as where a disk or a server's directory is mounted o
 """
 
 import json
-import os
 import re
 import shutil
 import threading
@@ -15,6 +14,7 @@ from test_terminal import Terminal
 
 from pushing import Pusher
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 BODY = """
 [registry.main]
@@ -42,7 +42,7 @@ image_archive = "$busybox_tar"
 """
 KEY = "correct horse battery staple"
 VOLUME = (("backups", "/mnt/backup"),)
-ROUNDS = 20 if "REGFLEET_SOAK" in os.environ else 2
+ROUNDS = 20 if SOAK else 2
 KEPT = "/mnt/backup/test/plain"
 
 

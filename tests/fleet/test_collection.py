@@ -5,13 +5,13 @@ Sizes are those of the disk: every layer is of random bytes.
 
 import itertools
 import json
-import os
 import threading
 import time
 
 import pytest
 
 from pushing import Pusher, RefusedError, digest_of
+from workers import SOAK
 
 DATA = "/var/lib/registry/docker/registry/v2"
 FLEET = """
@@ -21,7 +21,7 @@ endpoint = "registry.test:5000"
 image_archive = "$registry_tar"
 tls.source = "none"
 """
-ROUNDS, IMAGES = (20, 300) if "REGFLEET_SOAK" in os.environ else (1, 20)
+ROUNDS, IMAGES = (20, 300) if SOAK else (1, 20)
 RECORD = "/var/lib/regfleet/records/collection.regfleet-main"
 AGED = f"find {DATA}/repositories -path '*/revisions/*/link' -exec touch -d '2 days ago' {{}} +"
 

@@ -114,7 +114,7 @@ def push_over_plain_http(host):
     return check
 
 
-@pytest.mark.parametrize("runtime", ["podman", "package"])
+@pytest.mark.parametrize("runtime", ["podman", pytest.param("package", marks=pytest.mark.soak)])
 def test_without_docker(collected, bare, runtime):
     more = PLAIN if runtime == "package" else PLAIN + ARCHIVE
     collected(bare, runtime, more, push_over_plain_http)
@@ -161,6 +161,6 @@ def test_behind_a_gateway(collected, docker):
     collected(docker, "container", more, push_by_docker)
 
 
-@pytest.mark.parametrize("manager", ["sysv", "openrc"])
+@pytest.mark.parametrize("manager", ["openrc", pytest.param("sysv", marks=pytest.mark.soak)])
 def test_without_systemd(collected, scripts, manager):
     collected(scripts, "package", PLAIN, push_over_plain_http, name=manager)

@@ -6,7 +6,6 @@ Their packages come from the distribution, by apply itself: without that these t
 """
 
 import json
-import os
 import re
 
 import pytest
@@ -14,6 +13,7 @@ import yaml
 from absence import Absence
 
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -227,7 +227,7 @@ def test_what_does_not_answer_comes_back_as_it_was(twin, run):
 # The runtimes that follow compose, one after another; test_runtimes.py has podman and package. The
 # soak has all changes.
 TOUR = ("container", "package", "compose")
-if "REGFLEET_SOAK" in os.environ:
+if SOAK:
     TOUR = ("container", "podman", "container", "package", "container", "compose", *TOUR[1:])
 APP = "{}.test:5000/team/app:1"
 PULLS = {

@@ -6,12 +6,12 @@ once more at a gateway alone before a registry (`gateway.before`), which decides
 """
 
 import json
-import os
 
 import pytest
 
 from regfleet.errors import RegfleetError
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -87,7 +87,7 @@ BEFORE = """
 hosts = [$reg1]
 before = ["old"]
 """
-WAYS = ("behind", *(("alone",) if "REGFLEET_SOAK" in os.environ else ()))
+WAYS = ("behind", *(("alone",) if SOAK else ()))
 CONTAINERDS = ("ctr16", "ctr17", "ctr21")  # by the version that their Debian has
 DENIED = "bob may only pull in team-a/app"
 

@@ -150,7 +150,7 @@ def test_a_change_that_fails_on_the_first_gateway_stops_there(twin, run):
     applied(run)
 
 
-@pytest.mark.skipif("REGFLEET_SOAK" not in os.environ, reason="long: set REGFLEET_SOAK")
+@pytest.mark.soak
 def test_plain_pyinfra_sets_up_registries_then_gateways_then_clients(twin, run, write_fleet):
     """Each needs the one before it to work; in the soak alone."""
     done = run("destroy", "--yes", "--delete-data")

@@ -4,7 +4,6 @@ In the soak alone: three hosts install the distribution's packages for it.
 """
 
 import json
-import os
 
 import pytest
 
@@ -12,7 +11,7 @@ from regfleet.rehearse.twin import HostSpec
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif("REGFLEET_SOAK" not in os.environ, reason="long: set REGFLEET_SOAK"),
+    pytest.mark.soak,
 ]
 
 REGISTRY = """

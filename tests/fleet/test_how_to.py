@@ -19,6 +19,7 @@ import pytest
 import guides
 from hosts import ROOT
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -528,7 +529,7 @@ SEEDS: dict[str, object] = {}
 @pytest.mark.parametrize("name", guides.pages())
 def test_its_commands(name, twin, tmp_path):
     page = EXCEPT.get(name, Page())
-    if page.slow and "REGFLEET_SOAK" not in os.environ:
+    if page.slow and not SOAK:
         pytest.skip(f"in the soak; otherwise {page.slow}")
     roles = {
         alias: twin.hosts[host].address

@@ -44,7 +44,13 @@ ENABLED = {
     "openrc": "ls /etc/runlevels/default | grep -c '^regfleet-main$'",
 }
 RUNTIMES = ("package", "podman")
-WAYS = [(host, runtime) for host in ENABLED for runtime in RUNTIMES]
+# Each service manager and each runtime once; the soak has the other two.
+WAYS = [
+    ("sysv", "package"),
+    ("openrc", "podman"),
+    pytest.param("sysv", "podman", marks=pytest.mark.soak),
+    pytest.param("openrc", "package", marks=pytest.mark.soak),
+]
 
 
 @pytest.fixture(scope="module")
