@@ -29,7 +29,7 @@ _SECRET = re.compile(r'(Authorization|X-Regfleet-Way|way !=) "[^"]+"')
 _WAY = """\
 # {name}
 upstream behind_{number} {{
-  zone behind_{number} 64k;
+  zone behind_{number} 1m;
 {servers}
 }}
 server {{

@@ -111,8 +111,9 @@ def groups(found: Upstreams) -> Iterator[str]:
 
 
 def _group(name: str, listed: Iterable[str], kept: Iterable[str] = ()) -> Iterator[str]:
-    # In shared memory, so that what one worker finds out counts for all.
-    yield from (f"upstream {name} {{", f"  zone {name} 64k;")
+    # In shared memory, so that what one worker finds out counts for all. nginx wants eight pages of
+    # it, and Red Hat's kernels for arm64 and POWER have pages of 64 kB.
+    yield from (f"upstream {name} {{", f"  zone {name} 1m;")
     yield from (f"  {each}" for each in (*listed, *kept))
     yield "}"
 

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 import shells
@@ -262,6 +262,26 @@ def test_what_is_refused_is_not_read(stand, what, chunked):
     """njs would have kept all of it in a file, however much, and only then answered."""
     head, status = UNREAD[what]
     assert refusal(stand, head, chunked=chunked, tls=what != "plain") == status
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 4000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_manifests_that_are_begun_and_not_ended_fill_nothing(own, method, length):
+    """Anybody may begin one: it is kept until all of it is there. Others push meanwhile."""
+    who = "Authorization: Bearer x\r\n" if method == "PUT" else ""
+    head = f"{method} /v2/open/app/manifests/1 HTTP/1.1\r\nHost: localhost:{own.port}\r\n{who}"
+    with ExitStack() as begun:
+        for number in range(9):
+            plain = socket.create_connection(("localhost", own.port), timeout=20)
+            last = begun.enter_context(own.trust().wrap_socket(plain, server_hostname="localhost"))
+            last.sendall(f"{head}{length}\r\n\r\n200000\r\nbegun".encode())
+            if number == 7:
+                time.sleep(0.5)  # all of them are there
+        answer = http.client.HTTPResponse(last)
+        answer.begin()
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert "too many large manifests" in answer.read().decode()
+        assert own.push("open/app", tag="small", user="alice").status == 201
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -1,17 +1,22 @@
 """What a gateway knows of instances on other hosts: addresses, trust, and when it gives up."""
 
 import http.client
+import re
 import socket
 import threading
 from contextlib import suppress
 from dataclasses import replace
 
+import pytest
 from making import host, registry
 
 from regfleet.fleet.registries import S3, Gateway
 from regfleet.gateway import nginx
+from regfleet.gateway.behind import ways as ways_to
 from regfleet.gateway.places import behind
 from regfleet.gateway.upstreams import upstreams
+from regfleet.materials import Behind
+from regfleet.secret import Secret
 
 ONE = registry(gateway=Gateway("nginx:stable"))
 HOSTS = (
@@ -50,7 +55,17 @@ def test_all_are_tried_again_when_all_have_failed():
     assert "192.0.2.11" not in text
     assert "keepalive 32" not in text
     # What says whether this host's own works asks no other.
-    assert "upstream own {\n    zone own 64k;\n    server 127.0.0.1:22510 max_fails=0;\n  }" in text
+    assert "upstream own {\n    zone own 1m;\n    server 127.0.0.1:22510 max_fails=0;\n  }" in text
+
+
+@pytest.mark.parametrize("of", [ONE, TWO])
+def test_nginx_starts_where_pages_have_64_kb(of):
+    """It wants eight of them for what its workers share (ngx_http_upstream_zone_module.c)."""
+    end = Behind("old", "old.lan:5000", "old.lan", ("192.0.2.1:5000",), tls=False)
+    ways = ways_to([end], behind(5000), "/etc/regfleet", Secret("x"))
+    found = re.findall(r"zone[= ]\w+[: ](\d+)([km])", rendered(of) + ways)
+    assert len(found) > 6
+    assert all(int(number) * (1024 if unit == "m" else 1) >= 512 for number, unit in found), found
 
 
 def test_nobody_is_sent_anything_who_is_no_instance():

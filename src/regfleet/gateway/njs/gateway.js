@@ -394,6 +394,9 @@ function gone(r) {
     if (r.variables.why === 'users') {
         return unavailable(r, 'passwords cannot be checked now: try again');
     }
+    if (r.variables.limit_conn_status === 'REJECTED') {
+        return unavailable(r, 'too many large manifests are sent at the same time: try again');
+    }
     const unwelcome = UNWELCOME[r.variables.upstream_http_x_regfleet_why];
     if (unwelcome) {
         return unavailable(r, unwelcome);
