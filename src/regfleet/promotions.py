@@ -19,6 +19,8 @@ from regfleet import state_paths
 from regfleet.fleet.values import Json
 from regfleet.state import StateDirectory
 
+MOST_KEPT = 20  # images before that of a tag, as the schema has it
+_LONGEST_TAG = 128
 FIRST = "0" * 64  # what the first line names
 ACTIONS = ("promoted", "demoted", "approved", "refused")
 
@@ -76,6 +78,14 @@ class Log:
     broken: str = ""
     head: str = FIRST
     lines: tuple[str, ...] = field(default=(), repr=False)
+
+
+def rollback_tag(tag: str, number: int) -> str:
+    """The tag under which an earlier image of a tag stays. Pure."""
+    end = f".rollback-{number}"
+    if len(tag) + len(end) > _LONGEST_TAG:  # two long ones must not have the same one
+        end = f"-{hashlib.sha256(tag.encode()).hexdigest()[:8]}{end}"
+    return f"{tag[: _LONGEST_TAG - len(end)]}{end}"
 
 
 def parse(text: str) -> Log:

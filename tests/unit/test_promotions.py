@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from regfleet import promotions
 from regfleet.errors import UsageError
-from regfleet.promotions import Entry, Gate
-from regfleet.run.promoting import age_of_push, parse_image, rollback_tag
+from regfleet.promotions import Entry, Gate, rollback_tag
+from regfleet.run.promoting import age_of_push, parse_image
 from regfleet.state import StateDirectory
 
 VALUES = {"action": "promoted", "stage": "prod", "source": "main/staging/web",
@@ -85,6 +85,8 @@ def test_images_and_tags_to_go_back_to():
     assert parse_image("web:1@sha256:" + "a" * 64)[2] == "sha256:" + "a" * 64
     assert rollback_tag("1.2", 3) == "1.2.rollback-3"
     assert len(rollback_tag("x" * 128, 1)) == 128
+    assert rollback_tag("x" * 127 + "1", 1) != rollback_tag("x" * 127 + "2", 1)
+    assert rollback_tag("x" * 117, 1) == "x" * 117 + ".rollback-1"
 
 
 NOW = 1_700_000_000

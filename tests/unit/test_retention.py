@@ -96,6 +96,14 @@ def test_a_wrong_clock_takes_nobodys_place():
     assert goes([Rule(("*",), keep_younger=5 * DAY)], tags)[0] == ["old", "v1.0", "middle"]
 
 
+def test_what_a_promotion_keeps_takes_nobodys_place():
+    """Each promotion writes these anew: they are the youngest, and were not pushed."""
+    kept = [tag(f"new.rollback-{each}", 0) for each in (1, 2, 3)]
+    assert goes([Rule(("*",), keep_last=3)], [*TAGS, *kept])[0] == ["old"]
+    # Without their tag nobody goes back to them.
+    assert goes([Rule(("*",), keep_last=3)], [*TAGS[:3], *kept])[0] == ["old", "v1.0", "middle"]
+
+
 def test_what_cannot_be_pulled_takes_nobodys_place():
     torn = replace(tag("torn", 0), torn=True)
     assert goes([Rule(("*",), keep_last=2)], [*TAGS, torn])[0] == ["old", "v1.0"]

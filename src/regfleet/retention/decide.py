@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from regfleet import clocks
 from regfleet.fleet.registries import Retention, Rule
 from regfleet.model.retention import Doomed, Pushed
+from regfleet.promotions import MOST_KEPT, rollback_tag
 from regfleet.registry_api.deletion import subject_of
 
 _UNFINISHED = "an earlier deletion of it was interrupted"
@@ -44,7 +45,8 @@ def doomed(
     """The tags that go, each with the reason; and why more would go if more were known.
 
     Tags of signatures and attestations (`sha256-…`) do not count: they go with what they belong
-    to, as `registry_api.deletion` deletes. Neither do those that cannot be pulled, or whose time
+    to, as `registry_api.deletion` deletes. Nor do those of earlier images, which `demote` goes back
+    to, as long as there is the tag itself. Neither do those that cannot be pulled, or whose time
     cannot be: they stay, and take nobody's place.
 
     Args:
@@ -68,7 +70,14 @@ def doomed(
             kept_for = deployed.unknown
             continue
         # One whose deletion was interrupted was the last to be written, and takes nobody's place.
-        counted = [tag for tag in its if not (tag.unfinished or tag.torn or undated(tag, now))]
+        # Neither do those that a promotion writes: as many as keep_previous says stay with theirs.
+        names = [tag.name for tag in its]
+        earlier = {rollback_tag(name, each + 1) for name in names for each in range(MOST_KEPT)}
+        counted = [
+            tag
+            for tag in its
+            if tag.name not in earlier and not (tag.unfinished or tag.torn or undated(tag, now))
+        ]
         places = {tag.name for tag in counted} - _last(counted, rule.keep_last)
         found += [
             Doomed(tag, _UNFINISHED if tag.unfinished else _why(rule, tag, now))

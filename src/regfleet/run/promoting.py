@@ -20,7 +20,7 @@ from regfleet.fleet.findings import did_you_mean
 from regfleet.fleet.model import Fleet
 from regfleet.fleet.policies import Promotion
 from regfleet.fleet.registries import Registry
-from regfleet.promotions import Gate, Log
+from regfleet.promotions import MOST_KEPT, Gate, Log, rollback_tag
 from regfleet.replication import engine
 from regfleet.replication.settings import side
 from regfleet.run.asking import Asking
@@ -34,7 +34,6 @@ _OUTPUT = 1 << 20  # bytes of a check
 _SAID = 300  # characters of a check's output that are kept
 _IMAGE = re.compile(r"(?P<name>[a-z0-9][a-z0-9._/-]*):(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
                     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?")  # fmt: skip
-_LONGEST_TAG = 128
 _PUSHED = re.compile(r"@pushed ([0-9]{1,11}) ([0-9]{1,11})")
 
 
@@ -281,7 +280,7 @@ class Promoter:
     def kept(self, repository: str, tag: str) -> list[str]:
         """The digests of earlier images, the last one first; empty for one that is going."""
         found: list[str] = []
-        for number in range(1, 21):
+        for number in range(1, MOST_KEPT + 1):
             digest = self._there(repository, rollback_tag(tag, number))
             if digest is None:
                 break
@@ -366,12 +365,6 @@ def age_of_push(clock: int, pushed: int, now: float) -> int | None:
 def without_repeats(digests: Sequence[str]) -> list[str]:
     """Without empty ones, and those that are the same as the one before. Pure."""
     return [each for each, _ in groupby(filter(None, digests))]
-
-
-def rollback_tag(tag: str, number: int) -> str:
-    """The tag under which an earlier image of a tag stays."""
-    end = f".rollback-{number}"
-    return f"{tag[: _LONGEST_TAG - len(end)]}{end}"
 
 
 def _check(command: str, image: str, folder: Path) -> Gate:
