@@ -79,6 +79,33 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
                 raise
 
 
+def spare_signatures(
+    client: RegistryClient, repository: str, deletions: Collection[Deletion]
+) -> None:
+    """Leave signatures alone whose image got another tag while somebody thought the plan over.
+
+    Args:
+        deletions: those of this repository.
+
+    Raises:
+        RegistryError: as `RegistryClient.request`.
+    """
+    going = {tag for each in deletions for tag in each.tags}
+    try:
+        stays = {
+            client.digest(repository, tag)
+            for tag in client.tags(repository)
+            if tag not in going and subject_of(tag) is None
+        }
+    except RegistryError as error:
+        if error.kind != "protocol":
+            raise
+        stays = {each.digest for each in deletions}  # nobody knows
+    for each in deletions:
+        if each.image.tag and each.digest in stays:
+            each.attached = ()
+
+
 def delete(client: RegistryClient, deletion: Deletion) -> None:
     """Delete what was planned, if it is still so.
 
@@ -94,24 +121,11 @@ def delete(client: RegistryClient, deletion: Deletion) -> None:
                 f"{image} was pushed anew since the plan: it is {found} now",
                 "nothing was deleted; run the command again to see what it is",
             )
-    for tag in deletion.tags:
-        delete_tag(client, repository, tag)
     # An interruption leaves signatures of an image that is gone, not an image without them.
-    if deletion.attached and image.tag and _has_a_tag(client, repository, deletion.digest):
-        deletion.attached = ()
-    for tag in deletion.attached:
+    for tag in (*deletion.tags, *deletion.attached):
         delete_tag(client, repository, tag)
     if image.digest:
         client.delete(repository, image.digest)
-
-
-def _has_a_tag(client: RegistryClient, repository: str, digest: str) -> bool:
-    """Whether an image has a tag, which may have come since the plan."""
-    return any(
-        client.digest(repository, tag) == digest
-        for tag in client.tags(repository)
-        if subject_of(tag) is None
-    )
 
 
 def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:

@@ -121,6 +121,9 @@ def _delete_in(
 ) -> Iterator[Deletion]:
     try:
         with connected(registry, asking) as client:
+            for name in dict.fromkeys(each.image.repository for each in deletions if each.attached):
+                its = [each for each in deletions if each.image.repository == name]
+                deletion.spare_signatures(client, name, its)
             for each in deletions:
                 _delete_one(client, each, registry)
                 yield each

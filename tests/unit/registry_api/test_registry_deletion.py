@@ -291,12 +291,14 @@ def test_signatures_stay_with_a_tag_that_came_since_the_plan(running, client):
     digest, _ = running.push("came", "1", content=b'{"came": 1}')
     signature = f"sha256-{digest.partition(':')[2]}.sig"
     running.push("came", signature, content=b'{"signature": 1}')
-    (found,) = planned(client, "came", "1")
-    assert found.attached == (signature,)
+    asking = Asking({"main": Anybody()}, None)
+    main = declared(endpoint=running.endpoint, tls=Tls("none"), hosts=())
+    found = run_deletion.plan(make_fleet([main]), [ImageName("main", "came", "1")], asking)
+    assert found.images[0].attached == (signature,)
     running.push("came", "stable", content=b'{"came": 1}')  # while somebody thinks it over
-    deletion.delete(client, found)
+    list(run_deletion.delete(make_fleet([main]), found, asking))
+    assert (found.images[0].status, found.images[0].attached) == ("deleted", ())
     assert set(client.tags("came")) == {"stable", signature}
-    assert found.attached == ()
 
 
 def test_a_damaged_manifest_is_in_nobodys_way(running, client):
