@@ -4,6 +4,9 @@ Everything is made by a collection's own functions and read by theirs: paths and
 have to agree on stand in several files.
 """
 
+import os
+import time
+
 import pytest
 import shells
 from made_store import Store
@@ -66,13 +69,17 @@ echo "failed: $failed"
     said = shells.run(shell, moved(text), TMPDIR=str(tmp_path)).stdout.decode()
     assert said.splitlines()[-1] == "failed: ", said
     assert not store.path(gone).exists()
+    (tmp_path / "restarted").unlink()  # when it became read-only
     return store, gone
 
 
 @EVERY_SHELL
 def test_what_was_deleted_comes_back_before_anything_else_is_done(killed, shell, moved, tmp_path):
     store, gone = killed
-    text = f'{program("docker")}\nend_collections\necho "failed: $failed"\n'
+    for each in tmp_path.glob("run/regfleet/read-only-*"):  # it was killed days ago
+        os.utime(each, (time.time() - 3 * 86400,) * 2)
+    calls = 'keep_answer run-1\nend_collections\necho "failed: $failed"\n'
+    text = f"{program('docker')}\n{calls}"
     said = shells.run(shell, moved(text)).stdout.decode().splitlines()
     assert said == [
         "@note a collection of regfleet-main was interrupted; it is ended first",

@@ -180,7 +180,8 @@ end_collections() {
 keep_answer() { # RUN: where what is said is kept; those of earlier days go
   [ -d "$RUNS" ] || mkdir -m 0700 "$RUNS" 2>/dev/null
   if [ ! -d "$RUNS" ] || [ -L "$RUNS" ]; then return 0; fi
-  find "$RUNS" -type f -mtime +0 -exec rm -f {} \; 2>/dev/null
+  # What says that a registry only reads stays until that is ended (jobs/collection_end.sh).
+  find "$RUNS" -type f -mtime +0 ! -name 'read-only-*' -exec rm -f {} \; 2>/dev/null
   if [ -e "$RUNS/$1" ]; then
     fail 'the controller gave this run up before it began: nothing was touched' 'run it again'
     return 1
