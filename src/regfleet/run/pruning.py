@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -80,14 +81,14 @@ class Pruner:
     Args:
         known: users and CAs of the fleet.
         hosts: connections.
-        now: seconds since 1970.
+        now: seconds since 1970, when this is made; of many registries the last is asked much later.
     """
 
     def __init__(self, fleet: Fleet, known: Known, hosts: Session, now: float) -> None:
         self._fleet = fleet
         self._known = known
         self._hosts = hosts
-        self._now = now
+        self._began = now - time.monotonic()
         self._asking = Asking(known.registries, hosts)
 
     def plan(self, registry: Registry) -> Pruning:
@@ -110,11 +111,12 @@ class Pruner:
         mark = _mark()
         host = registry.hosts[0].name
         lines = self._hosts.run(host, pushed.render(registry.storage, mark), LOOK_SECONDS)
-        tags = pushed.parse(host, lines, mark, self._now)
+        now = self._began + time.monotonic()
+        tags = pushed.parse(host, lines, mark, now)
         found.tags = len(tags)
-        found.notes = _notes(tags, self._now)
+        found.notes = _notes(tags, now)
         held = self._deployed(registry)
-        going, found.kept_for = doomed(registry.retention, tags, held, self._now)
+        going, found.kept_for = doomed(registry.retention, tags, held, now)
         going = self._without_held_parts(registry, going, held)
         found.reasons = {(each.tag.repository, each.tag.name): each for each in going}
         images = [ImageName(registry.name, *place) for place in found.reasons]
