@@ -205,7 +205,8 @@ def regfleet():
     def run(*arguments, stdin="", timeout=600, fresh=False, **environment):
         words = [*map(str, arguments)]
         around = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment}
-        if not fresh:
+        # Limits of time are read when their module is imported.
+        if not fresh and not any(name.endswith("_SECONDS") for name in environment):
             return warm.run(words, around, stdin, timeout)
         return subprocess.run(
             [sys.executable, "-m", "regfleet", *words],

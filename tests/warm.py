@@ -1,8 +1,9 @@
 """The command line in a process that has imported it already: a fork runs it, as a new one would.
 
 To import regfleet and what it uses takes most of a command's processor time, and tests run
-thousands. What differs from a new process: the modules are there, and sockets are gevent's from the
-beginning. Tests that look at that take a new one (`regfleet(..., fresh=True)`).
+thousands. What differs from a new process: the modules are there, with the limits of time that
+`REGFLEET_..._SECONDS` give (ssh/limits.py), and sockets are gevent's from the beginning. Tests that
+look at that take a new one (`regfleet(..., fresh=True)`).
 """
 
 import array
