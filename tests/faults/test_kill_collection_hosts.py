@@ -191,7 +191,7 @@ def the_next_one_collects(twin, together, pushers, told):
     all_take_pushes(twin, pushers)
 
 
-@pytest.mark.parametrize("where", ["reg1", "reg2"])
+@pytest.mark.parametrize("where", ["reg1", pytest.param("reg2", marks=pytest.mark.soak)])
 def test_it_is_killed_at_a_boundary(twin, fleet, pushers, tally, where):
     together = Together(fleet, twin)
     fill(twin, pushers)

@@ -16,7 +16,7 @@ from regfleet.rehearse.twin import HostSpec
 pytestmark = pytest.mark.long
 
 HOSTS = ("old", "new")
-THIN = 3
+THIN = 4
 BODY = """
 [registry.NAME]
 hosts = [$NAME]

@@ -80,7 +80,7 @@ class Scenario:
 
     def mine(self, boundaries):
         """The boundaries of this host, whose engine is one of two."""
-        return chosen(boundaries, CLIENTS.index(self.name), len(CLIENTS))
+        return chosen(boundaries, CLIENTS.index(self.name), len(CLIENTS), thin=2)
 
     def whole(self, where):
         """daemon.json is never absent or half-written, and the engine answers."""

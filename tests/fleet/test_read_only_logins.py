@@ -176,7 +176,9 @@ def test_it_goes_alone_and_with_the_fleet(twin, fleet, write_fleet, regfleet, st
     assert host.run("docker ps -aq; ls /etc/regfleet /var/lib/registry").stdout.strip() == ""
 
 
-@pytest.mark.parametrize("runtime", ["compose", "podman", "package"])
+@pytest.mark.parametrize(
+    "runtime", ["compose", pytest.param("podman", marks=pytest.mark.soak), "package"]
+)
 def test_every_runtime(request, write_fleet, regfleet, state, runtime):
     twin = request.getfixturevalue("twin" if runtime == "compose" else "bare")
     host, words = twin.hosts["reg1"], ("--state-dir", state)

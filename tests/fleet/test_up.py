@@ -60,7 +60,7 @@ def _no_bytecode(member):
     return None if "__pycache__" in Path(member.name).parts else member
 
 
-@pytest.mark.parametrize("name", ["sysv1", "bare1"])
+@pytest.mark.parametrize("name", [pytest.param("sysv1", marks=pytest.mark.soak), "bare1"])
 def test_one_command_gives_a_registry_and_one_takes_it_away(twin, name):
     host = twin.hosts[name]
 

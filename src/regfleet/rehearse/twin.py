@@ -323,7 +323,9 @@ for user in root ops vagrant; do
     chmod 0600 "$home/.ssh/authorized_keys"
 done
 address=$(ip -4 -o address show dev eth0 | awk '{sub("/.*", "", $4); print $4; exit}')
-echo "$address $(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)"
+host_key=$(cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub)
+if [ -z "$address" ] || [ -z "$host_key" ]; then exit 1; fi
+echo "$address $host_key"
 """
 
 
