@@ -46,7 +46,6 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config):
-    config.addinivalue_line("markers", "soak: takes long, or repeats another: in `make soak` alone")
     if not is_worker(config):
         config.stash[_DIRECTORY].cleanup()
 
