@@ -66,7 +66,7 @@ class Turns:
             host: in its turn, or when nobody has one.
             how: what became of it, as in `failed`.
         """
-        for name in self._its[host]:
+        for name in self._its.get(host, ()):  # an inventory may have hosts of no fleet
             self._failed.setdefault(name, f"{host} {how}")
 
     def _is_next(self, host: str) -> bool:

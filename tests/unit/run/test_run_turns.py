@@ -83,6 +83,13 @@ def test_one_that_cannot_be_connected_to_has_no_turn_and_holds_up_the_others():
         assert why == ""
 
 
+def test_a_host_of_no_fleet_holds_up_nobody():
+    turns = Turns(FLEET)
+    turns.failed("of-an-inventory-alone", UNREACHABLE)
+    with turns.of("a") as why:
+        assert why == ""
+
+
 def test_a_registry_of_one_host_holds_up_nobody():
     turns = Turns(FLEET)
     turns.failed("d")
