@@ -13,6 +13,7 @@ from regfleet.fleet.registries import Gateway, Retention, Rule
 from regfleet.model.retention import Pushed
 from regfleet.retention import deployed, pushed
 from regfleet.retention.decide import Deployed, doomed
+from regfleet.run import pruning
 
 DAY = 86400
 NOW = 1000 * DAY
@@ -237,3 +238,13 @@ def test_an_accounts_own_engine_is_asked_as_the_account():
     assert "engine=rootless engine_account='al ice'" in program
     assert "\nrootless_program=" in program
     assert program.index("rootless_holds() {") < program.index("engine_account='al ice'")
+
+
+def test_notes_name_what_stays_and_no_rule_counts():
+    ahead, gone = tag("ahead", -9), replace(tag("gone", -9), unfinished=True)
+    torn = replace(tag("torn", 1), torn=True)
+    assert pruning._notes([tag("1", 1)], NOW) == ()
+    assert pruning._notes([ahead, gone, torn], NOW) == (
+        "1 tag cannot be pulled: see `regfleet audit`",
+        "1 tag kept: pushed while the host's clock was wrong",
+    )

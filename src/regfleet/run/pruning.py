@@ -204,12 +204,12 @@ class Pruner:
 def _notes(tags: Sequence[Pushed], now: float) -> tuple[str, ...]:
     """What stays though no rule keeps it, and why."""
     torn = sum(each.torn and not each.unfinished for each in tags)
-    odd = sum(undated(each, now) for each in tags)
+    odd = sum(undated(each, now) and not each.unfinished for each in tags)
     found = []
     if torn:
         found.append(f"{counted(torn, 'tag')} cannot be pulled: see `regfleet audit`")
     if odd:
-        found.append(f"{counted(odd, 'tag')} stay: pushed while the host's clock was wrong")
+        found.append(f"{counted(odd, 'tag')} kept: pushed while the host's clock was wrong")
     return tuple(found)
 
 
