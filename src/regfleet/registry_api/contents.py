@@ -22,6 +22,11 @@ _CONFIGURATIONS = (
     "application/vnd.docker.container.image.v1+json",
     "application/vnd.oci.image.config.v1+json",
 )
+# The same, "Media Types" of manifests: what is of these is no index.
+_IMAGES = (
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+)
 _MAX_CONFIGURATION = 4 * 1024 * 1024
 _MOST_PARTS = 10_000
 _NEVER = "0001-01-01T00:00:00Z"  # Go's zero time: a build that leaves its time out
@@ -105,10 +110,11 @@ def size_of(client: RegistryClient, repository: str, reference: str) -> int:
 
 
 def parts_of(client: RegistryClient, repository: str, reference: str) -> frozenset[str] | None:
-    """The digests of a manifest and of all below it, as far as the repository has them.
+    """The digests of a manifest, where the repository has it, and of all below it.
 
     Returns:
-        None where one of them is damaged, or they are too many: nobody knows which there are.
+        None where it or an index below it is damaged, or they are too many: nobody knows which
+        there are.
 
     Raises:
         RegistryError: as `RegistryClient.manifest`, except `not-found` and `protocol`.
@@ -123,8 +129,10 @@ def parts_of(client: RegistryClient, repository: str, reference: str) -> frozens
                 raise
             return None
         if one is not None and one.digest not in found:
-            found.add(one.digest)
-            left += one.members
+            # An image has no manifests below it: of an index's many images none is read.
+            images = {each.digest for each in one.index if each.media_type in _IMAGES}
+            found |= {one.digest, *images}
+            left += [digest for digest in one.members if digest not in images]
         if len(found) + len(left) > _MOST_PARTS:
             return None
     return frozenset(found)

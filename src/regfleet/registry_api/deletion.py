@@ -60,15 +60,21 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
         if each.image.digest:
             _plan_digest(client, each, digests, parts)
             going |= set(each.tags)
+    tags_of: dict[str, list[str]] = {}
+    signatures_of: dict[str, list[str]] = {}
+    stays: set[str] = set()  # from here on, tags of signatures alone begin to go
+    for tag, digest in digests.items():
+        tags_of.setdefault(digest, []).append(tag)
+        if (subject := subject_of(tag)) is not None:
+            signatures_of.setdefault(subject, []).append(tag)
+        elif tag not in going:
+            stays.add(digest)
     for each in deletions:
         if each.status != "planned" or each.unfinished:
             continue
-        each.others = tuple(
-            tag for tag, digest in digests.items() if digest == each.digest and tag not in going
-        )
-        its = tuple(tag for tag in digests if subject_of(tag) == each.digest and tag not in going)
+        each.others = tuple(tag for tag in tags_of.get(each.digest, ()) if tag not in going)
+        its = tuple(tag for tag in signatures_of.get(each.digest, ()) if tag not in going)
         # They stay with an index that stays and has the image as one of its platforms.
-        stays = {digests[tag] for tag in digests if tag not in going and subject_of(tag) is None}
         if its and not each.others and not any(_may_have(parts(one), each.digest) for one in stays):
             each.attached = its
             going |= set(its)

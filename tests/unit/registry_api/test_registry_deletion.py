@@ -287,6 +287,26 @@ def test_signatures_stay_with_an_index_that_has_the_image(running, client):
     assert [each.attached for each in both] == [(signature,), ()]
 
 
+def test_of_an_index_that_stays_no_image_is_read(running, client, monkeypatch):
+    """An index lists its images: whether one is among them it says itself."""
+    first, _ = running.push("listed", "amd64", content=b'{"amd": 2}')
+    second, _ = running.push("listed", "arm64", content=b'{"arm": 2}')
+    put(running, "listed", "1.0", index_of(client, "listed", first, second))
+    running.push("listed", f"sha256-{first.partition(':')[2]}.sig", content=b'{"signature": 3}')
+    asked = []
+    manifest = type(client).manifest
+    monkeypatch.setattr(
+        type(client),
+        "manifest",
+        lambda self, repository, reference: (
+            asked.append(reference) or manifest(self, repository, reference)
+        ),
+    )
+    (found,) = planned(client, "listed", "amd64")
+    assert (found.status, found.attached) == ("planned", ())
+    assert asked.count(first) == 1  # for its size
+
+
 def test_signatures_stay_with_a_tag_that_came_since_the_plan(running, client):
     digest, _ = running.push("came", "1", content=b'{"came": 1}')
     signature = f"sha256-{digest.partition(':')[2]}.sig"
