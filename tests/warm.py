@@ -60,11 +60,16 @@ class Warm:
             with contextlib.suppress(BrokenPipeError), os.fdopen(inward[1], "wb") as stream:
                 stream.write(stdin.encode())
             told.settimeout(timeout)
+            end = time.monotonic() + timeout
             try:
                 status = int(told.recv(32))
             except TimeoutError:
                 os.kill(pid, signal.SIGKILL)
                 raise subprocess.TimeoutExpired(command, timeout) from None
+        for each in output:  # what the command left behind may still have its end of a pipe
+            each.join(max(0, end - time.monotonic()))
+            if each.is_alive():
+                raise subprocess.TimeoutExpired(command, timeout)
         code = os.waitstatus_to_exitcode(status)
         return subprocess.CompletedProcess(command, code, *(each.text() for each in output))
 
@@ -94,7 +99,7 @@ class _Reader(threading.Thread):
             self._content = stream.read()
 
     def text(self):
-        self.join()
+        """What was read, when all of it was."""
         return io.TextIOWrapper(io.BytesIO(self._content)).read()
 
 
