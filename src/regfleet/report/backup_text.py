@@ -103,13 +103,13 @@ def show_copies(fleet: Fleet, registry: str, console: Console) -> None:
     if not its:
         return
     targets = ", ".join(dict.fromkeys(name for each in its for name in each.targets))
-    gone = " or are deleted (delete = true)" if any(each.delete for each in its) else ""
+    gone = ", or deleted (delete = true)" if any(each.delete for each in its) else ""
     words = (
-        f"{targets} copy from {registry}: tags that were pushed after the backup go back there to "
-        f"its images{gone}, with the next copy"
+        f"copies of {registry} ({targets}): tags that were pushed after the backup are set back "
+        f"there to the backup's images{gone}, with the next copy"
     )
     show(console, Text("note: ", "yellow"), words)
-    show(console, "  hint: ", "docs/how-to/disaster-drill.md says how to fetch them first")
+    show(console, "  hint: ", "docs/how-to/disaster-drill.md says how to keep them")
 
 
 def show_verified(host: str, found: Verified, console: Console) -> None:

@@ -37,10 +37,10 @@ def test_what_a_verification_found(found, words):
     [
         ([], ""),
         ([Replication("p", "north", ("main",), delete=True)], ""),
-        ([Replication("p", "main", ("north",))], "note: north copy from main: "),
+        ([Replication("p", "main", ("north",))], "note: copies of main (north): "),
         (
             [Replication("p", "main", ("n", "s")), Replication("q", "main", ("s",), delete=True)],
-            "note: n, s copy from main: tags that were pushed after the backup go back there ",
+            "note: copies of main (n, s): tags that were pushed after the backup are set back there ",
         ),
     ],
 )
