@@ -60,29 +60,10 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
         if each.image.digest:
             _plan_digest(client, each, digests, parts)
             going |= set(each.tags)
-    tags_of: dict[str, list[str]] = {}
-    signatures_of: dict[str, list[str]] = {}
-    stays: set[str] = set()  # from here on, tags of signatures alone begin to go
-    for tag, digest in digests.items():
-        tags_of.setdefault(digest, []).append(tag)
-        if (subject := subject_of(tag)) is not None:
-            signatures_of.setdefault(subject, []).append(tag)
-        elif tag not in going:
-            stays.add(digest)
-    for each in deletions:
-        if each.status != "planned" or each.unfinished:
-            continue
-        each.others = tuple(tag for tag in tags_of.get(each.digest, ()) if tag not in going)
-        its = tuple(tag for tag in signatures_of.get(each.digest, ()) if tag not in going)
-        # They stay with an index that stays and has the image as one of its platforms.
-        if its and not each.others and not any(_may_have(parts(one), each.digest) for one in stays):
-            each.attached = its
-            going |= set(its)
-        try:
-            each.size = size_of(client, repository, each.digest)
-        except RegistryError as error:
-            if error.kind != "protocol":  # what is damaged can be deleted
-                raise
+    images = [each for each in deletions if each.status == "planned" and not each.unfinished]
+    _plan_attached(images, {tag: digests[tag] for tag in digests if tag not in going}, parts)
+    for each in images:
+        each.size = _size(client, repository, each.digest)
 
 
 def spare_signatures(
@@ -201,6 +182,44 @@ def _plan_tag(
     found = client.raw_manifest(image.repository, image.tag)
     was = _unfinished(found[0]) if found else None
     each.unfinished = was is not None
+
+
+def _plan_attached(
+    deletions: Collection[Deletion],
+    staying: Mapping[str, str],
+    parts: Callable[[str], Collection[str] | None],
+) -> None:
+    """Find the other tags of images, and the signatures that go with the last one.
+
+    Args:
+        staying: the digests of all tags that nobody wants to delete.
+        parts: as `parts_of`, of a digest.
+    """
+    tags_of: dict[str, list[str]] = {}
+    signatures_of: dict[str, list[str]] = {}
+    stays: set[str] = set()
+    for tag, digest in staying.items():
+        tags_of.setdefault(digest, []).append(tag)
+        if (subject := subject_of(tag)) is None:
+            stays.add(digest)
+        else:
+            signatures_of.setdefault(subject, []).append(tag)
+    for each in deletions:
+        each.others = tuple(tags_of.get(each.digest, ()))
+        its = signatures_of.get(each.digest, ())
+        # They stay with an index that stays and has the image as one of its platforms.
+        if its and not each.others and not any(_may_have(parts(one), each.digest) for one in stays):
+            each.attached = tuple(its)
+            del signatures_of[each.digest]  # of two deletions of an image one has them
+
+
+def _size(client: RegistryClient, repository: str, digest: str) -> int:
+    try:
+        return size_of(client, repository, digest)
+    except RegistryError as error:
+        if error.kind != "protocol":  # what is damaged can be deleted
+            raise
+        return 0
 
 
 def _may_have(parts: Collection[str] | None, digest: str) -> bool:

@@ -40,7 +40,7 @@ def test_what_a_verification_found(found, words):
         ([Replication("p", "main", ("north",))], "note: copies of main (north): "),
         (
             [Replication("p", "main", ("n", "s")), Replication("q", "main", ("s",), delete=True)],
-            "note: copies of main (n, s): tags that were pushed after the backup are set back there ",
+            "note: copies of main (n, s): tags that were pushed after the backup are set back ",
         ),
     ],
 )
