@@ -47,7 +47,7 @@ class Subject:
         there: of the tag at the target; empty when it is not there.
         platforms: as `linux/amd64`.
         age: seconds; None when it is not known.
-        age_of: what the age counts from.
+        age_of: what the age counts from; also where a wrong clock hides how old it is.
     """
 
     stage: Promotion
@@ -211,6 +211,8 @@ class Promoter:
         if stage.min_age:
             old = subject.age is not None and subject.age >= stage.min_age
             said = "its age is not known"
+            if subject.age is None and subject.age_of:  # it has a time, which cannot be
+                said += ": the clock of the source's host is wrong, or was when it was pushed"
             if subject.age is not None:
                 said = (
                     f"{subject.age // 60} of {stage.min_age // 60} minutes since {subject.age_of}"

@@ -1,11 +1,13 @@
 """Promotions and ways back on a real registry, cut off between any two requests that change it."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
 
 from regfleet.errors import UsageError
 from regfleet.fleet.load import load
+from regfleet.promotions import Log
 from regfleet.registry_api import deletion
 from regfleet.replication import engine
 from regfleet.run import known
@@ -161,3 +163,20 @@ def test_a_tag_that_moved_since_it_was_shown_stays(place, promoter):
     with pytest.raises(UsageError, match="somebody else moved it"):
         promoter.demote(subject, first)
     assert tags(place, "asked") == [other]
+
+
+@pytest.mark.parametrize(
+    ("age", "age_of", "said"),
+    [
+        (120, "its first push", "2 of 1 minutes since its first push"),
+        (None, "", "its age is not known"),
+        (None, "its first push", "its age is not known: the clock of the source's host is wrong"),
+    ],
+)
+def test_a_gate_says_why_no_age_is_known(place, promoter, age, age_of, said):
+    place.image("staging/aged", "1", b"aged")
+    subject = replace(promoter.look("aged", "1", ""), age=age, age_of=age_of)
+    promoter.stage = replace(promoter.stage, min_age=60)
+    (gate,) = promoter.gates(subject, Log())
+    assert (gate.name, gate.passed) == ("min_age", bool(age))
+    assert gate.said.partition(", or was")[0] == said
