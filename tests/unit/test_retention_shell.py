@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 
 import pytest
@@ -147,3 +148,21 @@ def test_what_would_be_waited_for_is_not_read(shell, tmp_path):
     (place / "images.json").write_text(KEPT)
     said = run(shell, program).stdout.decode().splitlines()
     assert deployed.parse("web1", said, "m", ["r.lan:5000"])[0] == {"app:1", "team/x:2"}
+
+
+@pytest.mark.parametrize("shell", parameters())
+def test_names_that_directories_of_a_registry_have_too(shell, tmp_path):
+    root = tmp_path / "docker/registry/v2"
+    for name in ("index", "revisions", "current"):
+        _, own = tag(root, name, {"schemaVersion": 2, "name": name}, AT)
+        # What the registry keeps of a tag besides where it leads to.
+        earlier = root / f"repositories/app/_manifests/tags/{name}/index/sha256" / own.parent.name
+        shutil.copytree(own.parent, earlier)
+    for name in ("search/index", "revisions"):
+        shutil.copytree(root / "repositories/app", root / "repositories" / name)
+    found = [(each.repository, each.name) for each in tags_of(shell, tmp_path, AT + 1)]
+    assert found == [
+        (repository, name)
+        for repository in ("app", "revisions", "search/index")
+        for name in ("current", "index", "revisions")
+    ]

@@ -5,7 +5,9 @@
 # an empty index has its place (registry_api/deletion.py), put there by no push. It is `@torn` where its
 # repository does not have what it leads to.
 pushed_tags() { # uses the files `$lists/...`
-  find . -type d \( -name _layers -o -name _uploads -o -name revisions -o -name index \) -prune \
+  # Repositories and tags may be named `index` and `revisions`.
+  find . -type d \( -name _layers -o -name _uploads -o -path '*/_manifests/revisions' \
+    -o -path '*/_manifests/tags/*/index' \) -prune \
     -o -type f -path '*/_manifests/tags/*/current/link' -print 2>/dev/null >"$lists/links"
   xargs grep -H '^sha256:[0-9a-f]*$' /dev/null <"$lists/links" 2>/dev/null >"$lists/tags"
   sed -n 's|^.*:sha256:\(..\)\([0-9a-f]*\)$|../blobs/sha256/\1/\1\2/data|p' "$lists/tags" | sort -u >"$lists/manifests"
