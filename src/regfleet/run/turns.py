@@ -12,7 +12,7 @@ from threading import Condition
 
 from regfleet.fleet.model import Fleet
 
-UNREACHABLE = "cannot be reached: name its other hosts with --limit to change them without it"
+UNREACHABLE = "cannot be reached: to change other hosts without it, name them with --limit"
 """What is said of a machine that nobody can connect to: it may be away while others restart."""
 _TOGETHER = 0.1  # seconds within which hosts come that come at once, in any order
 
