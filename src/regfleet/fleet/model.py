@@ -40,15 +40,37 @@ class Fleet:
     promotions: Mapping[str, Promotion] = field(default_factory=dict)
     _on: Mapping[str, Sequence[Registry]] = field(init=False, repr=False, compare=False)
     _of: Mapping[str, Sequence[Client]] = field(init=False, repr=False, compare=False)
+    _pairs: Mapping[str, Mapping[str, Host]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # By host: with a thousand sites, each with a registry, a search takes half a minute.
         object.__setattr__(self, "_on", _by_member(self.registries.values()))
         object.__setattr__(self, "_of", _by_member(self.clients.values()))
+        pairs = {
+            gateway.name: {
+                host.name: host
+                for each in (*self.behind(gateway), gateway)
+                for host in each.machines
+            }
+            for gateway in self.registries.values()
+            if len(gateway.before) > 1
+        }
+        object.__setattr__(self, "_pairs", pairs)
 
     def registries_on(self, host: str) -> Sequence[Registry]:
         """The registries that a host runs, or runs the gateway of."""
         return self._on.get(host, ())
+
+    def standing_in(self, host: str) -> dict[str, tuple[Host, ...]]:
+        """By registry's name: machines that serve while another is away, this one among them.
+
+        For a gateway before several registries these are theirs, too: one takes the other's place.
+        """
+        found = {each.name: each.machines for each in self.registries_on(host)}
+        for name, machines in self._pairs.items():
+            if host in machines:
+                found[name] = tuple(machines.values())
+        return found
 
     def clients_of(self, host: str) -> Sequence[Client]:
         """The client groups that contain a host."""

@@ -56,8 +56,8 @@ _REQUEST = f"""\
 proxy_pass @SCHEME@://registry$forward;
 client_max_body_size {_MANIFEST};
 client_body_buffer_size 128k;
-limit_conn large 32;
-limit_conn large_from 8;
+limit_conn large 64;
+limit_conn large_from 16;
 proxy_next_upstream error timeout http_502 http_503 http_504 non_idempotent;
 proxy_next_upstream_tries 4;
 proxy_next_upstream_timeout 30s;

@@ -428,11 +428,11 @@ class Runner:
         Args:
             wrong: by status of another machine of its registries, what is said of that.
         """
-        for registry in registries_on(self.fleet, name):
-            for host in registry.machines:
+        for registry, machines in self.fleet.standing_in(name).items():
+            for host in machines:
                 other = self.report.hosts.get(host.name)
                 if host.name != name and other and other.status in wrong:
-                    return f"the registry {registry.name} on {host.name} {wrong[other.status]}"
+                    return f"the registry {registry} on {host.name} {wrong[other.status]}"
         plan = self._plan(name)
         for step in plan.steps if plan else ():
             if isinstance(step, LogIn) and step.login.registry:

@@ -58,11 +58,11 @@ def schedule(
 
 
 def _one_instance_at_a_time(fleet: Fleet, wave: Sequence[str]) -> list[tuple[str, ...]]:
-    """A wave in parts, none of which has two hosts of one registry: the others serve meanwhile."""
+    """A wave in parts, none of which has two hosts that stand in for each other."""
     parts: list[list[str]] = []
     used: list[set[str]] = []
     for name in wave:
-        runs = {each.name for each in fleet.registries_on(name)}
+        runs = set(fleet.standing_in(name))
         number = next((at for at, others in enumerate(used) if not runs & others), len(parts))
         if number == len(parts):
             parts.append([])

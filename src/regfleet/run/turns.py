@@ -24,7 +24,7 @@ class Turns:
         self._place = {name: number for number, name in enumerate(fleet.hosts())}
         self._its = {
             name: frozenset(
-                each.name for each in fleet.registries_on(name) if len(each.machines) > 1
+                its for its, machines in fleet.standing_in(name).items() if len(machines) > 1
             )
             for name in self._place
         }

@@ -271,11 +271,11 @@ def test_manifests_that_are_begun_and_not_ended_fill_nothing(own, method, length
     who = "Authorization: Bearer x\r\n" if method == "PUT" else ""
     head = f"{method} /v2/open/app/manifests/1 HTTP/1.1\r\nHost: localhost:{own.port}\r\n{who}"
     with ExitStack() as begun:
-        for number in range(9):
+        for number in range(17):
             plain = socket.create_connection(("localhost", own.port), timeout=20)
             last = begun.enter_context(own.trust().wrap_socket(plain, server_hostname="localhost"))
             last.sendall(f"{head}{length}\r\n\r\n200000\r\nbegun".encode())
-            if number == 7:
+            if number == 15:
                 time.sleep(0.5)  # all of them are there
         answer = http.client.HTTPResponse(last)
         answer.begin()

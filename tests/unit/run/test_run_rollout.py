@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from making import client, fleet, host, registry
 
 from regfleet.fleet.policies import Rollout
+from regfleet.fleet.registries import Gateway
 from regfleet.run.rollout import phases, schedule, waves
+from regfleet.run.turns import Turns
 
 rollouts = st.builds(
     Rollout,
@@ -107,3 +109,27 @@ def test_no_wave_has_two_hosts_of_one_registry(of_registries):
     for wave in found:
         for each in registries:
             assert len(each.members & set(wave)) <= 1
+
+
+def test_registries_behind_one_gateway_change_one_after_the_other():
+    made = fleet(
+        [
+            registry("one", "one.example.com:5000", hosts=(host("a"),)),
+            registry("two", "two.example.com:5000", hosts=(host("b"),)),
+            registry("other", "other.example.com:5000", hosts=(host("c"),)),
+            registry(
+                "pair",
+                "pair.example.com:5000",
+                hosts=(),
+                gateway=Gateway("nginx", hosts=(host("lb"),), before=("one", "two")),
+            ),
+        ],
+        [],
+        rollout=Rollout(canary=0, batch="100%", max_failures=0),
+    )
+    assert schedule(made, ["a", "b", "c", "lb"]) == [("a", "c"), ("b",), ("lb",)]
+    turns = Turns(made)
+    turns.failed("a")
+    for name, left in (("b", True), ("lb", True), ("c", False)):
+        with turns.of(name) as why:
+            assert bool(why) is left
