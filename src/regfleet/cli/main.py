@@ -18,7 +18,9 @@ def main() -> None:
     """Run the command line and exit; only defects of regfleet show a traceback."""
     streams.guard()
     try:
-        sys.exit(_run(sys.argv[1:]))
+        code = _run(sys.argv[1:])
+        streams.end_interrupts()
+        sys.exit(code)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output is gone
         sys.exit(EXIT_FAILED)
@@ -53,6 +55,7 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
 
 
 def _show(error: RegfleetError, *, as_json: bool) -> None:
+    streams.end_interrupts()
     # Imported here: most runs have no error, and completion has to be quick.
     show_text = import_module("regfleet.report.lines").show_text
     console = import_module("regfleet.terminal.console").people(stderr=True)
@@ -63,6 +66,7 @@ def _show(error: RegfleetError, *, as_json: bool) -> None:
 
 def _show_usage(error: click.ClickException, *, as_json: bool) -> None:
     """Print click's own message; it may quote the command line and file names."""
+    streams.end_interrupts()
     said = io.StringIO()
     error.show(said)
     streams.say(said.getvalue().rstrip("\n"))

@@ -81,8 +81,11 @@ def promote(
         shown = _shown(promoter, subject, watching(quiet=as_json, verbose=verbose))
         with image_work.noted(state, "promote") as note:
             with shown:
-                count = promoter.promote(subject)
-            promotions.add(state, {**values, "action": "promoted"}, gates)
+                count = promoter.copy(subject)
+            with streams.ended_first("the tag is being set"):
+                promoter.promote(subject)
+                promotions.add(state, {**values, "action": "promoted"}, gates)
+                streams.end_interrupts()
             note.did(f"promoted {_moved(subject)} at {subject.digest}")
             promoter.close()
     streams.say_beside(
@@ -139,9 +142,11 @@ def demote(
         with image_work.noted(state, "demote") as note:
             log = promotions.read(state)
             logged = promotions.last_digest(log, subject.values["target"], subject.tag)
-            now = promoter.demote(subject, logged)
-            values = {**subject.values, "action": "demoted", "digest": now}
-            promotions.add(state, {**values, "replaced": subject.there})
+            with streams.ended_first("the tags are being set back"):
+                now = promoter.demote(subject, logged)
+                values = {**subject.values, "action": "demoted", "digest": now}
+                promotions.add(state, {**values, "replaced": subject.there})
+                streams.end_interrupts()
             note.did(f"set {subject.values['target']}:{subject.values['tag']} back to {now}")
             promoter.close()
     return _end(fleet, subject, (), "demoted", as_json=as_json)

@@ -393,6 +393,8 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
 
     def interrupted(signum: int, frame: object) -> None:
         del signum, frame
+        if streams.interrupts_ended():
+            return
         if session.stopped:
             raise KeyboardInterrupt
         session.stop()
@@ -402,6 +404,7 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt as error:
+        streams.end_interrupts()
         raise InterruptedCommandError(
             "interrupted: hosts at work finish, or put back what they began, by themselves",
             f"`regfleet {shlex.join(sys.argv[1:])}` completes the run",
@@ -439,7 +442,8 @@ def _smoke_command(common: Common) -> str:
 
 
 def finish(runner: Runner, common: Common, junit: Path | None, *, diff: bool = False) -> int:
-    """Print the result of a run; returns the exit code."""
+    """Print the result of a run; returns the exit code. From here on Ctrl-C does nothing."""
+    streams.end_interrupts()
     report = runner.report
     show_summary(
         report,

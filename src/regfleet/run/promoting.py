@@ -228,14 +228,14 @@ class Promoter:
         found += [_check(command, image, self._fleet.path.parent) for command in stage.checks]
         return found
 
-    def promote(self, subject: Subject) -> dict[str, int]:
-        """Copy the image with its signatures, keep the one before it, set the tag.
+    def copy(self, subject: Subject) -> dict[str, int]:
+        """Copy the image by its digest, with its signatures; no tag of an image moves.
 
         Returns:
             The engine's counts.
 
         Raises:
-            RegfleetError: it did not work, or the tag moved since the look; the tag is as it was.
+            RegfleetError: it did not work.
         """
         names = "manifests blobs mounted present bytes resumed"
         count = dict.fromkeys(names.split(), 0)
@@ -248,13 +248,20 @@ class Promoter:
                     found = self.source.digest(subject.source, tag)
                     if found and self.target.digest(subject.target, tag) != found:
                         copier.image(subject.source, subject.target, found, tag)
-            # All of it is there before any tag moves.
             copier.image(subject.source, subject.target, subject.digest, subject.digest)
+        return count
+
+    def promote(self, subject: Subject) -> None:
+        """Set the tag to an image that has been copied, and keep the one before it.
+
+        Raises:
+            RegfleetError: it did not work, or the tag moved since the look; the tag is as it was.
+        """
+        with self._told():
             self._require_unmoved(subject)
             if subject.there and subject.there != subject.digest:
                 self._keep(subject)
             self._tag(subject.target, subject.digest, subject.tag)
-        return count
 
     @property
     def received(self) -> int:

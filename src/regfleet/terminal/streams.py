@@ -7,6 +7,8 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 import click
@@ -17,10 +19,16 @@ _SHOW_CURSOR = b"\x1b[?25h\n"  # DECTCEM (ECMA-48 private mode 25), and a line o
 INDENT = "  | "  # before a log record's further lines, so that none looks like a record
 
 
-class _Printed:
-    """Records whether this process has printed its one document."""
+class _Process:
+    """What this process has come to.
 
-    document = False
+    Attributes:
+        printed: it has printed its one document.
+        ended: its result is known, so that Ctrl-C changes nothing any more.
+    """
+
+    printed = False
+    ended = False
 
 
 def out(text: str) -> None:
@@ -57,14 +65,16 @@ def print_document(text: str) -> None:
     """Print the one document of `--json` on standard output.
 
     Letters of any script stay as they are; characters that act on a terminal are escaped.
+    From here on Ctrl-C does nothing: the exit code is to be that of the document.
     """
-    _Printed.document = True
+    _Process.printed = True
+    end_interrupts()
     click.echo(escape_json(text))
 
 
 def document_printed() -> bool:
     """Whether `print_document` was called."""
-    return _Printed.document
+    return _Process.printed
 
 
 def ask(question: str) -> bool | None:
@@ -91,6 +101,23 @@ def answers_can_be_had() -> bool:
     return sys.stdin.isatty()
 
 
+def end_interrupts() -> None:
+    """Make Ctrl-C do nothing from here on: the result is known, and the rest takes moments."""
+    _Process.ended = True
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def interrupts_ended() -> bool:
+    """Whether `end_interrupts` was called: handlers of SIGINT do nothing then."""
+    return _Process.ended
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    if not _Process.ended:
+        signal.default_int_handler(number, frame)
+
+
 def die_of_interrupt(document: str) -> None:
     """Make Ctrl-C end the process at once by that signal, as shells expect.
 
@@ -100,15 +127,41 @@ def die_of_interrupt(document: str) -> None:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         del frame
-        if document and not _Printed.document:
+        if _Process.ended:
+            return
+        if document:
             os.write(1, f"{escape_json(document)}\n".encode())
-        if not document and is_terminal() and os.environ.get("TERM") not in ("dumb", "unknown"):
+        elif is_terminal() and os.environ.get("TERM") not in ("dumb", "unknown"):
             os.write(2, _SHOW_CURSOR)  # a panel has hidden it
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     at_once = document or is_terminal()
     signal.signal(signal.SIGINT, interrupted if at_once else signal.SIG_DFL)
+
+
+@contextmanager
+def ended_first(what: str) -> Iterator[None]:
+    """Let Ctrl-C wait for what takes moments and is not to be cut in two; a second one does not.
+
+    Args:
+        what: as in `the tag is being set`.
+    """
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if _Process.ended:
+            return
+        say_at_once(f"interrupted: {what}; again to leave it half done")
+        signal.signal(signal.SIGINT, before)
+
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _CleanFormatter(logging.Formatter):
@@ -126,8 +179,13 @@ def log() -> None:
 
 
 def guard() -> None:
-    """Clean tracebacks before they are printed: they may quote text from hosts."""
+    """Clean tracebacks before they are printed, for they may quote text from hosts.
+
+    And let Ctrl-C do nothing once the result is known (`end_interrupts`).
+    """
     sys.excepthook = _print_traceback
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, _interrupted)
 
 
 def say_at_once(text: str) -> None:

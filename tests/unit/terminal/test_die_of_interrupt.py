@@ -1,4 +1,7 @@
-"""Ctrl-C in a command that changes no host: it dies of the signal; a terminal shows its cursor."""
+"""Ctrl-C in a command that changes no host: it dies of the signal; a terminal shows its cursor.
+
+Once the result of any command is known, Ctrl-C does nothing: the exit code is that of the result.
+"""
 
 import os
 import pty
@@ -42,3 +45,61 @@ def test_at_a_terminal(term, document, shown):
     os.close(outer)
     assert (SHOWN in seen) is shown
     assert said.decode().strip() == document
+
+
+def ended(script, *words):
+    process = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, check=False
+    )
+    return process.returncode, process.stdout, process.stderr
+
+
+ME = "import os, signal, sys; me = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+RESULT = '{"ok": true}'
+
+
+@pytest.mark.parametrize("document", ["", '{"ok": false}'])
+def test_not_once_the_result_is_printed(document):
+    script = f"""{ME}
+from regfleet.terminal import streams
+streams.die_of_interrupt(sys.argv[1])
+streams.print_document('{RESULT}')
+me()
+"""
+    assert ended(script, document) == (0, f"{RESULT}\n", "")
+
+
+def test_no_run_is_interrupted_once_its_result_is_known():
+    script = f"""{ME}
+from types import SimpleNamespace
+from regfleet.cli import runs
+from regfleet.terminal import streams
+session = SimpleNamespace(stopped=True)
+with runs._interruptible(session, print):
+    streams.end_interrupts()
+    me()
+"""
+    assert ended(script) == (0, "", "")
+
+
+@pytest.mark.parametrize("words", [["--version"], ["plan", "nothing.toml"], ["plan", "--nothing"]])
+def test_no_exit_is_interrupted(words):
+    script = f"{ME}import atexit; from regfleet.cli import main\natexit.register(me)\nmain()"
+    code, out, errors = ended(script, *words)
+    assert "Traceback" not in errors
+    assert (code, bool(out)) == ((0, True) if words == ["--version"] else (2, False))
+
+
+@pytest.mark.parametrize(("signals", "code"), [(1, 0), (2, -signal.SIGINT)])
+def test_what_is_not_to_be_cut_in_two_is_ended_first(signals, code):
+    script = f"""{ME}
+from regfleet.terminal import streams
+streams.die_of_interrupt("")
+with streams.ended_first("the tag is being set"):
+    for _ in range({signals}):
+        me()
+    print("it is set")
+"""
+    found, out, errors = ended(script)
+    assert (found, out) == (code, "" if code else "it is set\n")
+    assert errors == "interrupted: the tag is being set; again to leave it half done\n"
