@@ -67,7 +67,9 @@ def _text(policy: Policy, version: str) -> str:
     """JSON in ASCII, which is JavaScript, too (ECMAScript 2019).
 
     njs makes the object anew for every request: so a project is one text, lines of `USER:ROLE`
-    behind `+` where it is public. No user's name has a colon or a control character (htpasswd).
+    behind `+` where it is public, and the admins are another, lines of `USER`. No user's name has a
+    colon or a control character (htpasswd). As the keys of an object one would be lost: `__proto__`
+    names no property in JavaScript's literals (ECMAScript, annex B).
     """
     header = {
         "typ": "JWT",
@@ -85,7 +87,7 @@ def _text(policy: Policy, version: str) -> str:
         "deletes": policy.deletes,
         "enforces": policy.enforces,
         "verify": _public_keys(policy.keys.bundle_pem) if policy.enforces else [],
-        "admins": policy.decided["admins"],
+        "admins": "".join(f"\n{user}" for user in policy.decided["admins"]) + "\n",
         "projects": {name: _project(each) for name, each in policy.decided["projects"].items()},
     }
     return json.dumps(document, separators=(",", ":"))

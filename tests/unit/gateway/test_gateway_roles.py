@@ -9,6 +9,7 @@ import pytest
 from gateway_stand import PASSWORDS
 
 from regfleet import roles
+from regfleet.fleet.registries import Member, Project
 
 MOUNT = "/v2/{to}/blobs/uploads/?mount={digest}&from={source}"
 MEMBERS = ("root", "alice", "bob", "carol", "dave")
@@ -338,3 +339,22 @@ def test_where_uploads_go_on(stand):
     begun = stand.ask("POST", "/v2/team-a/app/blobs/uploads/", user="alice")
     where = begun.headers["Location"]
     assert re.match(rf"https://localhost:{stand.port}/v2/team-a/app/blobs/uploads/", where)
+
+
+def test_users_that_are_named_like_what_every_object_has(stands):
+    """In JavaScript: whose names the fleet file takes, the gateway takes as well."""
+    names = ("__proto__", "constructor", "toString", "hasOwnProperty")
+    project = Project("team", members=tuple(Member(name, "guest") for name in names))
+    for admins in (names, ()):
+        stand = stands(
+            passwords=dict.fromkeys((*names, "root"), "x"),
+            changes={"admins": ("root", *admins), "projects": (project,)},
+        )
+        assert stand.push("team/app", user="root").status == 201
+        for name in names:
+            for repository in ("team/app", "other"):
+                wanted = f"repository:{repository}:pull,push,delete"
+                found = access(stand.token(wanted, user=name)).get(repository, ())
+                assert set(found) == roles.rights(stand.declared, name, repository), name
+        for name in ("valueOf", "isPrototypeOf"):
+            assert stand.ask("GET", "/v2/", user=name, password="x").status == 401

@@ -22,7 +22,7 @@ function has(object, key) {
 }
 
 function isAdmin(user) {
-    return user !== '' && has(policy.admins, user);
+    return user !== '' && user.indexOf('\n') < 0 && policy.admins.indexOf('\n' + user + '\n') >= 0;
 }
 
 // The project with the longest name that is the repository's own, or its beginning up to a slash.
