@@ -84,6 +84,12 @@ function named(r) {
     return isBearer(r) ? tokens.subject(authorization(r)) : r.variables.remote_user || '';
 }
 
+// All fields of a query or a form: njs stops after a thousand if it is not told otherwise, and a
+// registry does not.
+function fields(text) {
+    return qs.parse(text, '&', '=', { maxKeys: 0 });
+}
+
 function query(r) {
     const uri = r.variables.request_uri;
     const cut = uri.indexOf('?');
@@ -104,12 +110,12 @@ function target(r) {
 
 // The repository that a blob is to be mounted from; '' where none is.
 function source(r) {
-    const from = qs.parse(query(r)).from;
+    const from = fields(query(r)).from;
     return typeof from === 'string' ? from : '';
 }
 
 function mounts(r) {
-    return 'from' in qs.parse(query(r));
+    return 'from' in fields(query(r));
 }
 
 // What the registry is asked for. A mount from where somebody may not pull becomes a plain upload,
@@ -120,7 +126,7 @@ function forward(r) {
     if (plain || rights.rights(named(r), from).indexOf('pull') >= 0) {
         return r.variables.request_uri;
     }
-    const rest = query(r).split('&').filter((pair) => !('from' in qs.parse(pair)) && !('mount' in qs.parse(pair)));
+    const rest = query(r).split('&').filter((pair) => !('from' in fields(pair)) && !('mount' in fields(pair)));
     return r.variables.request_uri.split('?')[0] + (rest.length ? '?' + rest.join('&') : '');
 }
 
@@ -272,7 +278,7 @@ async function token(r) {
     if (r.method !== 'POST') {
         return json(r, 405, { error: 'invalid_request' });
     }
-    const form = qs.parse(r.requestText || '');
+    const form = fields(r.requestText || '');
     const user = form.username;
     if (form.grant_type !== 'password' || typeof user !== 'string'
         || typeof form.password !== 'string' || user.indexOf(':') >= 0) {
