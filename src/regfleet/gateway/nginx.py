@@ -31,12 +31,16 @@ KEY = "registry.key"
 _MANIFEST = "5m"  # distribution takes manifests of up to 4 MiB (registry/handlers/manifests.go)
 
 # `proxy_set_header` is inherited only where a location sets none of its own: so all say them all.
+# Registries make the places of uploads of what is forwarded, and log the first address in it
+# (distribution, registry/api/v2/urls.go): neither is for a client to say.
 _HEADERS = """\
 proxy_set_header Connection "";
 proxy_set_header Host $http_host;
 proxy_set_header X-Real-IP $remote_addr;
-proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-proxy_set_header X-Forwarded-Proto $scheme;"""
+proxy_set_header Forwarded "";
+proxy_set_header X-Forwarded-Host "";
+proxy_set_header X-Forwarded-For $came_from;
+proxy_set_header X-Forwarded-Proto $spoken;"""
 _AS_SENT = """\
 proxy_set_header Authorization $http_authorization;"""
 _AS_EXCHANGED = """\
@@ -46,6 +50,22 @@ set $cred $http_authorization;
 auth_request /_mint;
 auth_request_set $bearer $upstream_http_x_bearer;
 auth_request_set $why $upstream_http_x_why;"""
+# What a client speaks, and whence it comes: TLS ends here, or at a proxy in front that says so.
+_SPOKEN = """\
+map "" $spoken {
+  default https;
+}
+map "" $came_from {
+  default $remote_addr;
+}"""
+_SPOKEN_IN_FRONT = """\
+map $http_x_forwarded_proto $spoken {
+  default http;
+  "~*^https *(,|$)" https;
+}
+map "" $came_from {
+  default $proxy_add_x_forwarded_for;
+}"""
 _ANSWERS = """\
 proxy_buffering off;
 proxy_intercept_errors on;
@@ -162,6 +182,7 @@ def render(front: Front) -> str:
         "LISTEN": "\n".join(_listens_by_name(front) if front.shared else _listens(front)),
         "STREAM": f"include {STREAM_MODULE};" if front.names else "",
         "NAMES": "\n".join(_passes_on(front)) if front.names else "",
+        "SPOKEN": _SPOKEN if front.tls else _SPOKEN_IN_FRONT,
         "TLS": "\n".join(_tls(front)) if front.tls else "",
         "EXCHANGE": _EXCHANGE,
         "QUESTION": _QUESTION,

@@ -327,6 +327,44 @@ def test_without_tls(stands):
     assert stand.pull("team-a/app", user="bob").status == 200
 
 
+FORWARDED = (
+    {"Forwarded": "host=evil.example;proto=http"},
+    {"X_Forwarded_Host": "evil.example"},
+    {"X_Forwarded_Proto": "http", "X_Forwarded_Port": "1"},
+)
+
+
+@pytest.mark.parametrize("headers", FORWARDED)
+def test_no_client_says_where_an_upload_goes_on(own, headers):
+    """Credentials are sent there: to another host, or without TLS."""
+    begun = own.ask("POST", "/v2/team-a/app/blobs/uploads/", user="alice", **headers)
+    assert begun.status == 202
+    where = begun.headers["Location"]
+    assert where.startswith(f"https://localhost:{own.port}/v2/team-a/app/blobs/uploads/"), where
+    realm = own.ask("GET", "/v2/", **headers).headers["WWW-Authenticate"]
+    assert realm.startswith(f'Bearer realm="https://localhost:{own.port}/auth/token"')
+
+
+def test_the_registry_logs_the_address_that_a_client_has(own):
+    own.pull("open/app", tag="whence", X_Forwarded_For="192.0.2.66", X_Real_IP="192.0.2.66")
+    said = own.log("registry")
+    assert "/v2/open/app/manifests/whence" in said
+    assert "192.0.2.66" not in said
+
+
+def test_a_proxy_in_front_that_ends_tls(stands):
+    """What it sends to the gateway is plain; nobody's password is to go so to the proxy."""
+    stand = stands(changes={"tls": Tls("none"), "allow_plaintext_passwords": True})
+    proxy = {"Host": "registry.example.com", "X_Forwarded_Proto": "https"}
+    realm = stand.ask("GET", "/v2/", **proxy).headers["WWW-Authenticate"]
+    assert realm.startswith('Bearer realm="https://registry.example.com/auth/token"')
+    begun = stand.ask("POST", "/v2/team-a/app/blobs/uploads/", user="alice", **proxy)
+    where = begun.headers["Location"]
+    assert where.startswith("https://registry.example.com/v2/team-a/app/blobs/uploads/"), where
+    stand.pull("open/app", tag="whence", X_Forwarded_For="192.0.2.66", **proxy)
+    assert "192.0.2.66" in stand.log("registry")
+
+
 def test_a_thousand_projects(stands):
     members = tuple(Member(f"user{number}", "developer") for number in range(20))
     projects = tuple(Project(f"project{number}", members=members) for number in range(1000))

@@ -327,7 +327,7 @@ function ping(r) {
 
 function bearer(r) {
     const host = r.variables.http_host || '';
-    const realm = r.variables.scheme + '://' + (HOST.test(host) ? host : policy.service) + '/auth/token';
+    const realm = r.variables.spoken + '://' + (HOST.test(host) ? host : policy.service) + '/auth/token';
     return 'Bearer realm="' + realm + '",service="' + policy.service + '"';
 }
 
