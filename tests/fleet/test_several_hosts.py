@@ -163,6 +163,25 @@ def test_plain_pyinfra_changes_one_after_the_other_and_stops_there(twin, pyinfra
     assert code == 0, said
 
 
+def test_nobody_is_asked_where_every_change_is_to_be_skipped(twin, run):
+    reg1, reg2 = twin.hosts["reg1"], twin.hosts["reg2"]
+    done = run("apply", "--yes", delete="true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    there = f'{{ name = "reg1", address = "{reg1.address}", ssh = {{ port = 9 }} }}'
+    body = BODY.replace("$reg1", there)
+    started = "docker inspect -f '{{.State.StartedAt}} {{.Id}}' regfleet-main"
+    before = reg2.read(started)
+    plan = run("plan", "--json", delete="false", body=body)
+    assert plan.returncode == 1
+    why = json.loads(plan.stdout)["hosts"]["reg2"]["skipped"]
+    assert why.startswith("the registry main on reg1 cannot be reached")
+    done = run("apply", delete="false", body=body)  # and nobody is there to be asked
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Skipped: reg2: the registry main on reg1 cannot be reached" in done.stdout, done.stdout
+    assert "1 skipped" in done.stdout, done.stdout
+    assert reg2.read(started) == before
+
+
 def test_a_storage_that_is_not_shared_is_refused_before_anything_is_changed(twin, run):
     lone = twin.hosts["lone"]
     body = BODY.replace("$reg2", "$lone").replace("[client.all]", "[client.none]")

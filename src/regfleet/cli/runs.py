@@ -175,16 +175,16 @@ def apply(
             if refused := approved_plan.refused(allowed, now):
                 raise refused
         agreed = yes or allowed is not None
-        common.show_plan(runner, diff=diff, asking=bool(runner.to_do) and not agreed)
+        common.show_plan(runner, diff=diff, asking=bool(runner.ready) and not agreed)
         common.show_warnings(runner.fleet)
         recording = Recording(state, runner.work, runner.proof, "apply")
-        if runner.to_do:
-            confirm(agreed or runner.session.stopped, "Apply this?")
-        if runner.to_do or runner.report.ok:  # otherwise no host uses the new passwords and CA
+        confirm(agreed or runner.session.stopped or not runner.ready, "Apply this?")
+        if runner.ready or runner.report.ok:  # otherwise no host uses the new passwords and CA
             gone.note(runner.fleet, state, gone.planned(runner.report), runner.work.desired)
             state.keep()
-        if runner.to_do:
+        if runner.ready:
             recording.begin_plans(runner.plans)
+        if runner.to_do:
             runner.touch(smoke=smoke is not False)
         if not runner.session.stopped:
             runner.smoke(_smoke_after_waves(runner, smoke))
@@ -260,16 +260,17 @@ def destroy(*, yes: bool, delete_data: bool, diff: bool, **options: object) -> i
 
     taken_out = partial(nothing, delete_data=delete_data)
     with running(common, locked="destroy", desired=taken_out) as (runner, state):
-        runner.plan()
+        runner.plan(clients_first=True)
         _tell_machines(common, runner, state)
-        asking = bool(runner.to_do) and not yes
+        asking = bool(runner.ready) and not yes
         common.show_plan(runner, diff=diff, asking=asking, destroyed=True)
         recording = Recording(state, runner.work, runner.proof, "destroy")
-        if runner.to_do:
+        if runner.ready:
             data = f", with {amount(runner.data)}" if runner.data else ""
             question = f"Take this out{data}?"
             confirm(yes or runner.session.stopped, question)
             recording.begin_plans(runner.plans)
+        if runner.to_do:
             runner.touch(smoke=False, clients_first=True)
         gone.pruned(StateDirectory(state.path), runner.report, everything=True)
         if runner.proof:
@@ -414,7 +415,10 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
 
 
 def confirm(yes: bool, question: str) -> None:
-    """Ask for confirmation unless `--yes` was given.
+    """Ask for confirmation.
+
+    Args:
+        yes: whether there is nothing to ask, as `--yes` was given.
 
     Raises:
         DeclinedError: the answer is no.

@@ -48,6 +48,8 @@ class HostReport:
         unknown: resources that were not compared.
         uncertain: whether the touch failed without telling whether it changed the host.
         origins: the origin of the difference behind each of the plan's changes.
+        skip: why the run is not going to touch the host, where the looks have shown it already;
+            empty otherwise.
         reinstalled: what tells that it is another machine than at the last run; empty otherwise.
     """
 
@@ -63,6 +65,7 @@ class HostReport:
     unknown: tuple[NotCompared, ...] = ()
     uncertain: bool = False
     origins: Mapping[Change, Origin] = field(default_factory=dict)
+    skip: str = ""
     reinstalled: str = ""
 
     @property

@@ -33,6 +33,7 @@ def plan_document(report: Report, *, diff: bool = False) -> str:
             "error": _error(host),
             **({"unknown": list(map(not_compared_text, host.unknown))} if host.unknown else {}),
             **({"notes": list(host.plan.notes)} if host.plan and host.plan.notes else {}),
+            **({"skipped": host.skip} if host.skip else {}),
             **({"reinstalled": True} if host.reinstalled else {}),
         }
         for host in report.hosts.values()

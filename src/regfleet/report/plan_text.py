@@ -77,7 +77,11 @@ def show_plan(
         summary_text.show_troubles(report, console, fleet, every=every)
     for lead, text in total(report):
         show(console, lead, text)
-    plans = [host.plan for host in report.hosts.values() if host.plan and not host.plan.empty]
+    plans = [
+        host.plan
+        for host in report.hosts.values()
+        if host.plan and not host.plan.empty and not host.skip
+    ]
     if plans:
         _show_impact(plans, console)
     for lead, text in (*_unproven(report), *_gone(report, fleet)):
@@ -139,12 +143,24 @@ def total(report: Report) -> list[tuple[Text, str]]:
         words = f"nothing to do on {counted(len(plans))}."
         return [(_heading("Plan"), words), *_unknown(report)]
     words = f"{counted(count, 'change')} on {changing} of {counted(len(report.hosts))}."
-    lines = [(_heading("Plan"), words), *_drift(report), *_unknown(report)]
+    lines = [(_heading("Plan"), words), *_skipped(report), *_drift(report), *_unknown(report)]
     if again := sum(plan.again for plan in plans):
         verb = "gets" if again == 1 else "get"
         text = f"{counted(again)} {verb} an engine first; the rest is planned when it is there."
         lines.append((_heading("Then"), text))
     return lines
+
+
+def _skipped(report: Report) -> list[tuple[Text, str]]:
+    """Hosts that are not going to be changed, for what is wrong with others."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for host in report.hosts.values():
+        if host.skip:
+            found[host.skip].append(host.name)
+    return [
+        (_heading("Skipped", "yellow"), f"{listed(names, _WIDE)}: {clean(why)}.")
+        for why, names in found.items()
+    ]
 
 
 def _drift(report: Report) -> list[tuple[Text, str]]:

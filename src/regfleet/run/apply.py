@@ -58,8 +58,12 @@ class Runner:
     proof: Proof | None = None
     unknown: Mapping[str, frozenset[Resource]] = field(default_factory=dict)
 
-    def plan(self) -> None:
-        """Look at every host and plan; errors go into the report."""
+    def plan(self, *, clients_first: bool = False) -> None:
+        """Look at every host and plan; errors, and what is skipped for them, go into the report.
+
+        Args:
+            clients_first: as in `touch`.
+        """
         with self.progress.during(_stage("looking at", self.names)) as stage:
             self._each(
                 stage,
@@ -69,6 +73,17 @@ class Runner:
                 note=self._record_plan,
                 verdict=_done_verdict,
             )
+        if all(host.ok for host in self.report.hosts.values()):
+            return
+        wrong = _wrong(clients_first=clients_first)
+        for wave in schedule(self.fleet, self.to_do, clients_first=clients_first):
+            for name in wave:  # in the order of the touch: who is skipped has others skipped
+                self.report.hosts[name].skip = self._why_blocked(name, wrong)
+
+    @property
+    def ready(self) -> list[str]:
+        """The hosts whose plans are not empty, and which are to be touched."""
+        return [name for name in self.to_do if not self.report.hosts[name].skip]
 
     @property
     def to_do(self) -> list[str]:
@@ -105,8 +120,7 @@ class Runner:
         stopped = ""
         before: list[HostReport] = []
         unfit = set() if clients_first else self._not_sharing()
-        # What is removed is removed from the hosts that are left.
-        wrong = _FAILED if clients_first else {**_FAILED, "unreachable": UNREACHABLE}
+        wrong = _wrong(clients_first=clients_first)
         to_do = [name for name in self.to_do if name not in unfit]
         waves = schedule(self.fleet, to_do, clients_first=clients_first)
         for number, wave in enumerate(waves, 1):
@@ -143,7 +157,8 @@ class Runner:
 
     def _not_sharing(self) -> set[str]:
         """The hosts to be changed that do not share the storage of their registry; they fail."""
-        planned = [name for name in self.names if self._plan(name)]
+        found = self.report.hosts
+        planned = [name for name in self.names if found[name].plan and not found[name].skip]
         bad: set[str] = set()
         for registry, hosts in shared.to_prove(self.fleet, planned):
             if not set(hosts).isdisjoint(self.to_do):
@@ -405,8 +420,9 @@ class Runner:
 
     @property
     def data(self) -> tuple[ObservedData, ...]:
-        """The image data that the plans delete, one item for each storage."""
-        return tuple(each for plan in self.plans for each in plan.data)
+        """The image data that is to be deleted, one item for each storage."""
+        plans = [plan for name in self.ready if (plan := self._plan(name))]
+        return tuple(each for plan in plans for each in plan.data)
 
     def _record_outcome(self, name: str, outcome: Outcome) -> None:
         host = self.report.hosts[name]
@@ -438,8 +454,9 @@ class Runner:
             if isinstance(step, LogIn) and step.login.registry:
                 for host in self.fleet.registries[step.login.registry].machines:
                     other = self.report.hosts.get(host.name)
-                    if host.name != name and other and not other.ok:
-                        return f"the registry {step.login.registry} on {host.name} {other.status}"
+                    if host.name != name and other and (other.skip or not other.ok):
+                        status = "skipped" if other.skip else other.status
+                        return f"the registry {step.login.registry} on {host.name} {status}"
         return ""
 
     def _skip(self, name: str, why: str) -> None:
@@ -461,6 +478,11 @@ class Runner:
 
 # What is wrong with a host after which the others of its registry are left as they are.
 _FAILED = {"failed": "failed", "rolled-back": "rolled-back"}
+
+
+def _wrong(*, clients_first: bool) -> Mapping[str, str]:
+    """`_FAILED`, and what cannot be reached; but what is removed goes from the hosts left."""
+    return _FAILED if clients_first else {**_FAILED, "unreachable": UNREACHABLE}
 
 
 def _differs_by_stand_in(change: Change, unknown: frozenset[Resource]) -> bool:

@@ -48,6 +48,19 @@ def test_hosts_with_the_same_changes_stand_together():
     ]
 
 
+def test_what_is_going_to_be_skipped_is_said_and_disturbs_nothing():
+    made = report(planned("a", (RESTART,)), planned("b", (RELOAD,)), failed("c"))
+    made.hosts["a"].skip = "the registry main on c cannot be reached"
+    text = shown(made, width=120)
+    assert "Skipped: a: the registry main on c cannot be reached." in text
+    assert "reload on 1 host" in text
+    assert "restart on" not in text
+    made.hosts["b"].skip = made.hosts["a"].skip
+    text = shown(made, width=120)
+    assert "Skipped: a, b: the registry main on c cannot be reached." in text
+    assert "Impact" not in text
+
+
 def test_one_host_is_not_counted():
     assert shown(report(planned("a"))).splitlines()[0] == "a"
 

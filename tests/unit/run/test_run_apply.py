@@ -8,14 +8,25 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
-from making import SALT, client, desired, fleet, host, materials, observed, registry, with_login
+from making import (
+    SALT,
+    client,
+    desired,
+    fleet,
+    host,
+    login,
+    materials,
+    observed,
+    registry,
+    with_login,
+)
 from reports import FILE
 
 from regfleet.errors import HostError, InterruptedRunError, RegfleetError, UnreachableError
 from regfleet.fleet.policies import Rollout
 from regfleet.jobs.running import Ended
 from regfleet.model.checks import Check
-from regfleet.model.plan import Plan
+from regfleet.model.plan import LogIn, Plan
 from regfleet.model.report import HostReport, Report
 from regfleet.run.apply import Runner
 from regfleet.run.progress import Progress
@@ -269,12 +280,38 @@ def test_others_of_a_registry_wait_for_one_that_cannot_be_reached(
     monkeypatch.setattr("regfleet.run.shared.to_prove", lambda *_: [])
     whole = fleet([registry(hosts=tuple(map(host, ("reg1", "reg2", "reg3"))), users=())], [])
     made, _ = runner(Hosts(whole, plan=plan), whole)
-    made.plan()
+    made.plan(clients_first=clients_first)
+    ready = list(made.ready)
     made.touch(smoke=False, clients_first=clients_first)
     assert statuses(made) == expected
+    assert ready == [name for name in made.names if made.report.hosts[name].status == "changed"]
     if not clients_first:
-        said = made.report.hosts["reg1"].error
-        assert said == f"not touched: the registry main on reg2 {UNREACHABLE}"
+        said = f"the registry main on reg2 {UNREACHABLE}"
+        assert made.report.hosts["reg1"].skip == said
+        assert made.report.hosts["reg1"].error == f"not touched: {said}"
+
+
+def test_whoever_logs_in_where_a_host_is_skipped_is_known_to_be_skipped(monkeypatch):
+    """Before anybody is asked: as the run goes on, so it is foreseen."""
+
+    def plan(name):
+        if name == "reg2":
+            raise UnreachableError(name, "no way")
+        return Plan(name, (FILE,), (LogIn(login()),)) if name == "web1" else None
+
+    monkeypatch.setattr("regfleet.run.shared.to_prove", lambda *_: [])
+    whole = fleet(
+        [registry(hosts=(host("reg1"), host("reg2")))],
+        [client(hosts=(host("web1"),)), client("other", hosts=(host("web2"),))],
+    )
+    made, _ = runner(Hosts(whole, plan=plan), whole)
+    made.plan()
+    foreseen = {name: each.skip for name, each in made.report.hosts.items()}
+    assert foreseen["web1"].startswith("the registry main on ")
+    assert made.ready == ["web2"]
+    made.touch(smoke=False)
+    assert statuses(made) == ["skipped", "unreachable", "skipped", "changed"]
+    assert made.report.hosts["web1"].error == f"not touched: {foreseen['web1']}"
 
 
 def test_jobs_are_done_side_by_side_and_answer_by_host():
