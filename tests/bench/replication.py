@@ -32,7 +32,7 @@ from places import Place, free_port  # noqa: E402 - of the tests beside
 
 from regfleet.pki import pem  # noqa: E402
 from regfleet.pki.authority import Authority, new_authority  # noqa: E402
-from regfleet.replication import engine  # noqa: E402
+from regfleet.replication import bundle, engine  # noqa: E402
 
 REPOSITORY = "bench/app"
 
@@ -140,7 +140,9 @@ def ours(folder: Path, source: int, target: int, ca: str | None) -> list[str]:
     }
     settings = folder / f"{source}-{target}.json"
     settings.write_text(json.dumps(found))
-    return [sys.executable, "-I", engine.__file__, str(settings)]
+    program = folder / "engine.py"
+    program.write_text(bundle.text())
+    return [sys.executable, "-I", str(program), str(settings)]
 
 
 def theirs(folder: Path, source: int, target: int, ca: str | None, skopeo: str) -> list[str]:

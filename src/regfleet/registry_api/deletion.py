@@ -24,13 +24,13 @@ from regfleet.registry_api.errors import RegistryError
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 # Annotations of an index that takes a tag's place; `retention/pushed.sh` and the copies of
-# `replication/engine.py` know it by the first one.
+# `replication/engine/` know it by the first one.
 PLACE_TAKEN = "io.regfleet.deleting"
 _WAS = "io.regfleet.was"
 _NOWHERE = f"sha256:{'0' * 64}"  # a digest of nothing: finding such content is not feasible
 # cosign's tags, and those of OCI 1.1 for registries without the referrers API: they name a digest
 # (OCI distribution specification, "Referrers Tag Schema").
-# `ATTACHED` of replication/engine.py is the same.
+# `ATTACHED` of replication/engine/manifests.py is the same.
 _ATTACHED = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64,128})(?:\.[a-z]+)?")
 
 

@@ -1,4 +1,5 @@
 """Copies of images from one registry to another: the program, and what makes it run.
 
-`engine.py` is sent to hosts as it is: one file, the standard library of Python 3.6, no regfleet.
+`engine/` is sent to hosts as one file (`bundle.py`), which needs the standard library of Python 3.6
+and no regfleet.
 """

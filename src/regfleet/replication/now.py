@@ -5,25 +5,18 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from shlex import quote
 
 from regfleet import shell
 from regfleet.errors import HostError
 from regfleet.fleet.values import Json
 from regfleet.model.copies import CopyOutcome
-from regfleet.replication import outcome
+from regfleet.replication import bundle, outcome
 from regfleet.replication.settings import text
 from regfleet.shell import frame
 from regfleet.timers import NO_PYTHON, PYTHON_HINT
 
 MOST_RESULT = 1 << 20  # characters
-
-
-@cache
-def engine_text() -> str:
-    """The engine's file, as hosts get it."""
-    return files("regfleet.replication").joinpath("engine.py").read_text("utf-8")
 
 
 @cache
@@ -34,7 +27,7 @@ def program() -> str:
 
 def render(settings: Mapping[str, Json], mark: str, *, dry: bool) -> str:
     """The program that runs a copy once; `mark` frames its answer."""
-    words = [_encoded(engine_text()), _encoded(text(settings)), *(["--dry-run"] if dry else [])]
+    words = [_encoded(bundle.text()), _encoded(text(settings)), *(["--dry-run"] if dry else [])]
     call = " ".join(["replicate_now", *map(quote, words)])
     return f"{program()}\n{frame.around(mark, call)}"
 

@@ -10,7 +10,7 @@ from regfleet.fleet.schedules import Schedule
 from regfleet.fleet.values import Json
 from regfleet.model.desired import Timer
 from regfleet.model.files import Directory, File
-from regfleet.replication.now import engine_text
+from regfleet.replication import bundle
 from regfleet.replication.settings import DEADLINE, STATE, text
 from regfleet.timers import BASE
 
@@ -52,7 +52,7 @@ def files(copy: Copy, settings: Mapping[str, Json]) -> tuple[File, ...]:
     program, place = found.command
     shown = json.dumps(_without_passwords(settings), indent=1) + "\n"
     return (
-        File(program, engine_text().encode(), 0o644, found.reason),
+        File(program, bundle.text().encode(), 0o644, found.reason),
         File(place, text(settings).encode(), 0o600, found.reason, secret=True, shown=shown),
     )
 

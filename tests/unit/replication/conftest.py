@@ -14,7 +14,7 @@ from places import Place, free_port
 from regfleet import htpasswd
 from regfleet.pki import pem
 from regfleet.pki.authority import new_authority
-from regfleet.replication import engine
+from regfleet.replication import bundle, engine
 from regfleet.secret import Secret
 
 
@@ -109,6 +109,14 @@ def copy(settings):
         return engine.Run(settings(source, target, **more), dry).run()
 
     return run
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """The engine in one file, as hosts have it."""
+    path = tmp_path_factory.mktemp("program") / "engine.py"
+    path.write_text(bundle.text())
+    return str(path)
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,11 @@ import pytest
 from places import CONFIG, DOCKER, DOCKER_LIST, EMPTY, OCI, Line, digest_of
 
 from regfleet.registry_api import deletion
-from regfleet.replication import engine, now
+from regfleet.replication import bundle, engine, now
+from regfleet.replication.engine import client, copier
 from regfleet.shell.how_far import Ear
 
 FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
-PROGRAM = engine.__file__
 
 
 def fill_kinds(place, name):
@@ -254,7 +254,7 @@ def test_an_empty_source_does_not_empty_the_target(start, copy):
 
 @pytest.mark.parametrize("what", ["stopped", "half"])
 def test_a_source_that_is_away_deletes_nothing(start, copy, monkeypatch, what):
-    monkeypatch.setattr(engine, "TRIES", 2)
+    monkeypatch.setattr(client, "TRIES", 2)
     source, target = start(), start()
     for number in range(5):
         source.image("app", f"v{number}", str(number).encode())
@@ -357,7 +357,7 @@ def test_what_was_there_before_is_not_deleted_for_a_copy_that_failed(
     else:
         source.image("app", "v1", b"pushed anew")
         with monkeypatch.context() as patch:
-            patch.setattr(engine, "MOST_DEPTH", -1)
+            patch.setattr(copier, "MOST_DEPTH", -1)
             assert copy(source, target, delete=True)["state"] == "failed"
     source.api().delete_tag("app", "v1", lambda _digest: None)
     ended = copy(source, target, delete=True)
@@ -479,13 +479,13 @@ def test_a_cut_upload_is_begun_again(start, copy, monkeypatch):
     target.whole("big", "1")
 
 
-def test_a_killed_run_goes_on_where_it_was(start, settings, tmp_path):
+def test_a_killed_run_goes_on_where_it_was(start, settings, program, tmp_path):
     source, target = start(), start()
     for number in range(40):
         source.image("app", f"v{number}", os.urandom(50_000))
     chosen = settings(source, target, delete=True, parallel=2)
     (tmp_path / "settings.json").write_text(json.dumps(chosen))
-    command = [sys.executable, "-I", PROGRAM, str(tmp_path / "settings.json")]
+    command = [sys.executable, "-I", program, str(tmp_path / "settings.json")]
     for _ in range(2):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while process.poll() is None and len(target.tags("app")) < 10:
@@ -568,7 +568,7 @@ def test_a_ledger_of_another_source_is_not_used(start, copy, tmp_path):
     assert (tmp_path / "ledger.old").exists()
 
 
-def test_requests_processor_and_memory_for_many_tags(start, settings, tmp_path):
+def test_requests_processor_and_memory_for_many_tags(start, settings, program, tmp_path):
     """Two requests a tag, and less than 40 MB, also for 20,000 (REGFLEET_MANY_TAGS)."""
     source, target = start(), start()
     digest = source.image("many", "t0", b"1")["digest"]
@@ -587,7 +587,7 @@ def test_requests_processor_and_memory_for_many_tags(start, settings, tmp_path):
         "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
         "finally: print(*[x for x in open('/proc/self/status') if 'VmHWM' in x], file=sys.stderr)"
     )
-    command = [sys.executable, "-I", "-c", code, PROGRAM, str(tmp_path / "settings.json")]
+    command = [sys.executable, "-I", "-c", code, program, str(tmp_path / "settings.json")]
     ran = subprocess.run(command, capture_output=True, check=True, text=True)
     ended = json.loads(ran.stdout)
     assert ended["counts"]["same"] == count
@@ -596,7 +596,7 @@ def test_requests_processor_and_memory_for_many_tags(start, settings, tmp_path):
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.7", "3.8", "3.13"])
-def test_it_runs_by_other_pythons(start, settings, tmp_path, version):
+def test_it_runs_by_other_pythons(start, settings, program, tmp_path, version):
     """Those that this machine has; the oldest is the one that matters."""
     kept = Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python3")
     for found in filter(None, (shutil.which(f"python{version}"), *map(str, kept))):
@@ -608,7 +608,7 @@ def test_it_runs_by_other_pythons(start, settings, tmp_path, version):
     fill_kinds(source, "kinds/all")
     chosen = settings(source, target, delete=True)
     (tmp_path / "settings.json").write_text(json.dumps(chosen))
-    command = [found, "-I", PROGRAM, str(tmp_path / "settings.json")]
+    command = [found, "-I", program, str(tmp_path / "settings.json")]
     for copied, deleted in ((22, 0), (0, 1)):
         ended = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
         assert (ended["counts"]["copied"], ended["counts"]["deleted"]) == (copied, deleted)
@@ -620,11 +620,11 @@ def test_a_host_says_how_far_its_run_is(pair, settings):
     """The whole program of a run on a host, but for the two seconds between lines."""
     source, target = pair
     source.image("far/app", "v1", b"far" * 1000)
-    text = now.engine_text().replace("\nEVERY = 2.0", "\nEVERY = 0.0")
-    assert text != now.engine_text()
+    text = bundle.text().replace("\nEVERY = 2.0", "\nEVERY = 0.0")
+    assert text != bundle.text()
     of_run = settings(source, target, repositories=["far/*"])
     program = now.render(of_run, "run-7", dry=False).replace(
-        base64.b64encode(now.engine_text().encode()).decode(),
+        base64.b64encode(bundle.text().encode()).decode(),
         base64.b64encode(text.encode()).decode(),
     )
     done = subprocess.run(["sh", "-s"], input=program, capture_output=True, text=True, check=True)

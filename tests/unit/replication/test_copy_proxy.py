@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from regfleet.replication import engine
+from regfleet.replication.engine import client, transport
 
 BY = ("p.lan", 3128)
 
@@ -100,7 +101,7 @@ def answering():
     ],
 )
 def test_what_a_proxy_answers(answering, monkeypatch, said, error, words):
-    monkeypatch.setattr(engine, "TRIES", 1)
+    monkeypatch.setattr(client, "TRIES", 1)
     port, asked = answering(said)
     by = {"https": f"http://127.0.0.1:{port}", "user": "ä", "password": "b"}
     registry = engine.Registry(
@@ -114,7 +115,7 @@ def test_what_a_proxy_answers(answering, monkeypatch, said, error, words):
 
 
 def test_a_proxy_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(engine, "TRIES", 1)
+    monkeypatch.setattr(client, "TRIES", 1)
     with socket.create_server(("127.0.0.1", 0)) as place:
         port = place.getsockname()[1]
     by = engine.Proxy({"https": f"http://127.0.0.1:{port}"})
@@ -124,8 +125,8 @@ def test_a_proxy_that_is_not_there_is_named(monkeypatch):
 
 
 def test_a_proxy_that_hangs_is_named(monkeypatch):
-    monkeypatch.setattr(engine, "TRIES", 1)
-    monkeypatch.setattr(engine, "WAIT", 0.2)
+    monkeypatch.setattr(client, "TRIES", 1)
+    monkeypatch.setattr(transport, "WAIT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as place:
         by = engine.Proxy({"https": f"http://127.0.0.1:{place.getsockname()[1]}"})
         registry = engine.Registry({"url": "https://hub.example"}, engine.Clock(20), None, by)

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
 
 import pytest
 from making import fleet, host, registry
@@ -20,7 +19,7 @@ from regfleet.model.desired import DesiredHost
 from regfleet.model.observed import ObservedTimer
 from regfleet.plan.part import PlanPart
 from regfleet.plan.timers import timers_to_settle, with_timers
-from regfleet.replication import engine, outcome
+from regfleet.replication import bundle, engine, outcome
 from regfleet.replication import timers as of_copies
 from regfleet.replication.settings import STATE, settings, text
 from regfleet.run.replicating import chosen
@@ -89,7 +88,7 @@ def test_what_the_engine_says_is_understood():
     for state in STATES:
         found = outcome.parse(run.result(state, 5.0))
         assert (found.state, found.counts) == (state, run.count)
-    said = re.findall(r'(?:state = |stop\(|result\()"([a-z]+)"', Path(engine.__file__).read_text())
+    said = re.findall(r'(?:state = |stop\(|result\()"([a-z]+)"', bundle.text())
     assert set(said) == set(STATES)
 
 
@@ -119,7 +118,7 @@ def test_the_files_show_no_password():
     program, secrets = of_copies.files(
         copy_of(), settings(copy_of(), dict.fromkeys(("main", "north"), MATERIAL))
     )
-    assert program.content == engine.__loader__.get_data(engine.__file__)
+    assert program.content == bundle.text().encode()
     assert (secrets.mode, secrets.secret) == (0o600, True)
     assert b"s3cret" in secrets.content
     assert "s3cret" not in secrets.shown + repr(secrets)

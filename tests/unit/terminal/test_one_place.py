@@ -35,9 +35,9 @@ ALLOWED = {
     ("state.py", "os.fdopen"),
     # A program of its own on hosts: one JSON document, and cleaned words about its settings. Where
     # regfleet imports it, `main` is not called. The descriptor is that of a new file.
-    ("replication/engine.py", "sys.stdout"),
-    ("replication/engine.py", "sys.stderr"),
-    ("replication/engine.py", "os.fdopen"),
+    ("replication/engine/program.py", "sys.stdout"),
+    ("replication/engine/program.py", "sys.stderr"),
+    ("replication/engine/ledger.py", "os.fdopen"),
 }
 
 
