@@ -2,8 +2,9 @@
 
 import fnmatch
 import re
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
+from regfleet.replication.engine.manifests import ATTACHED
 from regfleet.replication.engine.problems import Problem, clean
 
 VERSION = 1
@@ -44,6 +45,50 @@ def check_settings(settings: Any) -> None:
             raise Problem(f"settings: unknown key {clean(key, 40)}")
         if not isinstance(value, SETTINGS[key]):  # type: ignore[arg-type]
             raise Problem(f"settings: {key}: wrong type")
+
+
+class Policy:
+    """What a copy's settings want.
+
+    Attributes:
+        names: the source's repositories, where the settings name them all; None for a pattern.
+        all_tags: whether every tag is wanted.
+        conflict, two_way: as of `decide`.
+        delete: whether deletions follow; then `max_delete` is as of `most_deletions`.
+    """
+
+    def __init__(self, settings: Dict[str, Any]) -> None:
+        given: List[str] = settings.get("repositories", ["*"])
+        self.names = None if any(set(each) & set("*?[") for each in given) else given
+        self.all_tags = settings.get("tags", ["*"]) == ["*"]
+        self.conflict = settings.get("conflict", "overwrite")
+        self.two_way = bool(settings.get("two_way"))
+        self.delete = bool(settings.get("delete"))
+        self.max_delete = settings.get("max_delete", "20%")
+        self._repositories = patterns(given)
+        self._exclude = patterns(settings.get("exclude", []))
+        self._tags = patterns(settings.get("tags", ["*"]))
+        self._strip, self._add = settings.get("strip", ""), settings.get("add", "")
+
+    def wants(self, repository: str) -> bool:
+        """Whether a repository of the source is copied."""
+        return any(each.match(repository) for each in self._repositories) and not any(
+            each.match(repository) for each in self._exclude
+        )
+
+    def wants_tag(self, tag: str) -> bool:
+        """Whether a tag is copied; of signatures and the like, their images decide."""
+        return bool(ATTACHED.fullmatch(tag)) or any(each.match(tag) for each in self._tags)
+
+    def target(self, repository: str) -> str:
+        """The target's repository for one of the source."""
+        bare = repository[len(self._strip) :] if repository.startswith(self._strip) else repository
+        return str(self._add + bare)
+
+    def source(self, repository: str) -> str:
+        """The source's repository for one of the target."""
+        bare = repository[len(self._add) :] if repository.startswith(self._add) else repository
+        return str(self._strip + bare)
 
 
 def patterns(texts: List[str]) -> List[Any]:

@@ -5,17 +5,17 @@ import json
 import os
 import threading
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from regfleet.replication.engine.copier import Copier
 from regfleet.replication.engine.ledger import Ledger
 from regfleet.replication.engine.manifests import ATTACHED, parse_object, refuse_what_goes
 from regfleet.replication.engine.policy import (
     VERSION,
+    Policy,
     check_settings,
     decide,
     most_deletions,
-    patterns,
 )
 from regfleet.replication.engine.problems import Away, Going, Gone, Problem, Stopped, clean
 from regfleet.replication.engine.registry import MOST_TAGS, Registry
@@ -52,6 +52,7 @@ class Run:
         dials: Tuple[Any, Any] = (None, None),
     ) -> None:
         check_settings(settings)
+        self._policy = Policy(settings)
         self.settings, self.dry, self._progress = settings, dry, progress
         self.clock = Clock(settings.get("deadline", 6 * 3600))
         proxy = Proxy(settings["http_proxy"]) if settings.get("http_proxy") else None
@@ -69,26 +70,7 @@ class Run:
         self._parallel = int(settings.get("parallel", 8))
         self._lock = threading.Lock()
         self._incomplete = False  # the source was not compared as a whole
-        self._repositories = patterns(settings.get("repositories", ["*"]))
-        self._exclude = patterns(settings.get("exclude", []))
-        self._tags = patterns(settings.get("tags", ["*"]))
         self._ledger: Any = None
-
-    # -- what is wanted
-
-    def _wants_repository(self, name: str) -> bool:
-        return any(p.match(name) for p in self._repositories) and not any(
-            p.match(name) for p in self._exclude
-        )
-
-    def _wants_tag(self, tag: str) -> bool:
-        return bool(ATTACHED.fullmatch(tag)) or any(p.match(tag) for p in self._tags)
-
-    def _source_repositories(self) -> Iterator[str]:
-        given = self.settings.get("repositories", ["*"])
-        if any(set(each) & set("*?[") for each in given):
-            return (name for name in self.source.catalog() if self._wants_repository(name))
-        return (name for name in given if self._wants_repository(name))
 
     # -- threads
 
@@ -227,7 +209,7 @@ class Run:
 
         def list_one(repository: str) -> None:
             try:
-                found = [tag for tag in self.source.tags(repository) if self._wants_tag(tag)]
+                found = [tag for tag in self.source.tags(repository) if self._policy.wants_tag(tag)]
             except Problem as error:
                 self._incomplete = True
                 self._fail(repository, error)
@@ -239,16 +221,18 @@ class Run:
                 if self.count["tags"] > MOST_TAGS:
                     raise Problem(f"more than {MOST_TAGS} tags in one run")
 
-        self._each(list_one, self._source_repositories())
+        names = self._policy.names
+        wanted = filter(self._policy.wants, self.source.catalog() if names is None else names)
+        self._each(list_one, wanted)
         attached, images = self._compare(listed)
         self._each(self._copy, attached)
         self._each(self._copy, images)
-        if self.settings.get("delete"):
+        if self._policy.delete:
             self._follow_deletions(listed)
 
     def _compare(self, listed: Dict[str, List[str]]) -> Tuple[List[Item], List[Item]]:
         """What differs: signatures and the like, and images."""
-        everything = self.settings.get("tags", ["*"]) == ["*"]
+        everything = self._policy.all_tags
         chosen: Set[str] = set()
         images: List[Item] = []
 
@@ -311,18 +295,13 @@ class Run:
         if subject in chosen:
             return True
         try:
-            return self.target.digest(self._rename(pair[0]), subject) is not None
+            return self.target.digest(self._policy.target(pair[0]), subject) is not None
         except Problem:
             return True  # then the comparison says why
 
-    def _rename(self, repository: str) -> str:
-        """The target's repository for one of the source."""
-        strip, add = self.settings.get("strip", ""), self.settings.get("add", "")
-        return str(add + (repository[len(strip) :] if repository.startswith(strip) else repository))
-
     def _compare_one(self, repository: str, tag: str) -> Optional[Tuple[str, bool]]:
         """The source's digest of a tag, and whether it is to be copied; None: nothing to do."""
-        to = self._rename(repository)
+        to = self._policy.target(repository)
         name = f"{to}:{tag}"
         try:
             here = self.source.digest(repository, tag)
@@ -338,8 +317,8 @@ class Run:
             here,
             there,
             entry,
-            self.settings.get("conflict", "overwrite"),
-            bool(self.settings.get("two_way")),
+            self._policy.conflict,
+            self._policy.two_way,
         )
         if what == "same":
             if entry is None or entry.digest != here or entry.pending:
@@ -355,7 +334,7 @@ class Run:
         return here, what == "copy"
 
     def _copy(self, item: Item) -> None:
-        to = self._rename(item.repository)
+        to = self._policy.target(item.repository)
         name = f"{to}:{item.tag}"
         if self.dry:
             with self._lock:
@@ -399,41 +378,30 @@ class Run:
         if self._incomplete:
             self._tell("nothing deleted: the source was not compared as a whole")
             return
-        back = {self._rename(repository): repository for repository in listed}
+        back = {self._policy.target(repository): repository for repository in listed}
         there = {to: set(listed[repository]) for to, repository in back.items()}
         brought = 0
         gone: List[Tuple[str, str, str]] = []
         for name, entry in self._ledger.entries.items():
             to, tag = name.rsplit(":", 1)
-            repository = back.get(to) or self._source_name(to)
-            if not (entry.brought or entry.pending) or not self._wants_tag(tag):
+            repository = back.get(to) or self._policy.source(to)
+            if not (entry.brought or entry.pending) or not self._policy.wants_tag(tag):
                 continue
-            if not self._wants_repository(repository):
+            if not self._policy.wants(repository):
                 continue
             brought += 1
             if tag not in there.get(to, ()):
                 gone.append((repository, to, tag))
-        most = most_deletions(self.settings.get("max_delete", "20%"), brought)
-        if len(gone) > most:
-            self._fail(
-                "delete",
-                (
-                    "nothing deleted: {} of the {} tags that were brought are gone from the source,"
-                    " more than max_delete = {} allows".format(
-                        len(gone), brought, self.settings.get("max_delete", "20%")
-                    )
-                ),
-            )
+        limit = self._policy.max_delete
+        if len(gone) > most_deletions(limit, brought):
+            told = f"{len(gone)} of the {brought} tags that were brought are gone from the source"
+            self._fail("delete", f"nothing deleted: {told}, more than max_delete = {limit} allows")
             return
         # Images first: one without its signature must not be left.
         gone.sort(key=lambda each: (bool(ATTACHED.fullmatch(each[2])), each))
         for images in (False, True):
             part = [each for each in gone if bool(ATTACHED.fullmatch(each[2])) == images]
             self._each(self._delete_one, part)
-
-    def _source_name(self, to: str) -> str:
-        strip, add = self.settings.get("strip", ""), self.settings.get("add", "")
-        return str(strip + (to[len(add) :] if to.startswith(add) else to))
 
     def _delete_one(self, gone: Tuple[str, str, str]) -> None:
         repository, to, tag = gone
