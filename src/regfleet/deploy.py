@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
@@ -34,7 +35,7 @@ from regfleet.run.identity import OPTION, VARIABLE, Identity
 from regfleet.run.proof import Proof
 from regfleet.run.recording import Recording
 from regfleet.run.registries import Registries
-from regfleet.run.turns import UNREACHABLE, Turns
+from regfleet.run.turns import INTERRUPTED, UNREACHABLE, Turns
 from regfleet.run.wanted import declared
 from regfleet.run.work import Work
 from regfleet.ssh import remote, sudo_password
@@ -42,6 +43,8 @@ from regfleet.state import StagedState, StateDirectory
 from regfleet.terminal.cleaning import clean
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from pyinfra.api.host import Host
     from pyinfra.api.state import State
 
@@ -73,6 +76,7 @@ class Run:
         self.work = Work.of(wanted, _Connections(self.fleet.hosts()))
         self.changed: set[str] = set()
         self.turns = Turns(self.fleet)
+        _stop_at_ctrl_c(self.turns)
         for lost in state.failed_hosts:  # pyinfra leaves out whom it cannot connect to
             self.turns.failed(_name(lost), UNREACHABLE)
         self.sharing = shared.InTurn(self.work)
@@ -148,6 +152,24 @@ class _Connections:
     def _sudo(self, name: str) -> bool:
         host: FleetHost = self._hosts[name]
         return host.ssh.sudo
+
+
+def _stop_at_ctrl_c(turns: Turns) -> None:
+    """Begin no further host once pyinfra is interrupted.
+
+    It leaves its main program, and waits for hosts at work before it disconnects: the next one
+    would have its turn meanwhile, and its connection be closed under it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):
+        return
+
+    def interrupted(signum: int, frame: FrameType | None) -> None:
+        turns.stop()
+        before(signum, frame)
+
+    with contextlib.suppress(ValueError):  # only the main thread has handlers
+        signal.signal(signal.SIGINT, interrupted)
 
 
 def part() -> str:
@@ -234,7 +256,10 @@ def _touch(state: State, host: Host) -> bool:
     run, name = _run(), _name(host)
     with run.turns.of(name) as why:
         if why:
-            error = HostError(name, f"not touched: {why}", "fix what failed, then run this again")
+            hint = (
+                "run this again" if why == INTERRUPTED else "fix what failed, then run this again"
+            )
+            error = HostError(name, f"not touched: {why}", hint)
             return _failed(state, host, error)
         done = False
         try:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -161,6 +162,44 @@ def test_plain_pyinfra_changes_one_after_the_other_and_stops_there(twin, pyinfra
     assert lone.run("ls /etc/regfleet").returncode != 0
     said, code = pyinfra("true")
     assert code == 0, said
+
+
+def test_plain_pyinfra_begins_no_further_host_after_ctrl_c(twin, write_fleet, pyinfra):
+    reg1, reg2 = twin.hosts["reg1"], twin.hosts["reg2"]
+    said, code = pyinfra("true")
+    assert code == 0, said
+    started = "docker inspect -f '{{.State.StartedAt}} {{.Id}}' regfleet-main"
+    before = reg2.read(started)
+    runc = reg1.read("command -v runc").strip()
+    slow = f'touch /run/slow; sleep 5; exec {runc}.real "$@"'
+    reg1.read(f"rm -f /run/slow; mv {runc} {runc}.real")
+    reg1.run(f"cat >{runc}; chmod +x {runc}", stdin=f"#!/bin/sh\n{slow}\n")
+    fleet = write_fleet(twin, BODY.replace("DELETE", "false").replace("RUNTIME", "container"))
+    command = (sys.executable, "-m", "pyinfra", "inventories/fleet.py", "deploys/site.py", "-y")
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "REGFLEET_FLEET": str(fleet)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        try:
+            reg1.read(
+                "for i in $(seq 600); do test ! -e /run/slow || exit 0; sleep 0.1; done; exit 1"
+            )
+            running.send_signal(signal.SIGINT)
+            said, _ = running.communicate(timeout=120)
+        finally:
+            reg1.read(f"mv {runc}.real {runc}")
+            running.kill()
+    assert "[reg2] update" not in said, said
+    assert "not touched: interrupted" in said, said
+    assert reg2.read(started) == before
+    said, code = pyinfra("false")
+    assert code == 0, said
+    assert not deletes(reg1)
+    assert not deletes(reg2)
 
 
 def test_nobody_is_asked_where_every_change_is_to_be_skipped(twin, run):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Condition
 
@@ -14,6 +14,8 @@ from regfleet.fleet.model import Fleet
 
 UNREACHABLE = "cannot be reached: to change other hosts without it, name them with --limit"
 """What is said of a machine that nobody can connect to: it may be away while others restart."""
+INTERRUPTED = "interrupted"
+"""Why hosts have no turn any more after Ctrl-C."""
 _TOGETHER = 0.1  # seconds within which hosts come that come at once, in any order
 
 
@@ -32,6 +34,7 @@ class Turns:
         self._having: set[str] = set()
         self._failed: dict[str, str] = {}
         self._changed = Condition()
+        self._stopped = False
 
     @contextmanager
     def of(self, host: str) -> Iterator[str]:
@@ -40,7 +43,8 @@ class Turns:
         Of those that wait, the first in the fleet file's order comes first.
 
         Yields:
-            Why the host is to be left as it is, as another machine failed; empty if it is not.
+            Why the host is to be left as it is, as another machine failed, or the run was
+            interrupted; empty if it is not.
         """
         its = self._its[host]
         if its:
@@ -51,9 +55,8 @@ class Turns:
                 self._changed.wait_for(lambda: self._is_next(host))
                 self._waiting.remove(host)
                 self._having.add(host)
-        failed = next((name for name in sorted(its) if name in self._failed), "")
         try:
-            yield f"the registry {failed} on {self._failed[failed]}" if failed else ""
+            yield INTERRUPTED if self._stopped else self._why_not(its)
         finally:
             with self._changed:
                 self._having.discard(host)
@@ -68,6 +71,14 @@ class Turns:
         """
         for name in self._its.get(host, ()):  # an inventory may have hosts of no fleet
             self._failed.setdefault(name, f"{host} {how}")
+
+    def stop(self) -> None:
+        """Let nobody have a turn any more. It takes no lock: a handler of signals calls it."""
+        self._stopped = True
+
+    def _why_not(self, its: Iterable[str]) -> str:
+        failed = next((name for name in sorted(its) if name in self._failed), "")
+        return f"the registry {failed} on {self._failed[failed]}" if failed else ""
 
     def _is_next(self, host: str) -> bool:
         before = {each for each in self._waiting if self._place[each] < self._place[host]}

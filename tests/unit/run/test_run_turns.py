@@ -6,7 +6,7 @@ import time
 from making import fleet, host, registry
 
 from regfleet.fleet.registries import Gateway
-from regfleet.run.turns import UNREACHABLE, Turns
+from regfleet.run.turns import INTERRUPTED, UNREACHABLE, Turns
 
 FLEET = fleet(
     [
@@ -95,3 +95,14 @@ def test_a_registry_of_one_host_holds_up_nobody():
     turns.failed("d")
     with turns.of("d") as why:
         assert why == ""
+
+
+def test_nobody_has_a_turn_once_it_was_stopped():
+    """Not one that waits for its turn, nor one that never has to."""
+    turns = Turns(FLEET)
+    with turns.of("a") as why:
+        assert why == ""
+        turns.stop()
+    for name in ("b", "c", "d", "lb"):
+        with turns.of(name) as why:
+            assert why == INTERRUPTED
