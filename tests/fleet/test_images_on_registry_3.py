@@ -81,4 +81,7 @@ def test_deleted_collected_audited(twin, archive, write_fleet, regfleet):
     failed = run("gc", "--yes", code=1)["hosts"]["reg1"]["error"]
     assert "team/app:ancient is of schema 1" in failed
     pusher.image("team/app", "after")  # it takes pushes
+    run("delete", "main/team/app:ancient", "--yes")
+    host.read(AGED)
+    run("gc", "--yes")
     run("destroy", "--yes", "--delete-data")

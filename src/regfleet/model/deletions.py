@@ -38,6 +38,9 @@ class Deletion:
         tags: the tags that go. For a digest, all tags of it.
         attached: tags of signatures and attestations (`sha256-…`) that go with the last tag.
         others: tags of the same digest that stay.
+        unreadable: whether the registry answers with an error for the image: version 3 for one of
+            schema 1, version 2 for a tag whose link a crash left empty.
+        beside: other tags of the repository that are unreadable, and stay.
         unfinished: whether an earlier deletion of the tag was interrupted.
         error, hint: why it cannot be deleted, or was not.
     """
@@ -48,6 +51,8 @@ class Deletion:
     tags: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    unreadable: bool = False
+    beside: tuple[str, ...] = ()
     unfinished: bool = False
     status: DeletionStatus = "planned"
     error: str = ""

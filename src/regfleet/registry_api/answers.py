@@ -192,7 +192,9 @@ def refusal(answer: Answer, endpoint: str, asked: str, user: str | None) -> Regi
     bare = kind == "unsupported" and not said and asked.startswith(("PUT", "POST", "DELETE"))
     if bare or "takes no changes for some seconds" in said:
         kind, hint = "read-only", "is a collection at work (`regfleet gc`)? then try again later"
-    return RegistryError(kind, f"{endpoint}: {asked}: {answer.status}{said}", hint)
+    # A gateway answers 503 for the registry's 500, and says so (gateway/njs/gateway.js, gone).
+    broke = answer.status == 500 or "the registry answered 500" in said  # noqa: PLR2004
+    return RegistryError(kind, f"{endpoint}: {asked}: {answer.status}{said}", hint, broke=broke)
 
 
 def manifest(answer: Answer, endpoint: str, reference: str) -> Manifest:

@@ -50,20 +50,52 @@ def plan(client: RegistryClient, repository: str, deletions: list[Deletion]) -> 
         RegistryError: the registry cannot be asked.
     """
     tags = client.tags(repository)
-    digests = {tag: found for tag in tags if (found := client.digest(repository, tag))}
+    found = {tag: _digest_of(client, repository, tag) for tag in tags}
+    digests = {tag: digest for tag, digest in found.items() if digest}
+    unreadable = {tag for tag, digest in found.items() if digest == ""}
     parts = cache(partial(parts_of, client, repository))
     for each in deletions:
-        if each.image.tag:
+        if each.image.tag in unreadable:
+            each.tags, each.unreadable = (each.image.tag,), True
+        elif each.image.tag:
             _plan_tag(client, each, tags, digests)
     going = {tag for each in deletions for tag in each.tags}
     for each in deletions:
         if each.image.digest:
-            _plan_digest(client, each, digests, parts)
+            _plan_digest(client, each, digests, unreadable, parts)
             going |= set(each.tags)
-    images = [each for each in deletions if each.status == "planned" and not each.unfinished]
+    images = [
+        each
+        for each in deletions
+        if each.status == "planned" and not each.unfinished and not each.unreadable
+    ]
+    beside = tuple(tag for tag in tags if tag in unreadable and tag not in going)
     _plan_attached(images, {tag: digests[tag] for tag in digests if tag not in going}, parts)
+    for each in deletions:
+        each.beside = beside
+        if beside:  # nobody knows what they have: signatures may belong to that
+            each.attached = ()
     for each in images:
         each.size = _size(client, repository, each.digest)
+
+
+def _digest_of(client: RegistryClient, repository: str, reference: str) -> str | None:
+    """As `RegistryClient.digest`; empty where the registry fails at this one, twice."""
+    try:
+        return client.digest(repository, reference)
+    except RegistryError as error:
+        if error.kind != "protocol" or not _breaks(client, repository, reference):
+            raise
+        return ""
+
+
+def _breaks(client: RegistryClient, repository: str, reference: str) -> bool:
+    """Whether the registry itself fails; an answer to HEAD has no words by which to know it."""
+    try:
+        client.raw_manifest(repository, reference)
+    except RegistryError as error:
+        return error.broke
+    return False
 
 
 def spare_signatures(
@@ -101,7 +133,11 @@ def delete(client: RegistryClient, deletion: Deletion) -> None:
     """
     repository, image = deletion.image.repository, deletion.image
     if image.tag:
-        found = client.digest(repository, image.tag)
+        found = (
+            _digest_of(client, repository, image.tag)
+            if deletion.unreadable
+            else client.digest(repository, image.tag)
+        )
         if found is not None and found != deletion.digest:
             raise RegistryError(
                 "protocol",
@@ -110,13 +146,23 @@ def delete(client: RegistryClient, deletion: Deletion) -> None:
             )
     # An interruption leaves signatures of an image that is gone, not an image without them.
     for tag in (*deletion.tags, *deletion.attached):
-        delete_tag(client, repository, tag)
+        delete_tag(client, repository, tag, deletion.beside, unreadable=deletion.unreadable)
     if image.digest:
         client.delete(repository, image.digest)
 
 
-def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:
+def delete_tag(
+    client: RegistryClient,
+    repository: str,
+    tag: str,
+    beside: Collection[str] = (),
+    *,
+    unreadable: bool = False,
+) -> bool:
     """Delete one tag; other tags of its image stay.
+
+    Args:
+        beside, unreadable: as in `Deletion`; no image could get an unreadable tag back.
 
     Returns:
         Whether the tag existed.
@@ -128,7 +174,13 @@ def delete_tag(client: RegistryClient, repository: str, tag: str) -> bool:
     deleted = client.untag(repository, tag)
     if deleted is not None:
         return deleted
-    before = client.raw_manifest(repository, tag)
+    for other in beside:  # it looks at all tags, to find those of a digest
+        raise RegistryError(
+            "protocol",
+            f"the registry cannot read {repository}:{other}, and so deletes no other tag there",
+            f"delete {repository}:{other} first, or push it again",
+        )
+    before = None if unreadable else client.raw_manifest(repository, tag)
     if before is None and tag not in client.tags(repository):
         return False
     content, media_type = before or (b"", "")
@@ -231,23 +283,25 @@ def _plan_digest(
     client: RegistryClient,
     each: Deletion,
     digests: Mapping[str, str],
+    unreadable: Collection[str],
     parts: Callable[[str], Collection[str] | None],
 ) -> None:
-    """Plan the deletion of a digest: refused if an index with a tag lists it."""
+    """Plan the deletion of a digest: refused if an index with a tag lists it, or may do so."""
     image = each.image
-    if client.digest(image.repository, image.digest) is None:
+    found = _digest_of(client, image.repository, image.digest)
+    if found is None:
         each.fail(f"{image.registry} has no image {image.repository}@{image.digest}")
         return
-    each.digest = image.digest
+    each.digest, each.unreadable = image.digest, found == ""
+    for tag in unreadable:
+        _may_be_part(each, tag, "which the registry cannot read")
+        return
     each.tags = tuple(tag for tag, digest in digests.items() if digest == image.digest)
     for tag, digest in digests.items():
         if digest == image.digest:
             continue
         if parts(digest) is None:
-            each.fail(
-                f"{image} may be a part of {image.repository}:{tag}, which is damaged",
-                f"delete {image.registry}/{image.repository}:{tag} first, or push it again",
-            )
+            _may_be_part(each, tag, "which is damaged")
             return
         if _may_have(parts(digest), image.digest):
             each.fail(
@@ -255,6 +309,14 @@ def _plan_digest(
                 f"delete {image.registry}/{image.repository}:{tag} instead",
             )
             return
+
+
+def _may_be_part(each: Deletion, tag: str, why: str) -> None:
+    image = each.image
+    each.fail(
+        f"{image} may be a part of {image.repository}:{tag}, {why}",
+        f"delete {image.registry}/{image.repository}:{tag} first, or push it again",
+    )
 
 
 def empty_index(was: str) -> bytes:

@@ -75,11 +75,13 @@ class RegistryError(RegfleetError):
 
     Attributes:
         kind: the kind of failure, for callers.
+        broke: whether the registry itself failed at the request (500).
     """
 
-    def __init__(self, kind: Kind, message: str, hint: str = "") -> None:
+    def __init__(self, kind: Kind, message: str, hint: str = "", *, broke: bool = False) -> None:
         super().__init__(message, hint)
         self.kind: Kind = kind
+        self.broke = broke
 
 
 class BrokenConnectionError(RegistryError):

@@ -27,7 +27,7 @@ def _image(each: Deletion) -> dict[str, Json]:
         "repository": each.image.repository,
         "tag": each.image.tag or None,
         "digest": each.digest or each.image.digest or None,
-        "bytes": each.size if each.digest and not each.unfinished else None,
+        "bytes": each.size if each.digest and not (each.unfinished or each.unreadable) else None,
         "tags": list(each.tags),
         "attached_tags": list(each.attached),
         "other_tags": list(each.others),

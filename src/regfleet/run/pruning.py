@@ -123,7 +123,12 @@ class Pruner:
         found.deletions = deletion.plan(self._fleet, images, self._asking)
         for each in found.deletions.planned:
             expected = found.reasons[each.image.repository, each.image.tag].tag.digest
-            if each.digest != expected and not each.unfinished:
+            if each.unreadable:
+                each.fail(
+                    f"{each.image}: the registry cannot read it: it stays",
+                    f"`regfleet delete FILE {each.image}` deletes it",
+                )
+            elif each.digest != expected and not each.unfinished:
                 each.fail(f"{each.image} was pushed anew just now: it stays")
         if found.deletions.planned:
             found.freed = self._freed(registry, host, found.deletions.planned)

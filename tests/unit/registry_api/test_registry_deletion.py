@@ -1,6 +1,7 @@
 """One tag goes and others of the same image stay, on a real registry that refuses it by name."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -13,7 +14,7 @@ import registry_3
 from regfleet.errors import UsageError
 from regfleet.fleet.registries import Tls
 from regfleet.model.deletions import Deletion, ImageName
-from regfleet.registry_api import deletion
+from regfleet.registry_api import answers, deletion
 from regfleet.registry_api.errors import RegistryError
 from regfleet.replication import engine
 from regfleet.run import deletion as run_deletion
@@ -426,9 +427,72 @@ def test_a_damaged_repository_is_in_no_others_way(running):
     main = declared(endpoint=running.endpoint, tls=Tls("none"), hosts=())
     images = [ImageName("main", name, "1") for name in digests]
     found = run_deletion.plan(make_fleet([main]), images, asking)
-    assert [each.status for each in found.images] == ["failed", "planned"]
-    assert "500" in found.images[0].error
+    assert [each.unreadable for each in found.images] == [True, False]
     assert found.images[1].digest == digests["good"]
+
+
+@pytest.mark.usefixtures("version_2")
+def test_a_tag_that_the_registry_cannot_read_can_be_deleted(running, client):
+    """An empty link again: `delete` began with a question that it could not answer."""
+    kept, _ = running.push("unread", "kept", content=b'{"kept": 1}')
+    signature = f"sha256-{kept.partition(':')[2]}.sig"
+    running.push("unread", signature, content=b'{"signature": 1}')
+    running.push("unread", "bad", content=b'{"bad": 1}')
+    tags = running.storage / "docker/registry/v2/repositories/unread/_manifests/tags"
+    (tags / "bad/current/link").write_text("")
+    kept_tag, kept_digest = planned(client, "unread", "kept", kept)
+    # What the bad one has is not known: an index of that image, for all that anybody knows.
+    assert (kept_tag.status, kept_tag.attached, kept_tag.beside) == ("planned", (), ("bad",))
+    assert (kept_digest.status, "cannot read" in kept_digest.error) == ("failed", True)
+    with pytest.raises(RegistryError, match="cannot read unread:bad"):
+        deletion.delete(client, kept_tag)
+    assert client.digest("unread", "kept") == kept
+    (found,) = planned(client, "unread", "bad")
+    assert (found.status, found.unreadable, found.digest) == ("planned", True, "")
+    deletion.delete(client, found)
+    assert set(client.tags("unread")) == {"kept", signature}
+    (found,) = planned(client, "unread", "kept")
+    assert found.attached == (signature,)
+
+
+def test_a_registry_that_limits_requests_is_no_registry_that_cannot_read(
+    running, client, monkeypatch
+):
+    running.push("limited", "1", content=b"{}")
+
+    def limited(*_words):
+        raise answers.refusal(answers.Answer(429, {}, b""), "registry.test", "HEAD /", None)
+
+    monkeypatch.setattr(type(client), "digest", limited)
+    with pytest.raises(RegistryError, match="429"):
+        planned(client, "limited", "1")
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "broke"),
+    [
+        (500, "", True),
+        (503, "the registry answered 500: its log says why", True),
+        (503, "the registry behind the gateway does not answer: try again", False),
+        (502, "", False),
+    ],
+)
+def test_that_the_registry_itself_failed_is_seen_through_a_gateway(status, words, broke):
+    body = json.dumps({"errors": [{"code": "UNAVAILABLE", "message": words}]}).encode()
+    found = answers.refusal(answers.Answer(status, {}, body), "registry.test", "GET /", None)
+    assert (found.kind, found.broke) == ("protocol", broke)
+
+
+@pytest.mark.usefixtures("version_2")
+def test_a_tag_that_can_be_read_again_since_the_plan_stays(running, client):
+    running.push("mended", "1", content=b'{"mended": 1}')
+    tags = running.storage / "docker/registry/v2/repositories/mended/_manifests/tags"
+    (tags / "1/current/link").write_text("")
+    (found,) = planned(client, "mended", "1")
+    digest, _ = running.push("mended", "1", content=b'{"anew": 1}')
+    with pytest.raises(RegistryError, match="pushed anew"):
+        deletion.delete(client, found)
+    assert client.digest("mended", "1") == digest
 
 
 class Anybody:
@@ -509,3 +573,25 @@ def test_version_3_deletes_a_tag_by_its_name(third):
         deletion.delete(client, found)
         assert client.tags("one") == ("stable",)
         assert client.digest("one", "stable") == digest
+
+
+def test_version_3_deletes_a_tag_of_schema_1(third):
+    """It answers 500 for it, and `gc` says that it is to be deleted."""
+    kept, _ = third.push("old", "kept", content=b'{"kept": 1}')
+    content = json.dumps({"schemaVersion": 1, "name": "old", "tag": "1", "fsLayers": []}).encode()
+    name = hashlib.sha256(content).hexdigest()
+    root = third.storage / "docker/registry/v2"
+    blob = root / f"blobs/sha256/{name[:2]}/{name}/data"
+    links = [
+        root / f"repositories/old/_manifests/{each}/link"
+        for each in (f"revisions/sha256/{name}", "tags/ancient/current")
+    ]
+    for file, text in ((blob, content), *((link, f"sha256:{name}".encode()) for link in links)):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(text)
+    with third.client() as client:
+        found, kept_tag = planned(client, "old", "ancient", "kept")
+        assert (found.unreadable, kept_tag.digest) == (True, kept)
+        for each in (kept_tag, found):
+            deletion.delete(client, each)
+        assert client.tags("old") == ()
