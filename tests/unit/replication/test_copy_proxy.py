@@ -1,5 +1,6 @@
 """The HTTP proxy of copies: for whom it is, and what it is asked. Real ones: tests/fleet."""
 
+import contextlib
 import socket
 import threading
 
@@ -80,6 +81,11 @@ def answering():
                 with made:
                     asked.append(made.recv(4096).decode())
                     made.sendall(said)
+                    # Closed with something unread, it would be reset before all is read there.
+                    made.shutdown(socket.SHUT_WR)
+                    with contextlib.suppress(ConnectionError):
+                        while made.recv(4096):
+                            pass
 
         threading.Thread(target=serve, daemon=True).start()
         return place.getsockname()[1], asked
