@@ -75,9 +75,9 @@ def _unit(service: Service, run: UnitRun) -> Iterator[str]:
     yield from ("Type=notify", "NotifyAccess=all", "KillMode=mixed")
     yield "Environment=PODMAN_SYSTEMD_UNIT=%n"
     more = ("--rm", "--sdnotify=conmon", "--log-driver=passthrough")
-    yield f"ExecStart={_quoted(_podman_run(service, run, more))}"
-    yield f"ExecStop={_quoted((*PODMAN, 'stop', '--ignore', '--time=10', service.name))}"
-    yield f"ExecStopPost=-{_quoted((*PODMAN, 'rm', '--force', '--ignore', service.name))}"
+    yield f"ExecStart={_command_line(_podman_run(service, run, more))}"
+    yield f"ExecStop={_command_line((*PODMAN, 'stop', '--ignore', '--time=10', service.name))}"
+    yield f"ExecStopPost=-{_command_line((*PODMAN, 'rm', '--force', '--ignore', service.name))}"
     yield from ("Restart=always", "RestartSec=2", "TimeoutStartSec=60", "TimeoutStopSec=30")
     yield from _limits(run, _OWN_TASKS)
     yield from ("", "[Install]", "WantedBy=multi-user.target")
@@ -107,7 +107,7 @@ def _program(service: Service, run: UnitRun) -> Iterator[str]:
         yield f"Environment={_quoted((f'{name}={value}',))}"
     if run.variables:
         yield f"EnvironmentFile={run.variables}"
-    yield f"ExecStart={_quoted(_command(service, run))}"
+    yield f"ExecStart={_command_line(_command(service, run))}"
     yield from ("Restart=always", "RestartSec=2")
     # Root without capabilities, as in the container: the files are the same ones. Of systemd 257 an
     # nginx for which that is said, with PrivateDevices, cannot give its workers another user.
@@ -170,13 +170,18 @@ def pidfile(name: str) -> str:
     return f"/run/{name}.pid"
 
 
-def _quoted(words: Sequence[str]) -> str:
+def _command_line(words: Sequence[str]) -> str:
     """Words as systemd.service(5) reads them under "Command lines"."""
+    return _quoted([word.replace("$", "$$") for word in words])
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """Words as systemd.syntax(7) reads them under "Quoting", and specifiers; `$` is `$` there."""
     return " ".join(map(_word, words))
 
 
 def _word(word: str) -> str:
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return word if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 

@@ -121,6 +121,17 @@ def test_words_are_quoted_for_systemd(word, written):
     assert f"\nExecStart=/bin/x {written}\n" in unit_text.render(service("package"), run)
 
 
+def test_a_dollar_is_one_where_systemd_knows_no_variables():
+    """With two of them the unit's own directory was not there, and it did not start."""
+    made = replace(service("package"), storage="/srv/a $b 5%")
+    run = replace(made.run, environment=(("MARK", "a $b"),), command=("/bin/x", "$b"))
+    text = unit_text.render(made, run)
+    assert '\nReadWritePaths="/srv/a $b 5%%"\n' in text
+    assert '\nRequiresMountsFor="/srv/a $b 5%%"\n' in text
+    assert '\nEnvironment="MARK=a $b"\n' in text
+    assert '\nExecStart=/bin/x "$$b"\n' in text
+
+
 @pytest.mark.parametrize("shell", shells.parameters())
 def test_openrc_gets_the_words_through_its_shell(shell):
     """OpenRC evaluates the command after it sourced the script (supervise-daemon.sh)."""
