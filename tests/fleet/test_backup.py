@@ -151,7 +151,7 @@ def test_what_rotted_is_found_and_copied_anew(twin, run, applied, pusher):
     index(pusher, "rotten", "1")
     newest = registry(run("backup", "plain"))["backup"]
     name = max(blobs(host))
-    host.read(f"cd {KEPT} && printf x | dd of={name} bs=1 count=1 conv=notrunc status=none")
+    host.read(f"cd {KEPT} && printf damaged | dd of={name} bs=7 count=1 conv=notrunc status=none")
     assert registry(run("backup", "plain"))["copied_blobs"] == 0
     found = registry(run("backup", "plain", "--verify", code=1))
     (bad,) = found["bad_blobs"]
@@ -293,6 +293,23 @@ def test_the_place_is_full_or_not_mounted(twin, run, applied, pusher):
         assert host.read("ls -A /mnt/backup") == ""
     finally:
         host.read("mount --bind /mnt/aside /mnt/backup && umount /mnt/aside")
+
+
+def test_one_registry_keeps_no_other_of_its_host_from_anything(twin, run, applied, pusher):
+    """The first of the two is not there; of the other nothing was done, and a restore was well."""
+    assert applied
+    index(pusher, "team/app", "beside")
+    registry(run("backup", "plain"))
+    twin.hosts["reg1"].read("docker rm -f regfleet-main")
+    asked = (("backup",), ("backup", "--dry-run"), ("audit",), ("gc", "--yes"))
+    try:
+        found = [run(*words, code=1) for words in (*asked, ("restore", "--dry-run"))]
+    finally:
+        run("apply", "--yes", "--no-smoke")
+    for document in found:
+        here = document["hosts"]["reg1"]
+        assert "regfleet-main does not run here" in here["error"], document
+        assert list(here["registries"]) == ["plain"], document
 
 
 def test_what_is_newer_stays(twin, run, applied, pusher):

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from regfleet import image_work
-from regfleet.cli.collection import job_values, show_notes
+from regfleet.cli.collection import job_values, one_by_one, show_notes, values_in_turn
 from regfleet.cli.options import file_and_name
 from regfleet.cli.runs import Common, confirm, running
 from regfleet.errors import EXIT_FAILED, EXIT_OK, HostError, UsageError
@@ -61,12 +61,15 @@ def backup(
             host: backups.with_states(its, state, keys)
             for host, its in _subjects(runner, chosen).items()
         }
-        jobs = {host: BackupJob(its, foresee=dry_run) for host, its in subjects.items()}
+        jobs = [
+            {host: BackupJob((one,), foresee=dry_run) for host, one in each.items()}
+            for each in one_by_one(subjects)
+        ]
         if dry_run:
-            made = job_values(runner, "looking at registries on", jobs)
+            made = values_in_turn(runner, "looking at registries on", jobs)
         else:
             with image_work.noted(state, "backup") as note:
-                made = job_values(runner, "backing up on", jobs)
+                made = values_in_turn(runner, "backing up on", jobs)
                 _note(note, runner, backup_text.made(made))
         backup_text.show_made(made, common.console(), dry=dry_run)
         _show_what_is_missing(common, chosen)

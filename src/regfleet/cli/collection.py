@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TypeVar
@@ -37,8 +37,11 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
     common = Common.of(options)
     with _registries(common, "" if dry_run else "gc") as (runner, its):
         read = _read_on(runner.fleet, its)
-        looks = {name: Collection(each, foresee=True) for name, each in read.items()}
-        found = job_values(runner, "looking at registries on", looks)
+        looks = [
+            {name: Collection((one,), foresee=True) for name, one in each.items()}
+            for each in one_by_one(read)
+        ]
+        found = values_in_turn(runner, "looking at registries on", looks)
         to_do = [] if dry_run else _to_do(runner, its, found)
         asking = to_do and not yes
         planned = people(stderr=True) if asking else common.console()
@@ -46,7 +49,7 @@ def gc(*, yes: bool, dry_run: bool, **options: object) -> int:
         if to_do:
             confirm(yes, collection_text.question(found))
             with image_work.noted(_state(runner.fleet, common), "gc") as note:
-                done = _collected(runner, to_do)
+                done = values_in_turn(runner, "collecting garbage on", to_do)
                 _note(note, runner, done)
             collection_text.show_found(done, common.console(), done=True)
             found = _with(found, done)
@@ -61,8 +64,11 @@ def audit(**options: object) -> int:
     """Read all that registries keep, and say which images cannot be pulled."""
     common = Common.of(options)
     with _registries(common, "") as (runner, its):
-        jobs = {name: Audit(each) for name, each in _read_on(runner.fleet, its).items()}
-        found = job_values(runner, "reading the images on", jobs)
+        jobs = [
+            {name: Audit((one,)) for name, one in each.items()}
+            for each in one_by_one(_read_on(runner.fleet, its))
+        ]
+        found = values_in_turn(runner, "reading the images on", jobs)
         audit_text.show_found(found, common.console())
         show_notes(runner, common)
         if common.as_json:
@@ -93,20 +99,10 @@ def _to_do(
         for name, several in its.items()
     }
     return [
-        {name: Collection(several) for name, several in each.items()}
-        for each in rounds(runner.fleet, left, runner.work.token)
-        if each
+        {name: Collection((one,)) for name, one in each.items()}
+        for several in rounds(runner.fleet, left, runner.work.token)
+        for each in one_by_one(several)
     ]
-
-
-def _collected(
-    runner: Runner, to_do: Sequence[Mapping[str, Collection]]
-) -> dict[str, tuple[Collected, ...]]:
-    done: dict[str, tuple[Collected, ...]] = {}
-    for jobs in to_do:
-        for name, each in job_values(runner, "collecting garbage on", jobs).items():
-            done[name] = (*done.get(name, ()), *each)
-    return {name: each for name, each in done.items() if each}
 
 
 def _with(
@@ -197,6 +193,29 @@ def job_values(runner: Runner, doing: str, jobs: Mapping[str, Job[T]]) -> dict[s
     """The values of the jobs that succeeded, by host; errors go into the report."""
     ended = runner.do(doing, jobs)
     return {name: value for name, value in ended.items() if value is not None}
+
+
+def one_by_one(its: Mapping[str, Sequence[T]]) -> Iterator[dict[str, T]]:
+    """The first of what each host has, then the second, and so on."""
+    for number in range(max(map(len, its.values()), default=0)):
+        yield {name: several[number] for name, several in its.items() if number < len(several)}
+
+
+def values_in_turn(
+    runner: Runner, doing: str, rounds_of_jobs: Iterable[Mapping[str, Job[tuple[T, ...]]]]
+) -> dict[str, tuple[T, ...]]:
+    """As `job_values`, of jobs one after another: that of one registry keeps no other's from it.
+
+    A host that cannot be reached is not asked again.
+    """
+    found: dict[str, tuple[T, ...]] = {}
+    for jobs in rounds_of_jobs:
+        hosts = runner.report.hosts
+        left = {name: job for name, job in jobs.items() if hosts[name].status != "unreachable"}
+        if left:
+            for name, values in job_values(runner, doing, left).items():
+                found[name] = (*found.get(name, ()), *values)
+    return {name: values for name, values in found.items() if values}
 
 
 def show_notes(runner: Runner, common: Common) -> None:

@@ -227,7 +227,7 @@ class Runner:
 
         def note(name: str, ended: Ended[R]) -> None:
             self._record_outcome(name, ended.outcome)
-            if self.report.hosts[name].went_well:
+            if ended.outcome.result in ("changed", "unchanged"):
                 values[name] = ended.value
 
         def verdict(name: str, ended: Ended[R]) -> Verdict:
@@ -426,8 +426,13 @@ class Runner:
 
     def _record_outcome(self, name: str, outcome: Outcome) -> None:
         host = self.report.hosts[name]
-        host.status, host.error, host.hint = outcome.result, outcome.error, outcome.hint
-        host.notes, host.uncertain = outcome.notes, outcome.cut
+        if host.went_well:
+            host.status, host.error, host.hint = outcome.result, outcome.error, outcome.hint
+        else:  # an earlier job of this run failed there, which no later one makes good
+            host.error = "; ".join(dict.fromkeys(filter(None, (host.error, outcome.error))))
+            host.hint = "; ".join(dict.fromkeys(filter(None, (host.hint, outcome.hint))))
+        host.notes = tuple(dict.fromkeys((*host.notes, *outcome.notes)))
+        host.uncertain = host.uncertain or outcome.cut
 
     def _touch_one(self, name: str) -> Outcome:
         plan = self._plan(name)

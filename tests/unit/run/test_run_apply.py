@@ -319,13 +319,26 @@ def test_jobs_are_done_side_by_side_and_answer_by_host():
         def do(self, name, job):
             if name == "web3":
                 raise UnreachableError(name, "no SSH connection", "")
-            well = name == "web1"
-            return Ended(Outcome("changed") if well else Outcome("rolled-back", "why"), job)
+            outcome = Outcome("changed" if name in self.well else "rolled-back")
+            if name not in self.well:
+                outcome = replace(outcome, error="why", hint="mend")
+            return Ended(outcome, job)
 
-    made, watch = runner(Working(FLEET))
+    hosts = Working(FLEET)
+    hosts.well = {"web1"}
+    made, watch = runner(hosts)
     assert made.do("counting on", {name: f"job of {name}" for name in NAMES}) == {
         "web1": "job of web1"
     }
     assert statuses(made) == ["changed", "rolled-back", "unreachable"]
     assert made.report.hosts["web2"].error == "why"
-    assert watch.opened == ["counting on 3 hosts"]
+    assert made.report.hosts["web2"].hint == "mend"
+    # A later job of a host is done, and makes none of this good.
+    assert made.do("more on", {"web2": "another", "web1": "another"}) == {"web1": "another"}
+    assert made.report.hosts["web2"].error == "why"
+    assert statuses(made) == ["changed", "rolled-back", "unreachable"]
+    hosts.well = {"web2"}
+    assert made.do("more on", {"web2": "a third", "web1": "a third"}) == {"web2": "a third"}
+    assert statuses(made) == ["rolled-back", "rolled-back", "unreachable"]
+    assert not made.report.ok
+    assert watch.opened[:1] == ["counting on 3 hosts"]
