@@ -1,6 +1,6 @@
 """What all tests share: hosts.py boots them, warm.py runs the command line, workers.py spreads a
-run, tally.py counts faults, matrix.py lists the engines that were proven, cri.py pulls as the
-kubelet does, s3.py keeps buckets.
+run, answering.py waits for what hosts do, tally.py counts faults, matrix.py lists the engines that
+were proven, cri.py pulls as the kubelet does, s3.py keeps buckets.
 
 A file of tests on hosts boots them once and shares them:
 
@@ -22,6 +22,7 @@ A file of tests on hosts boots them once and shares them:
 * `pytestmark = pytest.mark.long` begins a file before others, for those of more than a minute.
 * `pytestmark = pytest.mark.alone` gives a file's tests the machine for themselves, everybody else
   waits: for what measures speed or touches the machine's own state. Such files run first.
+* A test waits for a state, and never for a while: the machine may be six times slower than alone.
 * `pytest.mark.soak` leaves a test, or one of its parameters, to `make soak`: what takes minutes,
   or repeats on another host what is proven on one.
 * A command that builds hosts by itself is told of the engine: `DOCKER_HOST=engine.docker.host`.

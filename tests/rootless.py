@@ -27,7 +27,7 @@ AS = (
     "DOCKER_HOST=unix:///run/user/1000/docker.sock"
 )
 READY = f"""
-for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+for second in $(seq 90); do
     {AS} docker info 2>/dev/null | grep -q rootless && exit
     sleep 1
 done
@@ -36,7 +36,7 @@ exit 1
 """
 MANAGER = f"""
 {LINGER}
-for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for second in $(seq 90); do
     [ -S /run/user/1000/systemd/private ] && exit
     sleep 1
 done

@@ -45,7 +45,7 @@ def host(twin, seeds):
 def serving(host):
     """The containers that run; the image can be pulled from the one, which starts by itself."""
     host.read(f"docker rmi {APP} >/dev/null; i=0; until docker pull -q {APP}; do"
-              " i=$((i + 1)); [ $i -lt 20 ]; sleep 0.5; done")  # fmt: skip
+              " i=$((i + 1)); [ $i -lt 100 ]; sleep 0.5; done")  # fmt: skip
     found = host.read("docker ps --format '{{.Names}}'").split()
     policies = {"old": "unless-stopped", "regfleet-main": "always"}
     for name in found:

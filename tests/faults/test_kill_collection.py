@@ -89,10 +89,10 @@ def all_is_there(pusher):
 
 def takes_pushes_again(host, pusher):
     """By itself: nothing is asked of regfleet."""
-    pusher.pushed_at_last(lambda: pusher.image("pushed", "again"), seconds=30)
+    pusher.pushed_at_last(lambda: pusher.image("pushed", "again"), seconds=120)
     await_that(host, f'[ -z "$({LEFT})" ]')
     # One that was killed before the first restart has taken pushes all the time, until the last.
-    pusher.pushed_at_last(lambda: pusher.image("pushed", "again"), seconds=30)
+    pusher.pushed_at_last(lambda: pusher.image("pushed", "again"), seconds=120)
 
 
 def test_it_is_killed_at_a_boundary(host, driver, pusher, job, tally):

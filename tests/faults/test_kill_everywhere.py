@@ -11,6 +11,7 @@ import pytest
 from driver import Driver, chosen, kill_at, live, text_of, traces
 from urllib3 import PoolManager
 
+from answering import RELOADED
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
@@ -66,7 +67,7 @@ def driver(twin, write_fleet):
 
 def _start_from(host, text):
     host.run("cat >/etc/docker/daemon.json", stdin=text)
-    host.read("kill -HUP $(cat /var/run/docker.pid); sleep 0.5")
+    host.read(RELOADED)
 
 
 class Scenario:

@@ -101,7 +101,8 @@ fi
 """
 TAKER = (
     "perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 5009, Listen => 1);"
-    " sleep 600' >/dev/null 2>&1 & echo $! >/run/taker"
+    " sleep 600' >/dev/null 2>&1 & echo $! >/run/taker;"
+    " until ss -Hltn 'sport = :5009' | grep -q .; do sleep 0.1; done"
 )
 
 CASES = {

@@ -60,7 +60,7 @@ def by_hand(host, arguments, name="old"):
 def pushed(host, image):
     host.read(
         f"docker tag busybox:latest {image}; i=0;"
-        f" until docker push -q {image}; do i=$((i + 1)); [ $i -lt 20 ]; sleep 0.5; done"
+        f" until docker push -q {image}; do i=$((i + 1)); [ $i -lt 100 ]; sleep 0.5; done"
     )
 
 

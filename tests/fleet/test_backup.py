@@ -178,7 +178,7 @@ def test_a_terminal_shows_how_far_it_is(twin, applied, pusher, state, write_flee
         assert shown.process.wait(10) == 0, said
     finally:
         shown.close()
-    assert re.search(r"longest: reg1 changing for \d s \((\d+) of \1 blobs copied, ", said), said
+    assert re.search(r"longest: reg1 changing for \d+ s \((\d+) of \1 blobs copied, ", said), said
 
 
 def test_the_host_backs_up_by_itself(twin, run, applied):

@@ -230,7 +230,8 @@ def test_a_port_that_is_taken(twin, apply):
     host = twin.hosts["unlucky"]
     host.read(
         "perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 1);"
-        " sleep 600' >/dev/null 2>&1 & echo $! >/run/taker"
+        " sleep 600' >/dev/null 2>&1 & echo $! >/run/taker;"
+        " until ss -Hltn 'sport = :5000' | grep -q .; do sleep 0.1; done"
     )
     try:
         unlucky, lucky, said = apply(with_registry('image_archive = "$registry_tar"'))

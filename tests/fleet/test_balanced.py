@@ -14,6 +14,7 @@ from absence import Absence
 from urllib3 import PoolManager
 from urllib3.util import make_headers
 
+from answering import answers
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
@@ -207,12 +208,12 @@ def test_no_request_is_lost_while_one_is_dead(twin, run, state):
     with Load(twin.hosts["client1"]) as load:
         for host in (reg1, reg2, reg1):
             host.read("docker kill regfleet-main")
-            host.read("sleep 3; docker start regfleet-main; sleep 2")
+            host.read(f"sleep 3; docker start regfleet-main; {answers(PORT)}; sleep 1")
         # A network that drops what is sent to the other host.
         reg2.read(f"iptables -I INPUT -p tcp --dport {PORT} -j DROP")
         reg2.read(f"sleep 6; iptables -D INPUT -p tcp --dport {PORT} -j DROP")
     assert load.failed == []
-    assert load.pulled > 10
+    assert load.pulled > 5
 
 
 def test_a_change_disturbs_nobody(twin, run):
@@ -231,11 +232,14 @@ def test_it_moves_when_a_host_vanishes(twin, proven):
     with Absence(Common(twin), 5000) as absence:
         time.sleep(1)
         host.read(AWAY.replace("HOW", "-I"))
-        time.sleep(6)
+        other = next(each for each in ("reg1", "reg2") if each != first)
+        for _ in range(120):
+            if f" {vip(twin)}/" in twin.hosts[other].read("ip -o addr show dev eth0"):
+                break
+            time.sleep(0.5)
         found = push(twin, "away")
     try:
         assert found.returncode == 0, found.stdout
-        other = next(each for each in ("reg1", "reg2") if each != first)
         assert vip(twin) in twin.hosts[other].read("ip -o addr show dev eth0")
     finally:
         host.read(AWAY.replace("HOW", "-D"))

@@ -81,7 +81,7 @@ def collected(write_fleet, regfleet):
     return run
 
 
-def await_that(host, condition, seconds=30):
+def await_that(host, condition, seconds=120):
     end = time.monotonic() + seconds
     while host.run(condition).returncode != 0:
         assert time.monotonic() < end, condition

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from answering import RELOADED
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
@@ -50,7 +51,7 @@ def run(twin, write_fleet, regfleet):
 def put(host, text):
     done = host.run(f"mkdir -p /etc/docker && cat >{DAEMON}", stdin=text)
     assert done.returncode == 0, done.stderr
-    host.read("kill -HUP $(cat /var/run/docker.pid); sleep 0.5")
+    host.read(RELOADED)
 
 
 def bytes_of(host):

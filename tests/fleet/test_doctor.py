@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from answering import RELOADED, answers
 from regfleet.fleet.load import load
 from regfleet.pki import pem
 from regfleet.pki.authority import fleet_ca
@@ -190,7 +191,7 @@ OTHER_CA = (
 )
 OLD_CA = f"mv /root/ca.crt {CERTS}/ca.crt"
 PROXY = "Environment=HTTPS_PROXY=http://joe:sesame@127.0.0.1:3128 NO_PROXY=localhost"
-UNPLAIN = "echo '{\"insecure-registries\": []}' >/etc/docker/daemon.json; systemctl reload docker"
+UNPLAIN = f"echo '{{\"insecure-registries\": []}}' >/etc/docker/daemon.json; {RELOADED}"
 SAVED = "cp -p /etc/docker/daemon.json /root/daemon.json"
 BACK = f"cp -p /root/daemon.json /etc/docker/daemon.json; {RESTART}"
 FLAG = f"--insecure-registry={PLAIN}"
@@ -242,7 +243,7 @@ CLIENT = {
         "asked as root",
     ),
     "not told to be plain": (
-        f"{SAVED}; {UNPLAIN}; sleep 1",
+        f"{SAVED}; {UNPLAIN}",
         BACK,
         "plain-missing",
         "plain",
@@ -360,15 +361,15 @@ def test_clients(cases, broken):
 
 
 AWAY = "docker stop -t 1 regfleet-{0}"
-AGAIN = "docker start regfleet-{0}; sleep 1"
+AGAIN = f"docker start regfleet-main; {answers(5000)}"
 SERVER = "/etc/regfleet/main"
 KEPT = f"mkdir -p /root/kept; cp -p {SERVER}/* /root/kept/"
-RESTORED = f"cp -p /root/kept/* {SERVER}/; docker restart -t 1 regfleet-main; sleep 1"
+RESTORED = f"cp -p /root/kept/* {SERVER}/; docker restart -t 1 regfleet-main; {answers(5000)}"
 
 REGISTRY = {
     "stopped": (
         AWAY.format("main"),
-        AGAIN.format("main"),
+        AGAIN,
         "registry-down",
         "main",
         "the container regfleet-main has exited",
@@ -378,7 +379,7 @@ REGISTRY = {
             f"{KEPT}; openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=other -addext "
             f"subjectAltName=DNS:registry.test -keyout /root/k -out /root/c; cat /root/k "
             f">{SERVER}/registry.key; cat /root/c >{SERVER}/registry.crt;"
-            "docker restart -t 1 regfleet-main; sleep 1"
+            f"docker restart -t 1 regfleet-main; {answers(5000)}"
         ),
         RESTORED,
         "server-other",
@@ -409,7 +410,7 @@ def test_a_missing_ca_is_found_beside_a_registry_that_is_down(broken):
     """Nobody can pull to find it: the plan knows."""
     found = broken(
         {
-            "reg1": ("docker stop regfleet-main", "docker start regfleet-main; sleep 1"),
+            "reg1": ("docker stop regfleet-main", AGAIN),
             "c1": (NO_CA, OLD_CA),
         }
     )
@@ -434,7 +435,7 @@ def test_a_certificate_whose_time_has_not_come(broken, applied, hosts, tmp_path)
         hosts["reg1"].copy_in(tmp_path / name, f"/root/{name}")
     how = (
         f"{KEPT}; cat /root/k >{SERVER}/registry.key; cat /root/c >{SERVER}/registry.crt;"
-        "docker restart -t 1 regfleet-main; sleep 1"
+        f"docker restart -t 1 regfleet-main; {answers(5000)}"
     )
     (finding,) = broken({"reg1": (how, RESTORED)})
     assert causes([finding]) == [("certificate-dates", ["reg1"], "main")]

@@ -102,7 +102,7 @@ exec rootlesskit --net=host --copy-up=/etc --copy-up=/run --state-dir=/run/user/
 EOF
 chmod +x /usr/local/bin/rootless
 setsid su ops -s /bin/sh -c rootless >/tmp/rootless.log 2>&1 </dev/null &
-for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for second in $(seq 60); do
     DOCKER_HOST=unix:///run/user/1000/docker.sock docker info 2>/dev/null | grep rootless && exit
     sleep 1
 done

@@ -387,7 +387,7 @@ def test_what_was_changed_by_hand_is_put_back(twin, run, docker):
 def test_nginx_that_is_killed_comes_back(twin, docker):
     host = twin.hosts["reg1"]
     host.read("kill -9 $(docker inspect -f '{{.State.Pid}}' regfleet-main.gateway)")
-    for _ in range(40):
+    for _ in range(240):
         with suppress(HTTPError):
             if ask(twin, "/v2/open/app/tags/list")[0] == 200:
                 break

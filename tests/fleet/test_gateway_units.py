@@ -144,7 +144,7 @@ def test_a_role_is_changed_without_a_restart(twin, run, ask):
 
 def test_nginx_that_is_killed_comes_back(twin, ask):
     twin.hosts["reg1"].read("kill -9 $(cat /run/regfleet-main.gateway.pid)")
-    for _ in range(40):
+    for _ in range(240):
         with suppress(HTTPError):
             if ask("GET", "/v2/")[0] == 401:
                 return

@@ -303,6 +303,4 @@ def test_hosts_boot_where_there_is_nothing_but_cgroup_v2(boot, engine, host_imag
     options = shlex.join(run_options("unix:///var/run/docker.sock", "docker"))
     outer.read(f"docker run --detach --name inner {options} {light}")
     up = "docker exec inner sh -c 'test -w /sys/fs/cgroup && pgrep -x sshd'"
-    outer.read(
-        f"for i in 1 2 3 4 5 6 7 8; do {up} && exit; sleep 0.5; done; docker logs inner >&2; {up}"
-    )
+    outer.read(f"for i in $(seq 60); do {up} && exit; sleep 0.5; done; docker logs inner >&2; {up}")

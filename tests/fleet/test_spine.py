@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from answering import RELOADED
 from regfleet.rehearse.twin import HostSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def twin(boot_for_module):
         twin.hosts[name].run(
             f"mkdir -p /etc/docker; printf '%s' '{FOREIGN}' >/etc/docker/daemon.json"
         )
-        twin.hosts[name].run("kill -HUP $(cat /var/run/docker.pid); sleep 1")
+        twin.hosts[name].read(RELOADED)
     return twin
 
 

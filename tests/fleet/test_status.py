@@ -11,6 +11,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from answering import answers
 from regfleet.fleet.load import load
 from regfleet.pki import pem
 from regfleet.pki.authority import fleet_ca
@@ -277,7 +278,7 @@ class TestWell:
             document = ask("status", "--state-dir", elsewhere, code=1)
             said = ask("status", "--state-dir", elsewhere, code=1, plain=True)
         finally:
-            twin.hosts["reg1"].read("docker start regfleet-plain; sleep 1")
+            twin.hosts["reg1"].read(f"docker start regfleet-plain; {answers(5001)}")
         assert not elsewhere.exists()
         assert document["last_apply"] is None
         assert any("not in the state directory" in reason for reason in document["unknown"])
@@ -369,7 +370,7 @@ class TestBadDays:
             assert "hint" in listed["registries"]["main"]["error"]
             assert "failed: " in ask("images", "main", code=1, plain=True)
         finally:
-            twin.hosts["reg1"].read("docker start regfleet-main; sleep 1")
+            twin.hosts["reg1"].read(f"docker start regfleet-main; {answers(5000)}")
         assert ask("status")["ok"] is True
 
     def test_a_host_that_cannot_be_reached(self, ask, file, twin):
@@ -472,7 +473,7 @@ def test_a_registry_that_is_down_is_so_without_a_ca_to_ask_with(twin, ask, tmp_p
     try:
         document = ask("status", "--state-dir", tmp_path / "state", code=1, password=None)
     finally:
-        twin.hosts["reg1"].read("docker start regfleet-main regfleet-plain; sleep 1")
+        twin.hosts["reg1"].read(f"docker start regfleet-main regfleet-plain; {answers(5000, 5001)}")
     found = {name: each["health"] for name, each in document["registries"].items()}
     assert found["main"] == found["plain"] == "unhealthy"
 

@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -249,7 +250,9 @@ def test_it_is_asked_for_once_without_echo(fleet):
         except OSError:
             break
         if b"sudo's password on the hosts" in text and not typed:
-            time.sleep(0.5)  # until the echo is off
+            # It asks, and turns the echo off (tcgetattr(3), c_lflag).
+            while termios.tcgetattr(outer)[3] & termios.ECHO and time.monotonic() < deadline:
+                time.sleep(0.05)
             os.write(outer, f"{PASSWORD}\n".encode())
             typed = True
     os.close(outer)

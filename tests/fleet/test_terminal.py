@@ -346,7 +346,7 @@ cp /usr/bin/perl "$name"
 setsid "$name" -MIO::Socket::INET -e '
   $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 1, ReuseAddr => 1) or die; sleep 600
 ' </dev/null >/dev/null 2>&1 &
-sleep 1"""
+until ss -Hltn 'sport = :5000' | grep -q .; do sleep 0.1; done"""
 
 
 def test_with_json_at_a_terminal_nothing_stands_beside_the_document_but_errors(fleet, terminal):

@@ -197,9 +197,24 @@ class Stand:
 
     def reload(self):
         self.write()
-        self.processes["nginx"].send_signal(signal.SIGHUP)
+        self.hang_up()
         self.wait()
-        time.sleep(0.3)  # for so long old workers may take connections
+
+    def hang_up(self):
+        """Nginx takes up its files; none of its workers of before takes connections any more."""
+        before = self.workers()
+        self.processes["nginx"].send_signal(signal.SIGHUP)
+        for _ in range(1200):
+            if not before & self.workers():
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.log("nginx"))
+
+    def workers(self):
+        """The workers that take connections: the others say that they are shutting down."""
+        asked = ["pgrep", "-P", str(self.processes["nginx"].pid), "-f", "worker process$"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        return {*done.stdout.split()}
 
     def wait(self):
         """Until the gateway works, with the files as they are now."""

@@ -212,9 +212,9 @@ def test_guesses_are_slowed(stands):
 def test_no_time_tells_who_is_a_user(stands, how):
     """The password of a user is compared, which takes its time; that of nobody is not."""
     stand = stands(source="env", passwords={f"user{number}": "secret" for number in range(5)})
-    taken = dict.fromkeys(("user", "nobody"), 0.0)
+    taken = {"user": [], "nobody": []}
     for number in range(5):
-        for name in taken:
+        for name in ("user", "nobody"):
             time.sleep(0.15)  # or all would wait, as who guesses too often
             began = time.monotonic()
             who = f"{name}{number}"
@@ -225,8 +225,9 @@ def test_no_time_tells_who_is_a_user(stands, how):
                 path = "/auth/token" if how == "GET" else "/v2/team-a/app/tags/list"
                 answer = stand.ask("GET", path, user=who, password="wrong")
             assert answer.status == 401
-            taken[name] += time.monotonic() - began
-    assert taken["user"] < 2 * taken["nobody"]
+            taken[name].append(time.monotonic() - began)
+    # The least of each: what a busy machine adds differs.
+    assert min(taken["user"]) < 2 * min(taken["nobody"])
 
 
 WRONG = f"Authorization: Basic {base64.b64encode(b'bob:wrong').decode()}\r\n"
@@ -264,21 +265,35 @@ def test_what_is_refused_is_not_read(stand, what, chunked):
     assert refusal(stand, head, chunked=chunked, tls=what != "plain") == status
 
 
+def begin_one(stand, opened, text, patience=20):
+    """A connection of its own, on which this much of a request is sent."""
+    plain = socket.create_connection(("localhost", stand.port), timeout=20)
+    one = opened.enter_context(stand.trust().wrap_socket(plain, server_hostname="localhost"))
+    one.sendall(text)
+    one.settimeout(patience)
+    return one
+
+
 @pytest.mark.parametrize("length", ["Content-Length: 4000000", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("method", ["PUT", "GET"])
 def test_manifests_that_are_begun_and_not_ended_fill_nothing(own, method, length):
     """Anybody may begin one: it is kept until all of it is there. Others push meanwhile."""
     who = "Authorization: Bearer x\r\n" if method == "PUT" else ""
     head = f"{method} /v2/open/app/manifests/1 HTTP/1.1\r\nHost: localhost:{own.port}\r\n{who}"
+    text = f"{head}{length}\r\n\r\n200000\r\nbegun".encode()
     with ExitStack() as begun:
-        for number in range(17):
-            plain = socket.create_connection(("localhost", own.port), timeout=20)
-            last = begun.enter_context(own.trust().wrap_socket(plain, server_hostname="localhost"))
-            last.sendall(f"{head}{length}\r\n\r\n200000\r\nbegun".encode())
-            if number == 15:
-                time.sleep(0.5)  # all of them are there
-        answer = http.client.HTTPResponse(last)
-        answer.begin()
+        for _ in range(16):
+            begin_one(own, begun, text)
+        # Until all of them are there, one more is none too many: it goes, and another one comes.
+        for patience in (0.5, 1, 2, 4, 8, 16):
+            with ExitStack() as more:
+                answer = http.client.HTTPResponse(begin_one(own, more, text, patience))
+                with suppress(TimeoutError):
+                    answer.begin()
+                    more.pop_all()
+                    break
+        else:
+            pytest.fail("no answer")
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         assert "too many large manifests" in answer.read().decode()
         assert own.push("open/app", tag="small", user="alice").status == 201
