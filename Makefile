@@ -43,9 +43,9 @@ test: packages .venv/complete $(REGISTRY) $(NGINX) ## Everything: lint, unit tes
 	$(SUDO) env REGFLEET_REGISTRY_BINARY=$(REGISTRY) REGFLEET_NGINX=$(NGINX) $(PYTEST) $(SPREAD) \
 		--durations=40 --durations-min=10 tests && exit $$linted
 
-soak: packages .venv/complete $(REGISTRY) $(NGINX) ## At length: a controller killed 100 times, each boundary on each engine, each change of runtime
+soak: packages .venv/complete $(REGISTRY) $(NGINX) ## At length: a controller killed 100 times, each boundary on each engine, each runtime in each place
 	@$(SUDO) env REGFLEET_SOAK=$${REGFLEET_SOAK:-100} REGFLEET_REGISTRY_BINARY=$(REGISTRY) \
-		REGFLEET_NGINX=$(NGINX) $(PYTEST) $(SPREAD) tests/faults tests/fleet
+		REGFLEET_NGINX=$(NGINX) $(PYTEST) $(SPREAD) tests/faults tests/fleet tests/bench
 
 bench: packages .venv/complete ## How long it takes, beside xargs ssh, pyinfra and Ansible (an hour)
 	@$(SUDO) $(BIN)/python tests/bench/bench.py --build $(BUILD)

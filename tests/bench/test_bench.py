@@ -68,6 +68,7 @@ def test_kept_connections_do_the_same_work(hosts, counted):
     assert sessions == {"reg1": 1, "c02": 1}
 
 
+@pytest.mark.soak
 def test_everybody_does_the_same_work_on_sites(hosts):
     """Each host with a registry of its own: the full hosts that a run with nothing to do sees."""
     hosts.reset()

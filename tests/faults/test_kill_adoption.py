@@ -1,6 +1,6 @@
 """A registry made by hand is adopted, and taken out again: killed at boundaries of both.
 
-Half of the steps, all boundaries in the soak.
+A third of the steps, all boundaries in the soak.
 """
 
 import pytest
@@ -60,7 +60,7 @@ def test_a_kill_leaves_the_old_registry_or_the_new(host, twin, write_fleet, tall
     assert ended.result == "changed", ended
     assert {step for _, step in boundaries} >= {"stand-aside", "images", "images-copied"}
     assert serving(host) == NEW
-    killed = chosen(boundaries, thin=2)
+    killed = chosen(boundaries, thin=3)
     for number, step in killed:
         where = f"killed at {number}, {step} of adoption"
         if serving(host) == NEW:
@@ -77,7 +77,7 @@ def test_a_kill_leaves_the_old_registry_or_the_new(host, twin, write_fleet, tall
     assert ended.result == "changed", ended
     assert "return" in {step for _, step in boundaries}
     assert serving(host) == OLD
-    killed = chosen(boundaries, thin=2)
+    killed = chosen(boundaries, thin=3)
     for number, step in killed:
         where = f"killed at {number}, {step} of destroy"
         host.run("rm -rf /srv/registry")

@@ -81,7 +81,7 @@ class Scenario:
 
     def mine(self, boundaries):
         """The boundaries of this host, whose engine is one of two."""
-        return chosen(boundaries, CLIENTS.index(self.name), len(CLIENTS), thin=2)
+        return chosen(boundaries, CLIENTS.index(self.name), len(CLIENTS), thin=3)
 
     def whole(self, where):
         """daemon.json is never absent or half-written, and the engine answers."""
@@ -243,7 +243,7 @@ def test_a_registry_survives_a_kill_at_every_boundary_of_its_replacement(
     assert _serves(host, "false")
     survived = 0
     # There and back again: each replacement begins where the one before has ended.
-    killed = chosen(boundaries)
+    killed = chosen(boundaries, thin=2)
     for (number, step), delete in zip(killed, itertools.cycle(["true", "false"]), strict=False):
         where = f"killed at {number}, {step}"
         assert drivers[delete].touch_with("reg2", kill_at(number)).cut, where

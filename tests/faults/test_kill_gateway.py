@@ -1,6 +1,6 @@
 """A registry is killed on its way behind a gateway, on its way back, and while roles are taken up.
 
-A boundary of every sixth name, all of them in the soak. No boundary is named here.
+A boundary of every twelfth name, all of them in the soak. No boundary is named here.
 """
 
 import pytest
@@ -109,7 +109,7 @@ def with_an_image(host, driver, seeds):
 def chosen(boundaries):
     """The last boundary of a name: before it as much as may be has happened."""
     last = list({step: (number, step) for number, step in boundaries}.values())
-    return boundaries if SOAK else last[1::6]
+    return boundaries if SOAK else last[1::12]
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -1,6 +1,6 @@
 """Registries under OpenRC, killed at boundaries: they come, are replaced, and go.
 
-A third of the steps, all boundaries in the soak.
+A sixth of the steps, all boundaries in the soak.
 """
 
 import itertools
@@ -22,7 +22,7 @@ runtime = "{runtime}"
 delete = {delete}
 tls = {{ source = "none" }}
 """
-THIN = 3
+THIN = 6
 LEFT = (
     "ls -d /etc/regfleet /var/lib/regfleet /etc/init.d/*regfleet* /run/regfleet-*"
     " /etc/runlevels/*/*regfleet-* /run/openrc/started/regfleet-* 2>/dev/null;"

@@ -1,6 +1,6 @@
 """The touch of an account's own Docker is killed at its boundaries; the next run mends all.
 
-`make test` takes the steps that are its own; the soak takes every boundary.
+`make test` takes every second of the steps that are its own; the soak takes every boundary.
 """
 
 import json
@@ -64,7 +64,7 @@ def live(host):
 
 
 def own_steps(boundaries):
-    return [each for each in chosen(boundaries) if SOAK or each[1] in OURS]
+    return [each for each in chosen(boundaries) if SOAK or each[1] in OURS][:: 1 if SOAK else 2]
 
 
 def as_before(driver, before, where):

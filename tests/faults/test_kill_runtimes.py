@@ -1,6 +1,6 @@
 """Registries without Docker: killed at boundaries of their replacement, change and removal.
 
-A third of the steps, all boundaries in the soak: most are those of test_kill_everywhere.py.
+A sixth of the steps, all boundaries in the soak: most are those of test_kill_everywhere.py.
 """
 
 import itertools
@@ -23,6 +23,7 @@ delete = {delete}
 tls = {{ source = "none" }}
 """
 RUNTIMES = ("podman", "package")  # they share the boundaries of what both do
+BOTH = ["podman", pytest.param("package", marks=pytest.mark.soak)]
 THIN = 3
 ARCHIVE = 'image_archive = "$registry_tar"'
 LEFT = (
@@ -69,7 +70,14 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("ways", WAYS)
+@pytest.mark.parametrize(
+    "ways",
+    [
+        "podman",
+        "package",
+        pytest.param("podman to package and back", marks=pytest.mark.soak),  # see OpenRC's
+    ],
+)
 def test_it_is_killed_while_it_is_replaced(host, driver, tally, ways):
     drivers = {way: driver(*way) for way in WAYS[ways]}
     first, second = drivers.values()
@@ -78,7 +86,7 @@ def test_it_is_killed_while_it_is_replaced(host, driver, tally, ways):
     assert ended.result == "changed", ended
     assert {step for _, step in boundaries} >= {"stop", "stand-aside", "run", "finish", "tidy"}
     survived = 0
-    killed = chosen(boundaries, list(WAYS).index(ways), len(WAYS))
+    killed = chosen(boundaries, list(WAYS).index(ways), len(WAYS), thin=2)
     for (number, step), (way, each) in zip(killed, itertools.cycle(drivers.items()), strict=False):
         where = f"{way}: killed at {number}, {step}"
         ended = each.touch_with("reg1", kill_at(number))
@@ -94,7 +102,7 @@ def test_it_is_killed_while_it_is_replaced(host, driver, tally, ways):
     assert host.run(LEFT).stdout == ""
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", BOTH)
 def test_it_is_killed_while_it_comes(host, driver, tally, runtime):
     """What it left is completed, or taken out at once: the image that it brought goes, too."""
     fleet = driver(runtime)
@@ -114,7 +122,7 @@ def test_it_is_killed_while_it_comes(host, driver, tally, runtime):
     tally(f"first touch of a registry run as {runtime}, killed", len(killed), len(killed))
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", BOTH)
 def test_it_is_killed_while_it_is_taken_out(host, driver, tally, runtime):
     fleet = driver(runtime)
     fleet.apply("reg1")

@@ -30,7 +30,34 @@ def test_every_test_of_a_fault_proves_a_promise():
     assert there - NAMED == set()
 
 
-def test_every_promise_names_a_test():
+def _rows():
     lines = (ROOT / "docs/promises.md").read_text().splitlines()
-    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| promise")]
+    return [line for line in lines if line.startswith("| ") and not line.startswith("| promise")]
+
+
+def _in_the_soak(path, name):
+    """Whether its file or the function itself is marked; one parameter is not the whole test."""
+    body = ast.parse((ROOT / path).read_text()).body
+    marks = [ast.unparse(each.value) for each in body if _assigns(each, "pytestmark")]
+    for each in body:
+        if isinstance(each, ast.FunctionDef) and each.name == name:
+            marks += [mark for mark in map(ast.unparse, each.decorator_list) if "(" not in mark]
+    return any("mark.soak" in mark for mark in marks)
+
+
+def _assigns(node, name):
+    return isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+
+
+def test_what_is_proven_in_the_soak_alone_is_marked():
+    wrong = []
+    for row in _rows():
+        alone = [_in_the_soak(*each) for each in re.findall(r"`(tests/\S+\.py)::(\w+)`", row)]
+        if all(alone) != ("(soak) |" in row):
+            wrong.append(row)
+    assert wrong == []
+
+
+def test_every_promise_names_a_test():
+    rows = _rows()
     assert [row for row in rows if not re.search(r"\| `tests/\S+\.py::test_\w+` \|$", row)] == []

@@ -136,9 +136,14 @@ CASES = {
         ("does not answer /v2/", "PEM"),
     ),
 }
+# What dockerd refuses at its start, as it does others of these.
+REPEATED = ("log-opts-of-a-wrong-type", "downloads-that-are-no-number", "data-root-that-cannot-be")
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(each, marks=[pytest.mark.soak] if each in REPEATED else []) for each in CASES],
+)
 def test_what_is_refused_leaves_the_host_as_it_was(twin, apply, begun, tally, case):
     changes, words = CASES[case]
     code, hosts, said = apply(**changes)

@@ -61,7 +61,7 @@ def test_the_disk_fills_up_at_every_boundary(twin, client_only, tally):
             boundaries, _ = client_only.boundaries(name)
             client_only.destroy(name)
             survived = 0
-            filled = chosen(boundaries)
+            filled = chosen(boundaries, list(FILLS).index(name), len(FILLS))
             for number, step in filled:
                 where = f"{name}: {place} full at {number}, {step}"
                 fill = f"dd if=/dev/zero of={place}/fill bs=1k count=999 2>/dev/null"
@@ -149,7 +149,11 @@ def test_daemon_json_is_immutable(twin, client_only, tally):
         tally("immutable daemon.json", 1, 1)
 
 
-@pytest.mark.parametrize("hours", [1, -1], ids=["hosts an hour slow", "hosts an hour fast"])
+@pytest.mark.parametrize(
+    "hours",
+    [1, pytest.param(-1, marks=pytest.mark.soak)],
+    ids=["hosts an hour slow", "hosts an hour fast"],
+)
 def test_clocks_are_an_hour_off(twin, write_fleet, tally, hours):
     # The hosts share this machine's clock: it is the controller's that is off, and what it signs.
     now = datetime.now(timezone.utc) + timedelta(hours=hours)

@@ -157,9 +157,13 @@ FORMS = {
         "/var/lib/docker/volumes/images/_data",
     ),
 }
+FEW = ("a bind mount", "a mounted configuration", "a named volume")
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [*FEW, *(pytest.param(each, marks=pytest.mark.soak) for each in FORMS if each not in FEW)],
+)
 def test_it_is_adopted_with_its_images_where_they_are(twin, reg1, write_fleet, run, form):
     arguments, where = FORMS[form]
     reg1.run("mkdir -p /etc/old && cat >/etc/old/config.yml", CONFIG)
@@ -287,7 +291,7 @@ PACKAGED = {
 }
 
 
-@pytest.mark.parametrize("runtime", PACKAGED)
+@pytest.mark.parametrize("runtime", ["package", pytest.param("container", marks=pytest.mark.soak)])
 def test_the_distributions_service_is_adopted(twin, packaged, write_fleet, run, runtime):
     keys, kept = PACKAGED[runtime]
     state = "systemctl is-enabled docker-registry; systemctl is-active docker-registry"

@@ -27,7 +27,9 @@ def twin(boot_for_module):
     return boot_for_module(HostSpec("reg1", "trixie", "bare", aliases=("registry.test",)))
 
 
-@pytest.mark.parametrize(("runtime", "more"), [("podman", ARCHIVE), ("package", "")])
+@pytest.mark.parametrize(
+    ("runtime", "more"), [pytest.param("podman", ARCHIVE, marks=pytest.mark.soak), ("package", "")]
+)
 def test_images_come_back(twin, write_fleet, regfleet, runtime, more):
     host = twin.hosts["reg1"]
     fleet = write_fleet(twin, BODY.replace("RUNTIME", runtime) + more)

@@ -1,4 +1,5 @@
-"""Pull-through caches that reach their upstream by an HTTP proxy alone, with each runtime.
+"""Pull-through caches that reach their upstream by an HTTP proxy alone, with each runtime (Compose
+and a unit of the package's in the soak).
 
 `outside.test` is a registry that only the host `px` can name, where the proxies are: a cache that
 has an image of it has asked one of them.
@@ -11,6 +12,7 @@ import pytest
 import stranger
 import tinyproxy
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -52,6 +54,8 @@ CACHES = {  # its host, its port, its runtime
     "script": ("script", 5005, "package"),
     "plain": ("bare", 5006, "podman"),
 }
+if not SOAK:
+    del CACHES["compose"], CACHES["package"]
 
 
 @pytest.fixture(scope="module")

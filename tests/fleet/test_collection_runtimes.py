@@ -120,6 +120,7 @@ def test_without_docker(collected, bare, runtime):
     collected(bare, runtime, more, push_over_plain_http)
 
 
+@pytest.mark.soak
 def test_by_compose(collected, docker):
     collected(docker, "compose", PLAIN + ARCHIVE, push_over_plain_http)
 
@@ -141,7 +142,7 @@ def push_by_docker(host):
     return check
 
 
-@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("known", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_with_users_over_tls(collected, docker, known):
     passwords = {} if known else {"CI_PASSWORD": ""}
     collected(docker, "container", USERS + ARCHIVE, push_by_docker, **passwords)

@@ -441,6 +441,14 @@ IN_FORCE = {
 }
 
 
+# Systemd of both ages in turn; the soak has all of both.
+SOME_IN_FORCE = [
+    pytest.param(name, form, marks=[] if (at + age) % 2 else [pytest.mark.soak])
+    for age, name in enumerate(CLIENTS)
+    for at, form in enumerate(IN_FORCE)
+]
+
+
 def bare(host):
     """No flags but the package's own."""
     host.read(
@@ -458,8 +466,7 @@ def look(host):
 class TestWhatSystemdSays:
     """It alone knows what its files come to; the dockerd that it starts shows that we read it."""
 
-    @pytest.mark.parametrize("form", IN_FORCE)
-    @pytest.mark.parametrize("name", CLIENTS)
+    @pytest.mark.parametrize(("name", "form"), SOME_IN_FORCE)
     def test_flags_are_known_before_dockerd_has_them(self, twin, name, form):
         host = twin.hosts[name]
         bare(host)

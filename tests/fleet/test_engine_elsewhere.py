@@ -225,6 +225,7 @@ def test_containerd_of_a_tar_is_not_installed_again(twin, write_fleet, regfleet)
     assert not [each for each in found["static"] if each.startswith("package")]
 
 
+@pytest.mark.soak
 def test_users_of_containers_may_be_remapped(twin, fleet, state, regfleet):
     static = twin.hosts["static"]
     done = regfleet("destroy", fleet, "--yes", "--state-dir", state)

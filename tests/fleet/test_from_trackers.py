@@ -50,6 +50,22 @@ REFUSED = {
     "a text for a list": '{"insecure-registries": "10.0.0.1:5000"}',
     "moby 34476, a mirror without a scheme": '{"registry-mirrors": ["example.com:5000"]}',
 }
+# Those on which the engine does not come up, or has the same to do as with another one.
+REPEATED = (
+    "a scheme before the address",
+    "one mirror twice",
+    "moby 43051, a blank before the name",
+    "capitals, which Docker takes for a key that it has not",
+    "moby 34476, a mirror without a scheme",
+)
+
+
+def some(texts):
+    """All of them; those that repeat another are in the soak alone."""
+    return [
+        pytest.param(text, id=name, marks=[pytest.mark.soak] if name in REPEATED else [])
+        for name, text in texts.items()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +97,7 @@ def live(host):
     return insecure, {each.rstrip("/") for each in config["Mirrors"] or ()}
 
 
-@pytest.mark.parametrize("text", EDITED.values(), ids=EDITED)
+@pytest.mark.parametrize("text", some(EDITED))
 def test_what_is_edited(twin, run, text):
     put(twin, text)
     for host in twin.hosts.values():
@@ -116,7 +132,7 @@ def test_an_empty_file_with_which_dockerd_would_not_start_again(twin, run):
         assert host.run(f"cat {FILE}").stdout == ""  # as it was
 
 
-@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize("text", some(REFUSED))
 def test_what_is_refused(twin, run, text):
     put(twin, text)
     done = run("apply", "--yes", "--no-smoke")

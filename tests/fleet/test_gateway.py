@@ -395,6 +395,7 @@ def test_nginx_that_is_killed_comes_back(twin, docker):
     docker("bob", "pull APP/team-a/app:1")
 
 
+@pytest.mark.soak
 def test_compose_runs_the_three(twin, run, docker, proven):
     host = twin.hosts["reg1"]
     if host.run("apt-get -qq update && apt-get -qq -s install docker-compose").returncode:

@@ -191,6 +191,7 @@ def test_what_is_wrong_is_told(twin, run):
     }
 
 
+@pytest.mark.soak
 def test_a_registry_that_wants_tokens_of_its_own_is_told_and_the_other_stays(twin, run):
     old = twin.hosts["old"]
     token = (

@@ -234,6 +234,7 @@ gateway.image_archive = "$nginx_tar"
 """
 
 
+@pytest.mark.soak
 def test_packages_pass_on_the_clients_of_another_registry_by_name(twin, run, ask):
     """The distribution's nginx needs its module stream for that, which is a package of its own."""
     host = twin.hosts["reg1"]
@@ -251,6 +252,7 @@ def test_packages_pass_on_the_clients_of_another_registry_by_name(twin, run, ask
     assert ask("GET", "/v2/_catalog", "root")[0] == 200
 
 
+@pytest.mark.soak
 def test_packages_leave_nothing_and_podman_takes_over_again(twin, run, ask, sites):
     host = twin.hosts["reg1"]
     before = sites()

@@ -269,6 +269,7 @@ VAGRANT_INVENTORY = "test_the_output_of_ssh_config_makes_the_same_inventory"
 VAGRANT_PYINFRA = "test_pyinfra_alone_finds_nothing_to_do_either"
 EXCEPT: dict[str, Page] = {
     "add-many-clients": Page(
+        slow="tests/fleet/test_spine.py::test_a_host_that_left_the_file_is_told_and_taken_out",
         instead={
             "ssh-keyscan build{001..100}.example.com reg1.example.com > known_hosts": (
                 "ssh-keyscan {build} {spare} {reg} > known_hosts"
@@ -280,6 +281,7 @@ EXCEPT: dict[str, Page] = {
         },
     ),
     "adopt": Page(
+        slow="tests/fleet/test_adopt.py::test_the_example_is_adopted_with_its_images_and_comes_back",
         before={PLAN: old_registry, IMPORT: both(as_new, old_registry)},
         codes={PLAN: 1},
         instead={
@@ -307,6 +309,7 @@ EXCEPT: dict[str, Page] = {
         },
     ),
     "clean-up": Page(
+        slow="tests/fleet/test_collection.py::test_what_no_tag_leads_to_goes_and_nothing_else",
         fleet=lambda text: text.replace("keep_last = 10", "keep_last = 1"),
         before={
             "regfleet delete fleet.toml main/team/app:1.0": pushed("team/app:1.0", "team/app:1.1"),
@@ -326,6 +329,9 @@ EXCEPT: dict[str, Page] = {
     ),
     "editor": Page(excused={"taplo lint fleet.toml": "needs a program that Debian has not"}),
     "hosts-from-elsewhere": Page(before={"regfleet validate fleet.toml": inventory}),
+    "http-proxy": Page(
+        slow="tests/fleet/test_proxy.py::test_every_engine_pulls_through_the_proxy",
+    ),
     "insecure-to-tls": Page(
         before={PLAN: both(apply, without(r'^tls = \{ source = "none" \}\n'))},
     ),
@@ -435,6 +441,7 @@ EXCEPT: dict[str, Page] = {
         ),
     ),
     "rotate-a-password": Page(
+        slow="tests/fleet/test_spine.py::test_a_changed_password_is_rotated_everywhere",
         before={
             "rm .regfleet/acme/passwords/main/ci": apply,
             f"{APPLY} (2)": without(r"^ci = .*\n"),
@@ -465,12 +472,13 @@ EXCEPT: dict[str, Page] = {
         before={"regfleet promote fleet.toml production web:1.2 --dry-run": staged},
     ),
     "uninstall": Page(
+        slow="tests/fleet/test_spine.py::test_destroy_leaves_what_was_there",
         before={
             "regfleet destroy fleet.toml": apply,
             "regfleet destroy fleet.toml --delete-data": apply,
             "regfleet destroy fleet.toml --limit build07.example.com": apply,
             f"{APPLY} --prune": both(apply, without(r', \{ name = "build07[^}]*\}')),
-        }
+        },
     ),
     "vagrant": Page(
         excused={

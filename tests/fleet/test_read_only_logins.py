@@ -177,7 +177,8 @@ def test_it_goes_alone_and_with_the_fleet(twin, fleet, write_fleet, regfleet, st
 
 
 @pytest.mark.parametrize(
-    "runtime", ["compose", pytest.param("podman", marks=pytest.mark.soak), "package"]
+    "runtime",
+    [*(pytest.param(each, marks=pytest.mark.soak) for each in ("compose", "podman")), "package"],
 )
 def test_every_runtime(request, write_fleet, regfleet, state, runtime):
     twin = request.getfixturevalue("twin" if runtime == "compose" else "bare")

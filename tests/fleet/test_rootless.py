@@ -295,6 +295,7 @@ def test_started_by_hand_it_is_reloaded_and_never_restarted(run, own):
     assert told(own, MIRRORS) == "[]"
 
 
+@pytest.mark.soak
 def test_a_new_one_has_containerds_store_and_a_proxy(run, twin, proven):
     """hosts.toml beside the CA, whose path is relative to it; `proxies` in daemon.json."""
     new = twin.hosts["new"]

@@ -163,6 +163,7 @@ def test_the_runtime_changes_there_and_back_and_keeps_images(twin, run, proven):
         assert "nothing to do" in run("apply", runtime, "--yes").stdout
 
 
+@pytest.mark.soak
 def test_one_that_does_not_answer_gives_way_to_the_one_before(twin, run):
     assert run("apply", "podman", "--yes", "--no-smoke").returncode == 0
     host = twin.hosts["old"]
@@ -193,6 +194,7 @@ def test_destroy_leaves_nothing_but_images(twin, run, runtime):
     assert "repositories" in twin.hosts["new"].read("ls '/srv/new images/docker/registry/v2'")
 
 
+@pytest.mark.soak
 def test_data_goes_when_it_is_asked_for(twin, run):
     assert run("apply", "podman", "--yes", "--no-smoke").returncode == 0
     done = run("destroy", "podman", "--yes", "--delete-data")

@@ -43,7 +43,7 @@ ENABLED = {
     "sysv": "ls /etc/rc2.d/ | grep -c '^S.*regfleet-main'",
     "openrc": "ls /etc/runlevels/default | grep -c '^regfleet-main$'",
 }
-RUNTIMES = ("package", "podman")
+UNDER_OPENRC = [pytest.param("package", marks=pytest.mark.soak), "podman"]
 # Each service manager and each runtime once; the soak has the other two.
 WAYS = [
     ("sysv", "package"),
@@ -140,7 +140,7 @@ def test_a_change_is_rolled_back(twin, run, name, runtime):
     assert host.read(ENABLED[name]) == "1"
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", UNDER_OPENRC)
 def test_openrc_starts_one_again_that_died(twin, run, runtime):
     host = twin.hosts["openrc"]
     assert run("apply", "openrc", runtime, "--yes", "--no-smoke").returncode == 0
@@ -151,7 +151,7 @@ def test_openrc_starts_one_again_that_died(twin, run, runtime):
     assert "nothing to do" in run("apply", "openrc", runtime, "--yes", "--no-smoke").stdout
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", UNDER_OPENRC)
 def test_one_that_openrc_does_not_know_of_any_more_is_replaced_and_removed(twin, run, runtime):
     host = twin.hosts["openrc"]
     assert run("apply", "openrc", runtime, "--yes", "--no-smoke").returncode == 0
@@ -166,7 +166,7 @@ def test_one_that_openrc_does_not_know_of_any_more_is_replaced_and_removed(twin,
     assert host.run(LEFT).stdout == ""
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", UNDER_OPENRC)
 def test_one_that_openrc_holds_for_started_is_started(twin, run, runtime):
     host = twin.hosts["openrc"]
     assert run("apply", "openrc", runtime, "--yes", "--no-smoke").returncode == 0
@@ -180,7 +180,7 @@ def test_one_that_openrc_holds_for_started_is_started(twin, run, runtime):
     serving(host)
 
 
-@pytest.mark.parametrize("name", ENABLED)
+@pytest.mark.parametrize("name", ["openrc", pytest.param("sysv", marks=pytest.mark.soak)])
 def test_the_runtime_changes_there_and_back(twin, run, name):
     host = twin.hosts[name]
     for runtime in ("podman", "package", "podman"):
@@ -192,7 +192,7 @@ def test_the_runtime_changes_there_and_back(twin, run, name):
     assert host.run(LEFT).stdout == ""
 
 
-@pytest.mark.parametrize("name", ENABLED)
+@pytest.mark.parametrize("name", ["openrc", pytest.param("sysv", marks=pytest.mark.soak)])
 def test_packages_run_a_gateway_there(twin, run, states, proven, name):
     """The password check and nginx are found, taken up, started again and removed as the others."""
     host = twin.hosts[name]

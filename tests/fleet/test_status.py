@@ -323,7 +323,7 @@ class TestDrift:
     @pytest.mark.parametrize(
         ("break_it", "resource"),
         [
-            pytest.param(f"rm {CA}", f"file {CA}", id="deleted"),
+            pytest.param(f"rm {CA}", f"file {CA}", id="deleted", marks=pytest.mark.soak),
             pytest.param(f"chmod 0600 {CA}", f"file {CA}", id="mode"),
             pytest.param("docker logout registry.test:5000", f"login {LOGIN}", id="login"),
         ],

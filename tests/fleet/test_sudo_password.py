@@ -303,7 +303,7 @@ def test_doas_where_there_is_no_sudo(doas, one_by_doas):
     assert "doas does not work" in one_by_doas(**{VARIABLE: PASSWORD})
 
 
-@pytest.mark.parametrize("shell", ["bash", "fish"])
+@pytest.mark.parametrize("shell", ["bash", pytest.param("fish", marks=pytest.mark.soak)])
 def test_doas_that_asks_for_a_password(twin, doas, one_by_doas, shell):
     host = twin.hosts["four"]
     host.read(

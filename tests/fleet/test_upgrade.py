@@ -179,6 +179,7 @@ def test_one_restart_of_each_registry_is_to_do_behind_an_earlier_version(
     assert everything(twin) == before
 
 
+@pytest.mark.soak
 def test_the_cache_in_memory_goes_by_one_restart(twin, write_fleet, now, earlier):
     fleet = write_fleet(twin, FLEET)
     as_before(earlier(WITH_CACHE), "apply", fleet, "--yes")

@@ -1,4 +1,5 @@
-"""Pull-through caches that log in to their upstream: every runtime, and registries 2 and 3.
+"""Pull-through caches that log in to their upstream: every runtime (Compose and the package in the
+soak), and registries 2 and 3.
 
 A registry of version 2 logs in only where a token server gives tokens. The upstream of these is a
 real registry with `auth.token`, by a CA of its own, and a token server that checks a password.
@@ -22,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 import registry_3
 from regfleet.rehearse.twin import HostSpec
+from workers import SOAK
 
 pytestmark = pytest.mark.long
 
@@ -56,6 +58,8 @@ CACHES = {
     "podman": ("bare", 5003),
     "package": ("bare", 5004),
 }
+if not SOAK:
+    del CACHES["compose"], CACHES["package"]
 REGISTRY = """
 version: 0.1
 storage: {filesystem: {rootdirectory: /var/lib/registry}}
