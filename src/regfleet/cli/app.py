@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +14,7 @@ import click
 
 from regfleet import __version__
 from regfleet.cli import options
-from regfleet.terminal.streams import FaultStream
+from regfleet.terminal.streams import FaultStream, end_interrupts, interrupts_later
 
 CONNECTING = {"backup", "collection", "deletion", "doctor", "history", "importing", "inspect"}
 CONNECTING |= {"promote", "pruning", "rehearse", "replicate", "rotate", "runs", "up"}
@@ -485,6 +485,15 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
     # of a run with nothing to do (gc, `freeze`; docs/speed.md).
     gc.disable()
     _take_sudo_password(asked=bool(given.pop("ask_sudo_password", False)))
+    with interrupts_later():
+        command = _load(module, function, given)
+    code = command(**given)
+    end_interrupts()
+    sys.exit(code)
+
+
+def _load(module: str, function: str, given: Mapping[str, Any]) -> Callable[..., int]:
+    """Import a command, and meanwhile begin what takes other machines' time."""
     fleet: object = None
     dialled: Sequence[str] = ()
     if "limit" in given and module in DIALLING:
@@ -504,10 +513,10 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
         import_module(name)
     if fleet and function == "apply":
         import_module("regfleet.report.html").prepare()
-    command = getattr(import_module(f"regfleet.cli.{module}"), function)
+    command: Callable[..., int] = getattr(import_module(f"regfleet.cli.{module}"), function)
     gc.freeze()
     gc.enable()
-    sys.exit(command(**given))
+    return command
 
 
 def _begin_run(function: str, fleet: object, given: Mapping[str, Any]) -> None:

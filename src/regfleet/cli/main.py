@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,12 +19,13 @@ def main() -> None:
     """Run the command line and exit; only defects of regfleet show a traceback."""
     streams.guard()
     try:
-        code = _run(sys.argv[1:])
-        streams.end_interrupts()
-        sys.exit(code)
+        sys.exit(_run(sys.argv[1:]))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output is gone
         sys.exit(EXIT_FAILED)
+    finally:
+        # Not `end_interrupts`: Python takes handlers that are functions away before its own end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -36,7 +38,7 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as usage:
         _show_usage(usage, as_json=as_json)
         return usage.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):  # the second: in click, before or behind a command
         interrupted = InterruptedCommandError("interrupted before anything was changed")
         _show(interrupted, as_json=as_json)
         return interrupted.exit_code

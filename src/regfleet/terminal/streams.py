@@ -141,6 +141,30 @@ def die_of_interrupt(document: str) -> None:
 
 
 @contextmanager
+def interrupts_later() -> Iterator[None]:
+    """Let Ctrl-C wait while modules are imported; a second one does not.
+
+    Raised there it would be lost in a callback of Python's own, or leave a module half imported.
+    """
+    before, waiting = signal.getsignal(signal.SIGINT), False
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        nonlocal waiting
+        if waiting:
+            signal.default_int_handler(number, frame)
+        waiting = True
+
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def ended_first(what: str) -> Iterator[None]:
     """Let Ctrl-C wait for what takes moments and is not to be cut in two; a second one does not.
 
@@ -184,7 +208,7 @@ def guard() -> None:
     And let Ctrl-C do nothing once the result is known (`end_interrupts`).
     """
     sys.excepthook = _print_traceback
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupted)
 
 

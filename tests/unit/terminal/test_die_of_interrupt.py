@@ -3,6 +3,7 @@
 Once the result of any command is known, Ctrl-C does nothing: the exit code is that of the result.
 """
 
+import json
 import os
 import pty
 import signal
@@ -55,6 +56,13 @@ def ended(script, *words):
 
 
 ME = "import os, signal, sys; me = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+FLEET = """
+version = 1
+name = "acme"
+[registry.main]
+hosts = ["127.0.0.9"]
+endpoint = "registry.example.com:5000"
+"""
 RESULT = '{"ok": true}'
 
 
@@ -103,3 +111,32 @@ with streams.ended_first("the tag is being set"):
     found, out, errors = ended(script)
     assert (found, out) == (code, "" if code else "it is set\n")
     assert errors == "interrupted: the tag is being set; again to leave it half done\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "early"),
+    [
+        ("click", True),
+        ("regfleet.cli.app", True),
+        ("rich.console", False),
+        ("regfleet.cli.runs", False),
+    ],
+)
+def test_an_import_that_is_interrupted_prints_no_traceback(tmp_path, module, early):
+    script = f"""{ME}
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            me()
+sys.meta_path.insert(0, Finder())
+from regfleet.__main__ import main
+main()
+"""
+    file = tmp_path / "fleet.toml"
+    file.write_text(FLEET)
+    code, out, errors = ended(script, "plan", str(file), "--json")
+    if early:
+        assert (code, out, errors) == (-signal.SIGINT, "", "")
+    else:
+        assert (code, json.loads(out)["error"]["kind"]) == (1, "interrupted")
+        assert errors.strip() == "error: interrupted before anything was changed"
