@@ -16,7 +16,8 @@ class Contents:
         size: bytes of the blobs of the `weighed` tags, each blob once.
         weighed: the number of tags whose manifests were read for `size`.
         partial: whether the registry holds more than was counted or weighed.
-        broken: the number of missing manifests: of tags, and of images that an index lists.
+        broken: the number of manifests that are missing, or that the registry cannot read: of
+            tags, and of images that an index lists.
     """
 
     repositories: int
@@ -33,6 +34,7 @@ class Tag:
     """A tag and the image, or index of several, that it points to.
 
     Attributes:
+        digest: empty where the registry cannot read what the tag points to.
         size: bytes of its blobs, each once; for an index, of all platforms.
         platforms: `linux/amd64`, ...
         created: the newest time in its images' configurations (RFC 3339); None when none has one.

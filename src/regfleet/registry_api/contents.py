@@ -83,14 +83,20 @@ def images(client: RegistryClient, repository: str) -> Iterator[Tag]:
     """Every tag of a repository with its image; none when the repository does not exist.
 
     The tags are in natural order, `1.9` before `1.10`; distribution 2 does not sort them. A tag
-    that is deleted in the meantime is left out.
+    that is deleted in the meantime is left out; one that the registry cannot read has no digest.
 
     Raises:
         RegistryError: as `RegistryClient.manifest`.
     """
     read: dict[str, Tag] = {}
     for name in sorted(client.tags(repository), key=_natural_key):
-        found = _read_manifest(client, repository, name)
+        try:
+            found = _read_manifest(client, repository, name)
+        except RegistryError as error:
+            if not error.broke:
+                raise
+            yield Tag(repository, name, "", "", 0, (), None)
+            continue
         if found is None:
             continue
         if found.digest not in read:
@@ -153,7 +159,12 @@ class _SizeCounter:
         self.left -= 1
         if self.left < 0:
             return
-        found = _read_manifest(self._client, repository, reference)
+        try:
+            found = _read_manifest(self._client, repository, reference)
+        except RegistryError as error:
+            if not error.broke:
+                raise
+            found = None
         if found is None:
             self.broken += 1
             return

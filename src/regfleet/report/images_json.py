@@ -41,9 +41,9 @@ def document(fleet: str, found: Sequence[RegistryImages]) -> str:
 def _tag(tag: Tag) -> Json:
     return {
         "tag": tag.name,
-        "digest": tag.digest,
-        "media_type": tag.media_type,
-        "bytes": tag.size,
+        "digest": tag.digest or None,
+        "media_type": tag.media_type or None,
+        "bytes": tag.size if tag.digest else None,
         "platforms": list(tag.platforms),
         "created": tag.created,
         "missing_manifests": tag.missing,

@@ -70,8 +70,8 @@ def _table(tags: Sequence[Tag], *, verbose: bool) -> Table:
         cells = (
             tag.repository,
             tag.name,
-            digest,
-            decimal(tag.size),
+            digest or "cannot be read",
+            decimal(tag.size) if digest else "-",
             platforms,
             _date_and_time(tag.created),
         )

@@ -93,6 +93,14 @@ def _read(
             found.repositories[name] = tags
     if repository and not found.repositories[repository]:
         raise _no_repository(registry, repository, client)
+    every_tag = (tag for tags in found.repositories.values() for tag in tags)
+    unread = [f"{registry.name}/{tag.repository}:{tag.name}" for tag in every_tag if not tag.digest]
+    if unread:
+        more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+        raise RegfleetError(
+            f"the registry cannot read {unread[0]}{more}",
+            f"push that tag again, or `regfleet delete FILE {unread[0]}` deletes it",
+        )
 
 
 def _catalog(client: RegistryClient, repository: str) -> Iterable[str]:

@@ -3,12 +3,17 @@
 import hashlib
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 import urllib3
+from making import registry as declared
 
+from regfleet.fleet.registries import Tls
 from regfleet.registry_api.contents import count, images
 from regfleet.registry_api.errors import RegistryError
+from regfleet.report import images_json
+from regfleet.run.images import of_registry
 
 OCI = "application/vnd.oci.image"
 CONFIG = f"{OCI}.config.v1+json"
@@ -217,6 +222,35 @@ def test_what_an_index_lists_and_is_gone_is_said(own):
         found = count(client)
     assert (tag.missing, tag.platforms) == (1, ("linux/arm64",))
     assert found.broken == 1
+
+
+def test_a_tag_that_the_registry_cannot_read_hides_no_other(own):
+    """An empty link, as a crash leaves it."""
+    registry, push = own
+    good, _ = push.image("a", "good", [], config())
+    push.image("a", "bad", [], config("arm64"))
+    push.image("b", "good", [], config())
+    tags = registry.storage / "docker/registry/v2/repositories/a/_manifests/tags"
+    (tags / "bad/current/link").write_text("")
+    main = declared(endpoint=registry.endpoint, tls=Tls("none"), hosts=())
+    listed = of_registry(main, "", SimpleNamespace(registries={"main": Anybody()}), None)
+    assert {
+        f"{name}:{tag.name}": tag.digest for name, its in listed.repositories.items() for tag in its
+    } == {"a:bad": "", "a:good": good["digest"], "b:good": good["digest"]}
+    assert listed.error == "the registry cannot read main/a:bad"
+    assert json.loads(images_json.document("test", [listed]))["ok"] is False
+    with registry.client() as client:
+        assert count(client).broken == 1
+
+
+class Anybody:
+    """What is known of a registry without users."""
+
+    def credentials(self):
+        return None
+
+    def trusted(self):
+        return None
 
 
 def test_a_repository_whose_tags_are_deleted_is_empty(own):
