@@ -124,7 +124,8 @@ def _delete_in(
             for name in dict.fromkeys(each.image.repository for each in deletions if each.attached):
                 its = [each for each in deletions if each.image.repository == name]
                 deletion.spare_signatures(client, name, its)
-            for each in deletions:
+            # Where version 2 cannot read a tag, it deletes no other tag of that repository.
+            for each in sorted(deletions, key=lambda each: not each.unreadable):
                 _delete_one(client, each, registry)
                 yield each
     except RegfleetError as error:

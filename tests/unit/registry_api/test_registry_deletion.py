@@ -429,6 +429,13 @@ def test_a_damaged_repository_is_in_no_others_way(running):
     found = run_deletion.plan(make_fleet([main]), images, asking)
     assert [each.unreadable for each in found.images] == [True, False]
     assert found.images[1].digest == digests["good"]
+    running.push("bad", "2", content=b'{"other": 1}')
+    fleet = make_fleet([main])
+    both = run_deletion.plan(fleet, [ImageName("main", "bad", tag) for tag in "21"], asking)
+    done = list(run_deletion.delete(fleet, both, asking))
+    assert [each.error for each in done] == ["", ""]
+    with running.client() as client:
+        assert not client.tags("bad")
 
 
 @pytest.mark.usefixtures("version_2")
