@@ -89,8 +89,17 @@ class HostReport:
             status = "unreachable"
         elif isinstance(error, InterruptedRunError):
             status = "skipped"
-        self.status = status
-        self.error, self.hint = error.message, error.hint
+        self.end(status, error.message, error.hint)
+
+    def end(self, status: Status, error: str, hint: str) -> None:
+        """Record a result; what failed earlier in this run is made good by no later work."""
+        if self.went_well:
+            self.status, self.error, self.hint = status, error, hint
+            return
+        if status == "unreachable" or self.status == "skipped":
+            self.status = status if status not in ("unchanged", "changed") else self.status
+        self.error = "; ".join(dict.fromkeys(filter(None, (self.error, error))))
+        self.hint = "; ".join(dict.fromkeys(filter(None, (self.hint, hint))))
 
 
 @dataclass(slots=True)

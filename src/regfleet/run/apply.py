@@ -210,12 +210,16 @@ class Runner:
         for phase in reversed(phases(self.fleet, list(ways))):
             self.do("going back on", {name: ways[name] for name in phase})
 
-    def do(self, doing: str, jobs: Mapping[str, Job[R]]) -> dict[str, R | None]:
+    def do(
+        self, doing: str, jobs: Mapping[str, Job[R]], *, changed: bool = False
+    ) -> dict[str, R | None]:
         """Run jobs on hosts in parallel; their outcomes go into the report.
 
         Args:
             doing: the stage's title before the number of hosts: `going back on`.
             jobs: by host.
+            changed: whether this run has changed these hosts: who is interrupted before its turn
+                stays changed.
 
         Returns:
             The value of each job that succeeded, by host.
@@ -234,7 +238,15 @@ class Runner:
             return _outcome_verdict(name, ended.outcome)
 
         with self.progress.during(_stage(doing, list(jobs))) as stage:
-            self._each(stage, one, list(jobs), state="changing", note=note, verdict=verdict)
+            self._each(
+                stage,
+                one,
+                list(jobs),
+                state="changing",
+                note=note,
+                verdict=verdict,
+                changed=changed,
+            )
         return values
 
     def look_again(self, names: Sequence[str]) -> None:
@@ -283,6 +295,7 @@ class Runner:
             state="smoke-testing",
             note=note,
             verdict=_checks_verdict,
+            changed=True,
         )
         # Imported here: it takes as long as looking at ten hosts.
         from regfleet.run.registries import Registries  # noqa: PLC0415
@@ -338,7 +351,7 @@ class Runner:
             return
         if self.proof:
             self.proof.begin(ways)
-        self.do("going back on", ways)
+        self.do("going back on", ways, changed=True)
         for name in ways:
             host = self.report.hosts[name]
             if host.went_well:
@@ -389,13 +402,15 @@ class Runner:
         state: State,
         note: Callable[[str, T], None],
         verdict: Callable[[str, T], Verdict],
+        changed: bool = False,
     ) -> None:
         """Do the work for each host and record its result or its error."""
         before = dict(stage.seconds)
         for name, result in self.session.each(stage.watched(work, state, verdict), names):
             host = self.report.hosts[name]
             host.seconds += stage.seconds[name] - before[name]
-            if isinstance(result, InterruptedRunError) and host.status == "changed":
+            interrupted = isinstance(result, InterruptedRunError)
+            if interrupted and changed and host.status == "changed":
                 host.untested = bool(subjects(self.fleet, name))
             elif isinstance(result, RegfleetError):
                 host.fail(result)
@@ -426,11 +441,7 @@ class Runner:
 
     def _record_outcome(self, name: str, outcome: Outcome) -> None:
         host = self.report.hosts[name]
-        if host.went_well:
-            host.status, host.error, host.hint = outcome.result, outcome.error, outcome.hint
-        else:  # an earlier job of this run failed there, which no later one makes good
-            host.error = "; ".join(dict.fromkeys(filter(None, (host.error, outcome.error))))
-            host.hint = "; ".join(dict.fromkeys(filter(None, (host.hint, outcome.hint))))
+        host.end(outcome.result, outcome.error, outcome.hint)
         host.notes = tuple(dict.fromkeys((*host.notes, *outcome.notes)))
         host.uncertain = host.uncertain or outcome.cut
 

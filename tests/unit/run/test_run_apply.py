@@ -342,3 +342,26 @@ def test_jobs_are_done_side_by_side_and_answer_by_host():
     assert statuses(made) == ["rolled-back", "rolled-back", "unreachable"]
     assert not made.report.ok
     assert watch.opened[:1] == ["counting on 3 hosts"]
+
+
+def test_who_is_interrupted_before_a_later_job_is_not_done():
+    class Working(Hosts):
+        def do(self, name, job):
+            if job == "bad":
+                raise HostError(name, "no space", "make room")
+            return Ended(Outcome("changed"), job)
+
+    hosts = Working(FLEET)
+    made, _ = runner(hosts)
+    made.do("backing up on", {"web1": "first", "web2": "bad"})
+    hosts.stopped = True
+    made.do("backing up on", {"web1": "second", "web2": "second"})
+    assert statuses(made) == ["skipped", "failed", "unchanged"]
+    assert made.report.hosts["web1"].error == "interrupted before its turn"
+    assert made.report.hosts["web2"].error == "no space; interrupted before its turn"
+    assert not made.report.ok
+    # What was changed, and is only to be proven or taken back, stays changed.
+    again, _ = runner(hosts)
+    again.report.hosts["web1"].status = "changed"
+    again.do("going back on", {"web1": "back"}, changed=True)
+    assert (statuses(again)[0], again.report.hosts["web1"].untested) == ("changed", True)
