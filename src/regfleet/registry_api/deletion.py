@@ -131,24 +131,48 @@ def delete(client: RegistryClient, deletion: Deletion) -> None:
     Raises:
         RegistryError: as `delete_tag`; or the tag moved to another image since the plan.
     """
-    repository, image = deletion.image.repository, deletion.image
+    repository, image, taken = deletion.image.repository, deletion.image, False
     if image.tag:
         found = (
             _digest_of(client, repository, image.tag)
             if deletion.unreadable
             else client.digest(repository, image.tag)
         )
-        if found is not None and found != deletion.digest:
+        taken = deletion.unreadable and _is_taken(client, repository, found)
+        if found is not None and found != deletion.digest and not taken:
+            what = "can be read again" if deletion.unreadable else "was pushed anew since the plan"
             raise RegistryError(
                 "protocol",
-                f"{image} was pushed anew since the plan: it is {found} now",
+                f"{image} {what}: it is {found} now",
                 "nothing was deleted; run the command again to see what it is",
             )
     # An interruption leaves signatures of an image that is gone, not an image without them.
     for tag in (*deletion.tags, *deletion.attached):
-        delete_tag(client, repository, tag, deletion.beside, unreadable=deletion.unreadable)
+        unreadable = deletion.unreadable and not taken
+        delete_tag(client, repository, tag, deletion.beside, unreadable=unreadable)
     if image.digest:
         client.delete(repository, image.digest)
+
+
+def take_place(client: RegistryClient, deletion: Deletion) -> None:
+    """Put an empty index over an unreadable tag, or delete it, where the registry deletes by name.
+
+    Version 2 reads all tags of a repository to delete one: of several that it cannot read none
+    could be the first.
+
+    Raises:
+        RegistryError: as `delete_tag`.
+    """
+    repository, tag = deletion.image.repository, deletion.image.tag
+    if _digest_of(client, repository, tag) != "" or client.untag(repository, tag) is not None:
+        return
+    client.delete(repository, _NOWHERE)  # as below
+    client.put_manifest(repository, tag, empty_index(""), _INDEX)
+
+
+def _is_taken(client: RegistryClient, repository: str, digest: str | None) -> bool:
+    found = client.raw_manifest(repository, digest) if digest else None
+    return found is not None and _unfinished(found[0]) is not None
 
 
 def delete_tag(
@@ -174,11 +198,12 @@ def delete_tag(
     deleted = client.untag(repository, tag)
     if deleted is not None:
         return deleted
-    for other in beside:  # it looks at all tags, to find those of a digest
+    if beside:  # it reads all tags, to find those of a digest
+        others = ", ".join(f"{repository}:{other}" for other in beside)
         raise RegistryError(
             "protocol",
-            f"the registry cannot read {repository}:{other}, and so deletes no other tag there",
-            f"delete {repository}:{other} first, or push it again",
+            f"the registry cannot read {others}, and so deletes no other tag there",
+            f"name {others} in the same command, or push that again",
         )
     before = None if unreadable else client.raw_manifest(repository, tag)
     if before is None and tag not in client.tags(repository):
@@ -293,8 +318,8 @@ def _plan_digest(
         each.fail(f"{image.registry} has no image {image.repository}@{image.digest}")
         return
     each.digest, each.unreadable = image.digest, found == ""
-    for tag in unreadable:
-        _may_be_part(each, tag, "which the registry cannot read")
+    if unreadable:
+        _may_be_part(each, next(iter(unreadable)), "which the registry cannot read")
         return
     each.tags = tuple(tag for tag, digest in digests.items() if digest == image.digest)
     for tag, digest in digests.items():

@@ -124,9 +124,15 @@ def _delete_in(
             for name in dict.fromkeys(each.image.repository for each in deletions if each.attached):
                 its = [each for each in deletions if each.image.repository == name]
                 deletion.spare_signatures(client, name, its)
-            # Where version 2 cannot read a tag, it deletes no other tag of that repository.
-            for each in sorted(deletions, key=lambda each: not each.unreadable):
-                _delete_one(client, each, registry)
+            for each in deletions:
+                if each.unreadable and each.image.tag:
+                    with _told(each, registry):
+                        deletion.take_place(client, each)
+            for each in deletions:
+                if each.status == "planned":
+                    with _told(each, registry):
+                        deletion.delete(client, each)
+                        each.status = "deleted"
                 yield each
     except RegfleetError as error:
         for each in deletions:
@@ -135,14 +141,14 @@ def _delete_in(
                 yield each
 
 
-def _delete_one(client: RegistryClient, each: Deletion, registry: Registry) -> None:
+@contextmanager
+def _told(each: Deletion, registry: Registry) -> Iterator[None]:
+    """An error of a deletion is its own: others go on."""
     try:
         with only_registry_errors(registry.endpoint):
-            deletion.delete(client, each)
+            yield
     except RegfleetError as error:
         each.fail(error.message, error.hint)
-    else:
-        each.status = "deleted"
 
 
 @contextmanager

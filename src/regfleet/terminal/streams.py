@@ -20,15 +20,17 @@ INDENT = "  | "  # before a log record's further lines, so that none looks like 
 
 
 class _Process:
-    """What this process has come to.
+    """The state of this process.
 
     Attributes:
         printed: it has printed its one document.
         ended: its result is known, so that Ctrl-C changes nothing any more.
+        pressed: Ctrl-C came since then.
     """
 
     printed = False
     ended = False
+    pressed = False
 
 
 def out(text: str) -> None:
@@ -109,12 +111,23 @@ def end_interrupts() -> None:
 
 
 def interrupts_ended() -> bool:
-    """Whether `end_interrupts` was called: handlers of SIGINT do nothing then."""
+    """Whether `end_interrupts` was called: handlers of SIGINT do nothing then.
+
+    At the second Ctrl-C the process ends: something hangs, such as who reads its output.
+    """
+    if _Process.ended and _Process.pressed:
+        _die(signal.SIGINT)
+    _Process.pressed = _Process.ended
     return _Process.ended
 
 
+def _die(number: int) -> None:
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
 def _interrupted(number: int, frame: FrameType | None) -> None:
-    if not _Process.ended:
+    if not interrupts_ended():
         signal.default_int_handler(number, frame)
 
 
@@ -127,14 +140,13 @@ def die_of_interrupt(document: str) -> None:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         del frame
-        if _Process.ended:
+        if interrupts_ended():
             return
         if document:
             os.write(1, f"{escape_json(document)}\n".encode())
         elif is_terminal() and os.environ.get("TERM") not in ("dumb", "unknown"):
             os.write(2, _SHOW_CURSOR)  # a panel has hidden it
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        _die(number)
 
     at_once = document or is_terminal()
     signal.signal(signal.SIGINT, interrupted if at_once else signal.SIG_DFL)
@@ -175,7 +187,7 @@ def ended_first(what: str) -> Iterator[None]:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         del number, frame
-        if _Process.ended:
+        if interrupts_ended():
             return
         say_at_once(f"interrupted: {what}; again to leave it half done")
         signal.signal(signal.SIGINT, before)
@@ -186,6 +198,8 @@ def ended_first(what: str) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        if _Process.ended:  # by what was done meanwhile: before may be Python's default
+            end_interrupts()
 
 
 class _CleanFormatter(logging.Formatter):
