@@ -1,9 +1,9 @@
 """Shell for hosts that waits for a state, where a while would be too short on a busy machine.
 
-Each gives up after a minute, and leaves it to the test to say what is missing.
+Each gives up after a few minutes at most, and leaves it to the test to say what is missing.
 """
 
-_WAIT = "for _ in $(seq 300); do %s && break; sleep 0.2; done"
+_WAIT = "end=$(($(date +%%s) + 120)); until %s || [ $(date +%%s) -ge $end ]; do sleep 0.2; done"
 
 
 def answers(*ports):
@@ -16,6 +16,11 @@ def answers(*ports):
         'printf "GET /v2/ HTTP/1.0\\r\\n\\r\\n" >&3 && read -r _ <&3\' 2>/dev/null'
     )
     return "; ".join(_WAIT % (ask % port) for port in ports)
+
+
+def listens(port):
+    """Some program takes connections at this port."""
+    return _WAIT % f"ss -Hltn 'sport = :{port}' | grep -q ."
 
 
 # dockerd has taken up its configuration anew, which it says as an event (`docker events`, reload).

@@ -8,6 +8,7 @@ import json
 import pytest
 from driver import live, traces
 
+from answering import listens
 from regfleet.rehearse.twin import HostSpec
 
 DAEMON = '"max-concurrent-uploads" = 4'
@@ -101,8 +102,7 @@ fi
 """
 TAKER = (
     "perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 5009, Listen => 1);"
-    " sleep 600' >/dev/null 2>&1 & echo $! >/run/taker;"
-    " until ss -Hltn 'sport = :5009' | grep -q .; do sleep 0.1; done"
+    f" sleep 600' >/dev/null 2>&1 & echo $! >/run/taker; {listens(5009)}"
 )
 
 CASES = {

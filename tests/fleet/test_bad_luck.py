@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+from answering import listens
+
 BODY = """
 [client.all]
 hosts = [$unlucky, $lucky]
@@ -230,8 +232,7 @@ def test_a_port_that_is_taken(twin, apply):
     host = twin.hosts["unlucky"]
     host.read(
         "perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 1);"
-        " sleep 600' >/dev/null 2>&1 & echo $! >/run/taker;"
-        " until ss -Hltn 'sport = :5000' | grep -q .; do sleep 0.1; done"
+        f" sleep 600' >/dev/null 2>&1 & echo $! >/run/taker; {listens(5000)}"
     )
     try:
         unlucky, lucky, said = apply(with_registry('image_archive = "$registry_tar"'))

@@ -17,6 +17,7 @@ import time
 
 import pytest
 
+from answering import listens
 from hosts import ROOT
 
 BODY = """
@@ -346,7 +347,8 @@ cp /usr/bin/perl "$name"
 setsid "$name" -MIO::Socket::INET -e '
   $s = IO::Socket::INET->new(LocalPort => 5000, Listen => 1, ReuseAddr => 1) or die; sleep 600
 ' </dev/null >/dev/null 2>&1 &
-until ss -Hltn 'sport = :5000' | grep -q .; do sleep 0.1; done"""
+"""
+EVIL_LISTENER += listens(5000)
 
 
 def test_with_json_at_a_terminal_nothing_stands_beside_the_document_but_errors(fleet, terminal):

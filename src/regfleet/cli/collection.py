@@ -204,7 +204,7 @@ def one_by_one(its: Mapping[str, Sequence[T]]) -> Iterator[dict[str, T]]:
 def values_in_turn(
     runner: Runner, doing: str, rounds_of_jobs: Iterable[Mapping[str, Job[tuple[T, ...]]]]
 ) -> dict[str, tuple[T, ...]]:
-    """As `job_values`, of jobs one after another: that of one registry keeps no other's from it.
+    """As `job_values`, of jobs one after another: one that fails does not stop the others.
 
     A host that cannot be reached is not asked again.
     """

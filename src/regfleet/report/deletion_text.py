@@ -42,7 +42,9 @@ def _details(each: Deletion) -> list[str]:
     if each.unfinished:
         return ["an earlier deletion of this tag was interrupted: this finishes it"]
     if each.unreadable and not each.digest:
-        return ["the registry cannot read it: which image it is, and who has it, is not known"]
+        return [
+            "the registry cannot read it: which image it is, and which tags share it, is not known"
+        ]
     lines = [f"{each.digest}, {decimal(each.size)}"]
     if each.unreadable:
         lines = [f"{each.digest}, which the registry cannot read"]

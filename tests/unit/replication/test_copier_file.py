@@ -41,6 +41,7 @@ def test_it_imports_the_standard_library_alone():
             assert each.level == 0
             names.add(each.module.split(".")[0])
     assert names <= sys.stdlib_module_names - NEWER
+    assert "regfleet.replication" not in SOURCE
     assert "__future__" not in names  # `annotations` is of Python 3.7
 
 
@@ -52,6 +53,10 @@ def test_all_modules_are_in_it_and_no_two_have_a_name_in_common():
     for each in tree:
         if isinstance(each, ast.Assign):
             names += [target.id for target in each.targets]
+        if isinstance(each, ast.AnnAssign):
+            names.append(each.target.id)
+        if isinstance(each, ast.Import | ast.ImportFrom):
+            names += [alias.name for alias in each.names]
     assert len(names) > 60
     assert len(names) == len(set(names))
 
