@@ -14,7 +14,8 @@ import click
 
 from regfleet import __version__
 from regfleet.cli import options
-from regfleet.terminal.streams import FaultStream, end_interrupts, interrupts_later
+from regfleet.terminal import interrupts
+from regfleet.terminal.streams import FaultStream
 
 CONNECTING = {"backup", "collection", "deletion", "doctor", "history", "importing", "inspect"}
 CONNECTING |= {"promote", "pruning", "rehearse", "replicate", "rotate", "runs", "up"}
@@ -485,10 +486,10 @@ def _run_command(module: str, function: str, **given: object) -> NoReturn:
     # of a run with nothing to do (gc, `freeze`; docs/speed.md).
     gc.disable()
     _take_sudo_password(asked=bool(given.pop("ask_sudo_password", False)))
-    with interrupts_later():
+    with interrupts.later():
         command = _load(module, function, given)
     code = command(**given)
-    end_interrupts()
+    interrupts.end()
     sys.exit(code)
 
 

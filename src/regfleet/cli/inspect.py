@@ -24,7 +24,7 @@ from regfleet.run.survey import survey
 from regfleet.ssh import early
 from regfleet.ssh.session import Session
 from regfleet.state import StateDirectory
-from regfleet.terminal import streams
+from regfleet.terminal import interrupts, streams
 from regfleet.terminal.console import beside_document
 
 INTERRUPTED = InterruptedCommandError("interrupted; nothing was changed")
@@ -101,7 +101,7 @@ def reading(
     """
     if verbose > 1:
         streams.log()
-    streams.die_of_interrupt(error_document(interrupted) if as_json else "")
+    interrupts.die(error_document(interrupted) if as_json else "")
     session = early.session(fleet, parallel)
     try:
         yield session

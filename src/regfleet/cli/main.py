@@ -12,19 +12,20 @@ import click
 
 from regfleet.cli.app import cli
 from regfleet.errors import EXIT_FAILED, InterruptedCommandError, RegfleetError, UsageError
-from regfleet.terminal import streams
+from regfleet.terminal import interrupts, streams
 
 
 def main() -> None:
     """Run the command line and exit; only defects of regfleet show a traceback."""
     streams.guard()
+    interrupts.begin()
     try:
         sys.exit(_run(sys.argv[1:]))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output is gone
         sys.exit(EXIT_FAILED)
     finally:
-        # Not `end_interrupts`: Python takes handlers that are functions away before its own end.
+        # Not `interrupts.end`: Python takes handlers that are functions away before its own end.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -57,7 +58,7 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
 
 
 def _show(error: RegfleetError, *, as_json: bool) -> None:
-    streams.end_interrupts()
+    interrupts.end()
     # Imported here: most runs have no error, and completion has to be quick.
     show_text = import_module("regfleet.report.lines").show_text
     console = import_module("regfleet.terminal.console").people(stderr=True)
@@ -68,7 +69,7 @@ def _show(error: RegfleetError, *, as_json: bool) -> None:
 
 def _show_usage(error: click.ClickException, *, as_json: bool) -> None:
     """Print click's own message; it may quote the command line and file names."""
-    streams.end_interrupts()
+    interrupts.end()
     said = io.StringIO()
     error.show(said)
     streams.say(said.getvalue().rstrip("\n"))

@@ -23,7 +23,7 @@ from regfleet.run import known, promoting
 from regfleet.run.progress import Stage, Watch
 from regfleet.run.promoting import Promoter, Subject
 from regfleet.state import StateDirectory
-from regfleet.terminal import streams
+from regfleet.terminal import interrupts, streams
 from regfleet.terminal.console import beside_document
 
 _EVERY = 1.0  # seconds
@@ -82,10 +82,10 @@ def promote(
         with image_work.noted(state, "promote") as note:
             with shown:
                 count = promoter.copy(subject)
-            with streams.ended_first("the tag is being set"):
+            with interrupts.wait_for("the tag is being set"):
                 promoter.promote(subject)
                 promotions.add(state, {**values, "action": "promoted"}, gates)
-                streams.end_interrupts()
+                interrupts.end()
             note.did(f"promoted {_moved(subject)} at {subject.digest}")
             promoter.close()
     streams.say_beside(
@@ -142,11 +142,11 @@ def demote(
         with image_work.noted(state, "demote") as note:
             log = promotions.read(state)
             logged = promotions.last_digest(log, subject.values["target"], subject.tag)
-            with streams.ended_first("the tags are being set back"):
+            with interrupts.wait_for("the tags are being set back"):
                 now = promoter.demote(subject, logged)
                 values = {**subject.values, "action": "demoted", "digest": now}
                 promotions.add(state, {**values, "replaced": subject.there})
-                streams.end_interrupts()
+                interrupts.end()
             note.did(f"set {subject.values['target']}:{subject.values['tag']} back to {now}")
             promoter.close()
     return _end(fleet, subject, (), "demoted", as_json=as_json)

@@ -49,7 +49,7 @@ from regfleet.run.wanted import Wanted, nothing
 from regfleet.ssh import early, ways
 from regfleet.ssh.session import Session
 from regfleet.state import StagedState, StateDirectory
-from regfleet.terminal import streams
+from regfleet.terminal import interrupts, streams
 from regfleet.terminal.console import beside_document, people
 
 
@@ -394,7 +394,7 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
 
     def interrupted(signum: int, frame: object) -> None:
         del signum, frame
-        if streams.interrupts_ended():
+        if interrupts.ended():
             return
         if session.stopped:
             raise KeyboardInterrupt
@@ -405,7 +405,7 @@ def _interruptible(session: Session, say: Callable[[str], None]) -> Iterator[Non
     try:
         yield
     except KeyboardInterrupt as error:
-        streams.end_interrupts()
+        interrupts.end()
         raise InterruptedCommandError(
             "interrupted: hosts at work finish, or put back what they began, by themselves",
             f"`regfleet {shlex.join(sys.argv[1:])}` completes the run",
@@ -447,7 +447,7 @@ def _smoke_command(common: Common) -> str:
 
 def finish(runner: Runner, common: Common, junit: Path | None, *, diff: bool = False) -> int:
     """Print the result of a run; returns the exit code. From here on Ctrl-C does nothing."""
-    streams.end_interrupts()
+    interrupts.end()
     report = runner.report
     show_summary(
         report,

@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import TracebackType
 
 import click
 
+from regfleet.terminal import interrupts
 from regfleet.terminal.cleaning import clean, clean_lines, escape_json
 
-_SHOW_CURSOR = b"\x1b[?25h\n"  # DECTCEM (ECMA-48 private mode 25), and a line of its own
 INDENT = "  | "  # before a log record's further lines, so that none looks like a record
 
 
-class _Process:
-    """The state of this process.
+class _Printed:
+    """Records whether this process has printed its one document."""
 
-    Attributes:
-        printed: it has printed its one document.
-        ended: its result is known, so that Ctrl-C changes nothing any more.
-        pressed: Ctrl-C came since then.
-    """
-
-    printed = False
-    ended = False
-    pressed = False
+    document = False
 
 
 def out(text: str) -> None:
@@ -69,14 +58,14 @@ def print_document(text: str) -> None:
     Letters of any script stay as they are; characters that act on a terminal are escaped.
     From here on Ctrl-C does nothing: the exit code is to be that of the document.
     """
-    _Process.printed = True
-    end_interrupts()
+    _Printed.document = True
+    interrupts.end()
     click.echo(escape_json(text))
 
 
 def document_printed() -> bool:
     """Whether `print_document` was called."""
-    return _Process.printed
+    return _Printed.document
 
 
 def ask(question: str) -> bool | None:
@@ -103,105 +92,6 @@ def answers_can_be_had() -> bool:
     return sys.stdin.isatty()
 
 
-def end_interrupts() -> None:
-    """Make Ctrl-C do nothing from here on: the result is known, and the rest takes moments."""
-    _Process.ended = True
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, _interrupted)
-
-
-def interrupts_ended() -> bool:
-    """Whether `end_interrupts` was called: handlers of SIGINT do nothing then.
-
-    At the second Ctrl-C the process ends: something hangs, such as who reads its output.
-    """
-    if _Process.ended and _Process.pressed:
-        _die(signal.SIGINT)
-    _Process.pressed = _Process.ended
-    return _Process.ended
-
-
-def _die(number: int) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    if not interrupts_ended():
-        signal.default_int_handler(number, frame)
-
-
-def die_of_interrupt(document: str) -> None:
-    """Make Ctrl-C end the process at once by that signal, as shells expect.
-
-    Args:
-        document: printed first, unless the process has printed one; empty for none.
-    """
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        del frame
-        if interrupts_ended():
-            return
-        if document:
-            os.write(1, f"{escape_json(document)}\n".encode())
-        elif is_terminal() and os.environ.get("TERM") not in ("dumb", "unknown"):
-            os.write(2, _SHOW_CURSOR)  # a panel has hidden it
-        _die(number)
-
-    at_once = document or is_terminal()
-    signal.signal(signal.SIGINT, interrupted if at_once else signal.SIG_DFL)
-
-
-@contextmanager
-def interrupts_later() -> Iterator[None]:
-    """Let Ctrl-C wait while modules are imported; a second one does not.
-
-    Raised there it would be lost in a callback of Python's own, or leave a module half imported.
-    """
-    before, waiting = signal.getsignal(signal.SIGINT), False
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        nonlocal waiting
-        if waiting:
-            signal.default_int_handler(number, frame)
-        waiting = True
-
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting:
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def ended_first(what: str) -> Iterator[None]:
-    """Let Ctrl-C wait for what takes moments and is not to be cut in two; a second one does not.
-
-    Args:
-        what: as in `the tag is being set`.
-    """
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if interrupts_ended():
-            return
-        say_at_once(f"interrupted: {what}; again to leave it half done")
-        signal.signal(signal.SIGINT, before)
-
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if _Process.ended:  # by what was done meanwhile: before may be Python's default
-            end_interrupts()
-
-
 class _CleanFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         first, *more = super().format(record).split("\n")
@@ -217,13 +107,8 @@ def log() -> None:
 
 
 def guard() -> None:
-    """Clean tracebacks before they are printed, for they may quote text from hosts.
-
-    And let Ctrl-C do nothing once the result is known (`end_interrupts`).
-    """
+    """Clean tracebacks before they are printed: they may quote text from hosts."""
     sys.excepthook = _print_traceback
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _interrupted)
 
 
 def say_at_once(text: str) -> None:

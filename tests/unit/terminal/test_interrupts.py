@@ -15,8 +15,8 @@ import pytest
 
 SCRIPT = """
 import signal, sys
-from regfleet.terminal import streams
-streams.die_of_interrupt(sys.argv[1])
+from regfleet.terminal import interrupts, streams
+interrupts.die(sys.argv[1])
 print("ready", flush=True)
 signal.pause()
 """
@@ -74,8 +74,8 @@ RESULT = '{"ok": true}'
 @pytest.mark.parametrize("document", ["", '{"ok": false}'])
 def test_not_once_the_result_is_printed(document):
     script = f"""{ME}
-from regfleet.terminal import streams
-streams.die_of_interrupt(sys.argv[1])
+from regfleet.terminal import interrupts, streams
+interrupts.die(sys.argv[1])
 streams.print_document('{RESULT}')
 me()
 """
@@ -86,10 +86,10 @@ def test_no_run_is_interrupted_once_its_result_is_known():
     script = f"""{ME}
 from types import SimpleNamespace
 from regfleet.cli import runs
-from regfleet.terminal import streams
+from regfleet.terminal import interrupts, streams
 session = SimpleNamespace(stopped=True)
 with runs._interruptible(session, print):
-    streams.end_interrupts()
+    interrupts.end()
     me()
 """
     assert ended(script) == (0, "", "")
@@ -106,9 +106,9 @@ def test_no_exit_is_interrupted(words):
 @pytest.mark.parametrize(("signals", "code"), [(1, 0), (2, -signal.SIGINT)])
 def test_what_is_not_to_be_cut_in_two_is_ended_first(signals, code):
     script = f"""{ME}
-from regfleet.terminal import streams
-streams.die_of_interrupt("")
-with streams.ended_first("the tag is being set"):
+from regfleet.terminal import interrupts, streams
+interrupts.die("")
+with interrupts.wait_for("the tag is being set"):
     for _ in range({signals}):
         me()
     print("it is set")
@@ -120,10 +120,10 @@ with streams.ended_first("the tag is being set"):
 
 def test_what_was_ended_first_may_be_the_result():
     script = f"""{ME}
-from regfleet.terminal import streams
-streams.die_of_interrupt("")
-with streams.ended_first("the tag is being set"):
-    streams.end_interrupts()
+from regfleet.terminal import interrupts, streams
+interrupts.die("")
+with interrupts.wait_for("the tag is being set"):
+    interrupts.end()
 me()
 me() if len(sys.argv) > 1 else None
 print("noted")
