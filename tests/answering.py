@@ -23,6 +23,16 @@ def listens(port):
     return _WAIT % f"ss -Hltn 'sport = :{port}' | grep -q ."
 
 
+def rests(unit):
+    """A unit that runs once and ends is not at work; its timer may start it again."""
+    return _WAIT % f"[ $(systemctl is-active {unit}) != activating ]"
+
+
+def runs(unit):
+    """Such a unit has run once more: to start one at work waits for what began before."""
+    return f"{rests(unit)}; systemctl start {unit}"
+
+
 # dockerd has taken up its configuration anew, which it says as an event (`docker events`, reload).
 RELOADED = "; ".join(
     (

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from answering import runs
 from regfleet.rehearse.twin import HostSpec
 
 pytestmark = pytest.mark.long
@@ -130,7 +131,7 @@ def has(host, tag):
 def copy(twin, policy):
     """Now, what its timer does once an hour here."""
     host = {"there.two": "reg2", "back.one": "reg1"}[policy]
-    twin.hosts[host].read(f"systemctl start regfleet-replication-test.{policy}.service")
+    twin.hosts[host].read(runs(f"regfleet-replication-test.{policy}.service"))
 
 
 def serving(run):

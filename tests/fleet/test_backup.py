@@ -12,6 +12,7 @@ import pytest
 from test_collection import index
 from test_terminal import Terminal
 
+from answering import runs
 from pushing import Pusher
 from regfleet.rehearse.twin import HostSpec
 from workers import SOAK
@@ -187,7 +188,7 @@ def test_the_host_backs_up_by_itself(twin, run, applied):
     host = twin.hosts["reg1"]
     unit = "regfleet-backup-test.plain"
     assert host.read(f"systemctl is-active {unit}.timer").strip() == "active"
-    host.read(f"systemctl start {unit}.service")
+    host.read(runs(f"{unit}.service"))
     job = run("status", code=None)["registries"]["plain"]["jobs"]["backup"]
     assert (job["every_seconds"], job["at"], job["attention"]) == (7 * 86400, "Sun 02:30", [])
     last = job["last"]

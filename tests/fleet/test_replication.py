@@ -7,6 +7,7 @@ import pytest
 
 import stranger
 import tinyproxy
+from answering import runs
 from regfleet.replication import engine
 
 BODY = """
@@ -179,7 +180,7 @@ def test_what_is_outside_is_reached_by_an_http_proxy(twin, regfleet, state, regi
     fleet = outside
     done = regfleet("apply", fleet, "--yes", "--state-dir", state, PROXY=CANARY)
     assert done.returncode == 0, done.stdout + done.stderr
-    north1.read("systemctl start regfleet-replication-test.fetch.north.service")
+    north1.read(runs("regfleet-replication-test.fetch.north.service"))
     assert list(north.tags("out/web")) == ["v1"]
     assert "CONNECT outside.test:5443" in tinyproxy.asked(reg1, 3129)
     assert "north" not in tinyproxy.asked(reg1, 3129), "the fleet's own are reached directly"

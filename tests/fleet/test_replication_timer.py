@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from test_replication import BODY, push
 
+from answering import rests, runs
 from regfleet.replication import engine
 
 BY_ITSELF = BODY + 'delete = true\nmax_delete = 5\nevery = "1m"\n'
@@ -88,8 +89,9 @@ def test_it_runs_by_itself_and_deletions_follow(twin, write_fleet, regfleet, sta
     for number in range(6):
         push(main, "prod/web", f"v{number}", b"layer %d" % number)
     wait_for(lambda: len(list(north.tags("prod/web"))) == 6)
+    north1.read(rests(f"{UNIT}.service"))  # the run that brought the last one
     main.delete_tag("prod/web", "v3", lambda _: None)
-    north1.read(f"systemctl start {UNIT}.service")
+    north1.read(runs(f"{UNIT}.service"))
     assert set(north.tags("prod/web")) == {f"v{number}" for number in (0, 1, 2, 4, 5)}
     done = regfleet("status", fleet, "--json", "--state-dir", state)
     copy = json.loads(done.stdout)["copies"]["north.north"]
@@ -122,13 +124,11 @@ def test_a_run_that_is_killed_goes_on(twin, registries):
             break
         time.sleep(0.02)
     north1.run(f"systemctl kill -s KILL {UNIT}.service")
-    ended = f"$(systemctl is-active {UNIT}.service)"  # of a oneshot: activating while it runs
-    north1.read(f'while [ "{ended}" = activating ]; do sleep 0.1; done')
-    north1.read(f"systemctl start {UNIT}.service")
+    north1.read(runs(f"{UNIT}.service"))
     for number in range(8):
         assert north.digest("prod/big", f"v{number}") == main.digest("prod/big", f"v{number}")
     main.delete_tag("prod/big", "v0", lambda _: None)  # whoever brought it, it is in the ledger
-    north1.read(f"systemctl start {UNIT}.service")
+    north1.read(runs(f"{UNIT}.service"))
     assert north.digest("prod/big", "v0") is None
 
 
@@ -136,7 +136,7 @@ def test_a_source_that_is_away_is_in_the_status(twin, write_fleet, regfleet, sta
     fleet, reg1, north1 = write_fleet(twin, BY_ITSELF), twin.hosts["reg1"], twin.hosts["north1"]
     reg1.read("docker stop regfleet-main")
     try:
-        north1.read(f"systemctl start {UNIT}.service")  # ends well: the next run tries again
+        north1.read(runs(f"{UNIT}.service"))  # ends well: the next run tries again
     finally:
         reg1.read("docker start regfleet-main")
     done = regfleet("status", fleet, "--json", "--state-dir", state)
@@ -144,7 +144,7 @@ def test_a_source_that_is_away_is_in_the_status(twin, write_fleet, regfleet, sta
     copy = json.loads(done.stdout)["copies"]["north.north"]
     assert (copy["last"]["state"], copy["attention"]) == ("away", ["away"])
     assert copy["last"]["complete"] is not None
-    north1.read(f"systemctl start {UNIT}.service")
+    north1.read(runs(f"{UNIT}.service"))
 
 
 def test_what_is_changed_by_hand_is_drift(twin, write_fleet, regfleet, state):
