@@ -16,7 +16,7 @@ UNREACHABLE = "cannot be reached: to change other hosts without it, name them wi
 """What is said of a machine that nobody can connect to: it may be away while others restart."""
 INTERRUPTED = "interrupted"
 """Why hosts have no turn any more after Ctrl-C."""
-_TOGETHER = 0.1  # seconds within which hosts come that come at once, in any order
+_TOGETHER = 0.5  # seconds within which hosts come that come at once, in any order
 
 
 class Turns:

@@ -3,11 +3,9 @@
 import threading
 import time
 
-import pytest
 from making import fleet, host, registry
 
 from regfleet.fleet.registries import Gateway
-from regfleet.run import turns
 from regfleet.run.turns import INTERRUPTED, UNREACHABLE, Turns
 
 FLEET = fleet(
@@ -19,12 +17,6 @@ FLEET = fleet(
     ],
     [],
 )
-
-
-@pytest.fixture(autouse=True)
-def _busy(monkeypatch):
-    """On a busy machine it takes a while until threads that begin at once are all at work."""
-    monkeypatch.setattr(turns, "_TOGETHER", 0.5)
 
 
 def at_once(turns, *names, together=frozenset()):
