@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -86,11 +86,12 @@ def die(document: str) -> None:
 
 @contextmanager
 def later() -> Iterator[None]:
-    """Let Ctrl-C wait while modules are imported; a second one does not.
+    """Let Ctrl-C wait while modules are imported and patched; a second one does not.
 
-    Raised there it would be lost in a callback of Python's own, or leave a module half imported.
+    Raised there it would be lost in a callback of Python's own, or leave a module half imported,
+    or half patched by gevent: then Python waits for a thread that never ends.
     """
-    before, waiting = signal.getsignal(signal.SIGINT), False
+    waiting = False
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         nonlocal waiting
@@ -98,12 +99,8 @@ def later() -> Iterator[None]:
             signal.default_int_handler(number, frame)
         waiting = True
 
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupted)
-    try:
+    with _handled_by(interrupted):
         yield
-    finally:
-        signal.signal(signal.SIGINT, before)
     if waiting:
         raise KeyboardInterrupt
 
@@ -125,8 +122,16 @@ def wait_for(what: str) -> Iterator[None]:
         os.write(2, f"{words}\n".encode())
         signal.signal(signal.SIGINT, before)
 
+    with _handled_by(interrupted):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have a handler for Ctrl-C, if that is not ignored."""
+    before = signal.getsignal(signal.SIGINT)
     if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, interrupted)
+        signal.signal(signal.SIGINT, handler)
     try:
         yield
     finally:
